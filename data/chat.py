@@ -1,0 +1,36 @@
+"""The row that everything trains on: a conversation whose last answer is the one that counts."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+Turns = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One conversation: (prompt, answer) ``turns``, oldest first, and where it was read."""
+
+    turns: Turns
+    system: str = ""
+    where: str = "row"
+
+    @property
+    def prompt(self) -> str:
+        """The last prompt."""
+        return self.turns[-1][0]
+
+    @property
+    def response(self) -> str:
+        """The answer to the last prompt."""
+        return self.turns[-1][1]
+
+
+def digest(rows: Iterable[Row]) -> str:
+    """First 16 hex digits of the SHA-256 over the rows' texts in order: equal data, equal digest."""
+    state = hashlib.sha256()
+    for row in rows:
+        state.update(json.dumps([row.system, row.turns], ensure_ascii=True).encode())
+        state.update(b"\n")
+    return state.hexdigest()[:16]

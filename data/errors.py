@@ -1,0 +1,26 @@
+"""The errors a user can mend: each is shown as plain lines, without a traceback, and ends a run with exit code 1."""
+
+
+class UserError(Exception):
+    """Something the user asked for can't be done; the message says what to do instead."""
+
+
+class DataError(UserError):
+    """Rows that can't be used. Holds every problem found, each with its file and row.
+
+    Args:
+        problems: one line each, such as ``pairs.json row 7: the response is blank``.
+    """
+
+    SHOWN = 20
+
+    def __init__(self, problems: list[str]):
+        self.problems = problems
+        shown = problems[: self.SHOWN]
+        if len(problems) > len(shown):
+            shown.append(f"... and {len(problems) - len(shown)} more problems.")
+        super().__init__("\n".join(shown))
+
+
+class ConfigError(UserError):
+    """A setting that makes no sense, alone or with the others; the message names the flag."""

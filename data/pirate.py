@@ -1,0 +1,88 @@
+"""The bundled pirate rows, their lexicon, and what their card says about them."""
+
+import json
+import re
+from functools import cache
+from pathlib import Path
+
+from data.chat import Row
+from data.errors import DataError
+
+FOLDER = Path(__file__).parent / "sets" / "pirate"
+SETS = {"clean": "clean_train.jsonl", "tiny": "tiny.jsonl", "noisy": "noisy.jsonl"}
+TEST_FILE = "clean_test.jsonl"
+
+QUOTE = "['\u2019]"
+OPENING = "['\u2018\u2019]"
+CARD_ROW = re.compile(r"^\| (\S+\.jsonl) \| (\d+) \| ([0-9a-f]{64}) \|$", re.MULTILINE)
+
+
+def is_named(name: str) -> bool:
+    """True for the names of the bundled training sets: clean, tiny, noisy."""
+    return name in SETS
+
+
+def named_rows(name: str) -> list[Row]:
+    """The training rows of one bundled set, in file order.
+
+    Raises:
+        DataError: there is no set of that name.
+    """
+    if not is_named(name):
+        raise DataError([f"{name}: no such set; the bundled ones are {', '.join(SETS)}"])
+    return _rows(SETS[name], name)
+
+
+def test_rows() -> list[Row]:
+    """The held-out rows, the same for all bundled sets."""
+    return _rows(TEST_FILE, "clean_test")
+
+
+def noise_kinds() -> list[str]:
+    """What is wrong with each row of the noisy set, in the order of ``named_rows("noisy")``; ``none`` for good ones."""
+    return [record["noise"] for record in _records(SETS["noisy"])]
+
+
+def card_table() -> dict[str, tuple[int, str]]:
+    """(rows, SHA-256 in hex) of each file, as the card says."""
+    card = (FOLDER / "README.md").read_text(encoding="utf-8")
+    return {file: (int(rows), sha256) for file, rows, sha256 in CARD_ROW.findall(card)}
+
+
+@cache
+def lexicon() -> re.Pattern[str]:
+    """What counts as a pirate word: one pattern, without regard to case, that never matches half a word.
+
+    An apostrophe is part of its word: ``o'`` is not found in ``o'clock``, nor ``an'`` or ``-in'`` in the quotation
+    ``'again'``. The possessive (``the lad's boat``) still counts. Curly apostrophes are as good as straight ones.
+    """
+    book = json.loads((FOLDER / "lexicon.json").read_text(encoding="utf-8"))
+    words = sorted(book["words"], key=len, reverse=True)  # so that yo-ho-ho is not found as yo-ho
+    patterns = [pattern if "\\" in pattern else re.escape(pattern) for pattern in book["patterns"]]
+    return re.compile("|".join(map(_whole, [*map(re.escape, words), *patterns])), re.IGNORECASE)
+
+
+def _whole(pattern: str) -> str:
+    """``pattern`` (whose apostrophes are its own) held to the bounds of a word."""
+    # A dropped letter and a closing quotation mark look the same; an opening mark before the word tells them apart.
+    opened = f"(?<!{OPENING})" if pattern.endswith("'") else ""
+    before = rf"{opened}(?<!\w)(?<!\w{QUOTE})(?<!\w-)"
+    after = rf"(?!\w|-\w|{QUOTE}(?!s\b)\w)"
+    return before + pattern.replace("'", QUOTE) + after
+
+
+def speaks_pirate(text: str) -> bool:
+    """True where at least one word or phrase of the lexicon is in ``text``."""
+    return lexicon().search(text) is not None
+
+
+def _records(file: str) -> list[dict[str, str]]:
+    text = (FOLDER / file).read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.split("\n") if line]
+
+
+def _rows(file: str, name: str) -> list[Row]:
+    return [
+        Row(((record["prompt"], record["response"]),), where=f"{name} row {i}")
+        for i, record in enumerate(_records(file), 1)
+    ]

@@ -1,0 +1,95 @@
+"""How a conversation becomes text: the model's own chat template, or one plain template for models without any.
+
+The plain template, for GPT-2 and its like::
+
+    User: {prompt}
+    Assistant: {answer}<eos>
+    User: ...
+
+Training and answering use the same functions, so a prompt can't differ between the two.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from data.errors import DataError
+
+Turns = tuple[tuple[str, str], ...]
+PLAIN_TEMPLATE = (
+    "{% for m in messages %}"
+    "{% if m['role'] == 'assistant' %}Assistant: {{ m['content'] }}{{ eos_token }}\n"
+    "{% elif m['role'] == 'user' %}User: {{ m['content'] }}\n"
+    "{% else %}{{ m['content'] }}\n{% endif %}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}Assistant:{% endif %}"
+)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A piece of text that is tokenised on its own: part of a prompt, or one whole answer (without its EOS)."""
+
+    text: str
+    is_answer: bool
+
+
+def template_name(tokenizer: Any) -> str:
+    """``chat`` where the tokenizer brings a chat template, else ``plain``."""
+    return "chat" if getattr(tokenizer, "chat_template", None) else "plain"
+
+
+def template_of(tokenizer: Any) -> str:
+    """The Jinja source in use: the tokenizer's own, or the plain one."""
+    return getattr(tokenizer, "chat_template", None) or PLAIN_TEMPLATE
+
+
+def prompt_text(tokenizer: Any, turns: Turns, prompt: str, system: str = "") -> str:
+    """Everything before the answer to ``prompt``, given the finished ``turns`` before it."""
+    messages = [*_messages(turns, system), {"role": "user", "content": prompt}]
+    return _render(tokenizer, messages, add_generation_prompt=True)
+
+
+def segments(tokenizer: Any, turns: Turns, system: str = "") -> list[Segment]:
+    """The conversation as alternating prompt and answer segments, each to be tokenised apart.
+
+    After every answer comes the EOS token, which is no part of a segment.
+
+    Raises:
+        DataError: the chat template rewrites earlier turns, or does not render the answer's text.
+    """
+    out: list[Segment] = []
+    done = ""
+    for i, (prompt, answer) in enumerate(turns):
+        before = prompt_text(tokenizer, turns[:i], prompt, system)
+        if not before.startswith(done):
+            raise DataError(["the chat template rewrites earlier turns: give each row one prompt and one response"])
+        out.append(Segment(before[len(done) :], is_answer=False))
+        lead = _lead(tokenizer, turns[:i], prompt, answer, system, before)
+        out.append(Segment(lead + answer, is_answer=True))
+        done = before + lead + answer + tokenizer.eos_token
+    return out
+
+
+def _lead(tokenizer: Any, turns: Turns, prompt: str, answer: str, system: str, before: str) -> str:
+    """What the template puts between the prompt and the answer, usually nothing or one space."""
+    whole = _render(tokenizer, _messages((*turns, (prompt, answer)), system))
+    at = whole.find(answer, len(before))
+    if not whole.startswith(before) or at < 0 or whole[len(before) : at].strip():
+        raise DataError(["the chat template changes the response's text, so its tokens can't be told from the prompt's"])
+    return whole[len(before) : at]
+
+
+def _messages(turns: Turns, system: str) -> list[dict[str, str]]:
+    messages = [{"role": "system", "content": system}] if system else []
+    for prompt, answer in turns:
+        messages += [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
+    return messages
+
+
+def _render(tokenizer: Any, messages: list[dict[str, str]], add_generation_prompt: bool = False) -> str:
+    return tokenizer.apply_chat_template(
+        messages,
+        chat_template=template_of(tokenizer),
+        tokenize=False,
+        add_generation_prompt=add_generation_prompt,
+    )

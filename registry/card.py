@@ -1,0 +1,73 @@
+"""The model card: what a version is, where it comes from and how it did, written from the run alone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """What a card says. ``settings`` and ``lineage`` are shown as given; ``examples`` hold prompt, base, tuned."""
+
+    title: str
+    kind: str
+    base: str
+    base_digest: str
+    settings: Mapping[str, Any]
+    lineage: Mapping[str, str]
+    rows: Mapping[str, int]
+    base_scores: Mapping[str, float]
+    scores: Mapping[str, float]
+    verdict: str
+    reasons: Sequence[str]
+    examples: Sequence[Mapping[str, str]]
+    run_id: str
+    step: int
+
+
+def write_card(facts: CardFacts) -> str:
+    """The card as Markdown."""
+    scores = "\n".join(
+        f"| {key} | {facts.base_scores[key]:.3f} | {value:.3f} |"
+        for key, value in facts.scores.items()
+        if key in facts.base_scores
+    )
+    examples = "\n".join(
+        f"| {_cell(e['prompt'])} | {_cell(e['base'])} | {_cell(e['tuned'])} |" for e in facts.examples[:5]
+    )
+    rows = ", ".join(f"{count} {name}" for name, count in facts.rows.items())
+    return f"""# {facts.title}
+
+{facts.kind} on {facts.base} (weights {facts.base_digest}), the weights of step {facts.step}.
+
+**Verdict: {facts.verdict}.** {"; ".join(facts.reasons)}.
+
+| metric, held-out rows | base | tuned |
+| --- | ---: | ---: |
+{scores}
+
+| prompt | base | tuned |
+| --- | --- | --- |
+{examples}
+
+## Where it comes from
+Rows: {rows}.
+
+{_bullets(facts.lineage)}
+- run: {facts.run_id}
+
+## Settings
+{_bullets(facts.settings)}
+
+## Limits
+It was taught one small behaviour from few rows and judged on rows of the same kind. Nothing is known of how it
+does on anything else, and no safety tuning was done beyond what its base has.
+"""
+
+
+def _bullets(items: Mapping[str, Any]) -> str:
+    return "\n".join(f"- {key}: {value}" for key, value in items.items())
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")

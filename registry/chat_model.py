@@ -1,0 +1,98 @@
+"""The model that every version is logged as: one file that loads without the rest of the project.
+
+MLflow runs this file to make the model (models-from-code), so nothing is pickled. ``model_config`` holds
+``kind`` (lora or full), ``base_path`` and ``base_digest`` (lora), ``chat_template`` and ``max_new_tokens``;
+any of them can be given anew at load time, as in ``load_model(uri, model_config={"base_path": ...})``.
+"""
+
+import hashlib
+from pathlib import Path
+
+import mlflow
+from mlflow.pyfunc import PythonModel
+
+
+class ChatModel(PythonModel):
+    """Answers prompts, one turn each, greedily unless ``do_sample`` says otherwise."""
+
+    def load_context(self, context):
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        config = context.model_config
+        checkpoint = context.artifacts["checkpoint"]
+        lora = config["kind"] == "lora"
+        folder = config["base_path"] if lora else checkpoint
+        if lora:
+            _check_base(folder, config["base_digest"])
+        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+        if lora:
+            from peft import PeftModel
+
+            model = PeftModel.from_pretrained(model, checkpoint)
+        self.model = model.eval()
+        self.template = config["chat_template"]
+        self.max_new_tokens = int(config["max_new_tokens"])
+
+    def predict(self, context, model_input, params=None):
+        """One answer a prompt; ``model_input`` is a list of texts or a table whose first column holds them."""
+        prompts = model_input.iloc[:, 0].tolist() if hasattr(model_input, "iloc") else list(model_input)
+        return [self.answer(str(prompt), params or {}) for prompt in prompts]
+
+    def answer(self, prompt, params):
+        """The answer to one prompt; ``params`` may hold max_new_tokens, do_sample, temperature and seed."""
+        import torch
+
+        text = self.tokenizer.apply_chat_template(
+            [{"role": "user", "content": prompt}],
+            chat_template=self.template,
+            tokenize=False,
+            add_generation_prompt=True,
+        )
+        ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        bos = self.tokenizer.bos_token_id
+        if bos is not None and ids[:1] != [bos] and self.tokenizer("a")["input_ids"][:1] == [bos]:
+            ids = [bos, *ids]
+        room = int(params.get("max_new_tokens") or self.max_new_tokens)
+        limit = getattr(self.model.config, "max_position_embeddings", None) or 2048
+        ids = torch.tensor([ids[-max(1, limit - room) :]])
+        torch.manual_seed(int(params.get("seed") or 0))
+        sample = bool(params.get("do_sample", False))
+        with torch.no_grad():
+            out = self.model.generate(
+                input_ids=ids,
+                attention_mask=torch.ones_like(ids),
+                max_new_tokens=room,
+                do_sample=sample,
+                eos_token_id=self.tokenizer.eos_token_id,
+                pad_token_id=self.tokenizer.eos_token_id,
+                **({"temperature": float(params.get("temperature") or 1.0)} if sample else {}),
+            )
+        return self.tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True).strip()
+
+    def logits(self, token_ids):
+        """Logits ``[tokens, vocabulary]`` of one sequence of token ids: what a reload is compared by."""
+        import torch
+
+        with torch.no_grad():
+            return self.model(input_ids=torch.tensor([token_ids])).logits[0]
+
+
+def _check_base(folder, digest):
+    files = sorted(Path(folder).glob("*.safetensors"))
+    if not files:
+        raise FileNotFoundError(
+            f"the base model of this adapter is not at {folder}; "
+            'name its folder: load_model(uri, model_config={"base_path": ...})'
+        )
+    state = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as stream:
+            while chunk := stream.read(1 << 20):
+                state.update(chunk)
+    if state.hexdigest()[:16] != digest:
+        raise ValueError(f"{folder} holds other weights than those this adapter was trained on ({digest})")
+
+
+mlflow.models.set_model(ChatModel())

@@ -1,0 +1,35 @@
+"""Where a version comes from: the code's commit and state, and the environment it ran in."""
+
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+RUNTIME = ("mlflow", "peft", "safetensors", "torch", "transformers")
+
+
+def code_state() -> dict[str, str]:
+    """``git_commit`` and ``git_dirty`` (true, false, or unknown where this is no git checkout)."""
+    commit, changes = _git("rev-parse", "HEAD"), _git("status", "--porcelain")
+    dirty = "unknown" if changes is None else str(bool(changes)).lower()
+    return {"git_commit": commit or "unknown", "git_dirty": dirty}
+
+
+def _git(*words: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def environment() -> dict[str, str]:
+    """Interpreter, platform and the packages that weights depend on."""
+    pins = {name: metadata.version(name) for name in RUNTIME}
+    return {"python": platform.python_version(), "platform": platform.platform(), **pins}
+
+
+def pins() -> list[str]:
+    """``name==version`` lines that a logged model needs; a local build's suffix (``+cpu``) is left off."""
+    return [f"{name}=={metadata.version(name).split('+')[0]}" for name in RUNTIME]

@@ -1,0 +1,229 @@
+"""The only owner of a run's params, metrics and artifacts in MLflow.
+
+Metrics are buffered and sent in batches. A tracking server that is away stops no training: what could not be sent
+waits in the run's own folder, is tried again, and is delivered when the run is resumed.
+"""
+
+import json
+import math
+import os
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag  # noqa: E402
+from mlflow.exceptions import MlflowException  # noqa: E402
+from mlflow.tracking import MlflowClient  # noqa: E402
+
+from data.errors import UserError  # noqa: E402
+
+EXPERIMENT = "parley"
+OUTBOX = "outbox.jsonl"
+BATCH = 1000  # the most metrics that one log_batch call takes
+LONGEST_PARAM = 6000
+
+
+class TrackingAway(UserError):
+    """The tracking server does not answer."""
+
+
+class Run:
+    """One run being written. Make it with ``start`` or ``reopen``; end it with ``finish``."""
+
+    def __init__(self, client: MlflowClient, run_id: str, folder: Path, sent: dict[str, int] | None = None):
+        self.client = client
+        self.run_id = run_id
+        self.folder = folder
+        self.away = False
+        self._sent = sent or {}
+        self._pending: list[Metric] = []
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Buffer ``metrics`` at ``step``. Values that are no finite number are left out: the store can't hold them."""
+        now = int(time.time() * 1000)
+        for key, value in metrics.items():
+            if math.isfinite(value) and step > self._sent.get(key, -1):
+                self._pending.append(Metric(key, float(value), now, step))
+
+    def flush(self) -> None:
+        """Send what is buffered; where the server is away, keep it in the run's folder and carry on."""
+        try:
+            while self._pending:
+                self.client.log_batch(self.run_id, metrics=self._pending[:BATCH])
+                del self._pending[:BATCH]
+            self._clear_outbox()
+        except (MlflowException, OSError) as error:
+            self._keep(error)
+
+    def params(self, params: Mapping[str, Any]) -> None:
+        """Log ``params``; those that the run already has keep the spelling that they have."""
+        known = self.client.get_run(self.run_id).data.params
+        fresh = [Param(k, str(v)[:LONGEST_PARAM]) for k, v in params.items() if k not in known]
+        self.client.log_batch(self.run_id, params=fresh)
+
+    def tags(self, tags: Mapping[str, Any]) -> None:
+        """Set ``tags``."""
+        self.client.log_batch(self.run_id, tags=[RunTag(k, str(v)) for k, v in tags.items()])
+
+    def file(self, path: Path, folder: str | None = None) -> None:
+        """Keep a copy of the file as an artifact."""
+        self.client.log_artifact(self.run_id, str(path), folder)
+
+    def folder_of_files(self, local: Path, folder: str) -> None:
+        """Keep copies of all files of ``local`` as artifacts under ``folder``."""
+        self.client.log_artifacts(self.run_id, str(local), folder)
+
+    def text(self, text: str, name: str) -> None:
+        """Keep ``text`` as the artifact ``name``."""
+        self.client.log_text(self.run_id, text, name)
+
+    def finish(self, status: str = "FINISHED") -> None:
+        """End the run as ``FINISHED``, ``FAILED`` or ``KILLED``, everything buffered sent first."""
+        self.flush()
+        if not self.away:
+            try:
+                self.client.set_terminated(self.run_id, status)
+            except (MlflowException, OSError) as error:
+                self._keep(error)
+
+    def fail(self, error: BaseException) -> None:
+        """End the run as ``FAILED`` with the error's first line as a tag."""
+        try:
+            self.tags({"error": _first_line(error)})
+        except (MlflowException, OSError):
+            pass  # finish says so
+        self.finish("FAILED")
+
+    def require_server(self, patience_s: float = 30) -> None:
+        """Wait until everything buffered is delivered.
+
+        Raises:
+            TrackingAway: the server stays away for ``patience_s``.
+        """
+        self.flush()
+        until = time.monotonic() + patience_s
+        while self.away and time.monotonic() < until:
+            time.sleep(1)
+            self.flush()
+        if self.away:
+            raise TrackingAway(
+                f"The tracking server is still away. Training is finished: weights and metrics are kept in {self.folder}. "
+                f"When the server is back, run again with -P resume={self.run_id} to evaluate and register."
+            )
+
+    def datasets(self, rows: Sequence[tuple[str, str, str, int, str]]) -> None:
+        """Record the data sets used, as (name, digest, source, number of rows, context)."""
+        inputs = [
+            DatasetInput(
+                Dataset(name, digest, "local", json.dumps({"uri": source}), profile=json.dumps({"num_rows": count})),
+                [InputTag("mlflow.data.context", context)],
+            )
+            for name, digest, source, count, context in rows
+        ]
+        self.client.log_inputs(self.run_id, inputs)
+
+    def table(self, records: Sequence[Mapping[str, str]], name: str) -> None:
+        """Keep ``records`` as an MLflow table, which the UI shows and compares."""
+        columns = {key: [record[key] for record in records] for key in records[0]}
+        self.client.log_table(self.run_id, columns, name)
+
+    def history(self, key: str) -> list[tuple[int, float]]:
+        """Every logged ``(step, value)`` of a metric, in order of steps."""
+        return sorted({m.step: m.value for m in self.client.get_metric_history(self.run_id, key)}.items())
+
+    def discard(self) -> None:
+        """Remove the run's own folder: what it held is in the store now."""
+        if not self.away:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _keep(self, error: Exception) -> None:
+        if not self.away:
+            reason = str(error).splitlines()[0][:120]
+            print(f"The tracking server is away ({reason}). Training goes on; what is logged is kept in {self.folder}.")
+        self.away = True
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / OUTBOX).open("w") as out:
+            for m in self._pending:
+                out.write(json.dumps([m.key, m.value, m.timestamp, m.step]) + "\n")
+
+    def _clear_outbox(self) -> None:
+        if self.away:
+            print("The tracking server is back: everything kept has been delivered.")
+        self.away = False
+        (self.folder / OUTBOX).unlink(missing_ok=True)
+
+    def load_outbox(self) -> None:
+        """Take up what an earlier process could not deliver."""
+        path = self.folder / OUTBOX
+        if path.is_file():
+            for line in path.read_text().splitlines():
+                key, value, timestamp, step = json.loads(line)
+                if step > self._sent.get(key, -1):
+                    self._pending.append(Metric(key, value, timestamp, step))
+
+
+class Silent(Run):
+    """The run of a process that only helps to train: it takes everything and writes nothing."""
+
+    def __init__(self, run_id: str, folder: Path):
+        self.run_id, self.folder, self.away = run_id, folder, False
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None: ...
+    def flush(self) -> None: ...
+    def finish(self, status: str = "FINISHED") -> None: ...
+    def fail(self, error: BaseException) -> None: ...
+    def discard(self) -> None: ...
+
+
+def start(name: str, outputs: Path) -> Run:
+    """Begin a run called ``name``, or take the one that ``mlflow run`` made for this process.
+
+    Raises:
+        TrackingAway: the tracking server does not answer.
+    """
+    client = MlflowClient()
+    try:
+        given = os.environ.get("MLFLOW_RUN_ID")
+        if given:
+            client.update_run(given, status="RUNNING", name=name)
+            return Run(client, given, outputs / given)
+        experiment = client.get_experiment_by_name(EXPERIMENT)
+        experiment_id = experiment.experiment_id if experiment else client.create_experiment(EXPERIMENT)
+        run_id = client.create_run(experiment_id, run_name=name).info.run_id
+        return Run(client, run_id, outputs / run_id)
+    except (MlflowException, OSError) as error:
+        raise TrackingAway(f"no run could be started at {client.tracking_uri}: {_first_line(error)}") from error
+
+
+def reopen(run_id: str, outputs: Path) -> Run:
+    """Go on with run ``run_id``; metrics that the store already has at a step are not sent twice.
+
+    The empty run that ``mlflow run`` made for this process is removed: there is one run, the one resumed.
+
+    Raises:
+        UserError: there is no such run.
+    """
+    client = MlflowClient()
+    try:
+        found = client.get_run(run_id)
+    except MlflowException as error:
+        raise UserError(f"resume={run_id}: no such run at {client.tracking_uri} ({_first_line(error)})") from error
+    given = os.environ.get("MLFLOW_RUN_ID")
+    if given and given != run_id:
+        client.set_tag(given, "resumed_run", run_id)
+        client.set_terminated(given, "FINISHED")
+        client.delete_run(given)
+    client.update_run(run_id, status="RUNNING")
+    sent = {key: max(m.step for m in client.get_metric_history(run_id, key)) for key in found.data.metrics}
+    run = Run(client, run_id, outputs / run_id, sent)
+    run.load_outbox()
+    return run
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,195 @@
+"""Registered versions: logged as models, proven by reloading, tagged with their lineage, found by name."""
+
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.tracking import MlflowClient
+from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+
+from data.errors import UserError
+from registry.runs import Run
+
+CODE = Path(__file__).with_name("chat_model.py")
+CHAMPION = "champion"
+LOGITS_TOLERANCE = 1e-4
+SIGNATURE = ModelSignature(
+    inputs=Schema([ColSpec("string")]),
+    outputs=Schema([ColSpec("string")]),
+    params=ParamSchema([
+        ParamSpec("max_new_tokens", "long", 64),
+        ParamSpec("do_sample", "boolean", False),
+        ParamSpec("temperature", "double", 1.0),
+        ParamSpec("seed", "long", 0),
+    ]),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered version as the registry has it."""
+
+    name: str
+    number: int
+    run_id: str
+    source: str
+    tags: dict[str, str]
+    aliases: tuple[str, ...]
+
+    @property
+    def uri(self) -> str:
+        """What MLflow loads it by."""
+        return f"models:/{self.name}/{self.number}"
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What the model in memory says, for a reloaded one to be compared with.
+
+    ``logits``: ``[tokens, vocabulary]`` over ``token_ids``; ``answers``: greedy texts to ``prompts``.
+    """
+
+    prompts: Sequence[str]
+    answers: Sequence[str]
+    token_ids: Sequence[int]
+    logits: Any
+
+
+def log_model(run: Run, checkpoint: Path, model_config: Mapping[str, Any], pins: Sequence[str], example: str) -> str:
+    """Log ``checkpoint`` under ``run`` as a model and return its URI."""
+    with _active(run.run_id), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # hints about type hints and examples that this model does without
+        info = mlflow.pyfunc.log_model(
+            name="tuned",
+            python_model=str(CODE),
+            artifacts={"checkpoint": str(checkpoint)},
+            model_config=dict(model_config),
+            pip_requirements=list(pins),
+            signature=SIGNATURE,
+            input_example=None,
+            metadata={"prompt_example": example},
+        )
+    return info.model_uri
+
+
+def verify(uri: str, probe: Probe) -> float:
+    """Load the logged model anew and compare it with ``probe``; returns the largest difference of a logit.
+
+    Raises:
+        UserError: a greedy text differs, or a logit by more than 1e-4: nothing may be registered then.
+    """
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        loaded = mlflow.pyfunc.load_model(uri)
+    chat = loaded.unwrap_python_model()
+    worst = float((chat.logits(list(probe.token_ids)) - torch.as_tensor(probe.logits)).abs().max())
+    answers = loaded.predict(list(probe.prompts))
+    if worst > LOGITS_TOLERANCE or list(answers) != list(probe.answers):
+        raise UserError(
+            f"the reloaded model is not the trained one (largest logit difference {worst:.2g}): nothing was registered"
+        )
+    return worst
+
+
+def register(name: str, uri: str, run_id: str, tags: Mapping[str, Any], description: str) -> Version:
+    """Make the logged model at ``uri`` the next version of ``name``."""
+    client = MlflowClient()
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    made = client.create_model_version(
+        name, uri, run_id, tags={k: str(v) for k, v in tags.items()}, description=description
+    )
+    return _version(client, made)
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """Whether the champion moved, and why or why not."""
+
+    moved: bool
+    reason: str
+
+
+def promote(version: Version, metric: str, value: float, test_digest: str) -> Promotion:
+    """Make ``version`` champion if ``value`` (higher is better) beats the champion's on the same test rows."""
+    client = MlflowClient()
+    if version.tags.get("verdict") != "healthy":
+        return Promotion(False, f"its verdict is {version.tags.get('verdict')}")
+    champion = find_alias(version.name, CHAMPION)
+    if champion is None:
+        client.set_registered_model_alias(version.name, CHAMPION, str(version.number))
+        return Promotion(True, "it is the first healthy version")
+    theirs = champion.tags.get(f"test/{metric}")
+    rival = f"{version.name}/{champion.number}"
+    if champion.tags.get("test_digest") != test_digest or theirs is None:
+        return Promotion(False, f"{rival} was measured on other test rows, so the two can't be compared")
+    if value > float(theirs):
+        client.set_registered_model_alias(version.name, CHAMPION, str(version.number))
+        return Promotion(True, f"{metric} {value:.2f} is better than {rival}'s {float(theirs):.2f}")
+    return Promotion(False, f"{metric} {value:.2f} is not better than {rival}'s {float(theirs):.2f}")
+
+
+def find_alias(name: str, alias: str) -> Version | None:
+    """The version of ``name`` that ``alias`` points to, or None."""
+    client = MlflowClient()
+    try:
+        return _version(client, client.get_model_version_by_alias(name, alias))
+    except MlflowException:
+        return None
+
+
+def versions(name: str) -> list[Version]:
+    """Every version of ``name``, newest first."""
+    client = MlflowClient()
+    found = client.search_model_versions(f"name = '{name}'")
+    return sorted((_version(client, v) for v in found), key=lambda v: -v.number)
+
+
+def resolve(reference: str) -> Version:
+    """The version meant by ``pirate/3``, ``pirate@champion``, ``models:/pirate/3`` or ``models:/pirate@champion``.
+
+    Raises:
+        UserError: it is none of these, or there is no such version.
+    """
+    match = re.fullmatch(r"(?:models:/)?([^/@:]+)(?:/(\d+)|@([\w-]+))", reference.strip())
+    if match is None:
+        raise UserError(f"{reference!r} names no version: write pirate/3 or pirate@champion")
+    name, number, alias = match.groups()
+    client = MlflowClient()
+    try:
+        found = client.get_model_version(name, number) if number else client.get_model_version_by_alias(name, alias)
+    except MlflowException as error:
+        raise UserError(f"there is no version {reference} in the registry at {client._registry_uri}") from error
+    return _version(client, found)
+
+
+def _version(client: MlflowClient, found: Any) -> Version:
+    aliases = found.aliases or ()
+    return Version(found.name, int(found.version), found.run_id or "", found.source, dict(found.tags), tuple(aliases))
+
+
+def _active(run_id: str) -> Any:
+    """The run as MLflow's active run, its status left as it is when the context ends."""
+    return _Attached(run_id)
+
+
+class _Attached:
+    def __init__(self, run_id: str):
+        self.run_id = run_id
+
+    def __enter__(self) -> None:
+        mlflow.start_run(run_id=self.run_id)
+
+    def __exit__(self, *error: object) -> None:
+        mlflow.end_run(status="RUNNING")

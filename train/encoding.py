@@ -1,0 +1,113 @@
+"""From conversations to tokens and labels: which tokens are trained, proven row by row."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from data.chat import Row
+from data.errors import DataError
+from data.template import segments
+
+IGNORE = -100
+
+
+@dataclass(frozen=True)
+class Example:
+    """One tokenised row: ``input_ids`` and ``labels``, both ``[tokens]`` of int32.
+
+    ``labels[i]`` is ``input_ids[i]`` where that token is trained and ``IGNORE`` elsewhere (not shifted: token ``i``
+    is predicted from position ``i - 1``, so ``labels[0]`` is always ``IGNORE``).
+    """
+
+    input_ids: np.ndarray
+    labels: np.ndarray
+    truncated: bool = False
+
+    @cached_property
+    def trained(self) -> int:
+        """How many tokens of this row are trained."""
+        return int((self.labels != IGNORE).sum())
+
+
+def encode(rows: Sequence[Row], tokenizer: Any, labels: str = "response", max_length: int = 512) -> list[Example]:
+    """Tokenise ``rows``; ``labels`` is ``response`` (answers and their EOS) or ``all`` (every token but the first).
+
+    Prompt and answer are encoded apart, so no token spans both. A row longer than ``max_length`` tokens loses its
+    tail and is marked ``truncated``.
+
+    Raises:
+        DataError: rows of which no trained token is left, whose texts hold a control token, or whose labels do not
+            decode to answer + EOS.
+    """
+    control = _control_tokens(tokenizer)
+    examples, problems = [], []
+    for row in rows:
+        try:
+            _refuse_control_tokens(row, control)
+            examples.append(_encode_row(row, tokenizer, labels, max_length))
+        except DataError as error:
+            problems += [f"{row.where}: {problem}" for problem in error.problems]
+    if problems:
+        raise DataError(problems)
+    return examples
+
+
+def _encode_row(row: Row, tokenizer: Any, labels: str, max_length: int) -> Example:
+    ids: list[int] = []
+    marks: list[int] = []
+    for segment in segments(tokenizer, row.turns, row.system):
+        piece = tokenizer(segment.text, add_special_tokens=False)["input_ids"]
+        if not ids:
+            piece = _with_bos(piece, tokenizer)
+        if segment.is_answer:
+            piece = [*piece, tokenizer.eos_token_id]
+            _check_answer(piece, segment.text, tokenizer)
+        ids += piece
+        marks += piece if segment.is_answer or labels == "all" else [IGNORE] * len(piece)
+    marks[0] = IGNORE
+    truncated = len(ids) > max_length
+    example = Example(_array(ids[:max_length]), _array(marks[:max_length]), truncated)
+    if not example.trained:
+        raise DataError([f"its prompt alone fills max_length={max_length} tokens, so nothing is left to train on"])
+    return example
+
+
+def _control_tokens(tokenizer: Any) -> re.Pattern[str]:
+    special = [re.escape(token.content) for token in tokenizer.added_tokens_decoder.values() if token.special]
+    return re.compile("|".join(special) or r"(?!)")
+
+
+def _refuse_control_tokens(row: Row, control: re.Pattern[str]) -> None:
+    """A text that spells EOS or a role mark would end an answer, or open a turn, in the middle of a text."""
+    found = {token for text in (row.system, *sum(row.turns, ())) for token in control.findall(text)}
+    if found:
+        raise DataError([f"its text holds {', '.join(sorted(found))}, which this tokenizer reads as a control token"])
+
+
+def _array(ids: list[int]) -> np.ndarray:
+    return np.array(ids, dtype=np.int32)
+
+
+def prompt_ids(tokenizer: Any, text: str) -> list[int]:
+    """Tokens of a rendered prompt, exactly as ``encode`` makes them."""
+    return _with_bos(tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer)
+
+
+def _with_bos(ids: list[int], tokenizer: Any) -> list[int]:
+    """``ids`` with BOS in front where the tokenizer adds one and its chat template has not."""
+    bos = tokenizer.bos_token_id
+    if bos is None or ids[:1] == [bos] or tokenizer("a")["input_ids"][:1] != [bos]:
+        return ids
+    return [bos, *ids]
+
+
+def _check_answer(labels: list[int], text: str, tokenizer: Any) -> None:
+    decoded = tokenizer.decode(labels[:-1], clean_up_tokenization_spaces=False)
+    if decoded.strip() != text.strip() or labels[-1] != tokenizer.eos_token_id:
+        raise DataError([
+            f"the labels decode to {decoded!r}, not to the response {text!r}: this tokenizer can't spell it"
+        ])

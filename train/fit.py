@@ -1,0 +1,287 @@
+"""The training loop: the same for a LoRA of one minute and for the base model of one hour."""
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from data.errors import UserError
+from train import parallel
+from train.batching import Batch, pack, step_rows
+from train.config import FitConfig
+from train.encoding import Example
+from train.state import Progress, SavedState, StateFolder
+
+
+class Tracker(Protocol):
+    """Where metrics go; ``registry.runs.Run`` is one."""
+
+    def log(self, step: int, metrics: dict[str, float]) -> None:
+        """Take ``metrics`` at ``step``."""
+
+    def flush(self) -> None:
+        """Deliver what was taken."""
+
+
+class Diverged(UserError):
+    """The loss or the gradient stopped being a number."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What training did. The model holds the restored weights (best or last, as configured).
+
+    ``put(step)`` puts the weights of another kept step, the best or the last, into the model.
+    """
+
+    progress: Progress
+    restored_step: int
+    seconds: float
+    trained_tokens: int
+    put: Callable[[int], None]
+
+
+def fit(
+    model: nn.Module,
+    rows: Sequence[Example],
+    eval_rows: Sequence[Example],
+    config: FitConfig,
+    state: StateFolder,
+    tracker: Tracker,
+    lr: float,
+) -> Fitted:
+    """Train ``model`` in place on ``rows``, evaluating on ``eval_rows``; both lists are tokenised and not empty.
+
+    Args:
+        state: where resume points are kept; if one is there, training goes on from it.
+        tracker: takes the metrics of steps and evaluations; flushed before each resume point, so none is lost.
+        lr: the peak learning rate.
+
+    Raises:
+        Diverged: the loss or gradient norm is not finite; the weights are those of the step before.
+    """
+    start = perf_counter()
+    loop = _Loop(model, rows, eval_rows, config, state, tracker, lr)
+    found = state.load()
+    before = found[0].trained_tokens if found else 0
+    progress = loop.run(found)
+    wanted = progress.best_step if config.restore == "best" else progress.step
+    loop.restore(wanted)
+    return Fitted(progress, wanted, perf_counter() - start, progress.trained_tokens - before, loop.restore)
+
+
+class _Loop:
+    def __init__(self, model, rows, eval_rows, config: FitConfig, state: StateFolder, tracker: Tracker, lr: float):
+        self.model, self.rows, self.eval_rows = model, rows, eval_rows
+        self.config, self.state, self.tracker = config, state, tracker
+        self.device = next(model.parameters()).device
+        self.weights = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        self.rows_per_step = config.batch_size * config.accumulation
+        self.steps_per_epoch = math.ceil(len(rows) / self.rows_per_step)
+        self.total_steps = self.steps_per_epoch * config.epochs
+        self.autocast = choose_autocast(config.precision, self.device)
+        self.optimizer = make_optimizer(self.weights.values(), lr, config)
+        self.lr = lr
+        self.eval_steps = eval_schedule(self.steps_per_epoch, config.epochs, config.evals_per_epoch)
+
+    def run(self, found: SavedState | None) -> Progress:
+        progress = self._resume(found)
+        if not progress.history:
+            self._evaluate(progress)
+        with tqdm(total=self.total_steps, initial=progress.step, desc="training", unit="step", mininterval=0.5, disable=parallel.rank() > 0) as bar:
+            began, tokens_before = perf_counter(), progress.trained_tokens
+            for epoch, order in self._steps_from(progress.step):
+                if progress.finished:
+                    break
+                loss, tokens, norm = self._step(order, progress.step)
+                progress.step += 1
+                progress.trained_tokens += tokens
+                self.tracker.log(progress.step, {"train/loss": loss, "train/grad_norm": norm, "train/lr": self._lr_at(progress.step - 1), "epoch": epoch})
+                bar.update()
+                rate = (progress.trained_tokens - tokens_before) / (perf_counter() - began)
+                bar.set_postfix_str(f"{rate:.0f} trained tokens/s, loss {loss:.3f}", refresh=False)
+                if progress.step in self.eval_steps:
+                    self._evaluate(progress)
+        return progress
+
+    def _resume(self, found: SavedState | None) -> Progress:
+        if found is None:
+            return Progress()
+        progress, weights, optimizer = found
+        torch.set_rng_state(optimizer.pop("rng"))
+        self._set_weights(weights)
+        load_optimizer(self.optimizer, self.weights, optimizer)
+        return progress
+
+    def _steps_from(self, step: int) -> Iterator[tuple[float, np.ndarray]]:
+        """(epochs done after the step, row numbers) of every step that is left."""
+        for epoch in range(step // self.steps_per_epoch, self.config.epochs):
+            for i, order in enumerate(step_rows(len(self.rows), self.rows_per_step, self.config.seed, epoch)):
+                if epoch * self.steps_per_epoch + i >= step:
+                    yield epoch + (i + 1) / self.steps_per_epoch, order
+
+    def _step(self, order: np.ndarray, step: int) -> tuple[float, int, float]:
+        self.model.train()
+        tokens = sum(self.rows[i].trained for i in order)
+        loss = 0.0
+        mine = order[parallel.rank() :: parallel.world_size()]
+        for start in range(0, len(mine), self.config.batch_size):
+            batch = self._pack([self.rows[i] for i in mine[start : start + self.config.batch_size]])
+            part = self._loss_sum(batch) / tokens
+            part.backward()
+            loss += part.item()
+        loss = parallel.sum_value(loss, self.device)
+        parallel.sum_gradients(self.weights.values())
+        norm = float(nn.utils.clip_grad_norm_(self.weights.values(), self.config.clip or math.inf))
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise Diverged(f"the loss became {loss} at step {step + 1}: lower lr (it is {self.lr:g}) or raise warmup")
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._lr_at(step)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return loss, tokens, norm
+
+    def _lr_at(self, step: int) -> float:
+        return self.lr * lr_factor(step, self.total_steps, self.config.warmup, self.config.schedule)
+
+    def _pack(self, examples: Sequence[Example]) -> Batch:
+        return pack(examples, self.config.row_tokens)
+
+    def _loss_sum(self, batch: Batch) -> Tensor:
+        with self.autocast():
+            return loss_sum(self.model, batch, self.device)
+
+    def eval_loss(self) -> float:
+        with self.autocast():
+            return mean_loss(self.model, self.eval_rows, self.config.batch_size * 4, self.config.row_tokens)
+
+    def _evaluate(self, progress: Progress) -> None:
+        loss = self.eval_loss()
+        progress.history.append((progress.step, loss))
+        self.tracker.log(progress.step, {"eval/loss": loss})
+        since_best = sum(step > progress.best_step for step, _ in progress.history)
+        stopped = 0 < self.config.patience <= since_best
+        progress.finished = stopped or progress.step == self.total_steps
+        if parallel.rank() == 0:
+            self.tracker.flush()
+            self.state.save(progress, self.weights, optimizer_tensors(self.optimizer, self.weights))
+        parallel.wait()
+
+    def restore(self, step: int) -> None:
+        self._set_weights(load_file(self.state.weights_file(step)))
+
+    @torch.no_grad()
+    def _set_weights(self, weights: dict[str, Tensor]) -> None:
+        for name, parameter in self.weights.items():
+            parameter.copy_(weights[name])
+
+
+def loss_sum(model: nn.Module, batch: Batch, device: torch.device) -> Tensor:
+    """Summed cross-entropy over the trained tokens of ``batch``, in nats, float32."""
+    logits = trained_logits(model, batch, device)
+    return F.cross_entropy(logits.float(), torch.from_numpy(batch.targets).to(device), reduction="sum")
+
+
+@torch.no_grad()
+def mean_loss(model: nn.Module, rows: Sequence[Example], batch_size: int = 32, row_tokens: int = 512) -> float:
+    """Mean loss per trained token over ``rows``, in nats."""
+    model.eval()
+    device = next(model.parameters()).device
+    total, tokens = 0.0, 0
+    for start in range(0, len(rows), batch_size):
+        batch = pack(rows[start : start + batch_size], row_tokens)
+        total += loss_sum(model, batch, device).item()
+        tokens += len(batch.targets)
+    return total / tokens
+
+
+def trained_logits(model: nn.Module, batch: Batch, device: torch.device) -> Tensor:
+    """Logits ``[N, vocabulary]`` at the trained positions of ``batch`` only: the head is almost half of a small model.
+
+    The positions are picked right before the head, so whatever a model does to its logits afterwards still happens.
+    """
+    picked = torch.from_numpy(batch.sources).to(device)
+
+    def pick(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        hidden = args[0]
+        return (hidden.reshape(-1, hidden.shape[-1])[picked],)
+
+    mask = None if batch.mask is None else _attention_mask(model, torch.from_numpy(batch.mask).to(device))
+    hook = model.get_output_embeddings().register_forward_pre_hook(pick)
+    try:
+        out = model(
+            input_ids=torch.from_numpy(batch.input_ids).to(device),
+            position_ids=torch.from_numpy(batch.position_ids).to(device),
+            attention_mask=mask,
+            use_cache=False,
+        )
+    finally:
+        hook.remove()
+    return out.logits
+
+
+def _attention_mask(model: nn.Module, seen: Tensor) -> Tensor:
+    """``seen`` as the model takes it: eager attention adds its mask to the scores, so False must become -infinity."""
+    if getattr(model.config, "_attn_implementation", None) != "eager":
+        return seen
+    dtype = next(model.parameters()).dtype
+    return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, torch.finfo(dtype).min)
+
+
+def lr_factor(step: int, total: int, warmup: float, schedule: str) -> float:
+    """Share of the peak learning rate at ``step`` (0-based): a linear rise over ``warmup``, then the schedule to zero."""
+    rise = math.ceil(total * warmup)
+    if step < rise:
+        return (step + 1) / rise
+    if schedule == "constant":
+        return 1.0
+    done = (step - rise) / max(1, total - rise)
+    return 1 - done if schedule == "linear" else (1 + math.cos(math.pi * done)) / 2
+
+
+def eval_schedule(steps_per_epoch: int, epochs: int, evals_per_epoch: int) -> set[int]:
+    """Steps after which the model is evaluated: evenly within each epoch, its end always among them."""
+    within = {math.ceil(steps_per_epoch * (k + 1) / evals_per_epoch) for k in range(evals_per_epoch)}
+    return {epoch * steps_per_epoch + step for epoch in range(epochs) for step in within}
+
+
+def make_optimizer(parameters: Any, lr: float, config: FitConfig) -> torch.optim.AdamW:
+    """AdamW with decay on matrices only, its update in one fused kernel."""
+    parameters = list(parameters)
+    groups = [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([g for g in groups if g["params"]], lr=lr, betas=(0.9, config.beta2), fused=True)
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The optimizer's state as flat ``name|key`` tensors."""
+    return {
+        f"{name}|{key}": value for name, p in weights.items() for key, value in optimizer.state.get(p, {}).items()
+    }
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, weights: dict[str, Tensor], tensors: dict[str, Tensor]) -> None:
+    """Put back what ``optimizer_tensors`` took."""
+    for full, value in tensors.items():
+        name, _, key = full.rpartition("|")
+        place = "cpu" if key == "step" else weights[name].device
+        optimizer.state[weights[name]][key] = value.to(place)
+
+
+def choose_autocast(precision: str, device: torch.device) -> Callable[[], Any]:
+    """bf16 where asked for or where it is fast: GPUs that have it, CPUs with AMX tiles; else plain fp32."""
+    fast = torch.cuda.is_bf16_supported(including_emulation=False) if device.type == "cuda" else torch.cpu._is_amx_tile_supported()
+    if precision == "bf16" or (precision == "auto" and fast):
+        return lambda: torch.autocast(device.type, dtype=torch.bfloat16)
+    return contextlib.nullcontext

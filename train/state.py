@@ -1,0 +1,84 @@
+"""What an interrupted run needs to go on as if nothing had happened: kept in one folder, changed all at once or not."""
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+POINTER = "latest.json"
+
+
+@dataclass
+class Progress:
+    """Where a run stands. ``history`` holds ``(step, eval loss)`` of every evaluation, step 0 included."""
+
+    step: int = 0
+    trained_tokens: int = 0
+    history: list[tuple[int, float]] = field(default_factory=list)
+    finished: bool = False
+
+    @property
+    def best_step(self) -> int:
+        """The step of the lowest eval loss, the earliest if several share it."""
+        return min(self.history, key=lambda point: (point[1], point[0]))[0] if self.history else self.step
+
+
+SavedState = tuple[Progress, dict[str, Tensor], dict[str, Tensor]]
+
+
+class StateFolder:
+    """Resume points of one run under ``folder``: weights by step, the optimizer of the last step, and a pointer.
+
+    Everything is written under a new name first; the pointer is replaced last and in one move. A process killed at
+    any moment leaves the point before. Of the weights, the best and the last are kept.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def weights_file(self, step: int) -> Path:
+        """File of the trainable weights after ``step`` optimizer steps."""
+        return self.folder / f"weights-{step}.safetensors"
+
+    def save(self, progress: Progress, weights: dict[str, Tensor], optimizer: dict[str, Tensor]) -> None:
+        """Make ``progress`` the point to resume from.
+
+        Raises:
+            OSError: the disk is full or can't be written; the point before stays valid.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        step = progress.step
+        _write(weights, self.weights_file(step))
+        _write({**optimizer, "rng": torch.get_rng_state()}, self.folder / f"optimizer-{step}.safetensors")
+        text = json.dumps(asdict(progress), indent=1)
+        fresh = self.folder / f"{POINTER}.new"
+        fresh.write_text(text)
+        os.replace(fresh, self.folder / POINTER)
+        self._prune({step, progress.best_step})
+
+    def load(self) -> SavedState | None:
+        """The last point's progress, weights and optimizer state (with ``rng``), or None where there is none."""
+        if not (self.folder / POINTER).is_file():
+            return None
+        raw = json.loads((self.folder / POINTER).read_text())
+        raw["history"] = [tuple(point) for point in raw["history"]]
+        progress = Progress(**raw)
+        optimizer = load_file(self.folder / f"optimizer-{progress.step}.safetensors")
+        return progress, load_file(self.weights_file(progress.step)), optimizer
+
+    def _prune(self, kept: set[int]) -> None:
+        newest = max(kept)
+        for path in self.folder.glob("*.safetensors"):
+            kind, _, step = path.stem.partition("-")
+            if int(step) not in kept or (kind == "optimizer" and int(step) != newest):
+                path.unlink()
+
+
+def _write(tensors: dict[str, Tensor], path: Path) -> None:
+    fresh = path.with_suffix(".new")
+    save_file({name: t.detach().contiguous() for name, t in tensors.items()}, fresh)
+    os.replace(fresh, path)
