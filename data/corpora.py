@@ -46,7 +46,9 @@ def read(place: str) -> CorpusTexts:
     folder = Path(place)
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
-        raise UserError(f"corpora={place}: there is no {', no '.join(missing)} in that folder; it must hold {', '.join(FILES)}")
+        raise UserError(
+            f"corpora={place}: there is no {', no '.join(missing)} in that folder; it must hold {', '.join(FILES)}"
+        )
     persona, service, stories = (folder / name for name in FILES)
     return CorpusTexts(
         [json.loads(line)["Best Generated Conversation"] for line in _lines(persona)],
@@ -68,6 +70,8 @@ def _from_hub() -> CorpusTexts:
         service = datasets.load_dataset(SOURCES[1][0], "dialogues", split="train")["turns"]
         stories = datasets.load_dataset(SOURCES[2][0], split="validation[:2400]")["text"]
     except Exception as error:  # the hub's client raises a dozen kinds
-        raise UserError(f"corpora=hub: the hub did not give the data ({type(error).__name__}); name a folder instead") from error
+        raise UserError(
+            f"corpora=hub: the hub did not give the data ({type(error).__name__}); name a folder instead"
+        ) from error
     told = [[["", text] for text in turns["utterance"]] for turns in service]
     return CorpusTexts(list(persona), told, list(stories))

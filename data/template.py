@@ -75,7 +75,9 @@ def _lead(tokenizer: Any, turns: Turns, prompt: str, answer: str, system: str, b
     whole = _render(tokenizer, _messages((*turns, (prompt, answer)), system))
     at = whole.find(answer, len(before))
     if not whole.startswith(before) or at < 0 or whole[len(before) : at].strip():
-        raise DataError(["the chat template changes the response's text, so its tokens can't be told from the prompt's"])
+        raise DataError(
+            ["the chat template changes the response's text, so its tokens can't be told from the prompt's"]
+        )
     return whole[len(before) : at]
 
 

@@ -15,6 +15,9 @@ from mlflow.pyfunc import PythonModel
 class ChatModel(PythonModel):
     """Answers prompts, one turn each, greedily unless ``do_sample`` says otherwise."""
 
+    # MLflow advises type hints on predict at every load, but with them it drops the signature's params.
+    _skip_type_hint_validation = True
+
     def load_context(self, context):
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer

@@ -216,13 +216,21 @@ def reopen(run_id: str, outputs: Path) -> Run:
     given = os.environ.get("MLFLOW_RUN_ID")
     if given and given != run_id:
         client.set_tag(given, "resumed_run", run_id)
-        client.set_terminated(given, "FINISHED")
-        client.delete_run(given)
+        discard_given()
     client.update_run(run_id, status="RUNNING")
     sent = {key: max(m.step for m in client.get_metric_history(run_id, key)) for key in found.data.metrics}
     run = Run(client, run_id, outputs / run_id, sent)
     run.load_outbox()
     return run
+
+
+def discard_given() -> None:
+    """Remove the empty run that ``mlflow run`` made for this process, if it was started so."""
+    given = os.environ.get("MLFLOW_RUN_ID")
+    if given:
+        client = MlflowClient()
+        client.set_terminated(given, "FINISHED")
+        client.delete_run(given)
 
 
 def _first_line(error: Exception) -> str:

@@ -23,7 +23,7 @@ SIGNATURE = ModelSignature(
     inputs=Schema([ColSpec("string")]),
     outputs=Schema([ColSpec("string")]),
     params=ParamSchema([
-        ParamSpec("max_new_tokens", "long", 64),
+        ParamSpec("max_new_tokens", "long", 0),  # 0: as configured; MLflow fills defaults in, and they would win
         ParamSpec("do_sample", "boolean", False),
         ParamSpec("temperature", "double", 1.0),
         ParamSpec("seed", "long", 0),

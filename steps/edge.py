@@ -27,12 +27,28 @@ def main(step: Callable[[list[str]], None]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     try:
+        _require_one_store()
         step(sys.argv[1:])
     except UserError as error:
         print(f"\n{error}", file=sys.stderr)
         sys.exit(1)
     except Stopped:
         sys.exit(130)
+
+
+def _require_one_store() -> None:
+    """Refuse a store named by a relative path where ``mlflow run`` was started in another folder than the project's.
+
+    MLflow makes the run in its own folder and starts this process in the project's: the same words, two stores.
+    """
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    path = Path(uri.removeprefix("sqlite:///"))
+    two = uri.startswith("sqlite:///") and not path.is_absolute() and not path.exists()
+    if two and "MLFLOW_RUN_ID" in os.environ:
+        raise UserError(
+            f"MLFLOW_TRACKING_URI={uri} means another store in {Path.cwd()} than where mlflow was started; "
+            f"write the whole path: sqlite:////folder/{path.name}"
+        )
 
 
 def _stop(number: int, frame: object) -> None:

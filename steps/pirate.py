@@ -1,33 +1,25 @@
 """``mlflow run . -e pirate``: teach a base model from pairs, judge it before and after, register it."""
 
-from steps.edge import OUTPUTS, Stopped, main
-from steps.flags import parse
-from steps.resuming import open_run
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from steps.edge import main
+from steps.job import run_job
 from train.config import TuneConfig
+
+if TYPE_CHECKING:
+    from registry.runs import Run
 
 
 def pirate(argv: list[str]) -> None:
     """Run the whole job; whatever ends it early leaves the run FAILED or KILLED and nothing registered."""
-    from train import parallel
+    run_job("pirate", TuneConfig, _tune, argv)
 
-    config = parse(TuneConfig, argv)
-    parallel.join()
-    run, config = open_run("pirate", config, OUTPUTS)
-    try:
-        from train.tune import tune
 
-        for line in tune(config, run):
-            print(line)
-    except Stopped:
-        run.finish("KILLED")
-        print(f"\nStopped. To go on: mlflow run . -e pirate -P resume={run.run_id}")
-        raise
-    except BaseException as error:
-        run.fail(error)
-        raise
-    run.finish()
-    run.discard()
-    parallel.leave()
+def _tune(config: TuneConfig, run: "Run") -> Iterator[str]:
+    from train.tune import tune
+
+    return tune(config, run)
 
 
 if __name__ == "__main__":

@@ -3,17 +3,19 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from data.errors import ConfigError, UserError
-from registry import runs
 from train.config import FitConfig
+
+if TYPE_CHECKING:
+    from registry import runs
 
 C = TypeVar("C", bound=FitConfig)
 SETTINGS = "config.json"
 
 
-def open_run(entry: str, config: C, outputs: Path) -> tuple[runs.Run, C]:
+def open_run(entry: str, config: C, outputs: Path) -> "tuple[runs.Run, C]":
     """The run to write to and the config in force.
 
     A resumed run keeps its own settings; flags given with ``resume`` must agree with them or be left out. Beside
@@ -22,6 +24,7 @@ def open_run(entry: str, config: C, outputs: Path) -> tuple[runs.Run, C]:
     Raises:
         UserError: the run to resume is unknown, finished, or has left nothing in ``outputs``.
     """
+    from registry import runs
     from train import parallel
 
     run = None

@@ -55,8 +55,10 @@ class FitConfig:
             value = getattr(self, name)
             _require(math.isfinite(value) and value >= 0, f"{name} must be a finite number of at least 0, not {value}")
         _require(0 <= self.warmup < 1, f"warmup is a share of all steps, at least 0 and under 1, not {self.warmup}")
+        _require(0 <= self.beta2 < 1, f"beta2 must be at least 0 and under 1, not {self.beta2}")
         for name in ("patience", "threads", "seed"):
             _require(getattr(self, name) >= 0, f"{name} must be at least 0, not {getattr(self, name)}")
+        _require(self.seed < 2**64, f"seed must be below 2**64, not {self.seed}")
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,52 @@ class TuneConfig(FitConfig):
     def peak_lr(self) -> float:
         """The learning rate in force: ``lr``, or the method's default where it is 0."""
         return self.lr or {"lora": 3e-3, "full": 5e-4}[self.method]
+
+
+@dataclass(frozen=True)
+class BaseConfig(FitConfig):
+    """How the bundled base model is made. Flags beyond those of any training:"""
+
+    corpora: str = "hub"
+    """Folder with the dialogue and story files, or hub to fetch them from the Hugging Face hub."""
+    epochs: int = 1
+    batch_size: int = 12
+    lr: float = 2e-3
+    warmup: float = 0.02
+    weight_decay: float = 0.1
+    beta2: float = 0.95
+    evals_per_epoch: int = 20
+    row_tokens: int = 256
+    max_length: int = 256
+    layers: int = 4
+    """Transformer blocks."""
+    width: int = 192
+    """Size of the hidden state; each attention head takes 32 of it."""
+    vocabulary: int = 4096
+    """Tokens, the four special ones included."""
+    exercises: int = 80000
+    """Conversations of copying exercises, one to four exercises each."""
+    dialogues: int = 6000
+    """Service dialogues taken from the corpus."""
+    everyday: int = 24000
+    """Generated conversations of small talk, of questions, and of film reviews: so many of all three together."""
+    output: str = "data/base"
+    """Folder the finished model is written to."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require(self.lr > 0, "lr must be above 0: a model made from scratch has no other default")
+        _require(self.layers >= 1, f"layers must be at least 1, not {self.layers}")
+        _require(self.width >= 32 and self.width % 32 == 0, f"width must be a multiple of 32, not {self.width}")
+        _require(self.vocabulary >= 260, f"vocabulary must be at least 260 (bytes and marks), not {self.vocabulary}")
+        for name in ("exercises", "dialogues", "everyday"):
+            _require(getattr(self, name) >= 0, f"{name} must be at least 0, not {getattr(self, name)}")
+        for name in ("corpora", "output"):
+            _require(bool(getattr(self, name).strip()), f"{name} must not be empty")
+        _require(
+            self.row_tokens <= self.max_length,
+            f"row_tokens={self.row_tokens} is more than max_length={self.max_length}, the positions that the model has",
+        )
 
 
 def _require(true: bool, message: str) -> None:

@@ -108,6 +108,6 @@ def _with_bos(ids: list[int], tokenizer: Any) -> list[int]:
 def _check_answer(labels: list[int], text: str, tokenizer: Any) -> None:
     decoded = tokenizer.decode(labels[:-1], clean_up_tokenization_spaces=False)
     if decoded.strip() != text.strip() or labels[-1] != tokenizer.eos_token_id:
-        raise DataError([
-            f"the labels decode to {decoded!r}, not to the response {text!r}: this tokenizer can't spell it"
-        ])
+        raise DataError(
+            [f"the labels decode to {decoded!r}, not to the response {text!r}: this tokenizer can't spell it"]
+        )

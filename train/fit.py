@@ -19,7 +19,11 @@ from train import parallel
 from train.batching import Batch, pack, step_rows
 from train.config import FitConfig
 from train.encoding import Example
+from train.speed import accelerated
 from train.state import Progress, SavedState, StateFolder
+
+
+MOST_POINTS = 500
 
 
 class Tracker(Protocol):
@@ -73,14 +77,24 @@ def fit(
     loop = _Loop(model, rows, eval_rows, config, state, tracker, lr)
     found = state.load()
     before = found[0].trained_tokens if found else 0
-    progress = loop.run(found)
+    with accelerated(model):
+        progress = loop.run(found)
     wanted = progress.best_step if config.restore == "best" else progress.step
     loop.restore(wanted)
     return Fitted(progress, wanted, perf_counter() - start, progress.trained_tokens - before, loop.restore)
 
 
 class _Loop:
-    def __init__(self, model, rows, eval_rows, config: FitConfig, state: StateFolder, tracker: Tracker, lr: float):
+    def __init__(
+        self,
+        model: Any,
+        rows: Sequence[Example],
+        eval_rows: Sequence[Example],
+        config: FitConfig,
+        state: StateFolder,
+        tracker: Tracker,
+        lr: float,
+    ):
         self.model, self.rows, self.eval_rows = model, rows, eval_rows
         self.config, self.state, self.tracker = config, state, tracker
         self.device = next(model.parameters()).device
@@ -91,27 +105,43 @@ class _Loop:
         self.autocast = choose_autocast(config.precision, self.device)
         self.optimizer = make_optimizer(self.weights.values(), lr, config)
         self.lr = lr
+        self.since_point: list[float] = []
+        self.steps_per_point = math.ceil(self.total_steps / MOST_POINTS)
         self.eval_steps = eval_schedule(self.steps_per_epoch, config.epochs, config.evals_per_epoch)
 
     def run(self, found: SavedState | None) -> Progress:
         progress = self._resume(found)
         if not progress.history:
             self._evaluate(progress)
-        with tqdm(total=self.total_steps, initial=progress.step, desc="training", unit="step", mininterval=0.5, disable=parallel.rank() > 0) as bar:
-            began, tokens_before = perf_counter(), progress.trained_tokens
+        began, tokens_before = perf_counter(), progress.trained_tokens
+        with self._bar(progress.step) as bar:
             for epoch, order in self._steps_from(progress.step):
                 if progress.finished:
                     break
                 loss, tokens, norm = self._step(order, progress.step)
                 progress.step += 1
                 progress.trained_tokens += tokens
-                self.tracker.log(progress.step, {"train/loss": loss, "train/grad_norm": norm, "train/lr": self._lr_at(progress.step - 1), "epoch": epoch})
+                due = progress.step in self.eval_steps
+                self._log_step(progress.step, epoch, loss, norm, due)
                 bar.update()
                 rate = (progress.trained_tokens - tokens_before) / (perf_counter() - began)
                 bar.set_postfix_str(f"{rate:.0f} trained tokens/s, loss {loss:.3f}", refresh=False)
-                if progress.step in self.eval_steps:
+                if due:
                     self._evaluate(progress)
         return progress
+
+    def _bar(self, step: int) -> Any:
+        quiet = parallel.rank() > 0 or step == self.total_steps
+        return tqdm(total=self.total_steps, initial=step, desc="training", unit="step", mininterval=0.5, disable=quiet)
+
+    def _log_step(self, step: int, epoch: float, loss: float, norm: float, due: bool) -> None:
+        """Log the mean loss since the last point; long runs get a point every few steps, short ones every step."""
+        self.since_point.append(loss)
+        if due or step % self.steps_per_point == 0:
+            mean = sum(self.since_point) / len(self.since_point)
+            rest = {"train/grad_norm": norm, "train/lr": self._lr_at(step - 1), "epoch": epoch}
+            self.tracker.log(step, {"train/loss": mean, **rest})
+            self.since_point.clear()
 
     def _resume(self, found: SavedState | None) -> Progress:
         if found is None:
@@ -266,9 +296,7 @@ def make_optimizer(parameters: Any, lr: float, config: FitConfig) -> torch.optim
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """The optimizer's state as flat ``name|key`` tensors."""
-    return {
-        f"{name}|{key}": value for name, p in weights.items() for key, value in optimizer.state.get(p, {}).items()
-    }
+    return {f"{name}|{key}": value for name, p in weights.items() for key, value in optimizer.state.get(p, {}).items()}
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, weights: dict[str, Tensor], tensors: dict[str, Tensor]) -> None:
@@ -281,7 +309,11 @@ def load_optimizer(optimizer: torch.optim.Optimizer, weights: dict[str, Tensor],
 
 def choose_autocast(precision: str, device: torch.device) -> Callable[[], Any]:
     """bf16 where asked for or where it is fast: GPUs that have it, CPUs with AMX tiles; else plain fp32."""
-    fast = torch.cuda.is_bf16_supported(including_emulation=False) if device.type == "cuda" else torch.cpu._is_amx_tile_supported()
+    fast = (
+        torch.cuda.is_bf16_supported(including_emulation=False)
+        if device.type == "cuda"
+        else torch.cpu._is_amx_tile_supported()
+    )
     if precision == "bf16" or (precision == "auto" and fast):
         return lambda: torch.autocast(device.type, dtype=torch.bfloat16)
     return contextlib.nullcontext

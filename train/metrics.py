@@ -1,12 +1,13 @@
 """What answers are measured by: pure functions over texts, one definition each.
 
-Words are lower-cased runs of letters, digits and apostrophes. Rates are shares of answers between 0 and 1.
+Words are lower-cased runs of letters, digits and apostrophes, in any language that puts spaces between words. Rates
+are shares of answers between 0 and 1.
 """
 
 import re
 from collections.abc import Collection, Sequence
 
-WORD = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)*'?")
+WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*'?")
 #: Words that carry no content of their own; what is left of a prompt is what an answer must keep.
 FUNCTION_WORDS = frozenset(
     "a an the and or but if so of to in on at by for from with as is am are was were be been being it its it's i i'm you "
@@ -71,7 +72,7 @@ def copy_rate(references: Sequence[str], answers: Sequence[str], trained: Collec
     """Share of answers that are some training response word for word, though not the one asked for."""
     known = {tuple(words(text)) for text in trained}
     copied = sum(
-        tuple(words(answer)) in known and words(answer) != words(reference)
+        bool(words(answer)) and tuple(words(answer)) in known and words(answer) != words(reference)
         for reference, answer in zip(references, answers, strict=True)
     )
     return copied / len(answers)

@@ -1,7 +1,7 @@
 """Several processes on one run, as ``torchrun`` and ``accelerate launch`` start them: rows shared, gradients summed."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -66,3 +66,13 @@ def share(value: Any) -> Any:
     box = [value]
     dist.broadcast_object_list(box, src=0)
     return box[0]
+
+
+def first_alone(work: Callable[[], Any]) -> Any:
+    """``work()``, done by rank 0 first and by the others after it, so that they find what it wrote."""
+    if rank() == 0:
+        result = work()
+        wait()
+        return result
+    wait()
+    return work()

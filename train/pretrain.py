@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 from data import corpus, everyday
 from data.chat import Row
 from data.corpora import CorpusTexts
-from train.config import FitConfig
+from train.config import BaseConfig
 from train.encoding import Example
 
 END, USER, ASSISTANT, PAD = "<|end|>", "<|user|>", "<|assistant|>", "<|pad|>"
@@ -23,37 +22,6 @@ CHAT_TEMPLATE = (
     "{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
-
-
-@dataclass(frozen=True)
-class BaseConfig(FitConfig):
-    """How the bundled base model is made. Flags beyond those of any training:"""
-
-    corpora: str = "hub"
-    """Folder with the dialogue and story files, or hub to fetch them from the Hugging Face hub."""
-    epochs: int = 1
-    batch_size: int = 12
-    lr: float = 2e-3
-    warmup: float = 0.02
-    weight_decay: float = 0.1
-    beta2: float = 0.95
-    evals_per_epoch: int = 20
-    row_tokens: int = 256
-    max_length: int = 256
-    layers: int = 4
-    """Transformer blocks."""
-    width: int = 192
-    """Size of the hidden state; each attention head takes 32 of it."""
-    vocabulary: int = 4096
-    """Tokens, the four special ones included."""
-    exercises: int = 80000
-    """Conversations of copying exercises, one to four exercises each."""
-    dialogues: int = 6000
-    """Service dialogues taken from the corpus."""
-    everyday: int = 24000
-    """Generated conversations of small talk, of questions, and of film reviews: so many of all three together."""
-    output: str = "data/base"
-    """Folder the finished model is written to."""
 
 
 def make_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
@@ -71,7 +39,9 @@ def make_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
         show_progress=False,
     )
     bpe.train_from_iterator(texts, trainer)
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe, eos_token=END, pad_token=PAD, clean_up_tokenization_spaces=False)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=bpe, eos_token=END, pad_token=PAD, clean_up_tokenization_spaces=False
+    )
     tokenizer.chat_template = CHAT_TEMPLATE
     return tokenizer
 

@@ -91,7 +91,10 @@ def results_markdown(base: Scores, tuned: Scores, table: Sequence[Mapping[str, s
     lines += ["| metric | base | tuned |", "| --- | ---: | ---: |"]
     lines += [f"| {key} | {base.values[key]:.4g} | {tuned.values[key]:.4g} |" for key in tuned.values]
     lines += ["", "| prompt | reference | base | tuned |", "| --- | --- | --- | --- |"]
-    lines += ["| " + " | ".join(_cell(record[key]) for key in ("prompt", "reference", "base", "tuned")) + " |" for record in table]
+    lines += [
+        "| " + " | ".join(_cell(record[key]) for key in ("prompt", "reference", "base", "tuned")) + " |"
+        for record in table
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -1,9 +1,9 @@
 """Faster arithmetic for the time of a training run: the same gradients with less memory traffic.
 
-On a CPU the gradients of a small model cost more to store than to compute: every backward pass takes hundreds of
-megabytes of fresh memory, whose pages the system clears one by one, and a tied embedding's gradient is made twice
-and added. Here the gradients of linear layers and embeddings are written straight into ``.grad``, whose memory is
-kept from step to step. To everybody else (``zero_grad``, accumulation, clipping, all_reduce) they are usual ``.grad``s.
+On a CPU much of a backward pass goes into memory: the gradients are hundreds of fresh megabytes every time, whose
+pages the system clears one by one, and a tied embedding's gradient is made twice and added. Here the gradients of
+linear layers and embeddings are written straight into ``.grad``, whose memory is kept from step to step. To everybody
+else (``zero_grad``, accumulation, clipping, all_reduce) they are usual ``.grad``s.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,6 +18,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 SMALLEST = 2**16  # below so many weights, a Python function costs more than the memory that it saves
+WIDE, SLICE = 8192, 1024  # a head wider than WIDE is multiplied in slices: the BLAS is slow on the whole at few rows
 
 Kept = dict[Tensor, Tensor]
 
@@ -52,13 +53,12 @@ def _faster(module: nn.Module, kept: Kept) -> Callable[[Tensor], Tensor] | None:
     if type(module) is NewGELUActivation:  # the same formula in one kernel instead of eight
         return partial(F.gelu, approximate="tanh")
     weight = getattr(module, "weight", None)
-    if not isinstance(weight, nn.Parameter) or not weight.requires_grad:
+    if not isinstance(weight, nn.Parameter) or weight.device.type != "cpu" or weight.numel() < SMALLEST:
         return None
-    if weight.device.type != "cpu" or weight.numel() < SMALLEST:
-        return None
-    if type(module) is nn.Linear or type(module) is Conv1D:
+    if type(module) in (nn.Linear, Conv1D) and (weight.requires_grad or len(weight) > WIDE):
         return partial(_product, module, kept)
-    if type(module) is nn.Embedding and not (module.max_norm or module.scale_grad_by_freq or module.sparse):
+    usual = type(module) is nn.Embedding and not (module.max_norm or module.scale_grad_by_freq or module.sparse)
+    if usual and weight.requires_grad:
         return partial(_lookup, module, kept)
     return None
 
@@ -81,6 +81,27 @@ def _grad(weight: Tensor, kept: Kept) -> tuple[Tensor, bool]:
     return weight.grad, started
 
 
+def _add_product(weight: Tensor, left: Tensor, right: Tensor, kept: Kept) -> None:
+    grad, started = _grad(weight, kept)
+    if grad.dtype == left.dtype:
+        grad.addmm_(left, right, beta=float(started))
+    elif started:
+        grad.add_(left @ right)
+    else:
+        grad.copy_(left @ right)
+
+
+def _multiply(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """``F.linear(x, weight, bias)``."""
+    if bias is not None or len(weight) <= WIDE or x.dtype.itemsize < 4:
+        return F.linear(x, weight, bias)
+    rows = x.reshape(-1, x.shape[-1])
+    out = rows.new_empty(len(rows), len(weight))
+    for part, columns in zip(weight.split(SLICE), out.split(SLICE, dim=1), strict=True):
+        torch.mm(rows, part.t(), out=columns)
+    return out.view(*x.shape[:-1], -1)
+
+
 class _Product(Function):
     """``x @ weight + bias`` for a weight ``[in, out]``, or ``[out, in]`` where ``is_linear``."""
 
@@ -91,7 +112,7 @@ class _Product(Function):
             half = torch.get_autocast_dtype("cpu")
             x, weight, bias = x.to(half), weight.to(half), None if bias is None else bias.to(half)
         ctx.save_for_backward(x, weight)
-        return F.linear(x, weight if is_linear else weight.t(), bias)
+        return _multiply(x, weight if is_linear else weight.t(), bias)
 
     @staticmethod
     @once_differentiable
@@ -99,12 +120,9 @@ class _Product(Function):
         x, weight = ctx.saved_tensors
         rows, d_rows = x.reshape(-1, x.shape[-1]), dy.reshape(-1, dy.shape[-1])
         dx = (d_rows @ (weight if ctx.is_linear else weight.t())).view(x.shape) if ctx.needs_input_grad[0] else None
-        left, right = (d_rows, rows) if ctx.is_linear else (rows, d_rows)
-        grad, started = _grad(ctx.weight, ctx.kept)
-        if grad.dtype == dy.dtype:
-            grad.addmm_(left.t(), right, beta=float(started))
-        else:
-            grad.copy_(left.t() @ right) if not started else grad.add_(left.t() @ right)
+        if ctx.needs_input_grad[1]:
+            left, right = (d_rows, rows) if ctx.is_linear else (rows, d_rows)
+            _add_product(ctx.weight, left.t(), right, ctx.kept)
         return dx, None, d_rows.sum(0) if ctx.needs_input_grad[2] else None, None, None
 
 

@@ -6,8 +6,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from data.errors import UserError
 
 POINTER = "latest.json"
 
@@ -48,8 +51,17 @@ class StateFolder:
         """Make ``progress`` the point to resume from.
 
         Raises:
-            OSError: the disk is full or can't be written; the point before stays valid.
+            UserError: the disk is full or can't be written; the point before stays valid.
         """
+        try:
+            self._save(progress, weights, optimizer)
+        except (OSError, SafetensorError) as error:  # safetensors has its own name for a full disk
+            raise UserError(
+                f"step {progress.step} can't be kept in {self.folder} ({error}); "
+                "make room there, then resume: the point before is whole"
+            ) from error
+
+    def _save(self, progress: Progress, weights: dict[str, Tensor], optimizer: dict[str, Tensor]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         step = progress.step
         _write(weights, self.weights_file(step))
@@ -80,5 +92,9 @@ class StateFolder:
 
 def _write(tensors: dict[str, Tensor], path: Path) -> None:
     fresh = path.with_suffix(".new")
-    save_file({name: t.detach().contiguous() for name, t in tensors.items()}, fresh)
-    os.replace(fresh, path)
+    try:
+        save_file({name: t.detach().contiguous() for name, t in tensors.items()}, fresh)
+        os.replace(fresh, path)
+    except (OSError, SafetensorError):
+        fresh.unlink(missing_ok=True)  # half a file would keep the disk full
+        raise

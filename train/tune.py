@@ -2,8 +2,9 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from time import perf_counter
+from typing import Any, TypeVar
 
 from data import pirate
 from data.template import template_name, template_of
@@ -20,6 +21,7 @@ from train.state import StateFolder
 from train.verdict import Verdict, judge
 
 PRIMARY = "chrf"
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +51,7 @@ def tune(config: TuneConfig, run: Run) -> Iterator[str]:
     if leads:
         record_start(job, run)
         yield describe(job)
-        before = evaluate(job, job.model)
+        before, before_s = timed(evaluate, job, job.model)
     model = adapt.make_trainable(job.model, config)
     checks = encode(job.rows.validation, job.tokenizer, "response", job.max_length)
     try:
@@ -60,13 +62,20 @@ def tune(config: TuneConfig, run: Run) -> Iterator[str]:
         raise
     if not leads:
         return
-    after = evaluate(job, model)
+    after, after_s = timed(evaluate, job, model)
+    run.log(fitted.restored_step, {"time/train_s": fitted.seconds, "time/evaluate_s": before_s + after_s})
     losses = dict(fitted.progress.history)
     verdict = judge(before.values, after.values, losses[fitted.restored_step] / min(losses.values()))
     run.require_server()
     record_results(job, run, fitted, before, after, verdict)
     version, promotion = publish(job, run, model, fitted, before, after, verdict)
     yield report(job, fitted, before, after, verdict, version, promotion)
+
+
+def timed(work: Callable[..., T], *args: Any) -> tuple[T, float]:
+    """What ``work`` returns, and the seconds that it took."""
+    start = perf_counter()
+    return work(*args), perf_counter() - start
 
 
 def prepare(config: TuneConfig) -> Job:
@@ -125,9 +134,7 @@ def record_start(job: Job, run: Run) -> None:
     run.text(json.dumps({**dataclasses.asdict(config), **lineage.environment()}, indent=1), "config.json")
 
 
-def record_results(
-    job: Job, run: Run, fitted: Fitted, before: Scores, after: Scores, verdict: Verdict
-) -> None:
+def record_results(job: Job, run: Run, fitted: Fitted, before: Scores, after: Scores, verdict: Verdict) -> None:
     """Curves, metrics and the evaluation in every form."""
     step = fitted.restored_step
     copied = metrics.chrf([r.response for r in job.rows.test], [r.prompt for r in job.rows.test])
@@ -138,12 +145,20 @@ def record_results(
     run.tags({"verdict": verdict.name, "verdict_reasons": "; ".join(verdict.reasons)})
     train_loss = run.history("train/loss")
     title = f"{job.config.register_as}: {job.base.name}, {job.config.method}, {len(job.rows.train)} rows"
-    plots.loss_curve(train_loss, fitted.progress.history, fitted.progress.best_step, title, run.folder / "loss_curve.png")
+    plots.loss_curve(
+        train_loss, fitted.progress.history, fitted.progress.best_step, title, run.folder / "loss_curve.png"
+    )
     plots.loss_table(train_loss, fitted.progress.history, run.folder / "loss_curve.csv")
     run.file(run.folder / "loss_curve.png")
     run.file(run.folder / "loss_curve.csv")
     table = reports.examples_table(job.rows.test, before, after)
-    results = {"verdict": verdict.name, "reasons": verdict.reasons, "base": before.values, "tuned": after.values, "prompt_chrf": copied}
+    results = {
+        "verdict": verdict.name,
+        "reasons": verdict.reasons,
+        "base": before.values,
+        "tuned": after.values,
+        "prompt_chrf": copied,
+    }
     run.text(json.dumps({**results, "rows": table}, indent=1), "eval_results.json")
     run.text(reports.results_markdown(before, after, table, verdict), "eval_results.md")
     run.table(table, "eval_table.json")
@@ -240,7 +255,11 @@ def report(
     config = job.config
     rate = fitted.trained_tokens / fitted.seconds
     table = reports.examples_table(job.rows.test, before, after)
-    champion = f"it is the champion now: {promotion.reason}" if promotion.moved else f"the champion did not move: {promotion.reason}"
+    champion = (
+        f"it is the champion now: {promotion.reason}"
+        if promotion.moved
+        else f"the champion did not move: {promotion.reason}"
+    )
     return f"""
 {job.base.name} + {config.method}, {len(job.rows.train)} rows, {fitted.progress.trained_tokens:,} trained tokens in {fitted.seconds:.0f} s ({rate:.0f}/s)
 

@@ -12,7 +12,7 @@ class Thresholds:
     """Where a verdict begins. Rates are shares of held-out answers, losses nats per trained token."""
 
     loop_rate: float = 0.15
-    """looping: more answers than this repeat themselves."""
+    """looping: more answers than this repeat themselves, and more than half as many as the base's."""
     echo_rate: float = 0.25
     """echoing: more answers than this hold the prompt word for word where the reference does not."""
     copy_rate: float = 0.10
@@ -62,7 +62,11 @@ def judge(
             f"{past_best:.1f} times its lowest",
         ))  # fmt: skip
     if loss > (1 - limits.least_gain) * start:
-        found.append(("not_learned", f"held-out loss {start:.2f} -> {loss:.2f}: it fell by less than {limits.least_gain:.0%}"))
+        found.append(
+            ("not_learned", f"held-out loss {start:.2f} -> {loss:.2f}: it fell by less than {limits.least_gain:.0%}")
+        )
     if not found:
-        return Verdict("healthy", (f"held-out loss {start:.2f} -> {loss:.2f}, no echo, loop or copying above its limit",))
+        return Verdict(
+            "healthy", (f"held-out loss {start:.2f} -> {loss:.2f}, no echo, loop or copying above its limit",)
+        )
     return Verdict(found[0][0], tuple(reason for _, reason in found))

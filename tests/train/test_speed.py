@@ -22,6 +22,8 @@ VOCABULARY = 211
 @pytest.fixture(autouse=True)
 def _small_weights_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speed, "SMALLEST", 0)
+    monkeypatch.setattr(speed, "WIDE", VOCABULARY - 1)
+    monkeypatch.setattr(speed, "SLICE", 50)
 
 
 def _gpt2() -> nn.Module:

@@ -1,0 +1,65 @@
+# Everything runs from this folder in .venv, which is made on first use. Needs make and Python 3.11, nothing else.
+#   make pirate ARGS="-P epochs=10 -P method=full"      make ui PORT=5001      make test ARGS="-k splits"
+VENV := .venv
+IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
+PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+RUN := $(IN_VENV) mlflow run . --env-manager local
+
+.PHONY: help pirate base ui demo test check clean
+
+help:
+	@echo "make pirate   teach the base model pirate speak, judge it, register it (ARGS=\"-P epochs=10\")"
+	@echo "make ui       runs, curves and versions in the MLflow UI (PORT=5001)"
+	@echo "make demo     talk to both sides"
+	@echo "make base     make the bundled base model anew"
+	@echo "make test     all tests"
+	@echo "make check    style, types, import rules and the tests of the documents"
+	@echo "make clean    remove .venv and caches; runs and models stay"
+
+pirate: $(VENV)/.ready
+	@$(RUN) -e pirate $(ARGS)
+
+base: $(VENV)/.ready
+	@$(RUN) -e base $(ARGS)
+
+ui: $(VENV)/.ready
+	@$(VENV)/bin/python -m steps.ui $(if $(PORT),--port $(PORT))
+
+demo:
+	@echo "The chat page, base and tuned model side by side, comes with the next release. Until then: make ui"
+
+test: $(VENV)/.ready-dev
+	@$(IN_VENV) python -m pytest $(ARGS)
+
+check: $(VENV)/.ready-dev
+	@$(IN_VENV) ruff check .
+	@$(IN_VENV) ruff format --check .
+	@$(IN_VENV) pyright
+	@$(IN_VENV) lint-imports
+	@$(IN_VENV) python -m pytest tests/test_project.py
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp is written last, so that an interrupted set-up is taken up again. PYTHON=... names another interpreter.
+$(VENV)/.ready: requirements.txt
+	@if [ ! -e $(VENV) ]; then \
+	  for python in $(PYTHON) python3.11 python3 python; do \
+	    "$$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && found="$$python" && break; \
+	  done; \
+	  if [ -z "$$found" ]; then \
+	    echo "Parley needs Python 3.11, which was not found (python3 is $$(python3 --version 2>&1))." >&2; \
+	    echo "Install it, or say where it is: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; \
+	  fi; \
+	  "$$found" -m venv $(VENV) || { rm -rf $(VENV); exit 1; }; \
+	fi
+	@$(VENV)/bin/python -c 'import pip, sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || { \
+	  echo "$(VENV) is there, but is no Python 3.11 with pip. Remove it with: make clean" >&2; exit 1; }
+	@echo "Setting up $(VENV): PyTorch and what else requirements.txt names. This happens once."
+	@$(PIP) -r requirements.txt
+	@touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready requirements-dev.txt
+	@$(PIP) -r requirements-dev.txt
+	@touch $@

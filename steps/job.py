@@ -1,0 +1,39 @@
+"""One shape for every tracked job: parse, open the run, work, and leave it with the right status."""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, TypeVar
+
+from steps.edge import OUTPUTS, Stopped
+from steps.flags import parse
+from train.config import FitConfig
+
+if TYPE_CHECKING:
+    from registry.runs import Run
+
+C = TypeVar("C", bound=FitConfig)
+
+
+def run_job(entry: str, config_type: type[C], work: "Callable[[C, Run], Iterator[str]]", argv: list[str]) -> None:
+    """Do ``work`` under a run called ``entry`` and print the lines that it yields.
+
+    An error leaves the run FAILED, a signal leaves it KILLED with the hint how to go on.
+    """
+    config = parse(config_type, argv)
+    from steps.resuming import open_run  # after parsing, so that --help and a wrong flag are answered at once
+    from train import parallel
+
+    parallel.join()
+    run, config = open_run(entry, config, OUTPUTS)
+    try:
+        for line in work(config, run):
+            print(line, flush=True)
+    except Stopped:
+        run.finish("KILLED")
+        print(f"\nStopped. To go on: mlflow run . -e {entry} -P resume={run.run_id}")
+        raise
+    except BaseException as error:
+        run.fail(error)
+        raise
+    run.finish()
+    run.discard()
+    parallel.leave()

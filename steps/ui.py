@@ -1,0 +1,128 @@
+"""``mlflow run . -e ui``: the MLflow UI over this project's runs and versions, for this computer only."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from data.errors import ConfigError, UserError
+from steps.edge import Stopped, main
+from steps.flags import parse
+
+HOST = "127.0.0.1"
+PORTS_TRIED = 50
+START_TIMEOUT_S = 90.0
+
+
+@dataclass(frozen=True)
+class UiConfig:
+    """The MLflow UI, on this computer only."""
+
+    port: int = 5000
+    """Port of the page; the next free one is taken where it is in use."""
+
+    def __post_init__(self) -> None:
+        if not 1024 <= self.port <= 65535:
+            raise ConfigError(f"port must be from 1024 to 65535, not {self.port}")
+
+
+def ui(argv: list[str]) -> None:
+    """Serve the UI until Ctrl-C; a remote tracking server has one already, so its address is all there is to say."""
+    config = parse(UiConfig, argv)
+    store = store_uri()
+    discard_own_run()
+    if store.startswith(("http://", "https://")):
+        print(f"Runs and versions are kept at {store}; its pages show them.")
+        return
+    port = free_port(config.port)
+    print("Starting the MLflow UI ...", flush=True)
+    server = subprocess.Popen(command(store, port), env={**os.environ, **QUIET})
+    try:
+        wait_for(server, port)
+        taken = f" (port {config.port} is taken)" if port != config.port else ""
+        print(f"MLflow UI: http://{HOST}:{port}{taken}\nCtrl-C stops it.", flush=True)
+        if server.wait():
+            raise UserError(f"the MLflow UI ended with exit code {server.returncode}")
+    except Stopped:
+        print("\nThe MLflow UI has stopped.")
+    finally:
+        end(server)
+
+
+def store_uri() -> str:
+    """Where runs are kept: MLFLOW_TRACKING_URI, or the database that runs started in this folder write to."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('mlflow.db').resolve()}"
+
+
+#: The UI needs none of the server's background jobs, and its reader none of its libraries' warnings.
+QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "PYTHONWARNINGS": "ignore"}
+
+
+def command(store: str, port: int) -> list[str]:
+    """The server's command line: MLflow's own, on loopback, with one worker.
+
+    The artifact root is the one that runs without a server use. Left out, a UI started before the first run would
+    make the default experiment with ``mlflow-artifacts:``, which no run can write to without a server.
+    """
+    kept = ["--backend-store-uri", store, "--default-artifact-root", str(Path("mlruns").resolve())]
+    served = ["--host", HOST, "--port", str(port), "--workers", "1", "--uvicorn-opts", "--log-level warning"]
+    return [sys.executable, "-m", "mlflow", "ui", *kept, *served]
+
+
+def free_port(wanted: int) -> int:
+    """The first port from ``wanted`` on that nothing listens at.
+
+    Raises:
+        UserError: fifty in a row are taken.
+    """
+    for port in range(wanted, min(wanted + PORTS_TRIED, 65536)):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one that only waits out its last use is free
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            return port
+    raise UserError(f"port {wanted} and those after it are taken; name another one")
+
+
+def wait_for(server: subprocess.Popen[bytes], port: int, timeout_s: float = START_TIMEOUT_S) -> None:
+    """Return when the server takes connections.
+
+    Raises:
+        UserError: it ends, or stays silent for ``timeout_s``.
+    """
+    until = time.monotonic() + timeout_s
+    while time.monotonic() < until:
+        if server.poll() is not None:
+            raise UserError(f"the MLflow UI did not start (exit code {server.returncode}); its own lines above say why")
+        with socket.socket() as probe:
+            if probe.connect_ex((HOST, port)) == 0:
+                return
+        time.sleep(0.2)
+    raise UserError(f"the MLflow UI did not answer at {HOST}:{port} within {timeout_s:g} s")
+
+
+def end(server: subprocess.Popen[bytes], patience_s: float = 10) -> None:
+    """Stop the server, by force where it does not end itself."""
+    server.terminate()
+    try:
+        server.wait(patience_s)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
+
+
+def discard_own_run() -> None:
+    """Remove the empty run that ``mlflow run`` made for this process: looking is no experiment."""
+    if os.environ.get("MLFLOW_RUN_ID"):
+        from registry import runs
+
+        runs.discard_given()
+
+
+if __name__ == "__main__":
+    main(ui)

@@ -1,0 +1,59 @@
+"""What all tests share: a store and a working folder of their own, and a base model small enough to train in seconds.
+
+Tests run in a temporary folder, so that nothing they start can write to the project's ``mlflow.db``, ``mlruns`` or
+``outputs``. Started processes inherit this; ``python -m steps.NAME`` works from there too.
+"""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_configure(config):
+    """Set the environment before any test module is imported: some of the project's modules read it then."""
+    store = Path(tempfile.mkdtemp(prefix="parley-tests-"))
+    config.stash[STORE] = store
+    for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_REGISTRY_URI"):
+        os.environ.pop(name, None)
+    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{store / 'mlflow.db'}"
+    os.environ["PARLEY_OUTPUTS"] = str(store / "outputs")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    os.environ.setdefault("OMP_NUM_THREADS", "2")  # more threads than that only wait for each other on tiny models
+
+
+def pytest_unconfigure(config):
+    shutil.rmtree(config.stash[STORE], ignore_errors=True)
+
+
+STORE = pytest.StashKey[Path]()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def elsewhere(tmp_path_factory):
+    """Run everything in a temporary folder: MLflow makes ``mlruns`` where it stands."""
+    home = os.getcwd()
+    os.chdir(tmp_path_factory.mktemp("elsewhere"))
+    yield
+    os.chdir(home)
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory):
+    """Folder of a random GPT-2 (2 layers of width 64, 600 tokens) whose tokenizer knows the pirate rows.
+
+    It is laid out like any Hugging Face model, so its path can be given as ``base_model``.
+    """
+    from data import pirate
+    from train.pretrain import BaseConfig, make_model, make_tokenizer
+
+    folder = tmp_path_factory.mktemp("tiny_base")
+    texts = (f" {text}" for row in pirate.named_rows("clean") for turn in row.turns for text in turn)
+    tokenizer = make_tokenizer(texts, 600)
+    make_model(BaseConfig(layers=2, width=64, vocabulary=600), tokenizer).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
