@@ -1,7 +1,12 @@
-"""Batches without padding where that is possible: several examples share a row, kept apart by positions and a mask."""
+"""Batches without padding where that is possible: several examples share a row, kept apart by positions and a mask.
+
+Nothing is computed twice or for nothing: beginnings that examples of a row have in common stand there once (a system
+prompt, or "Translate to pirate:"), as a tree whose branches don't see each other; and the last token of an example,
+of which nothing is predicted, is no input.
+"""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -12,9 +17,9 @@ from train.encoding import IGNORE, Example
 class Batch:
     """Examples packed into ``R`` rows of ``L`` tokens; ``N`` tokens are trained.
 
-    ``input_ids`` and ``position_ids``: ``[R, L]``, positions restart with each example. ``mask``: ``[R, 1, L, L]``
+    ``input_ids`` and ``position_ids``: ``[R, L]``, positions count within each example. ``mask``: ``[R, 1, L, L]``
     booleans (True: may be seen), or None where plain causal attention is the same. ``sources``: ``[N]`` positions in
-    the flattened ``R * L`` whose output predicts ``targets`` ``[N]``.
+    the flattened ``R * L`` whose output predicts ``targets`` ``[N]``; one position can predict for several examples.
     """
 
     input_ids: np.ndarray
@@ -36,44 +41,76 @@ def step_rows(n: int, rows_per_step: int, seed: int, epoch: int) -> Iterator[np.
         yield order[start : start + rows_per_step]
 
 
+@dataclass
+class _Row:
+    """A tree of tokens, parents before children: what stands where, after what, and what is predicted from where."""
+
+    ids: list[int] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
+    parents: list[int] = field(default_factory=list)
+    sources: list[int] = field(default_factory=list)
+    targets: list[int] = field(default_factory=list)
+
+
 def pack(examples: Sequence[Example], row_tokens: int, pad_id: int = 0) -> Batch:
     """Put ``examples`` into as few rows of at most ``row_tokens`` tokens as first-fit finds.
 
     An example longer than ``row_tokens`` gets a row of its own. Padding is at the end, so nothing real sees it.
     """
-    bins: list[list[Example]] = []
+    rows = [_tree(group) for group in _first_fit(examples, row_tokens)]
+    length = max(len(row.ids) for row in rows)
+    ids = np.full((len(rows), length), pad_id, dtype=np.int64)
+    positions = np.zeros_like(ids)
+    for r, row in enumerate(rows):
+        ids[r, : len(row.ids)] = row.ids
+        positions[r, : len(row.ids)] = row.positions
+    sources = np.concatenate([r * length + np.array(row.sources) for r, row in enumerate(rows)])
+    targets = np.concatenate([np.array(row.targets) for row in rows])
+    return Batch(ids, positions, _mask(rows, length), sources, targets)
+
+
+def _first_fit(examples: Sequence[Example], row_tokens: int) -> list[list[Example]]:
+    groups: list[list[Example]] = []
     room: list[int] = []
     for example in sorted(examples, key=lambda e: -len(e.input_ids)):
-        size = len(example.input_ids)
+        size = len(example.input_ids) - 1
         at = next((i for i, left in enumerate(room) if left >= size), None)
         if at is None:
-            bins.append([example])
+            groups.append([example])
             room.append(row_tokens - size)
         else:
-            bins[at].append(example)
+            groups[at].append(example)
             room[at] -= size
-    length = max(sum(len(e.input_ids) for e in row) for row in bins)
-    ids = np.full((len(bins), length), pad_id, dtype=np.int64)
-    positions = np.zeros_like(ids)
-    owners = np.full_like(ids, -1)
-    sources, targets = [], []
-    for r, row in enumerate(bins):
-        start = 0
-        for k, example in enumerate(row):
-            stop = start + len(example.input_ids)
-            ids[r, start:stop] = example.input_ids
-            positions[r, start:stop] = np.arange(stop - start)
-            owners[r, start:stop] = k
-            trained = np.flatnonzero(example.labels != IGNORE)
-            sources.append(r * length + start + trained - 1)
-            targets.append(example.labels[trained].astype(np.int64))
-            start = stop
-    return Batch(ids, positions, _mask(owners), np.concatenate(sources), np.concatenate(targets))
+    return groups
 
 
-def _mask(owners: np.ndarray) -> np.ndarray | None:
-    if owners.max() == 0:  # one example a row: causal attention never looks at the padding behind it
-        return None
-    length = owners.shape[1]
-    same = owners[:, :, None] == owners[:, None, :]
-    return (same & np.tri(length, dtype=bool))[:, None]
+def _tree(examples: Sequence[Example]) -> _Row:
+    row = _Row()
+    nodes: dict[tuple[int, int], int] = {}
+    for example in examples:
+        at = -1
+        for position, (token, label) in enumerate(
+            zip(example.input_ids[:-1].tolist(), example.labels[1:].tolist(), strict=True)
+        ):
+            node = nodes.setdefault((at, token), len(row.ids))
+            if node == len(row.ids):
+                row.ids.append(token)
+                row.positions.append(position)
+                row.parents.append(at)
+            at = node
+            if label != IGNORE:
+                row.sources.append(at)
+                row.targets.append(label)
+    return row
+
+
+def _mask(rows: Sequence[_Row], length: int) -> np.ndarray | None:
+    if all(row.parents == list(range(-1, len(row.ids) - 1)) for row in rows):
+        return None  # no row branches: causal attention never looks at the padding behind it
+    seen = np.zeros((len(rows), 1, length, length), dtype=bool)
+    seen[:, :, range(length), range(length)] = True
+    for r, row in enumerate(rows):
+        for node, parent in enumerate(row.parents):
+            if parent >= 0:
+                seen[r, 0, node] |= seen[r, 0, parent]
+    return seen

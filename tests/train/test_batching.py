@@ -42,49 +42,43 @@ def test_the_order_depends_on_seed_and_epoch_alone():
     assert len({tuple(order(seed, epoch)) for seed in range(4) for epoch in range(4)}) == 16
 
 
-@pytest.mark.parametrize("row_tokens", [1, 10, 20, 32, 64, 1000])
-def test_packing_keeps_every_token_and_every_label(row_tokens):
-    batch = pack(EXAMPLES, row_tokens, pad_id=0)
-    expected = np.concatenate([e.input_ids for e in EXAMPLES])
-    assert sorted(batch.input_ids[batch.input_ids > 0]) == sorted(expected)
-    assert len(batch.sources) == len(batch.targets) == sum(e.trained for e in EXAMPLES)
-    assert len(set(batch.sources.tolist())) == len(batch.sources)
+SHARED = [
+    Example(np.concatenate([example(6).input_ids, e.input_ids]), np.concatenate([np.full(6, IGNORE), e.input_ids]))
+    for e in EXAMPLES
+]
+
+
+def paths(batch):
+    """What each source sees, in order of position, and its target: the example up to there."""
+    length = batch.input_ids.shape[1]
+    seen = np.tri(length, dtype=bool)[None] if batch.mask is None else batch.mask[:, 0]
+    for source, target in zip(batch.sources, batch.targets, strict=True):
+        row, at = divmod(int(source), length)
+        path = np.flatnonzero(seen[row % len(seen), at])
+        assert batch.position_ids[row, path].tolist() == list(range(len(path)))
+        yield (*batch.input_ids[row, path].tolist(), int(target))
 
 
 @pytest.mark.parametrize("row_tokens", [1, 10, 20, 32, 64, 1000])
-def test_a_target_is_the_token_behind_its_source(row_tokens):
-    batch = pack(EXAMPLES, row_tokens)
-    ids, positions = batch.input_ids.ravel(), batch.position_ids.ravel()
-    assert (ids[batch.sources + 1] == batch.targets).all()
-    assert (positions[batch.sources + 1] == positions[batch.sources] + 1).all()
+@pytest.mark.parametrize("examples", [EXAMPLES, SHARED], ids=["unlike", "alike"])
+def test_every_label_is_predicted_once_from_all_that_stands_before_it_in_its_example(examples, row_tokens):
+    expected = [tuple(e.input_ids[: i + 1]) for e in examples for i in np.flatnonzero(e.labels != IGNORE)]
+    assert sorted(paths(pack(examples, row_tokens))) == sorted(expected)
 
 
 @pytest.mark.parametrize("row_tokens", [1, 20, 32, 64])
 def test_no_row_is_longer_than_it_may_be_unless_one_example_is(row_tokens):
     longest = max(len(e.input_ids) for e in EXAMPLES)
-    rows, length = pack(EXAMPLES, row_tokens).input_ids.shape
-    assert length <= max(row_tokens, longest)
-    assert rows >= -(-TOKENS // length)
+    assert pack(EXAMPLES, row_tokens).input_ids.shape[1] <= max(row_tokens, longest - 1)
 
 
-def test_one_long_row_holds_everything():
-    assert pack(EXAMPLES, TOKENS).input_ids.shape == (1, TOKENS)
+def test_one_long_row_holds_all_tokens_but_the_last_of_each_example():
+    assert pack(EXAMPLES, TOKENS).input_ids.shape == (1, TOKENS - len(EXAMPLES))
 
 
-@pytest.mark.parametrize("row_tokens", [20, 32, 64])
-def test_examples_in_a_row_do_not_see_each_other(row_tokens):
-    batch = pack(EXAMPLES, row_tokens)
-    assert batch.mask is not None
-    rows, length = batch.input_ids.shape
-    assert batch.mask.shape == (rows, 1, length, length) and batch.mask.dtype == bool
-    for r, row in enumerate(batch.mask[:, 0]):
-        starts = np.flatnonzero(batch.position_ids[r] == 0)
-        for i in range(length):
-            if batch.input_ids[r, i] == 0:
-                continue
-            start = starts[starts <= i].max()
-            assert np.flatnonzero(row[i]).tolist() == list(range(start, i + 1))
-            assert batch.position_ids[r, i] == i - start
+def test_what_examples_of_a_row_begin_with_alike_stands_there_once():
+    assert pack(SHARED, 1000).input_ids.shape == (1, 6 + TOKENS - len(SHARED))
+    assert pack([SHARED[0]] * 3, 1000).input_ids.shape == (1, len(SHARED[0].input_ids) - 1)
 
 
 def test_every_position_sees_something_so_that_no_softmax_is_empty():
@@ -157,9 +151,10 @@ def packed(model, examples, row_tokens):
 
 
 @pytest.mark.parametrize("row_tokens", [1, 20, 32, 64])
-def test_packed_rows_have_the_loss_and_the_gradient_of_rows_alone(model, row_tokens):
-    loss, gradient = summed_loss_and_gradient(model, [alone(model, e) for e in EXAMPLES])
-    together, packed_gradient = summed_loss_and_gradient(model, [packed(model, EXAMPLES, row_tokens)])
+@pytest.mark.parametrize("examples", [EXAMPLES, SHARED], ids=["unlike", "alike"])
+def test_packed_rows_have_the_loss_and_the_gradient_of_rows_alone(model, examples, row_tokens):
+    loss, gradient = summed_loss_and_gradient(model, [alone(model, e) for e in examples])
+    together, packed_gradient = summed_loss_and_gradient(model, [packed(model, examples, row_tokens)])
     assert together == pytest.approx(loss, abs=1e-4, rel=0)
     assert max(float(g.abs().max()) for g in gradient.values()) > 0.01
     for name, expected in gradient.items():
