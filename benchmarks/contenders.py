@@ -16,7 +16,7 @@ import resource
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import perf_counter
@@ -25,7 +25,6 @@ from typing import Any
 BATCH = 8
 ORIGINAL_BATCH = 2
 ORIGINAL_LENGTH = 64
-TO_THE_END = 10**9
 
 
 @dataclass(frozen=True)
@@ -368,8 +367,3 @@ CONTENDERS: dict[str, Callable[[Bench, Gate], None]] = {
     "trl_direct": trl_direct,
     "original": original,
 }
-
-
-def without_tracker(task: Task) -> Task:
-    """The bare loop's task for the memory comparison."""
-    return replace(task, contender="bare")

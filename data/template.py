@@ -62,7 +62,10 @@ def segments(tokenizer: Any, turns: Turns, system: str = "") -> list[Segment]:
     for i, (prompt, answer) in enumerate(turns):
         before = prompt_text(tokenizer, turns[:i], prompt, system)
         if not before.startswith(done):
-            raise DataError(["the chat template rewrites earlier turns: give each row one prompt and one response"])
+            raise DataError([
+                f"the chat template rewrites earlier turns, or ends them with something else than {tokenizer.eos_token}: "
+                "give each row one prompt and one response"
+            ])  # fmt: skip
         out.append(Segment(before[len(done) :], is_answer=False))
         lead = _lead(tokenizer, turns[:i], prompt, answer, system, before)
         out.append(Segment(lead + answer, is_answer=True))
@@ -71,10 +74,10 @@ def segments(tokenizer: Any, turns: Turns, system: str = "") -> list[Segment]:
 
 
 def _lead(tokenizer: Any, turns: Turns, prompt: str, answer: str, system: str, before: str) -> str:
-    """What the template puts between the prompt and the answer, usually nothing or one space."""
+    """What the template puts between the prompt and the answer: nothing, a space, or an empty train of thought."""
     whole = _render(tokenizer, _messages((*turns, (prompt, answer)), system))
     at = whole.find(answer, len(before))
-    if not whole.startswith(before) or at < 0 or whole[len(before) : at].strip():
+    if not whole.startswith(before) or at < 0:
         raise DataError(
             ["the chat template changes the response's text, so its tokens can't be told from the prompt's"]
         )

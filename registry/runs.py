@@ -4,6 +4,7 @@ Metrics are buffered and sent in batches. A tracking server that is away stops n
 waits in the run's own folder, is tried again, and is delivered when the run is resumed.
 """
 
+import contextlib
 import json
 import math
 import os
@@ -19,6 +20,7 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
 from mlflow.tracking import MlflowClient  # noqa: E402
+from requests.exceptions import RequestException  # noqa: E402
 
 from data.errors import UserError  # noqa: E402
 
@@ -26,6 +28,9 @@ EXPERIMENT = "parley"
 OUTBOX = "outbox.jsonl"
 BATCH = 1000  # the most metrics that one log_batch call takes
 LONGEST_PARAM = 6000
+AGAIN_S = 15.0  # a server that is away is asked no more often while training goes on: each time costs seconds
+#: How long a finished training waits for a server that is away before it gives up and leaves the rest to a resume.
+PATIENCE_S = float(os.environ.get("PARLEY_TRACKING_PATIENCE_S", "30"))
 
 
 class TrackingAway(UserError):
@@ -42,6 +47,7 @@ class Run:
         self.away = False
         self._sent = sent or {}
         self._pending: list[Metric] = []
+        self._tried_s = 0.0
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """Buffer ``metrics`` at ``step``. Values that are no finite number are left out: the store can't hold them."""
@@ -52,6 +58,12 @@ class Run:
 
     def flush(self) -> None:
         """Send what is buffered; where the server is away, keep it in the run's folder and carry on."""
+        if self.away and time.monotonic() - self._tried_s < AGAIN_S:
+            self._write_outbox()
+        else:
+            self._deliver()
+
+    def _deliver(self) -> None:
         try:
             while self._pending:
                 self.client.log_batch(self.run_id, metrics=self._pending[:BATCH])
@@ -84,7 +96,7 @@ class Run:
 
     def finish(self, status: str = "FINISHED") -> None:
         """End the run as ``FINISHED``, ``FAILED`` or ``KILLED``, everything buffered sent first."""
-        self.flush()
+        self._deliver()
         if not self.away:
             try:
                 self.client.set_terminated(self.run_id, status)
@@ -93,23 +105,26 @@ class Run:
 
     def fail(self, error: BaseException) -> None:
         """End the run as ``FAILED`` with the error's first line as a tag."""
-        try:
-            self.tags({"error": _first_line(error)})
-        except (MlflowException, OSError):
-            pass  # finish says so
-        self.finish("FAILED")
+        with contextlib.suppress(MlflowException, OSError):  # the error itself matters more, and is raised anew
+            if not self.away:
+                self.tags({"error": _first_line(error)})
+            self.finish("FAILED")
 
-    def require_server(self, patience_s: float = 30) -> None:
+    def known_tags(self) -> dict[str, str]:
+        """The tags that the run has in the store."""
+        return dict(self.client.get_run(self.run_id).data.tags)
+
+    def require_server(self, patience_s: float = PATIENCE_S) -> None:
         """Wait until everything buffered is delivered.
 
         Raises:
             TrackingAway: the server stays away for ``patience_s``.
         """
-        self.flush()
+        self._deliver()
         until = time.monotonic() + patience_s
         while self.away and time.monotonic() < until:
             time.sleep(1)
-            self.flush()
+            self._deliver()
         if self.away:
             raise TrackingAway(
                 f"The tracking server is still away. Training is finished: weights and metrics are kept in {self.folder}. "
@@ -145,7 +160,10 @@ class Run:
         if not self.away:
             reason = str(error).splitlines()[0][:120]
             print(f"The tracking server is away ({reason}). Training goes on; what is logged is kept in {self.folder}.")
-        self.away = True
+        self.away, self._tried_s = True, time.monotonic()
+        self._write_outbox()
+
+    def _write_outbox(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / OUTBOX).open("w") as out:
             for m in self._pending:
@@ -165,6 +183,8 @@ class Run:
                 key, value, timestamp, step = json.loads(line)
                 if step > self._sent.get(key, -1):
                     self._pending.append(Metric(key, value, timestamp, step))
+            for m in self._pending:  # the steps since the last resume point are trained again: not twice in here
+                self._sent[m.key] = max(m.step, self._sent.get(m.key, -1))
 
 
 class Silent(Run):
@@ -212,6 +232,8 @@ def reopen(run_id: str, outputs: Path) -> Run:
     try:
         found = client.get_run(run_id)
     except MlflowException as error:
+        if is_away(error):
+            raise TrackingAway(f"resume={run_id}: {client.tracking_uri} does not answer: {_first_line(error)}") from error
         raise UserError(f"resume={run_id}: no such run at {client.tracking_uri} ({_first_line(error)})") from error
     given = os.environ.get("MLFLOW_RUN_ID")
     if given and given != run_id:
@@ -233,5 +255,14 @@ def discard_given() -> None:
         client.delete_run(given)
 
 
-def _first_line(error: Exception) -> str:
+def is_away(error: BaseException | None) -> bool:
+    """True where ``error`` comes from a server that could not be reached, however often it was wrapped."""
+    while error is not None:
+        if isinstance(error, RequestException):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -1,6 +1,8 @@
 """The edge of every step: user errors become lines, signals end a run cleanly, nothing else is hidden."""
 
+import errno
 import os
+import re
 import signal
 import sys
 import warnings
@@ -11,6 +13,10 @@ from data.errors import UserError
 
 #: Where runs keep what they need to be resumed, next to the tracking database by default.
 OUTPUTS = Path(os.environ.get("PARLEY_OUTPUTS", "outputs"))
+
+DISK_IS_FULL = "The disk is full, or a file would grow past the limit set for it."
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL_IN_WORDS = re.compile(rf"disk is full|\(os error ({'|'.join(map(str, FULL))})\)")
 
 
 class Stopped(BaseException):
@@ -34,6 +40,22 @@ def main(step: Callable[[list[str]], None]) -> None:
         sys.exit(1)
     except Stopped:
         sys.exit(130)
+    except Exception as error:
+        if not disk_is_full(error):
+            raise
+        print(f"\n{DISK_IS_FULL} Make room and run it again.", file=sys.stderr)
+        sys.exit(1)
+
+
+def disk_is_full(error: BaseException | None) -> bool:
+    """True where ``error``, or one behind it, means a full disk; stores and writers put that in words of their own."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in FULL:
+            return True
+        if not isinstance(error, UserError) and FULL_IN_WORDS.search(str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _require_one_store() -> None:

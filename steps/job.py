@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
-from steps.edge import OUTPUTS, Stopped
+from data.errors import UserError
+from steps.edge import DISK_IS_FULL, OUTPUTS, Stopped, disk_is_full
 from steps.flags import parse
 from train.config import FitConfig
 
@@ -33,7 +34,21 @@ def run_job(entry: str, config_type: type[C], work: "Callable[[C, Run], Iterator
         raise
     except BaseException as error:
         run.fail(error)
+        trouble = _trouble(error)
+        if trouble:
+            raise UserError(f"{trouble} Then go on with -P resume={run.run_id}") from error
         raise
     run.finish()
     run.discard()
     parallel.leave()
+
+
+def _trouble(error: BaseException) -> str:
+    """What stopped the work from outside and can be mended there, or an empty string."""
+    from registry import runs
+
+    if disk_is_full(error):
+        return f"{DISK_IS_FULL} Nothing was registered. Make room."
+    if runs.is_away(error) and not isinstance(error, UserError):
+        return "The tracking server is away. Nothing was registered. Bring it back."
+    return ""

@@ -57,3 +57,33 @@ def tiny_base(tmp_path_factory):
     make_model(BaseConfig(layers=2, width=64, vocabulary=600), tokenizer).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory):
+    """File of an empty MLflow database: copying it is much faster than making one."""
+    from mlflow.tracking import MlflowClient
+
+    path = tmp_path_factory.mktemp("empty_store") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture(scope="session")
+def settle(empty_store):
+    """``settle(folder, monkeypatch)`` makes ``folder`` the working folder, with an MLflow store of its own."""
+
+    def settle(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+        shutil.copy(empty_store, folder / "mlflow.db")
+        uri = f"sqlite:///{folder / 'mlflow.db'}"
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        monkeypatch.chdir(folder)
+        return uri
+
+    return settle
+
+
+@pytest.fixture
+def store(settle, tmp_path, monkeypatch):
+    """The address of an empty MLflow store, used by this test alone, in whose folder it runs."""
+    return settle(tmp_path, monkeypatch)

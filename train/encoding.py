@@ -1,7 +1,7 @@
 """From conversations to tokens and labels: which tokens are trained, proven row by row."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 
 from data.chat import Row
 from data.errors import DataError
-from data.template import segments
+from data.template import Segment, Turns, segments
 
 IGNORE = -100
 
@@ -59,12 +59,8 @@ def encode(rows: Sequence[Row], tokenizer: Any, labels: str = "response", max_le
 def _encode_row(row: Row, tokenizer: Any, labels: str, max_length: int) -> Example:
     ids: list[int] = []
     marks: list[int] = []
-    for segment in segments(tokenizer, row.turns, row.system):
-        piece = tokenizer(segment.text, add_special_tokens=False)["input_ids"]
-        if not ids:
-            piece = _with_bos(piece, tokenizer)
+    for segment, piece in _pieces(segments(tokenizer, row.turns, row.system), tokenizer):
         if segment.is_answer:
-            piece = [*piece, tokenizer.eos_token_id]
             _check_answer(piece, segment.text, tokenizer)
         ids += piece
         marks += piece if segment.is_answer or labels == "all" else [IGNORE] * len(piece)
@@ -92,9 +88,19 @@ def _array(ids: list[int]) -> np.ndarray:
     return np.array(ids, dtype=np.int32)
 
 
-def prompt_ids(tokenizer: Any, text: str) -> list[int]:
-    """Tokens of a rendered prompt, exactly as ``encode`` makes them."""
-    return _with_bos(tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer)
+def prompt_ids(tokenizer: Any, turns: Turns, prompt: str, system: str = "") -> list[int]:
+    """Tokens before the answer to ``prompt``, given the finished ``turns`` before it, exactly as ``encode`` makes them."""
+    *before, _answer = segments(tokenizer, (*turns, (prompt, "...")), system)
+    return [token for _, piece in _pieces(before, tokenizer) for token in piece]
+
+
+def _pieces(parts: Sequence[Segment], tokenizer: Any) -> Iterator[tuple[Segment, list[int]]]:
+    """Each segment with its tokens: BOS before the first where the tokenizer adds one, EOS after every answer."""
+    for i, segment in enumerate(parts):
+        piece = tokenizer(segment.text, add_special_tokens=False)["input_ids"]
+        if i == 0:
+            piece = _with_bos(piece, tokenizer)
+        yield segment, [*piece, tokenizer.eos_token_id] if segment.is_answer else piece
 
 
 def _with_bos(ids: list[int], tokenizer: Any) -> list[int]:

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 
 from data.chat import Row
-from data.template import prompt_text
 from train import metrics
 from train.encoding import encode, prompt_ids
 from train.fit import mean_loss
@@ -45,7 +44,7 @@ def answer(model: Any, tokenizer: Any, rows: Sequence[Row], decoding: Decoding) 
     model.eval()
     device = next(model.parameters()).device
     limit = context_length(model) - decoding.max_new_tokens
-    prompts = [prompt_ids(tokenizer, prompt_text(tokenizer, r.turns[:-1], r.prompt, r.system))[-limit:] for r in rows]
+    prompts = [prompt_ids(tokenizer, r.turns[:-1], r.prompt, r.system)[-limit:] for r in rows]
     order = sorted(range(len(rows)), key=lambda i: len(prompts[i]))
     answers: dict[int, Answer] = {}
     for start in range(0, len(order), BATCH):

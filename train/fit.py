@@ -71,11 +71,12 @@ def fit(
         lr: the peak learning rate.
 
     Raises:
-        Diverged: the loss or gradient norm is not finite; the weights are those of the step before.
+        Diverged: a loss or gradient norm is not finite; the last resume point still is.
     """
     start = perf_counter()
     loop = _Loop(model, rows, eval_rows, config, state, tracker, lr)
     found = state.load()
+    parallel.wait()  # nobody may write a new point before everybody has read the old one
     before = found[0].trained_tokens if found else 0
     with accelerated(model):
         progress = loop.run(found)
@@ -172,13 +173,17 @@ class _Loop:
         loss = parallel.sum_value(loss, self.device)
         parallel.sum_gradients(self.weights.values())
         norm = float(nn.utils.clip_grad_norm_(self.weights.values(), self.config.clip or math.inf))
-        if not (math.isfinite(loss) and math.isfinite(norm)):
-            raise Diverged(f"the loss became {loss} at step {step + 1}: lower lr (it is {self.lr:g}) or raise warmup")
+        self._require_numbers(step + 1, {"loss": loss, "gradient norm": norm})
         for group in self.optimizer.param_groups:
             group["lr"] = self._lr_at(step)
         self.optimizer.step()
         self.optimizer.zero_grad()
         return loss, tokens, norm
+
+    def _require_numbers(self, step: int, found: dict[str, float]) -> None:
+        if not all(map(math.isfinite, found.values())):
+            said = ", ".join(f"{name} {value:g}" for name, value in found.items())
+            raise Diverged(f"training diverged at step {step} ({said}): lower lr (it is {self.lr:g}) or raise warmup")
 
     def _lr_at(self, step: int) -> float:
         return self.lr * lr_factor(step, self.total_steps, self.config.warmup, self.config.schedule)
@@ -196,6 +201,7 @@ class _Loop:
 
     def _evaluate(self, progress: Progress) -> None:
         loss = self.eval_loss()
+        self._require_numbers(progress.step, {"eval loss": loss})
         progress.history.append((progress.step, loss))
         self.tracker.log(progress.step, {"eval/loss": loss})
         since_best = sum(step > progress.best_step for step, _ in progress.history)

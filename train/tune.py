@@ -7,6 +7,7 @@ from time import perf_counter
 from typing import Any, TypeVar
 
 from data import pirate
+from data.errors import UserError
 from data.template import template_name, template_of
 from registry import lineage, versions
 from registry.card import CardFacts, write_card
@@ -49,6 +50,8 @@ def tune(config: TuneConfig, run: Run) -> Iterator[str]:
     leads = parallel.rank() == 0
     job = prepare(config)
     if leads:
+        if config.resume:
+            require_same(job, run)
         record_start(job, run)
         yield describe(job)
         before, before_s = timed(evaluate, job, job.model)
@@ -87,6 +90,23 @@ def prepare(config: TuneConfig) -> Job:
     max_length = min(config.max_length, context_length(model))
     examples = encode(rows.train, tokenizer, config.labels, max_length)
     return Job(config, rows, found, model, tokenizer, examples, max_length)
+
+
+def require_same(job: Job, run: Run) -> None:
+    """Refuse to go on with other rows or another base than the run began with.
+
+    Raises:
+        UserError: naming what has changed since.
+    """
+    known = run.known_tags()
+    now = {**job.rows.digests(), "base_digest": job.base.digest}
+    names = {"dataset_digest": "training rows", "validation_digest": "validation rows", "test_digest": "test rows"}
+    changed = [names.get(key, "base model") for key, value in now.items() if known.get(key, value) != value]
+    if changed:
+        raise UserError(
+            f"resume={run.run_id}: the {', '.join(changed)} changed since the run began, so it can't go on as if nothing "
+            "had happened; put them back, or start a new run"
+        )
 
 
 def describe(job: Job) -> str:
@@ -230,11 +250,9 @@ def make_probe(job: Job, model: Any) -> versions.Probe:
     """What the trained model says in memory, for the reloaded one to be held against."""
     import torch
 
-    from data.template import prompt_text
-
     rows = job.rows.test[:3]
     first = rows[0]
-    ids = prompt_ids(job.tokenizer, prompt_text(job.tokenizer, (), first.prompt))
+    ids = prompt_ids(job.tokenizer, (), first.prompt)
     alone = [dataclasses.replace(row, turns=row.turns[-1:], system="") for row in rows]
     texts = [a.text for a in answer(model, job.tokenizer, alone, Decoding(job.config.max_new_tokens))]
     with torch.no_grad():

@@ -1,0 +1,227 @@
+"""A run's metrics arrive once, in batches, and survive a server that is away."""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mlflow.entities import ViewType
+from mlflow.tracking import MlflowClient
+
+from data.errors import UserError
+from registry import runs
+from registry.runs import OUTBOX, Run, TrackingAway
+from tests.processes import free_port
+
+Lose = Callable[[Run], Run]
+
+
+@pytest.fixture
+def client(store: str) -> MlflowClient:
+    return MlflowClient(store)
+
+
+@pytest.fixture
+def run(store: str, tmp_path: Path) -> Run:
+    return runs.start("a run", tmp_path / "outputs")
+
+
+def steps_of(client: MlflowClient, run: Run, key: str) -> list[int]:
+    return [point.step for point in client.get_metric_history(run.run_id, key)]
+
+
+@pytest.fixture
+def out_of_reach(monkeypatch: pytest.MonkeyPatch) -> Lose:
+    """Makes a run whose server nobody answers at."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+
+    def lose(run: Run) -> Run:
+        return Run(MlflowClient(f"http://127.0.0.1:{free_port()}"), run.run_id, run.folder)
+
+    return lose
+
+
+def test_metrics_are_buffered_until_they_are_flushed(client, run):
+    run.log(1, {"train/loss": 3.0})
+    assert steps_of(client, run, "train/loss") == []
+    run.flush()
+    assert steps_of(client, run, "train/loss") == [1]
+
+
+def test_more_metrics_than_one_batch_takes_all_arrive(client, run):
+    for step in range(1, 1301):
+        run.log(step, {"train/loss": 1 / step, "epoch": step / 10})
+    run.flush()
+    assert steps_of(client, run, "train/loss") == list(range(1, 1301))
+    assert run.history("epoch")[-1] == (1300, 130.0)
+
+
+def test_values_that_are_no_finite_number_are_left_out(client, run):
+    run.log(1, {"a": math.nan, "b": math.inf, "c": -math.inf, "d": 0.0})
+    run.flush()
+    assert client.get_run(run.run_id).data.metrics == {"d": 0.0}
+
+
+def test_finishing_delivers_what_is_buffered_and_sets_the_status(client, run):
+    run.log(2, {"eval/loss": 1.5})
+    run.finish("KILLED")
+    assert client.get_run(run.run_id).info.status == "KILLED"
+    assert steps_of(client, run, "eval/loss") == [2]
+
+
+def test_a_failed_run_tells_its_error(client, run):
+    run.fail(UserError("the lr is too high\nmore"))
+    found = client.get_run(run.run_id)
+    assert (found.info.status, found.data.tags["error"]) == ("FAILED", "the lr is too high")
+
+
+def test_params_keep_the_spelling_that_mlflow_run_gave_them(client, store, tmp_path, monkeypatch):
+    given = client.create_run("0").info.run_id
+    client.log_param(given, "lr", "3.0e-3")
+    monkeypatch.setenv("MLFLOW_RUN_ID", given)
+    run = runs.start("pirate", tmp_path)
+    run.params({"lr": 0.003, "epochs": 8, "targets": "x" * 7000})
+    params = client.get_run(given).data.params
+    assert (run.run_id, params["lr"], params["epochs"]) == (given, "3.0e-3", "8")
+    assert len(params["targets"]) == runs.LONGEST_PARAM
+
+
+def test_a_reopened_run_gets_no_point_twice(client, run, tmp_path):
+    for step in (1, 2, 3):
+        run.log(step, {"train/loss": 1.0})
+    run.finish("KILLED")
+    again = runs.reopen(run.run_id, tmp_path / "outputs")
+    assert client.get_run(run.run_id).info.status == "RUNNING"
+    for step in (2, 3, 4):
+        again.log(step, {"train/loss": 1.0, "new": 5.0})
+    again.flush()
+    assert steps_of(client, run, "train/loss") == [1, 2, 3, 4]
+    assert steps_of(client, run, "new") == [2, 3, 4]
+
+
+def test_an_unknown_run_can_not_be_reopened(store, tmp_path):
+    with pytest.raises(UserError, match=f"resume={'a' * 32}: no such run at sqlite:"):
+        runs.reopen("a" * 32, tmp_path)
+
+
+def test_resuming_removes_the_empty_run_that_mlflow_run_made(client, run, tmp_path, monkeypatch):
+    wrapper = client.create_run(client.get_run(run.run_id).info.experiment_id).info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", wrapper)
+    again = runs.reopen(run.run_id, tmp_path / "outputs")
+    assert again.run_id == run.run_id
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    assert [found.info.run_id for found in client.search_runs(experiments)] == [run.run_id]
+    gone = client.search_runs(experiments, run_view_type=ViewType.DELETED_ONLY)
+    assert [found.info.run_id for found in gone] == [wrapper]
+
+
+def test_resuming_within_its_own_run_keeps_it(client, run, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_RUN_ID", run.run_id)
+    runs.reopen(run.run_id, tmp_path / "outputs")
+    assert client.get_run(run.run_id).info.lifecycle_stage == "active"
+
+
+def test_what_can_not_be_delivered_is_kept_and_said(run, out_of_reach, capsys):
+    lost = out_of_reach(run)
+    lost.log(1, {"train/loss": 2.0})
+    lost.flush()
+    lost.log(2, {"train/loss": 1.0})
+    lost.finish()
+    kept = [json.loads(line) for line in (run.folder / OUTBOX).read_text().splitlines()]
+    assert [(key, value, step) for key, value, _, step in kept] == [("train/loss", 2.0, 1), ("train/loss", 1.0, 2)]
+    said = capsys.readouterr().out
+    assert said.count("The tracking server is away") == 1 and str(run.folder) in said
+
+
+def test_what_was_kept_is_delivered_once_when_the_run_is_resumed(client, run, out_of_reach, tmp_path):
+    run.log(1, {"train/loss": 3.0})
+    run.flush()
+    lost = out_of_reach(run)
+    for step in (1, 2, 3):
+        lost.log(step, {"train/loss": 4.0 - step})
+    lost.flush()
+    again = runs.reopen(run.run_id, tmp_path / "outputs")
+    for step in (3, 4):  # step 3 was trained before the process died, but after the last resume point
+        again.log(step, {"train/loss": 4.0 - step})
+    again.flush()
+    assert client.get_metric_history(run.run_id, "train/loss")[0].value == 3.0
+    assert steps_of(client, run, "train/loss") == [1, 2, 3, 4]
+    assert not (run.folder / OUTBOX).exists()
+
+
+def test_a_server_that_is_away_is_not_asked_at_every_flush(run, out_of_reach, monkeypatch):
+    lost = out_of_reach(run)
+    lost.log(1, {"a": 1.0})
+    lost.flush()
+    monkeypatch.setattr(runs, "AGAIN_S", 1e9)
+    lost.client = MlflowClient(runs.MlflowClient().tracking_uri)  # back again, but nobody asks yet
+    lost.log(2, {"a": 1.0})
+    lost.flush()
+    assert lost.away and len((run.folder / OUTBOX).read_text().splitlines()) == 2
+    monkeypatch.setattr(runs, "AGAIN_S", 0.0)
+    lost.flush()
+    assert not lost.away and [step for step, _ in lost.history("a")] == [1, 2]
+
+
+def test_waiting_for_the_server_ends_with_the_way_to_go_on(run, out_of_reach):
+    lost = out_of_reach(run)
+    lost.log(1, {"a": 1.0})
+    with pytest.raises(TrackingAway, match=rf"(?s)still away.*kept in {run.folder}.*-P resume={run.run_id}"):
+        lost.require_server(patience_s=0)
+
+
+def test_a_run_that_failed_with_the_server_away_still_shows_its_own_error(run, out_of_reach):
+    lost = out_of_reach(run)
+    lost.log(1, {"a": 1.0})
+    lost.fail(UserError("the loss is no number"))
+    assert (run.folder / OUTBOX).exists()
+
+
+@pytest.mark.parametrize("begin", ["start", "resume"])
+def test_a_server_that_can_not_be_reached_is_reported_in_one_line(begin, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
+    began = time.monotonic()
+    with pytest.raises(TrackingAway) as caught:
+        if begin == "start":
+            runs.start("pirate", tmp_path)
+        else:
+            runs.reopen("a" * 32, tmp_path)
+    assert time.monotonic() - began < 60
+    assert "http://127.0.0.1:" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_datasets_tables_texts_and_files_are_kept(client, run, tmp_path):
+    run.datasets([("clean train", "0123", "clean", 250, "training"), ("test", "4567", "clean", 45, "testing")])
+    run.table([{"prompt": "Hi.", "base": "a", "tuned": "b"}, {"prompt": "Bye.", "base": "c", "tuned": "d"}], "t.json")
+    run.text("words", "folder/words.txt")
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "one.txt").write_text("1")
+    run.folder_of_files(tmp_path / "made", "made")
+    run.file(tmp_path / "made" / "one.txt")
+    inputs = client.get_run(run.run_id).inputs.dataset_inputs
+    found = {given.dataset.name: (given.dataset.digest, given.tags[0].value) for given in inputs}
+    assert found == {"clean train": ("0123", "training"), "test": ("4567", "testing")}
+    assert client.load_table(client.get_run(run.run_id).info.experiment_id, "t.json").shape[0] == 2
+    assert {entry.path for entry in client.list_artifacts(run.run_id)} == {"folder", "made", "one.txt", "t.json"}
+
+
+def test_a_discarded_run_leaves_no_folder_unless_something_waits_in_it(run, out_of_reach):
+    lost = out_of_reach(run)
+    lost.log(1, {"a": 1.0})
+    lost.flush()
+    lost.discard()
+    assert (run.folder / OUTBOX).exists()
+    run.discard()
+    assert not run.folder.exists()
+
+
+def test_a_helping_process_writes_nothing(tmp_path):
+    silent = runs.Silent("a" * 32, tmp_path / "none")
+    silent.log(1, {"a": 1.0})
+    silent.flush()
+    silent.fail(UserError("x"))
+    silent.finish()
+    silent.discard()
+    assert not (tmp_path / "none").exists()
