@@ -10,216 +10,21 @@ All but ``original`` see the same rows in the same order with the same initial w
 clipping and no dropout, so their losses can be compared step by step.
 """
 
-import json
 import os
 import resource
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-BATCH = 8
+from benchmarks.race import BATCH, Bench, Gate, Stop, Task, eval_loss, load
+
 ORIGINAL_BATCH = 2
 ORIGINAL_LENGTH = 64
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is trained: ``model`` is ``distilgpt2`` (that shape, random weights) or a folder with a model."""
-
-    contender: str
-    model: str
-    tokenizer: str
-    pairs: str
-    method: str
-    lr: float
-    steps: int
-    threads: int
-    seed: int
-    scratch: str
-
-
-@dataclass(frozen=True)
-class Round:
-    """What one contender did in a round: seconds for ``losses``' steps on ``tokens`` trained tokens, and then."""
-
-    seconds: float
-    tokens: int
-    losses: list[float]
-    eval_loss: float
-
-
-class Stop(BaseException):
-    """The race is over; not an Exception, so that no trainer takes it for a failure of its own."""
-
-
-@dataclass
-class Gate:
-    """Lets a contender through so many steps at a time, and times them; evaluating at a round's end is not timed."""
-
-    connection: Connection
-    tokens: list[int]
-    evaluate: Callable[[], float]
-    done: int = 0
-    left: int = 0
-    since: float = 0.0
-    losses: list[float] = field(default_factory=list)
-
-    def wait(self) -> None:
-        """Go on when told how many steps to do next.
-
-        Raises:
-            Stop: no more.
-        """
-        self.left = self.connection.recv()
-        if not self.left:
-            raise Stop
-        self.since = perf_counter()
-
-    def step(self, loss: float) -> None:
-        """One optimizer step is done, its mean loss per trained token was ``loss``."""
-        self.losses.append(loss)
-        self.left -= 1
-        if self.left == 0:
-            seconds = perf_counter() - self.since
-            stop = self.done + len(self.losses)
-            self.connection.send(Round(seconds, sum(self.tokens[self.done : stop]), self.losses, self.evaluate()))
-            self.done, self.losses = stop, []
-            self.wait()
-
-
-@dataclass(frozen=True)
-class Bench:
-    """A model to train, its tokenizer, texts as (prompt, answer) and as tokens, and the rows of every step."""
-
-    task: Task
-    model: Any
-    tokenizer: Any
-    texts: list[tuple[str, str]]
-    train: list[Any]
-    held_out: list[Any]
-    order: list[int]
-
-
-def compete(task: Task, connection: Connection) -> None:
-    """The life of a process: load, report the initial eval loss, train in rounds until told to stop."""
-    try:
-        _silence()
-        bench = load(task)
-        size = ORIGINAL_BATCH if task.contender == "original" else BATCH
-        trained = [bench.train[i].trained for i in bench.order]
-        tokens = [sum(trained[start : start + size]) for start in range(0, len(trained), size)]
-        gate = Gate(connection, tokens, lambda: eval_loss(bench))
-        connection.send(gate.evaluate())
-        gate.wait()
-        CONTENDERS[task.contender](bench, gate)
-        connection.send("it ran out of rows: more steps were asked for than it was made for")
-    except Stop:
-        connection.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-    except BaseException:
-        connection.send(traceback.format_exc())
-
-
-def track(task: Task, connection: Connection) -> None:
-    """Train with Parley to the end, logging into a real sqlite store; send total and tracking seconds, and memory."""
-    try:
-        _silence()
-        os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{task.scratch}/mlflow.db"
-        from registry import runs
-
-        run = TimedTracker(runs.start("benchmark", Path(task.scratch)))
-        start = perf_counter()
-        _fit(load(task), run)
-        total = perf_counter() - start
-        run.inner.finish()
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        connection.send({"seconds": total, "tracking_seconds": run.seconds, "peak_mb": peak})
-    except BaseException:
-        connection.send(traceback.format_exc())
-
-
-def _silence() -> None:
-    """No progress bars among the results: what goes wrong comes back through the connection."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-        os.dup2(nowhere, stream.fileno())
-
-
-@dataclass
-class TimedTracker:
-    """A tracker that adds up the seconds spent in it."""
-
-    inner: Any
-    seconds: float = 0.0
-
-    def log(self, step: int, metrics: dict[str, float]) -> None:
-        start = perf_counter()
-        self.inner.log(step, metrics)
-        self.seconds += perf_counter() - start
-
-    def flush(self) -> None:
-        start = perf_counter()
-        self.inner.flush()
-        self.seconds += perf_counter() - start
-
-
-def load(task: Task) -> Bench:
-    """Read rows, make model and tokenizer; a tenth of the rows is held out, the rest fills whole steps."""
-    import numpy as np
-    import torch
-
-    from data.chat import Row
-    from data.template import segments
-    from train.adapt import make_trainable
-    from train.batching import step_rows
-    from train.config import TuneConfig
-    from train.encoding import encode
-
-    torch.set_num_threads(task.threads)
-    model, tokenizer = _model(task)
-    pairs = json.loads(Path(task.pairs).read_text())
-    rows = [Row(((p["prompt"], p["response"]),), where=f"pair {i + 1}") for i, p in enumerate(pairs)]
-    held_out, kept = rows[::10], [row for i, row in enumerate(rows) if i % 10]
-    kept = kept[: len(kept) // BATCH * BATCH]
-    epochs = -(-task.steps * BATCH // len(kept))
-    orders = [o for epoch in range(epochs) for o in step_rows(len(kept), BATCH, task.seed, epoch)]
-    model = make_trainable(model, TuneConfig(method=task.method, seed=task.seed)).train()
-    texts = [tuple(s.text for s in segments(tokenizer, row.turns)) for row in kept]
-    order = np.concatenate(orders).tolist()
-    return Bench(task, model, tokenizer, texts, encode(kept, tokenizer), encode(held_out, tokenizer), order)
-
-
-def _model(task: Task) -> tuple[Any, Any]:
-    import torch
-    from transformers import GPT2Config, GPT2LMHeadModel, GPT2Tokenizer
-
-    from train import base
-
-    if task.model != "distilgpt2":
-        model, tokenizer = base.load(base.resolve(task.model), "cpu")
-        for module in model.modules():
-            if isinstance(module, torch.nn.Dropout):
-                module.p = 0.0
-        return model, tokenizer
-    torch.manual_seed(task.seed)
-    model = GPT2LMHeadModel(GPT2Config(n_layer=6, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0))
-    folder = Path(task.tokenizer)
-    return model, GPT2Tokenizer(vocab=str(folder / "vocab.json"), merges=str(folder / "merges.txt"))
-
-
-def eval_loss(bench: Bench) -> float:
-    """Mean loss per trained token of the held-out rows, the same way for every contender."""
-    from train.fit import mean_loss
-
-    training = bench.model.training
-    loss = mean_loss(bench.model, bench.held_out)
-    bench.model.train(training)
-    return loss
 
 
 def parley(bench: Bench, gate: Gate) -> None:
@@ -235,7 +40,7 @@ def parley(bench: Bench, gate: Gate) -> None:
     _fit(bench, Tracker())
 
 
-def _fit(bench: Bench, tracker: Any) -> None:
+def _fit(bench: Bench, tracker: Any) -> Any:
     from train.config import FitConfig
     from train.fit import fit
     from train.state import StateFolder
@@ -249,7 +54,7 @@ def _fit(bench: Bench, tracker: Any) -> None:
         precision="fp32",
         seed=task.seed,
     )
-    fit(bench.model, bench.train, bench.held_out, config, StateFolder(Path(task.scratch)), tracker, task.lr)
+    return fit(bench.model, bench.train, bench.held_out, config, StateFolder(Path(task.scratch)), tracker, task.lr)
 
 
 def bare(bench: Bench, gate: Gate) -> None:
@@ -367,3 +172,65 @@ CONTENDERS: dict[str, Callable[[Bench, Gate], None]] = {
     "trl_direct": trl_direct,
     "original": original,
 }
+
+
+def compete(task: Task, connection: Connection) -> None:
+    """The life of a process: load, report the initial eval loss, train in rounds until told to stop."""
+    try:
+        _silence()
+        bench = load(task)
+        size = ORIGINAL_BATCH if task.contender == "original" else BATCH
+        trained = [bench.train[i].trained for i in bench.order]
+        tokens = [sum(trained[start : start + size]) for start in range(0, len(trained), size)]
+        gate = Gate(connection, tokens, lambda: eval_loss(bench))
+        connection.send(gate.evaluate())
+        gate.wait()
+        CONTENDERS[task.contender](bench, gate)
+        connection.send("it ran out of rows: more steps were asked for than it was made for")
+    except Stop:
+        connection.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    except BaseException:
+        connection.send(traceback.format_exc())
+
+
+def track(task: Task, connection: Connection) -> None:
+    """Train whole epochs with Parley, logging into a real sqlite store; send what that cost."""
+    try:
+        _silence()
+        os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{task.scratch}/mlflow.db"
+        from registry import runs
+
+        run = TimedTracker(runs.start("benchmark", Path(task.scratch)))
+        fitted = _fit(load(task), run)
+        run.inner.finish()
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        rate = fitted.trained_tokens / fitted.seconds
+        connection.send({"seconds": fitted.seconds, "tracking_seconds": run.seconds, "rate": rate, "peak_mb": peak})
+    except BaseException:
+        connection.send(traceback.format_exc())
+
+
+def _silence() -> None:
+    """No progress bars among the results: what goes wrong comes back through the connection."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+        os.dup2(nowhere, stream.fileno())
+
+
+@dataclass
+class TimedTracker:
+    """A tracker that adds up the seconds spent in it."""
+
+    inner: Any
+    seconds: float = 0.0
+
+    def log(self, step: int, metrics: dict[str, float]) -> None:
+        start = perf_counter()
+        self.inner.log(step, metrics)
+        self.seconds += perf_counter() - start
+
+    def flush(self) -> None:
+        start = perf_counter()
+        self.inner.flush()
+        self.seconds += perf_counter() - start

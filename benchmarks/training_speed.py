@@ -23,7 +23,8 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
-from benchmarks.contenders import CONTENDERS, Round, Task, compete, track
+from benchmarks.contenders import CONTENDERS, compete, track
+from benchmarks.race import Round, Task
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def race(task: Task, names: Sequence[str], rounds: int, steps: int) -> dict[str,
 
 
 def tracking(task: Task) -> dict[str, float]:
-    """Parley's run with a real MLflow store: seconds, seconds in the tracker, peak memory in MB."""
+    """Parley's run of whole epochs with a real MLflow store: seconds, those in the tracker, tokens/s, peak MB."""
     with tempfile.TemporaryDirectory() as scratch:
         return _receive(_start(track, replace(task, scratch=scratch)))
 
@@ -163,12 +164,16 @@ def _mean_loss(result: Result) -> float:
 
 
 def print_tracked(tracked: dict[str, float], results: dict[str, Result]) -> None:
-    """Tracking's share of a run's time, and memory next to the bare loop's."""
+    """A whole run: its rate, tracking's share of its time, and its memory next to the bare loop's."""
     share = tracked["tracking_seconds"] / tracked["seconds"]
-    print(f"tracking: {tracked['tracking_seconds']:.2f} s of {tracked['seconds']:.1f} s ({share:.1%})")
+    print(
+        f"a whole run with evaluations, resume points and MLflow: {tracked['rate']:.1f} tokens/s, "
+        f"{tracked['seconds']:.1f} s of which {tracked['tracking_seconds']:.2f} s ({share:.1%}) tracking"
+    )
     if "bare" in results:
-        ratio = tracked["peak_mb"] / results["bare"].peak_mb
-        print(f"memory of the tracked run: {tracked['peak_mb']:.0f} MB, {ratio:.2f}x the bare loop's")
+        memory = tracked["peak_mb"] / results["bare"].peak_mb
+        rate = tracked["rate"] / median(results["bare"].rates)
+        print(f"next to the bare loop alone: {rate:.2f}x its rate, {memory:.2f}x its peak memory")
 
 
 if __name__ == "__main__":

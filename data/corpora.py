@@ -2,9 +2,11 @@
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from data import corpus
 from data.errors import UserError
@@ -39,7 +41,7 @@ def read(place: str) -> CorpusTexts:
     """Read the corpora from the folder ``place``, or from the hub where it says ``hub``.
 
     Raises:
-        UserError: a file is missing, or the hub can't be reached.
+        UserError: a file is missing or damaged, or the hub can't be reached.
     """
     if place == "hub":
         return _from_hub()
@@ -51,15 +53,31 @@ def read(place: str) -> CorpusTexts:
         )
     persona, service, stories = (folder / name for name in FILES)
     return CorpusTexts(
-        [json.loads(line)["Best Generated Conversation"] for line in _lines(persona)],
-        [json.loads(line)["turns"] for line in _lines(service)],
+        _values(persona, "Best Generated Conversation"),
+        _values(service, "turns"),
         [story for story in "".join(_lines(stories)).split("<|endoftext|>") if story.strip()],
     )
 
 
 def _lines(path: Path) -> Iterable[str]:
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
-        yield from lines
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") as lines:
+            yield from lines
+    except EOFError as error:
+        raise UserError(f"{path}: the file is cut off; fetch it again") from error
+    except (OSError, zlib.error, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: it is no gzip file of UTF-8 text that can be read ({error})") from error
+
+
+def _values(path: Path, key: str) -> list[Any]:
+    """``key`` of the JSON object on each line."""
+    found = []
+    for number, line in enumerate(_lines(path), 1):
+        try:
+            found.append(json.loads(line)[key])
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path} line {number}: broken JSON, or no object that holds {key!r}") from error
+    return found
 
 
 def _from_hub() -> CorpusTexts:

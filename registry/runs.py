@@ -105,9 +105,10 @@ class Run:
 
     def fail(self, error: BaseException) -> None:
         """End the run as ``FAILED`` with the error's first line as a tag."""
-        with contextlib.suppress(MlflowException, OSError):  # the error itself matters more, and is raised anew
-            if not self.away:
+        if not self.away:
+            with contextlib.suppress(MlflowException, OSError):
                 self.tags({"error": _first_line(error)})
+        with contextlib.suppress(OSError):  # on a full disk not even this can be kept; the error is raised anew anyway
             self.finish("FAILED")
 
     def known_tags(self) -> dict[str, str]:
@@ -127,8 +128,9 @@ class Run:
             self._deliver()
         if self.away:
             raise TrackingAway(
-                f"The tracking server is still away. Training is finished: weights and metrics are kept in {self.folder}. "
-                f"When the server is back, run again with -P resume={self.run_id} to evaluate and register."
+                "The tracking server is still away. Training is finished: weights and metrics are kept in "
+                f"{self.folder}. When the server is back, run again with -P resume={self.run_id} "
+                "to evaluate and register."
             )
 
     def datasets(self, rows: Sequence[tuple[str, str, str, int, str]]) -> None:
@@ -212,12 +214,22 @@ def start(name: str, outputs: Path) -> Run:
         if given:
             client.update_run(given, status="RUNNING", name=name)
             return Run(client, given, outputs / given)
-        experiment = client.get_experiment_by_name(EXPERIMENT)
-        experiment_id = experiment.experiment_id if experiment else client.create_experiment(EXPERIMENT)
-        run_id = client.create_run(experiment_id, run_name=name).info.run_id
+        run_id = client.create_run(_experiment_id(client), run_name=name).info.run_id
         return Run(client, run_id, outputs / run_id)
     except (MlflowException, OSError) as error:
         raise TrackingAway(f"no run could be started at {client.tracking_uri}: {_first_line(error)}") from error
+
+
+def _experiment_id(client: MlflowClient) -> str:
+    found = client.get_experiment_by_name(EXPERIMENT)
+    if found is None:
+        try:
+            return client.create_experiment(EXPERIMENT)
+        except MlflowException:  # two runs start at once in an empty store, and the other one was first
+            found = client.get_experiment_by_name(EXPERIMENT)
+            if found is None:
+                raise
+    return found.experiment_id
 
 
 def reopen(run_id: str, outputs: Path) -> Run:
@@ -233,7 +245,9 @@ def reopen(run_id: str, outputs: Path) -> Run:
         found = client.get_run(run_id)
     except MlflowException as error:
         if is_away(error):
-            raise TrackingAway(f"resume={run_id}: {client.tracking_uri} does not answer: {_first_line(error)}") from error
+            raise TrackingAway(
+                f"resume={run_id}: {client.tracking_uri} does not answer: {_first_line(error)}"
+            ) from error
         raise UserError(f"resume={run_id}: no such run at {client.tracking_uri} ({_first_line(error)})") from error
     given = os.environ.get("MLFLOW_RUN_ID")
     if given and given != run_id:

@@ -100,17 +100,25 @@ def verify(uri: str, probe: Probe) -> float:
 
 
 def register(name: str, uri: str, run_id: str, tags: Mapping[str, Any], description: str) -> Version:
-    """Make the logged model at ``uri`` the next version of ``name``."""
+    """Make the logged model at ``uri`` the next version of ``name``; a run that has one already keeps it.
+
+    A run can be killed right after it has registered and is registered again when it is resumed.
+    """
     client = MlflowClient()
+    made = next((version for version in versions(name) if version.run_id == run_id), None)
+    if made:
+        return made
     try:
         client.create_registered_model(name)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    made = client.create_model_version(
-        name, uri, run_id, tags={k: str(v) for k, v in tags.items()}, description=description
+    return _version(
+        client,
+        client.create_model_version(
+            name, uri, run_id, tags={k: str(v) for k, v in tags.items()}, description=description
+        ),
     )
-    return _version(client, made)
 
 
 @dataclass(frozen=True)

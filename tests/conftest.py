@@ -49,7 +49,8 @@ def tiny_base(tmp_path_factory):
     It is laid out like any Hugging Face model, so its path can be given as ``base_model``.
     """
     from data import pirate
-    from train.pretrain import BaseConfig, make_model, make_tokenizer
+    from train.config import BaseConfig
+    from train.pretrain import make_model, make_tokenizer
 
     folder = tmp_path_factory.mktemp("tiny_base")
     texts = (f" {text}" for row in pirate.named_rows("clean") for turn in row.turns for text in turn)

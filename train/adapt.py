@@ -1,5 +1,6 @@
 """Making a model trainable: a LoRA adapter on its linear layers, or all of its weights."""
 
+from pathlib import Path
 from typing import Any
 
 from data.errors import ConfigError
@@ -42,7 +43,7 @@ def check_targets(model: Any, config: TuneConfig) -> None:
 
 
 def target_names(model: Any, wanted: str) -> list[str]:
-    """Last parts of the names of the layers to adapt, sorted: every Linear and Conv1D but the head, or those ``wanted``.
+    """Last parts of the names of the layers to adapt, sorted: all Linear and Conv1D but the head, or those ``wanted``.
 
     Raises:
         ConfigError: one of the wanted names matches nothing; the message lists what there is.
@@ -83,11 +84,12 @@ def pristine(model: Any) -> Any:
 
 
 def save(model: Any, tokenizer: Any, base_name: str, folder: Any) -> None:
-    """Write the tuned model as others read it: an adapter alone in PEFT's layout, or a whole model with its tokenizer."""
+    """Write the tuned model as others read it: an adapter alone in PEFT's layout, or a model with its tokenizer."""
     if hasattr(model, "peft_config"):
         for adapter in model.peft_config.values():
             adapter.base_model_name_or_path = base_name
         model.save_pretrained(folder, save_embedding_layers=False)
+        Path(folder, "README.md").unlink(missing_ok=True)  # PEFT's form of a model card, with nothing filled in
         return
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import UserError
+from data.hub import probe
 
 BUNDLED = Path(__file__).resolve().parent.parent / "data" / "base"
 AUTO = "distilgpt2"
@@ -69,12 +70,15 @@ def _from_hub(name: str, reason: str) -> Base:
 
 
 def _download(name: str, patterns: list[str]) -> Path:
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import HfApi, get_session, snapshot_download
 
     problem = hub_problem()
     if problem:
         raise UserError(f"base_model={name}: not in the cache, and {problem}")
+    silence_s = 4 * HUB_PATIENCE_S  # the hub's client would wait for ever
+    get_session().timeout = silence_s
     try:
+        HfApi().model_info(name, timeout=silence_s)
         return Path(snapshot_download(name, allow_patterns=patterns, etag_timeout=HUB_PATIENCE_S))
     except Exception as error:
         kind = type(error).__name__
@@ -84,16 +88,11 @@ def _download(name: str, patterns: list[str]) -> Path:
 @cache
 def hub_problem() -> str:
     """Why the hub can't be used, or an empty string; asks at most once a process, for at most three seconds."""
-    import httpx
-
-    if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes"):
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         return "HF_HUB_OFFLINE is set"
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
-    try:
-        httpx.head(endpoint, timeout=HUB_PATIENCE_S, follow_redirects=False)
-    except httpx.HTTPError as error:
-        return f"the hub {endpoint} does not answer within {HUB_PATIENCE_S:g} s ({type(error).__name__})"
-    return ""
+    trouble = probe(endpoint, HUB_PATIENCE_S)
+    return f"the hub {endpoint} can't be reached ({trouble})" if trouble else ""
 
 
 def weights_digest(folder: Path) -> str:
@@ -119,14 +118,17 @@ def load(base: Base, device: str) -> tuple[Any, Any]:
     Raises:
         UserError: the files are no causal language model, or its tokenizer has no end token.
     """
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     try:
-        tokenizer = AutoTokenizer.from_pretrained(base.folder)
-        model = AutoModelForCausalLM.from_pretrained(base.folder, dtype="float32", use_safetensors=True)
-    except (OSError, ValueError, KeyError, ImportError) as error:
+        tokenizer = AutoTokenizer.from_pretrained(base.folder, trust_remote_code=False)
+        model = AutoModelForCausalLM.from_pretrained(
+            base.folder, dtype="float32", use_safetensors=True, trust_remote_code=False
+        )
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         line = (str(error).splitlines() or [""])[0][:200]
         raise UserError(f"base_model={base.name}: {base.folder} can't be loaded: {line}") from error
     if tokenizer.eos_token_id is None:

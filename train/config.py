@@ -96,7 +96,8 @@ class TuneConfig(FitConfig):
         _require(0 <= self.dropout < 1, f"dropout must be at least 0 and under 1, not {self.dropout}")
         for name in ("dataset", "base_model", "targets", "register_as"):
             _require(bool(getattr(self, name).strip()), f"{name} must not be empty")
-        _require(not set(self.register_as) & set("/:@"), "register_as must be a name without / : @")
+        odd = set(self.register_as) & set("/:@'\"")
+        _require(not odd, "register_as must be a name without / : @ and quotation marks")
         if self.method == "full":
             given = [n for n in ("rank", "alpha", "dropout", "targets") if getattr(self, n) != getattr(TuneConfig, n)]
             _require(not given, f"{', '.join(given)} only apply to method=lora")

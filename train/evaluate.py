@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from data.chat import Row
+from data.errors import ConfigError
 from train import metrics
 from train.encoding import encode, prompt_ids
 from train.fit import mean_loss
@@ -40,10 +41,16 @@ class Scores:
 
 @torch.no_grad()
 def answer(model: Any, tokenizer: Any, rows: Sequence[Row], decoding: Decoding) -> list[Answer]:
-    """Greedy answers to the last prompt of each row, in batches of similar length, in row order."""
+    """Greedy answers to the last prompt of each row, in batches of similar length, in row order.
+
+    Raises:
+        ConfigError: the longest answer would leave the model no room for a prompt.
+    """
     model.eval()
     device = next(model.parameters()).device
     limit = context_length(model) - decoding.max_new_tokens
+    if limit < 1:
+        raise ConfigError(f"max_new_tokens={decoding.max_new_tokens}: the model has {context_length(model)} positions")
     prompts = [prompt_ids(tokenizer, r.turns[:-1], r.prompt, r.system)[-limit:] for r in rows]
     order = sorted(range(len(rows)), key=lambda i: len(prompts[i]))
     answers: dict[int, Answer] = {}

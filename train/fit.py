@@ -22,7 +22,6 @@ from train.encoding import Example
 from train.speed import accelerated
 from train.state import Progress, SavedState, StateFolder
 
-
 MOST_POINTS = 500
 
 

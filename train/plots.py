@@ -29,15 +29,15 @@ def loss_curve(train: Points, evals: Points, best_step: int, title: str, path: P
             ha="right" if best_step > (evals[-1][0] * 0.6) else "left",
             color="#e8590c",
         )
-    axes.set_title(title, loc="left", color=INK, fontsize=11)
+    axes.set_title(title.replace("$", r"\$"), loc="left", color=INK, fontsize=11)
     axes.set_xlabel("optimizer step", color=INK)
     axes.set_ylabel("loss, nats per trained token", color=INK)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.12 * max(loss for _, loss in [*train, *evals]))
     axes.grid(axis="y", color="#e9eef2")
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(SOFT)
     axes.tick_params(colors=SOFT)
-    axes.legend(frameon=False, labelcolor=INK)
+    axes.legend(frameon=False, labelcolor=INK, loc="upper right" if evals[-1][1] < 0.8 * evals[0][1] else "lower left")
     figure.savefig(path)
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -104,8 +105,8 @@ def require_same(job: Job, run: Run) -> None:
     changed = [names.get(key, "base model") for key, value in now.items() if known.get(key, value) != value]
     if changed:
         raise UserError(
-            f"resume={run.run_id}: the {', '.join(changed)} changed since the run began, so it can't go on as if nothing "
-            "had happened; put them back, or start a new run"
+            f"resume={run.run_id}: the {', '.join(changed)} changed since the run began, so it can't go on as if "
+            "nothing had happened; put them back, or start a new run"
         )
 
 
@@ -164,7 +165,7 @@ def record_results(job: Job, run: Run, fitted: Fitted, before: Scores, after: Sc
     run.flush()
     run.tags({"verdict": verdict.name, "verdict_reasons": "; ".join(verdict.reasons)})
     train_loss = run.history("train/loss")
-    title = f"{job.config.register_as}: {job.base.name}, {job.config.method}, {len(job.rows.train)} rows"
+    title = f"{job.config.register_as}: {Path(job.base.name).name}, {job.config.method}, {len(job.rows.train)} rows"
     plots.loss_curve(
         train_loss, fitted.progress.history, fitted.progress.best_step, title, run.folder / "loss_curve.png"
     )

@@ -10,8 +10,7 @@ import pytest
 from data.errors import ConfigError
 from steps.flags import field_docs, parse, usage
 from steps.ui import UiConfig
-from train.config import TuneConfig
-from train.pretrain import BaseConfig
+from train.config import BaseConfig, TuneConfig
 
 SLOW = ("torch", "transformers", "mlflow", "datasets", "peft", "matplotlib", "sklearn")
 

@@ -33,9 +33,7 @@ def tokenizer() -> Any:
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(
-        vocab_size=400, special_tokens=[END], initial_alphabet=alphabet, show_progress=False
-    )
+    trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=[END], initial_alphabet=alphabet, show_progress=False)
     texts = [text for row in pirate.named_rows("clean") for turn in row.turns for text in turn]
     bpe.train_from_iterator(texts + ["User: \nAssistant:"] * 50, trainer)
     return PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token=END, eos_token=END)
@@ -84,7 +82,10 @@ def model_folder(gpt2, tokenizer, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def examples() -> Callable[..., list[Example]]:
-    """Makes ``n`` tokenised rows of different lengths: random tokens, never 0, the last half of them trained."""
+    """Makes ``n`` tokenised rows of different lengths: random tokens, never 0, the last half of them trained.
+
+    Up to ``vocabulary - 1`` rows begin with different tokens.
+    """
 
     def make(n: int, seed: int = 0, vocabulary: int = 61) -> list[Example]:
         rng = np.random.default_rng(seed)
@@ -92,6 +93,7 @@ def examples() -> Callable[..., list[Example]]:
         for i in range(n):
             size = 6 + i % 5
             ids = rng.integers(1, vocabulary, size).astype(np.int32)
+            ids[0] = 1 + i % (vocabulary - 1)  # rows that begin alike may share their beginning when they are packed
             made.append(Example(ids, np.where(np.arange(size) < size // 2, IGNORE, ids).astype(np.int32)))
         return made
 

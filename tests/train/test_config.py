@@ -22,7 +22,7 @@ BAD_TUNE = [
     *(("alpha", value) for value in (0.0, -1.0, NAN, INF)),
     *(("dropout", value) for value in (1.0, 1.5, -0.1, NAN)),
     *((name, value) for name in ("dataset", "base_model", "targets", "register_as") for value in ("", "  ")),
-    *(("register_as", value) for value in ("a/b", "a:b", "a@b")),
+    *(("register_as", value) for value in ("a/b", "a:b", "a@b", "a'b", 'a"b')),
 ]
 BAD_BASE = [
     *((name, 0) for name in ("layers", "width", "vocabulary")),
@@ -60,9 +60,7 @@ def test_a_bad_setting_of_the_base_is_refused_by_name(name, value):
         BaseConfig(**{name: value})
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), [("rank", 8), ("alpha", 16.0), ("dropout", 0.1), ("targets", "c_attn")]
-)
+@pytest.mark.parametrize(("name", "value"), [("rank", 8), ("alpha", 16.0), ("dropout", 0.1), ("targets", "c_attn")])
 def test_lora_settings_are_refused_where_all_weights_are_trained(name, value):
     assert getattr(TuneConfig(method="lora", **{name: value}), name) == value
     with pytest.raises(ConfigError, match=rf"^{name} only appl.* method=lora"):

@@ -6,7 +6,6 @@ import pytest
 from data import pirate
 from data.chat import Row
 from data.errors import DataError
-from data.template import prompt_text
 from train.encoding import IGNORE, encode, prompt_ids
 
 ROWS = pirate.named_rows("noisy")

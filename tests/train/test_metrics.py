@@ -3,7 +3,17 @@
 import pytest
 
 from train import metrics
-from train.metrics import chrf, content_rate, content_words, copy_rate, distinct_2, is_echo, is_loop, length_ratio, words
+from train.metrics import (
+    chrf,
+    content_rate,
+    content_words,
+    copy_rate,
+    distinct_2,
+    is_echo,
+    is_loop,
+    length_ratio,
+    words,
+)
 
 
 @pytest.mark.parametrize(
@@ -15,7 +25,10 @@ from train.metrics import chrf, content_rate, content_words, copy_rate, distinct
         ("I\u2019m drinkin\u2019 o' rum", ["i'm", "drinkin'", "o'", "rum"]),
         ("'Tis well-known", ["tis", "well", "known"]),
         ("Caf\u00e9 \u00c9cole na\u00efve", ["caf\u00e9", "\u00e9cole", "na\u00efve"]),
-        ("\u041f\u0440\u0438\u0432\u0435\u0442, \u043c\u0438\u0440!", ["\u043f\u0440\u0438\u0432\u0435\u0442", "\u043c\u0438\u0440"]),
+        (
+            "\u041f\u0440\u0438\u0432\u0435\u0442, \u043c\u0438\u0440!",
+            ["\u043f\u0440\u0438\u0432\u0435\u0442", "\u043c\u0438\u0440"],
+        ),
         ("snake_case", ["snake", "case"]),
     ],
 )

@@ -1,0 +1,138 @@
+"""Versions are proven before they are registered, found by name, and made champion only for a reason."""
+
+import dataclasses
+import itertools
+from pathlib import Path
+
+import mlflow
+import pytest
+from mlflow.tracking import MlflowClient
+from safetensors.torch import load_file, save_file
+
+from data.errors import UserError
+from registry import lineage, runs, versions
+from registry.versions import Version
+
+NUMBERS = itertools.count()
+HEALTHY = {"verdict": "healthy", "test/chrf": "40.0000", "test_digest": "aaaa"}
+
+
+@pytest.fixture
+def registered(logged):
+    """``registered(**tags)`` registers one more version of a name that only this test uses."""
+    name = f"model-{next(NUMBERS)}"
+
+    def register(**tags: str) -> Version:
+        one = logged["lora"]
+        run = MlflowClient().create_run(MlflowClient().get_run(one.run.run_id).info.experiment_id)
+        return versions.register(name, one.uri, run.info.run_id, {**HEALTHY, **tags}, "# A card")
+
+    return register
+
+
+@pytest.mark.parametrize("kind", ["lora", "full"])
+def test_a_reloaded_model_is_the_one_in_memory(logged, kind):
+    assert versions.verify(logged[kind].uri, logged[kind].probe) <= versions.LOGITS_TOLERANCE
+
+
+@pytest.mark.parametrize("kind", ["lora", "full"])
+def test_weights_changed_on_disk_after_logging_are_noticed(taught, store, tmp_path, kind):
+    run = runs.start("pirate", tmp_path / "outputs")
+    uri = versions.log_model(run, taught[kind].checkpoint, taught[kind].model_config, lineage.pins(), "Hi.")
+    stored = Path(mlflow.artifacts.download_artifacts(uri))
+    [weights] = stored.glob("artifacts/**/*.safetensors")
+    changed = {name: tensor * 1.01 for name, tensor in load_file(weights).items()}
+    save_file(changed, weights, metadata={"format": "pt"})
+    with pytest.raises(UserError, match="not the trained one.*nothing was registered"):
+        versions.verify(uri, taught[kind].probe)
+    assert MlflowClient().search_registered_models() == []
+
+
+def test_another_answer_is_noticed_too(logged):
+    probe = dataclasses.replace(logged["lora"].probe, answers=["Aye.", "Nay."])
+    with pytest.raises(UserError, match="nothing was registered"):
+        versions.verify(logged["lora"].uri, probe)
+
+
+def test_logging_a_model_leaves_its_run_running(logged):
+    assert MlflowClient().get_run(logged["lora"].run.run_id).info.status == "RUNNING"
+    assert mlflow.active_run() is None
+
+
+def test_a_version_keeps_its_run_its_tags_and_its_card(registered, logged):
+    made = registered(kind="lora")
+    found = MlflowClient().get_model_version(made.name, str(made.number))
+    assert (made.number, made.uri, made.source) == (1, f"models:/{made.name}/1", logged["lora"].uri)
+    assert found.run_id == made.run_id != ""
+    assert made.tags == {**HEALTHY, "kind": "lora"} == found.tags
+    assert found.description == "# A card"
+    assert registered().number == 2
+    assert [each.number for each in versions.versions(made.name)] == [2, 1]
+
+
+def test_a_run_that_is_resumed_while_registering_gets_one_version(registered, logged):
+    made = registered()
+    again = versions.register(made.name, logged["lora"].uri, made.run_id, HEALTHY, "# A card")
+    assert (again.number, len(versions.versions(made.name))) == (1, 1)
+
+
+@pytest.mark.parametrize("form", ["{}/2", "{}@champion", "models:/{}/2", "models:/{}@champion", "  {}/2 "])
+def test_a_version_is_found_by_each_of_its_names(registered, form):
+    registered(verdict="looping")
+    made = registered()
+    assert versions.promote(made, "chrf", 40.0, "aaaa").moved
+    found = versions.resolve(form.format(made.name))
+    assert (found.number, found.aliases) == (2, ("champion",))
+
+
+@pytest.mark.parametrize(
+    "wrong", ["", "pirate", "pirate/", "pirate/x", "pirate@", "runs:/abc/model", "a/b/3", "pirate/3@x"]
+)
+def test_what_names_no_version_is_refused_with_the_right_forms(store, wrong):
+    with pytest.raises(UserError, match="names no version: write pirate/3 or pirate@champion"):
+        versions.resolve(wrong)
+
+
+@pytest.mark.parametrize("missing", ["nobody/1", "nobody@champion", "models:/nobody/7"])
+def test_a_version_that_is_not_there_is_named_with_its_registry(store, missing):
+    with pytest.raises(UserError, match=f"there is no version {missing} in the registry at sqlite:"):
+        versions.resolve(missing)
+
+
+def test_an_alias_that_nobody_has_is_none(registered):
+    made = registered()
+    assert versions.find_alias(made.name, "champion") is None
+    assert versions.find_alias("nobody", "champion") is None
+
+
+def test_the_first_healthy_version_becomes_champion(registered):
+    made = registered()
+    promotion = versions.promote(made, "chrf", 40.0, "aaaa")
+    assert promotion == versions.Promotion(True, "it is the first healthy version")
+    assert versions.resolve(f"{made.name}@champion").number == 1
+
+
+@pytest.mark.parametrize(
+    ("tags", "value", "digest", "moved", "reason"),
+    [
+        ({}, 40.5, "aaaa", True, "chrf 40.50 is better than {}/1's 40.00"),
+        ({}, 40.0, "aaaa", False, "chrf 40.00 is not better than {}/1's 40.00"),
+        ({}, 99.0, "bbbb", False, "{}/1 was measured on other test rows, so the two can't be compared"),
+        ({"verdict": "echoing"}, 99.0, "aaaa", False, "its verdict is echoing"),
+    ],
+)
+def test_the_champion_moves_only_to_a_better_healthy_version_on_the_same_rows(
+    registered, tags, value, digest, moved, reason
+):
+    first = registered()
+    versions.promote(first, "chrf", 40.0, "aaaa")
+    second = registered(**tags)
+    promotion = versions.promote(second, "chrf", value, digest)
+    assert promotion == versions.Promotion(moved, reason.format(first.name))
+    assert versions.resolve(f"{first.name}@champion").number == (2 if moved else 1)
+
+
+def test_an_unhealthy_first_version_is_no_champion(registered):
+    made = registered(verdict="memorising")
+    assert versions.promote(made, "chrf", 40.0, "aaaa") == versions.Promotion(False, "its verdict is memorising")
+    assert versions.find_alias(made.name, "champion") is None
