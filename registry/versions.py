@@ -100,25 +100,28 @@ def verify(uri: str, probe: Probe) -> float:
 
 
 def register(name: str, uri: str, run_id: str, tags: Mapping[str, Any], description: str) -> Version:
-    """Make the logged model at ``uri`` the next version of ``name``; a run that has one already keeps it.
+    """Make the logged model at ``uri`` (``models:/m-...``) the next version of ``name``; a run that has one keeps it.
 
     A run can be killed right after it has registered and is registered again when it is resumed.
     """
     client = MlflowClient()
-    made = next((version for version in versions(name) if version.run_id == run_id), None)
-    if made:
-        return made
+    for version in versions(name):
+        if version.run_id == run_id:
+            return version
     try:
         client.create_registered_model(name)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    return _version(
-        client,
-        client.create_model_version(
-            name, uri, run_id, tags={k: str(v) for k, v in tags.items()}, description=description
-        ),
+    made = client.create_model_version(
+        name,
+        uri,
+        run_id,
+        tags={key: str(value) for key, value in tags.items()},
+        description=description,
+        model_id=uri.removeprefix("models:/"),  # a tracking server refuses the source without it; a database does not
     )
+    return _version(client, made)
 
 
 @dataclass(frozen=True)
