@@ -43,8 +43,8 @@ def resolve(wanted: str) -> Base:
             return _from_hub(AUTO, f"auto: {AUTO} is at hand")
         except UserError as error:
             return _local("bundled", BUNDLED, f"auto: {AUTO} is not at hand ({error})")
-    if Path(wanted).is_dir():
-        return _local(wanted, Path(wanted), "a local folder")
+    if Path(wanted).expanduser().is_dir():
+        return _local(wanted, Path(wanted).expanduser(), "a local folder")
     if wanted.startswith((".", "/", "~")) or wanted.count("/") > 1:
         raise UserError(f"base_model={wanted}: there is no such folder")
     return _from_hub(wanted, "asked for")

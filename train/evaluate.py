@@ -25,10 +25,14 @@ class Decoding:
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer; ``stopped`` is True where the model ended it itself, before the cap."""
+    """One answer; ``stopped`` is True where the model ended it itself, before the cap.
+
+    ``prompt_cut``: the prompt was too long for the model and lost its beginning.
+    """
 
     text: str
     stopped: bool
+    prompt_cut: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,8 @@ def answer(model: Any, tokenizer: Any, rows: Sequence[Row], decoding: Decoding) 
     limit = context_length(model) - decoding.max_new_tokens
     if limit < 1:
         raise ConfigError(f"max_new_tokens={decoding.max_new_tokens}: the model has {context_length(model)} positions")
-    prompts = [prompt_ids(tokenizer, r.turns[:-1], r.prompt, r.system)[-limit:] for r in rows]
+    asked = [prompt_ids(tokenizer, r.turns[:-1], r.prompt, r.system) for r in rows]
+    prompts = [ids[-limit:] for ids in asked]
     order = sorted(range(len(rows)), key=lambda i: len(prompts[i]))
     answers: dict[int, Answer] = {}
     for start in range(0, len(order), BATCH):
@@ -75,7 +80,7 @@ def answer(model: Any, tokenizer: Any, rows: Sequence[Row], decoding: Decoding) 
         for i, row in zip(chosen, out[:, width:].tolist(), strict=True):
             stopped = tokenizer.eos_token_id in row
             kept = row[: row.index(tokenizer.eos_token_id)] if stopped else row
-            answers[i] = Answer(tokenizer.decode(kept, skip_special_tokens=True).strip(), stopped)
+            answers[i] = Answer(tokenizer.decode(kept, skip_special_tokens=True).strip(), stopped, len(asked[i]) > limit)
     return [answers[i] for i in range(len(rows))]
 
 
@@ -113,6 +118,7 @@ def score(
         "stop_rate": _share(a.stopped for a in answers),
         "distinct_2": metrics.distinct_2(texts),
         "copy_rate": metrics.copy_rate(references, texts, [r.response for r in trained]),
+        "prompts_cut": float(sum(a.prompt_cut for a in answers)),
         "length_ratio": metrics.length_ratio(references, texts),
     }
     content = metrics.content_rate(prompts, references, texts)

@@ -147,7 +147,6 @@ class _Loop:
         if found is None:
             return Progress()
         progress, weights, optimizer = found
-        torch.set_rng_state(optimizer.pop("rng"))
         self._set_weights(weights)
         load_optimizer(self.optimizer, self.weights, optimizer)
         return progress
@@ -161,6 +160,7 @@ class _Loop:
 
     def _step(self, order: np.ndarray, step: int) -> tuple[float, int, float]:
         self.model.train()
+        torch.manual_seed(dropout_seed(self.config.seed, step))
         tokens = sum(self.rows[i].trained for i in order)
         loss = 0.0
         mine = order[parallel.rank() :: parallel.world_size()]
@@ -270,6 +270,11 @@ def _attention_mask(model: nn.Module, seen: Tensor) -> Tensor:
         return seen
     dtype = next(model.parameters()).dtype
     return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, torch.finfo(dtype).min)
+
+
+def dropout_seed(seed: int, step: int) -> int:
+    """The seed of one step's dropout: a function of the run's seed, the step and this process, so resuming is exact."""
+    return int(np.random.SeedSequence([seed, step, parallel.rank()]).generate_state(1, np.uint64)[0])
 
 
 def lr_factor(step: int, total: int, warmup: float, schedule: str) -> float:

@@ -5,7 +5,6 @@ import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -65,7 +64,7 @@ class StateFolder:
         self.folder.mkdir(parents=True, exist_ok=True)
         step = progress.step
         _write(weights, self.weights_file(step))
-        _write({**optimizer, "rng": torch.get_rng_state()}, self.folder / f"optimizer-{step}.safetensors")
+        _write(optimizer, self.folder / f"optimizer-{step}.safetensors")
         text = json.dumps(asdict(progress), indent=1)
         fresh = self.folder / f"{POINTER}.new"
         fresh.write_text(text)
@@ -73,7 +72,7 @@ class StateFolder:
         self._prune({step, progress.best_step})
 
     def load(self) -> SavedState | None:
-        """The last point's progress, weights and optimizer state (with ``rng``), or None where there is none."""
+        """The last point's progress, weights and optimizer state, or None where there is none."""
         if not (self.folder / POINTER).is_file():
             return None
         raw = json.loads((self.folder / POINTER).read_text())

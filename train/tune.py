@@ -193,7 +193,7 @@ def publish(
     for name, other in (("best", fitted.progress.best_step), ("last", fitted.progress.step)):
         fitted.put(other)
         folder = run.folder / "checkpoints" / f"{name}-step-{other}"
-        adapt.save(model, job.tokenizer, str(job.base.folder), folder)
+        adapt.save(model, job.tokenizer, job.base.name if job.base.revision else str(job.base.folder), folder)
         run.folder_of_files(folder, f"checkpoints/{folder.name}")
         if other == step:
             chosen = folder

@@ -82,7 +82,7 @@ def test_earlier_turns_and_the_system_text_are_read(model, tokenizer):
 def test_a_prompt_beyond_the_models_positions_loses_its_beginning_and_is_answered(model, tokenizer):
     long = Row((("Where be the gold? " * 60, "Arr."),))
     (found,) = answer(model, tokenizer, [long], Decoding(CAP))
-    assert isinstance(found.text, str)
+    assert found.prompt_cut and isinstance(found.text, str)
 
 
 @pytest.mark.parametrize("cap", [128, 500])
@@ -103,6 +103,7 @@ def test_the_scores_are_the_metrics_of_the_answers(model, tokenizer):
     loss = mean_loss(model, encode(ROWS, tokenizer, "response", 128))
     assert found.values == {
         "loss": loss,
+        "prompts_cut": 0.0,
         "perplexity": pytest.approx(2.718281828459045**loss),
         "train_loss": mean_loss(model, encode(trained[:n], tokenizer, "response", 128)),
         "chrf": metrics.chrf(references, texts),

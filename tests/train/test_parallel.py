@@ -62,7 +62,6 @@ def test_one_process_resumes_exactly_with_dropout(weights):
     assert largest_difference(weights(1, "straight"), weights(1, "resumed")) == 0
 
 
-@pytest.mark.xfail(strict=True, reason="only the first process's random state is kept in a resume point")
 def test_two_processes_resume_exactly_with_dropout(weights):
     assert largest_difference(weights(2, "straight"), weights(2, "resumed")) == 0
 
