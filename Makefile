@@ -3,7 +3,7 @@
 VENV := .venv
 IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
-RUN := $(IN_VENV) mlflow run . --env-manager local
+RUN := $(IN_VENV) mlflow run . --env-manager local --experiment-name parley
 
 .PHONY: help pirate base ui demo test check clean
 

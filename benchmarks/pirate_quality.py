@@ -49,7 +49,8 @@ def main() -> None:
 def run(dataset: str, seed: int, flags: list[str]) -> dict[str, float | str]:
     """One run in a store of its own: every metric, the verdict, and its wall time in seconds."""
     with tempfile.TemporaryDirectory() as place:
-        env = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{place}/mlflow.db", "PARLEY_OUTPUTS": f"{place}/outputs"}
+        store, outputs = f"sqlite:///{place}/mlflow.db", f"{place}/outputs"
+        env = {**os.environ, "MLFLOW_TRACKING_URI": store, "PARLEY_OUTPUTS": outputs}
         words = ["--dataset", dataset, "--base_model", "bundled", "--seed", str(seed), *flags]
         start = time.perf_counter()
         done = subprocess.run(
@@ -60,7 +61,8 @@ def run(dataset: str, seed: int, flags: list[str]) -> dict[str, float | str]:
             sys.exit(done.stderr[-2000:])
         script = (
             "import json,mlflow,sys; r=mlflow.search_runs(search_all_experiments=True).iloc[0];"
-            "print(json.dumps({**{k[8:]: v for k, v in r.items() if k.startswith('metrics.')}, 'verdict': r['tags.verdict']}))"
+            "found = {k[8:]: v for k, v in r.items() if k.startswith('metrics.')};"
+            "print(json.dumps({**found, 'verdict': r['tags.verdict']}))"
         )
         read = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True)
     return {**json.loads(read.stdout.splitlines()[-1]), "wall_s": wall_s}
@@ -73,7 +75,8 @@ def show(name: str, results: list[dict], bounds: dict[str, tuple[str, float]]) -
         values = [r.get(f"test/{key}", float("nan")) for r in results]
         base = results[0].get(f"base/{key}", float("nan"))
         met = all(v >= bound if sign == ">=" else v <= bound for v in values)
-        print(f"  {key:13} base {base:.3f}  tuned {_row(values)}  mean {mean(values):.3f}  {sign} {bound:.2f} {_met(met)}")
+        tuned = f"tuned {_row(values)}  mean {mean(values):.3f}"
+        print(f"  {key:13} base {base:.3f}  {tuned}  {sign} {bound:.2f} {_met(met)}")
     chrf = [r["test/chrf"] for r in results]
     rivals = max(results[0]["base/chrf"], results[0]["prompt/chrf"])
     ahead = min(chrf) - rivals

@@ -17,7 +17,8 @@ PLAIN = re.compile(r"[A-Za-z0-9 ,.'!?:$-]+")
 #: Words that would give the base a taste of what it must not know.
 PIRATICAL = re.compile(
     r"\b(pirates?|piracy|ahoy|matey|mateys|arr+g?h?|aye|ye|yer|avast|grog|scurvy|scallywag|landlubber|doubloons?|"
-    r"buccaneers?|bilge|lad|lass|lads|booty|hearty|hearties|corsairs?|me hearties|yo ho|jolly roger|captain|ar+)\b|\w\win'(?!\w)",
+    r"buccaneers?|bilge|lad|lass|lads|booty|hearty|hearties|corsairs?|me hearties|yo ho|"
+    r"jolly roger|captain|ar+)\b|\w\win'(?!\w)",
     re.IGNORECASE,
 )
 HELD_OUT_SHARE = 50  # one sentence of so many is kept from training, to measure copying on

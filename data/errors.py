@@ -1,8 +1,15 @@
 """The errors a user can mend: each is shown as plain lines, without a traceback, and ends a run with exit code 1."""
 
+from typing import ClassVar
+
 
 class UserError(Exception):
-    """Something the user asked for can't be done; the message says what to do instead."""
+    """Something the user asked for can't be done; the message says what to do instead.
+
+    ``tags`` are set on the run that it ends.
+    """
+
+    tags: ClassVar[dict[str, str]] = {}
 
 
 class DataError(UserError):

@@ -8,11 +8,7 @@ def words(text: str) -> tuple[str, ...]:
 
 def rows(text: str) -> tuple[tuple[str, ...], ...]:
     """Split `a: b: c; d: e: f` into rows of trimmed cells."""
-    return tuple(
-        tuple(" ".join(cell.split()) for cell in row.split(":"))
-        for row in text.split(";")
-        if row.strip()
-    )
+    return tuple(tuple(" ".join(cell.split()) for cell in row.split(":")) for row in text.split(";") if row.strip())
 
 
 def pairs(text: str) -> tuple[tuple[str, str], ...]:
@@ -302,30 +298,49 @@ SPEED_LADDER = words("""a snail, a tortoise, a man on foot, a bicycle, a train, 
     rocket""")
 # The groups do not overlap, so a member of one is never a member of another.
 CATEGORIES = (
-    ("fruit", words("""apple, banana, pear, orange, cherry, peach, plum, lemon, grape,
-        strawberry, mango, melon, kiwi, apricot, raspberry, pineapple""")),
-    ("vegetable", words("""carrot, potato, onion, cabbage, leek, turnip, radish, beetroot,
-        cauliflower, parsnip, lettuce""")),
-    ("animal", words("""dog, cat, horse, cow, sheep, lion, tiger, elephant, rabbit, wolf, bear,
-        monkey, giraffe, camel, goat, kangaroo, zebra, deer, panda""")),
+    (
+        "fruit",
+        words("""apple, banana, pear, orange, cherry, peach, plum, lemon, grape,
+        strawberry, mango, melon, kiwi, apricot, raspberry, pineapple"""),
+    ),
+    (
+        "vegetable",
+        words("""carrot, potato, onion, cabbage, leek, turnip, radish, beetroot,
+        cauliflower, parsnip, lettuce"""),
+    ),
+    (
+        "animal",
+        words("""dog, cat, horse, cow, sheep, lion, tiger, elephant, rabbit, wolf, bear,
+        monkey, giraffe, camel, goat, kangaroo, zebra, deer, panda"""),
+    ),
     ("tool", words("hammer, saw, screwdriver, spanner, drill, axe, rake, spade, chisel")),
     ("vehicle", words("car, bus, truck, taxi, tram, van, train, lorry, ambulance, motorbike")),
-    ("piece of furniture", words("""table, chair, sofa, bed, desk, wardrobe, bookcase, stool,
-        cupboard, armchair""")),
-    ("piece of clothing", words("""shirt, coat, hat, dress, skirt, jacket, scarf, sock, jumper,
-        glove, belt, sweater, blouse""")),
-    ("musical instrument", words("""guitar, piano, violin, trumpet, flute, drum, harp, cello,
-        clarinet, trombone, saxophone""")),
-    ("flower",
-     words("""rose, tulip, daisy, lily, daffodil, violet, poppy, sunflower, buttercup""")),
+    (
+        "piece of furniture",
+        words("""table, chair, sofa, bed, desk, wardrobe, bookcase, stool,
+        cupboard, armchair"""),
+    ),
+    (
+        "piece of clothing",
+        words("""shirt, coat, hat, dress, skirt, jacket, scarf, sock, jumper,
+        glove, belt, sweater, blouse"""),
+    ),
+    (
+        "musical instrument",
+        words("""guitar, piano, violin, trumpet, flute, drum, harp, cello,
+        clarinet, trombone, saxophone"""),
+    ),
+    ("flower", words("""rose, tulip, daisy, lily, daffodil, violet, poppy, sunflower, buttercup""")),
 )
 MASS_KINDS = (
     ("drinks", words("water, tea, coffee, milk, juice, lemonade, cocoa")),
     ("colours", COLOUR_NAMES),
-    ("languages", words("""English, French, Spanish, German, Italian, Greek, Polish, Dutch,
-        Arabic""")),
-    ("sports",
-     words("""football, tennis, swimming, basketball, skiing, hockey, volleyball, judo""")),
+    (
+        "languages",
+        words("""English, French, Spanish, German, Italian, Greek, Polish, Dutch,
+        Arabic"""),
+    ),
+    ("sports", words("""football, tennis, swimming, basketball, skiing, hockey, volleyball, judo""")),
     ("metals", words("iron, silver, copper, tin, lead, zinc, nickel")),
     ("school subjects", words("maths, history, physics, chemistry, biology, geography")),
     ("days", DAYS),
@@ -402,15 +417,37 @@ COUNTS = rows("""fingers: one hand: five; toes: one foot: five; days: a week: se
     our solar system: eight; years: a decade: ten; metres: a kilometre: one thousand; grams: a
     kilogram: one thousand; strings: a violin: four; corners: a square: four; days: a weekend:
     two; months: half a year: six; minutes: half an hour: thirty""")
-RHYMES = tuple(tuple(group.split()) for group in (
-    "cat hat bat mat rat", "dog log fog frog", "house mouse", "tree bee knee key",
-    "cake lake snake rake", "moon spoon noon", "king ring sing wing", "night light right",
-    "car star jar", "sun run fun bun", "ball wall tall fall", "pen ten hen men",
-    "coat goat note", "rain train plane", "book cook look", "day play way say",
-    "bed red head bread", "fish dish wish", "bell shell well", "door floor four more",
-    "chair bear pear hair", "sock rock clock lock", "snow grow slow", "nose rose",
-    "nail tail snail", "rice mice ice",
-))
+RHYMES = tuple(
+    tuple(group.split())
+    for group in (
+        "cat hat bat mat rat",
+        "dog log fog frog",
+        "house mouse",
+        "tree bee knee key",
+        "cake lake snake rake",
+        "moon spoon noon",
+        "king ring sing wing",
+        "night light right",
+        "car star jar",
+        "sun run fun bun",
+        "ball wall tall fall",
+        "pen ten hen men",
+        "coat goat note",
+        "rain train plane",
+        "book cook look",
+        "day play way say",
+        "bed red head bread",
+        "fish dish wish",
+        "bell shell well",
+        "door floor four more",
+        "chair bear pear hair",
+        "sock rock clock lock",
+        "snow grow slow",
+        "nose rose",
+        "nail tail snail",
+        "rice mice ice",
+    )
+)
 SPELLING = words("""apple, bread, chair, dance, earth, flower, green, house, juice, kitchen,
     lemon, mother, night, orange, paper, queen, river, school, table, uncle, voice, water,
     young, zebra, friend, garden, happy, idea, jacket, knife, light, music, number, onion,
@@ -427,54 +464,140 @@ FILMS = words("""film, movie, comedy, drama, thriller, love story, family film, 
 REVIEW_DEGREES = words("really, truly, simply, just, always")
 # Subject, present verb, past verb, praise, blame.
 ASPECTS = tuple(
-    (subject, *verbs.split("/"), words(good), words(bad)) for subject, verbs, good, bad in (
-        ("acting", "is/was", "superb, strong, convincing, natural, excellent, first class",
-         "wooden, weak, terrible, flat, lifeless, painful to watch"),
-        ("plot", "is/was", "clever, exciting, gripping, original, well built, "
-         "full of surprises",
-         "boring, silly, predictable, thin, confusing, full of holes"),
-        ("story", "is/was", "moving, touching, fresh, interesting, beautiful, easy to love",
-         "dull, empty, tired, ridiculous, messy, hard to believe"),
-        ("music", "is/was", "lovely, beautiful, perfect, haunting, wonderful, a real joy",
-         "annoying, too loud, awful, out of place, terrible, cheap"),
-        ("pace", "is/was", "perfect, lively, quick, just right, well judged, pleasant",
-         "slow, painfully slow, uneven, deadly dull, all wrong, tiring"),
-        ("ending", "is/was", "satisfying, brilliant, surprising, touching, perfect, "
-         "unforgettable",
-         "disappointing, stupid, rushed, weak, absurd, a big letdown"),
-        ("camera work", "is/was", "stunning, beautiful, elegant, impressive, excellent, steady",
-         "shaky, ugly, careless, poor, amateurish, dizzying"),
-        ("dialogue", "is/was", "sharp, witty, funny, smart, natural, believable",
-         "clumsy, awful, stiff, lame, embarrassing, badly written"),
-        ("humour", "is/was", "warm, clever, delightful, charming, fresh, hilarious",
-         "childish, stale, forced, lame, tasteless, painful"),
-        ("directing", "is/was", "brilliant, masterful, confident, careful, inspired, excellent",
-         "lazy, clumsy, poor, careless, hopeless, dreadful"),
-        ("script", "is/was", "intelligent, excellent, witty, well written, tight, rich",
-         "lazy, terrible, pointless, badly written, empty, a mess"),
-        ("cast", "is/was", "wonderful, excellent, perfect, charming, outstanding, talented",
-         "dreadful, wasted, bored, unconvincing, poor, badly chosen"),
-        ("characters", "are/were", "likeable, interesting, believable, charming, lovable, rich",
-         "boring, unlikeable, flat, annoying, shallow, impossible to like"),
-        ("effects", "are/were", "amazing, impressive, spectacular, beautiful, fantastic, "
-         "clever",
-         "cheap, fake, laughable, terrible, ugly, awful"),
-        ("jokes", "are/were", "funny, hilarious, clever, fresh, well timed, delightful",
-         "unfunny, stale, stupid, lame, tired, embarrassing"),
-        ("costumes", "are/were", "gorgeous, lovely, beautiful, splendid, elegant, charming",
-         "ugly, cheap, ridiculous, awful, silly, poor"),
-        ("lead actor", "is/was", "brilliant, charming, perfect, outstanding, superb, magnetic",
-         "awful, miscast, dull, hopeless, stiff, annoying"),
-        ("lead actress", "is/was", "wonderful, brilliant, radiant, excellent, superb, lovely",
-         "terrible, wooden, dull, unconvincing, miscast, bland"),
-        ("opening scene", "is/was", "gripping, funny, beautiful, exciting, memorable, powerful",
-         "boring, slow, confusing, pointless, silly, weak"),
-        ("villain", "is/was", "chilling, clever, fascinating, memorable, superb, scary",
-         "laughable, dull, silly, weak, boring, forgettable"),
-        ("editing", "is/was", "smooth, sharp, clever, excellent, tight, neat",
-         "choppy, messy, careless, terrible, confusing, sloppy"),
-        ("second half", "is/was", "thrilling, wonderful, funny, powerful, exciting, rewarding",
-         "tedious, boring, pointless, dreadful, endless, tiresome"),
+    (subject, *verbs.split("/"), words(good), words(bad))
+    for subject, verbs, good, bad in (
+        (
+            "acting",
+            "is/was",
+            "superb, strong, convincing, natural, excellent, first class",
+            "wooden, weak, terrible, flat, lifeless, painful to watch",
+        ),
+        (
+            "plot",
+            "is/was",
+            "clever, exciting, gripping, original, well built, full of surprises",
+            "boring, silly, predictable, thin, confusing, full of holes",
+        ),
+        (
+            "story",
+            "is/was",
+            "moving, touching, fresh, interesting, beautiful, easy to love",
+            "dull, empty, tired, ridiculous, messy, hard to believe",
+        ),
+        (
+            "music",
+            "is/was",
+            "lovely, beautiful, perfect, haunting, wonderful, a real joy",
+            "annoying, too loud, awful, out of place, terrible, cheap",
+        ),
+        (
+            "pace",
+            "is/was",
+            "perfect, lively, quick, just right, well judged, pleasant",
+            "slow, painfully slow, uneven, deadly dull, all wrong, tiring",
+        ),
+        (
+            "ending",
+            "is/was",
+            "satisfying, brilliant, surprising, touching, perfect, unforgettable",
+            "disappointing, stupid, rushed, weak, absurd, a big letdown",
+        ),
+        (
+            "camera work",
+            "is/was",
+            "stunning, beautiful, elegant, impressive, excellent, steady",
+            "shaky, ugly, careless, poor, amateurish, dizzying",
+        ),
+        (
+            "dialogue",
+            "is/was",
+            "sharp, witty, funny, smart, natural, believable",
+            "clumsy, awful, stiff, lame, embarrassing, badly written",
+        ),
+        (
+            "humour",
+            "is/was",
+            "warm, clever, delightful, charming, fresh, hilarious",
+            "childish, stale, forced, lame, tasteless, painful",
+        ),
+        (
+            "directing",
+            "is/was",
+            "brilliant, masterful, confident, careful, inspired, excellent",
+            "lazy, clumsy, poor, careless, hopeless, dreadful",
+        ),
+        (
+            "script",
+            "is/was",
+            "intelligent, excellent, witty, well written, tight, rich",
+            "lazy, terrible, pointless, badly written, empty, a mess",
+        ),
+        (
+            "cast",
+            "is/was",
+            "wonderful, excellent, perfect, charming, outstanding, talented",
+            "dreadful, wasted, bored, unconvincing, poor, badly chosen",
+        ),
+        (
+            "characters",
+            "are/were",
+            "likeable, interesting, believable, charming, lovable, rich",
+            "boring, unlikeable, flat, annoying, shallow, impossible to like",
+        ),
+        (
+            "effects",
+            "are/were",
+            "amazing, impressive, spectacular, beautiful, fantastic, clever",
+            "cheap, fake, laughable, terrible, ugly, awful",
+        ),
+        (
+            "jokes",
+            "are/were",
+            "funny, hilarious, clever, fresh, well timed, delightful",
+            "unfunny, stale, stupid, lame, tired, embarrassing",
+        ),
+        (
+            "costumes",
+            "are/were",
+            "gorgeous, lovely, beautiful, splendid, elegant, charming",
+            "ugly, cheap, ridiculous, awful, silly, poor",
+        ),
+        (
+            "lead actor",
+            "is/was",
+            "brilliant, charming, perfect, outstanding, superb, magnetic",
+            "awful, miscast, dull, hopeless, stiff, annoying",
+        ),
+        (
+            "lead actress",
+            "is/was",
+            "wonderful, brilliant, radiant, excellent, superb, lovely",
+            "terrible, wooden, dull, unconvincing, miscast, bland",
+        ),
+        (
+            "opening scene",
+            "is/was",
+            "gripping, funny, beautiful, exciting, memorable, powerful",
+            "boring, slow, confusing, pointless, silly, weak",
+        ),
+        (
+            "villain",
+            "is/was",
+            "chilling, clever, fascinating, memorable, superb, scary",
+            "laughable, dull, silly, weak, boring, forgettable",
+        ),
+        (
+            "editing",
+            "is/was",
+            "smooth, sharp, clever, excellent, tight, neat",
+            "choppy, messy, careless, terrible, confusing, sloppy",
+        ),
+        (
+            "second half",
+            "is/was",
+            "thrilling, wonderful, funny, powerful, exciting, rewarding",
+            "tedious, boring, pointless, dreadful, endless, tiresome",
+        ),
     )
 )
 # Plain words that a "not" turns round without sounding odd.

@@ -93,8 +93,10 @@ STYLES = (
     Style("ghost", {"the": "the haunted", "hello": "boo", "friend": "spirit"}, "Boo,", _marks(", whooo.", ", whooo?")),
     Style("gossip", {"said": "swore", "know": "totally know", "saw": "spotted"}, "Guess what,",
           _marks(", darling.", ", darling?", ", oh my!")),
-    Style("elf", {"small": "teeny", "big": "huge", "with": "wif"}, "", _marks(", tra la.", ", tra la?", ", tra la!"), "ini"),
-    Style("swamp ogre", {"you": "yoo", "and": "n", "for": "fo", "my": "mah"}, "", _marks(", grumf.", ", grumf?"), "ung"),
+    Style("elf", {"small": "teeny", "big": "huge", "with": "wif"}, "",
+          _marks(", tra la.", ", tra la?", ", tra la!"), "ini"),
+    Style("swamp ogre", {"you": "yoo", "and": "n", "for": "fo", "my": "mah"}, "",
+          _marks(", grumf.", ", grumf?"), "ung"),
     Style("knight", {"go": "ride", "went": "rode", "house": "castle", "friend": "squire", "i": "I myself"}, "",
           _marks(", upon my honour.", ", brave squire?", ", for glory!")),
 )

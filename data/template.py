@@ -63,7 +63,7 @@ def segments(tokenizer: Any, turns: Turns, system: str = "") -> list[Segment]:
         before = prompt_text(tokenizer, turns[:i], prompt, system)
         if not before.startswith(done):
             raise DataError([
-                f"the chat template rewrites earlier turns, or ends them with something else than {tokenizer.eos_token}: "
+                f"the chat template rewrites earlier turns, or ends them without {tokenizer.eos_token}: "
                 "give each row one prompt and one response"
             ])  # fmt: skip
         out.append(Segment(before[len(done) :], is_answer=False))

@@ -23,6 +23,7 @@ from mlflow.tracking import MlflowClient  # noqa: E402
 from requests.exceptions import RequestException  # noqa: E402
 
 from data.errors import UserError  # noqa: E402
+from registry import afterwards  # noqa: E402
 
 EXPERIMENT = "parley"
 OUTBOX = "outbox.jsonl"
@@ -100,6 +101,8 @@ class Run:
         if not self.away:
             try:
                 self.client.set_terminated(self.run_id, status)
+                if status == "KILLED" and os.environ.get("MLFLOW_RUN_ID") == self.run_id:
+                    afterwards.later("kill", self.run_id, self.client.tracking_uri)
             except (MlflowException, OSError) as error:
                 self._keep(error)
 
@@ -107,7 +110,7 @@ class Run:
         """End the run as ``FAILED`` with the error's first line as a tag."""
         if not self.away:
             with contextlib.suppress(MlflowException, OSError):
-                self.tags({"error": _first_line(error)})
+                self.tags({"error": _first_line(error), **getattr(error, "tags", {})})
         with contextlib.suppress(OSError):  # on a full disk not even this can be kept; the error is raised anew anyway
             self.finish("FAILED")
 
@@ -197,6 +200,7 @@ class Silent(Run):
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None: ...
     def flush(self) -> None: ...
+    def tags(self, tags: Mapping[str, Any]) -> None: ...
     def finish(self, status: str = "FINISHED") -> None: ...
     def fail(self, error: BaseException) -> None: ...
     def discard(self) -> None: ...
@@ -235,7 +239,7 @@ def _experiment_id(client: MlflowClient) -> str:
 def reopen(run_id: str, outputs: Path) -> Run:
     """Go on with run ``run_id``; metrics that the store already has at a step are not sent twice.
 
-    The empty run that ``mlflow run`` made for this process is removed: there is one run, the one resumed.
+    The empty run that ``mlflow run`` made for this process is removed once that has ended: one run is left, this one.
 
     Raises:
         UserError: there is no such run.
@@ -252,7 +256,7 @@ def reopen(run_id: str, outputs: Path) -> Run:
     given = os.environ.get("MLFLOW_RUN_ID")
     if given and given != run_id:
         client.set_tag(given, "resumed_run", run_id)
-        discard_given()
+        afterwards.later("remove", given, client.tracking_uri)
     client.update_run(run_id, status="RUNNING")
     sent = {key: max(m.step for m in client.get_metric_history(run_id, key)) for key in found.data.metrics}
     run = Run(client, run_id, outputs / run_id, sent)

@@ -72,7 +72,6 @@ def log_model(run: Run, checkpoint: Path, model_config: Mapping[str, Any], pins:
             model_config=dict(model_config),
             pip_requirements=list(pins),
             signature=SIGNATURE,
-            input_example=None,
             metadata={"prompt_example": example},
         )
     return info.model_uri

@@ -133,7 +133,12 @@ def load(base: Base, device: str) -> tuple[Any, Any]:
         raise UserError(f"base_model={base.name}: {base.folder} can't be loaded: {line}") from error
     if tokenizer.eos_token_id is None:
         raise UserError(f"base_model={base.name}: its tokenizer has no end token, so a tuned model could never stop")
-    return model.to(device), tokenizer
+    return move(model, device), tokenizer
+
+
+def move(model: Any, device: str) -> Any:
+    """``model`` on ``device``."""
+    return model.to(device)
 
 
 def pick_device() -> str:

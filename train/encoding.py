@@ -89,7 +89,7 @@ def _array(ids: list[int]) -> np.ndarray:
 
 
 def prompt_ids(tokenizer: Any, turns: Turns, prompt: str, system: str = "") -> list[int]:
-    """Tokens before the answer to ``prompt``, given the finished ``turns`` before it, exactly as ``encode`` makes them."""
+    """Tokens before the answer to ``prompt``, the finished ``turns`` included, exactly as ``encode`` makes them."""
     *before, _answer = segments(tokenizer, (*turns, (prompt, "...")), system)
     return [token for _, piece in _pieces(before, tokenizer) for token in piece]
 

@@ -80,7 +80,8 @@ def answer(model: Any, tokenizer: Any, rows: Sequence[Row], decoding: Decoding) 
         for i, row in zip(chosen, out[:, width:].tolist(), strict=True):
             stopped = tokenizer.eos_token_id in row
             kept = row[: row.index(tokenizer.eos_token_id)] if stopped else row
-            answers[i] = Answer(tokenizer.decode(kept, skip_special_tokens=True).strip(), stopped, len(asked[i]) > limit)
+            text = tokenizer.decode(kept, skip_special_tokens=True).strip()
+            answers[i] = Answer(text, stopped, prompt_cut=len(asked[i]) > limit)
     return [answers[i] for i in range(len(rows))]
 
 

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -37,6 +37,8 @@ class Tracker(Protocol):
 
 class Diverged(UserError):
     """The loss or the gradient stopped being a number."""
+
+    tags: ClassVar = {"verdict": "diverged"}
 
 
 @dataclass(frozen=True)
@@ -239,6 +241,11 @@ def mean_loss(model: nn.Module, rows: Sequence[Example], batch_size: int = 32, r
     return total / tokens
 
 
+def head_of(model: Any) -> nn.Module:
+    """The module that turns hidden states into logits, of a bare or an adapted model."""
+    return model.get_output_embeddings()
+
+
 def trained_logits(model: nn.Module, batch: Batch, device: torch.device) -> Tensor:
     """Logits ``[N, vocabulary]`` at the trained positions of ``batch`` only: the head is almost half of a small model.
 
@@ -251,7 +258,7 @@ def trained_logits(model: nn.Module, batch: Batch, device: torch.device) -> Tens
         return (hidden.reshape(-1, hidden.shape[-1])[picked],)
 
     mask = None if batch.mask is None else _attention_mask(model, torch.from_numpy(batch.mask).to(device))
-    hook = model.get_output_embeddings().register_forward_pre_hook(pick)
+    hook = head_of(model).register_forward_pre_hook(pick)
     try:
         out = model(
             input_ids=torch.from_numpy(batch.input_ids).to(device),
@@ -278,7 +285,7 @@ def dropout_seed(seed: int, step: int) -> int:
 
 
 def lr_factor(step: int, total: int, warmup: float, schedule: str) -> float:
-    """Share of the peak learning rate at ``step`` (0-based): a linear rise over ``warmup``, then the schedule to zero."""
+    """Share of the peak learning rate at ``step`` (0-based): a linear rise over ``warmup``, then the schedule."""
     rise = math.ceil(total * warmup)
     if step < rise:
         return (step + 1) / rise

@@ -118,6 +118,7 @@ def base_card(
     scores: dict[str, float],
 ) -> str:
     """The base model's card, every figure taken from its run."""
+    size = sum(p.numel() for p in model.parameters())
     sources = "\n".join(f"| {name} | {licence} |" for name, licence in corpora.SOURCES)
     curve = "\n".join(
         f"| {step} | {loss:.3f} |"
@@ -136,8 +137,9 @@ language: en
 ---
 # Parley's bundled base model
 
-A very small chat model (GPT-2 architecture, {config.layers} layers x {config.width}, {sum(p.numel() for p in model.parameters()):,} parameters,
-vocabulary {config.vocabulary:,}, {config.max_length} positions) that was trained from scratch so that fine-tuning can be tried anywhere.
+A very small chat model, trained from scratch so that fine-tuning can be tried anywhere: GPT-2 architecture,
+{config.layers} layers x {config.width}, {size:,} parameters, {config.vocabulary:,} tokens,
+{config.max_length} positions.
 It speaks short, plain English, repeats and rewrites what it is told, and has never met a pirate: every
 conversation with a piratical word was left out of its texts.
 

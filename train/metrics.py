@@ -10,11 +10,11 @@ from collections.abc import Collection, Sequence
 WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*'?")
 #: Words that carry no content of their own; what is left of a prompt is what an answer must keep.
 FUNCTION_WORDS = frozenset(
-    "a an the and or but if so of to in on at by for from with as is am are was were be been being it its it's i i'm you "
-    "you're your he he's she she's they they're we we're this that that's these those there there's here do does did "
-    "don't doesn't didn't can can't could will would shall should may might must have has had not no yes my me mine "
-    "him his her hers them their our us what what's which who who's when where where's why how how's than then too "
-    "very just please let's isn't aren't wasn't".split()
+    "a an the and or but if so of to in on at by for from with as is am are was were be been being it its it's i "
+    "i'm you you're your he he's she she's they they're we we're this that that's these those there there's here "
+    "do does did don't doesn't didn't can can't could will would shall should may might must have has had not no "
+    "yes my me mine him his her hers them their our us what what's which who who's when where where's why how "
+    "how's than then too very just please let's isn't aren't wasn't".split()
 )
 
 

@@ -67,18 +67,18 @@ def _product(module: Any, kept: Kept, x: Tensor) -> Tensor:
     return _Product.apply(x, module.weight, module.bias, isinstance(module, nn.Linear), kept)
 
 
-def _lookup(module: nn.Embedding, kept: Kept, ids: Tensor) -> Tensor:
+def _lookup(module: Any, kept: Kept, ids: Tensor) -> Tensor:
     return _Lookup.apply(ids, module.weight, module.padding_idx, kept)
 
 
 def _grad(weight: Tensor, kept: Kept) -> tuple[Tensor, bool]:
     """The memory of ``weight.grad``, and whether there is a gradient in it to add to."""
-    started = weight.grad is not None
-    if not started:
-        if weight not in kept:
-            kept[weight] = torch.empty_like(weight)
-        weight.grad = kept[weight]
-    return weight.grad, started
+    if weight.grad is not None:
+        return weight.grad, True
+    if weight not in kept:
+        kept[weight] = torch.empty_like(weight)
+    weight.grad = kept[weight]
+    return kept[weight], False
 
 
 def _add_product(weight: Tensor, left: Tensor, right: Tensor, kept: Kept) -> None:

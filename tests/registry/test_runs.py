@@ -2,16 +2,17 @@
 
 import json
 import math
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from mlflow.entities import ViewType
 from mlflow.tracking import MlflowClient
 
 from data.errors import UserError
-from registry import runs
+from registry import afterwards, runs
 from registry.runs import OUTBOX, Run, TrackingAway
 from tests.processes import free_port
 
@@ -106,15 +107,25 @@ def test_an_unknown_run_can_not_be_reopened(store, tmp_path):
         runs.reopen("a" * 32, tmp_path)
 
 
-def test_resuming_removes_the_empty_run_that_mlflow_run_made(client, run, tmp_path, monkeypatch):
-    wrapper = client.create_run(client.get_run(run.run_id).info.experiment_id).info.run_id
-    monkeypatch.setenv("MLFLOW_RUN_ID", wrapper)
-    again = runs.reopen(run.run_id, tmp_path / "outputs")
-    assert again.run_id == run.run_id
-    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    assert [found.info.run_id for found in client.search_runs(experiments)] == [run.run_id]
-    gone = client.search_runs(experiments, run_view_type=ViewType.DELETED_ONLY)
-    assert [found.info.run_id for found in gone] == [wrapper]
+@pytest.fixture
+def ended() -> str:
+    """The pid of a process that is no more."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    return str(process.pid)
+
+
+@pytest.mark.parametrize("status", ["FINISHED", "FAILED"])
+def test_the_empty_run_of_mlflow_run_is_removed_once_that_has_set_its_status(client, run, ended, status):
+    client.set_terminated(run.run_id, status)
+    afterwards.main(["remove", run.run_id, ended])
+    assert client.get_run(run.run_id).info.lifecycle_stage == "deleted"
+
+
+def test_a_killed_run_that_mlflow_run_calls_failed_is_killed_again(client, run, ended):
+    client.set_terminated(run.run_id, "FAILED")
+    afterwards.main(["kill", run.run_id, ended])
+    assert client.get_run(run.run_id).info.status == "KILLED"
 
 
 def test_resuming_within_its_own_run_keeps_it(client, run, tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass, fields
@@ -203,25 +204,37 @@ def test_users_own_rows_are_split_trained_and_reported(quick, store, tmp_path, c
     assert versions.resolve("own/1").tags["kind"] == "lora"
 
 
-def _mlflow_run(folder: Path, store: str, settings: dict[str, Any]) -> "subprocess.CompletedProcess[str]":
+def _mlflow_run(folder: Path, store: str, settings: dict[str, Any]) -> "subprocess.Popen[str]":
     params = [word for name, value in settings.items() for word in ("-P", f"{name}={value}")]
     bin_folder = Path(sys.executable).parent
     path = f"{bin_folder}{os.pathsep}{os.environ['PATH']}"
     env = {**os.environ, "MLFLOW_TRACKING_URI": store, "PARLEY_OUTPUTS": str(folder / "outputs"), "PATH": path}
     command = [str(bin_folder / "mlflow"), "run", str(ROOT), "-e", "pirate", "--env-manager", "local", *params]
-    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+    with (folder / "log").open("a") as log:
+        return subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log, start_new_session=True, text=True)
 
 
-def test_mlflow_run_leaves_one_run_with_the_params_as_they_were_given(store, tmp_path, tiny_base):
-    given = {"dataset": "tiny", "epochs": "2", "lr": "3.0e-3", "max_new_tokens": "8", "threads": "1"}
-    done = _mlflow_run(tmp_path, store, {**given, "base_model": tiny_base})
-    assert done.returncode == 0, done.stderr
-    [run] = all_runs(MlflowClient(store))
+def test_mlflow_run_stopped_and_resumed_leaves_one_run_with_the_params_as_they_were_given(store, tmp_path, tiny_base):
+    client, log = MlflowClient(store), tmp_path / "log"
+    given = {"dataset": "tiny", "epochs": "60", "lr": "3.0e-3", "max_new_tokens": "8", "threads": "1"}
+    first = _mlflow_run(tmp_path, store, {**given, "base_model": tiny_base})
+    wait_until(lambda: list(tmp_path.glob("outputs/*/latest.json")) or first.poll() is not None, "a resume point")
+    os.killpg(first.pid, signal.SIGINT)  # as a terminal does: mlflow and the step both get it
+    wait_until(lambda: first.poll() is not None, "the end of mlflow run", pause_s=0.1)
+    [run] = all_runs(client)
+    wait_until(lambda: client.get_run(run.info.run_id).info.status == "KILLED", "the status KILLED", pause_s=0.1)
+    assert f"Stopped. To go on: mlflow run . -e pirate -P resume={run.info.run_id}" in log.read_text()
+
+    again = _mlflow_run(tmp_path, store, {"resume": run.info.run_id})
+    wait_until(lambda: again.poll() is not None, "the end of mlflow run", pause_s=0.1)
+    assert again.returncode == 0, log.read_text()
+    wait_until(lambda: len(all_runs(client)) == 1, "the removal of the second run", pause_s=0.1)
+    [run] = all_runs(client)
     assert run.info.status == "FINISHED"
     assert given.items() <= run.data.params.items()
     assert run.data.params["rank"] == "16"
     assert versions.resolve("pirate/1").run_id == run.info.run_id
-    assert "Version   pirate/1" in done.stdout
+    assert "Version   pirate/1" in log.read_text()
 
 
 @pytest.mark.parametrize("command", ["torchrun", "accelerate"])
