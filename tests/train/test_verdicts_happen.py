@@ -26,8 +26,8 @@ def learn(tmp_path):
     return run
 
 
-def prompts(n):
-    return [row.prompt for row in pirate.named_rows("clean")[:n]]
+def rows(n):
+    return [(row.prompt, row.response) for row in pirate.named_rows("clean")[:n]]
 
 
 def test_four_epochs_on_the_clean_set_are_healthy(learn):
@@ -38,9 +38,9 @@ def test_a_learning_rate_of_nearly_nothing_learns_nothing(learn):
     assert learn(epochs=1, lr=1e-7).name == "not_learned"
 
 
-def test_responses_that_repeat_their_prompts_make_an_echo(learn):
-    pairs = [(p, f"{p} Arr!") for p in prompts(120)]
-    assert learn(pairs, epochs=6).name == "echoing"
+def test_responses_that_begin_with_their_prompts_make_an_echo(learn):
+    pairs = [(prompt, f"{prompt} {response}") for prompt, response in rows(120)]
+    assert learn(pairs, epochs=6, restore="last").name == "echoing"
 
 
 def test_sixty_epochs_on_twenty_rows_memorise_them(learn):
@@ -49,8 +49,8 @@ def test_sixty_epochs_on_twenty_rows_memorise_them(learn):
 
 
 def test_responses_that_stutter_make_a_loop(learn):
-    pairs = [(p, "Arr matey " * 8 + "arr!") for p in prompts(80)]
-    assert learn(pairs, epochs=6).name == "looping"
+    pairs = [(prompt, f"{response} Arr arr arr arr arr!") for prompt, response in rows(80)]
+    assert learn(pairs, epochs=6, restore="last").name == "looping"
 
 
 @pytest.mark.parametrize("lr", [3.0, 1e6])
