@@ -4,10 +4,12 @@ Metrics are buffered and sent in batches. A tracking server that is away stops n
 waits in the run's own folder, is tried again, and is delivered when the run is resumed.
 """
 
+import atexit
 import contextlib
 import json
 import math
 import os
+import re
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -29,6 +31,7 @@ EXPERIMENT = "parley"
 OUTBOX = "outbox.jsonl"
 BATCH = 1000  # the most metrics that one log_batch call takes
 LONGEST_PARAM = 6000
+TRIALS = 5
 AGAIN_S = 15.0  # a server that is away is asked no more often while training goes on: each time costs seconds
 #: How long a finished training waits for a server that is away before it gives up and leaves the rest to a resume.
 PATIENCE_S = float(os.environ.get("PARLEY_TRACKING_PATIENCE_S", "30"))
@@ -145,7 +148,12 @@ class Run:
             )
             for name, digest, source, count, context in rows
         ]
-        self.client.log_inputs(self.run_id, inputs)
+        for trial in range(TRIALS):
+            try:
+                return self.client.log_inputs(self.run_id, inputs)
+            except MlflowException as error:  # MLflow looks first and inserts then; another run may do so in between
+                if trial == TRIALS - 1 or not re.search("unique|duplicate", str(error), re.IGNORECASE):
+                    raise
 
     def table(self, records: Sequence[Mapping[str, str]], name: str) -> None:
         """Keep ``records`` as an MLflow table, which the UI shows and compares."""
@@ -269,8 +277,9 @@ def discard_given() -> None:
     given = os.environ.get("MLFLOW_RUN_ID")
     if given:
         client = MlflowClient()
-        client.set_terminated(given, "FINISHED")
         client.delete_run(given)
+        atexit.register(client.restore_run, given)  # for mlflow run, which ends by setting its status and would fail
+        afterwards.later("remove", given, client.tracking_uri)
 
 
 def is_away(error: BaseException | None) -> bool:

@@ -54,7 +54,8 @@ def record_results(job: Job, run: Run, outcome: Outcome) -> None:
     run.file(numbers)
     table = reports.examples_table(job.rows.test, outcome.before, outcome.after)
     scores = {"base": before, "tuned": after, "prompt_chrf": copied}
-    results = {**dataclasses.asdict(outcome.verdict), **scores, "rows": table}
+    verdict = {"verdict": outcome.verdict.name, "reasons": outcome.verdict.reasons}
+    results = {**verdict, **scores, "rows": table}
     run.text(json.dumps(results, indent=1), "eval_results.json")
     run.text(reports.results_markdown(outcome.before, outcome.after, table, outcome.verdict), "eval_results.md")
     run.table(table, "eval_table.json")

@@ -4,8 +4,10 @@ import json
 import math
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -236,3 +238,21 @@ def test_a_helping_process_writes_nothing(tmp_path):
     silent.finish()
     silent.discard()
     assert not (tmp_path / "none").exists()
+
+
+def test_runs_that_start_at_the_same_moment_do_not_disturb_each_other(store, tmp_path):
+    rows = [(f"set {i}", "0123", "clean", 10, "training") for i in range(5)]
+    together = threading.Barrier(4)
+
+    def begin(_: int) -> Run:
+        together.wait()
+        run = runs.start("pirate", tmp_path)
+        together.wait()
+        run.datasets(rows)
+        return run
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(begin, range(4)))
+    client = MlflowClient(store)
+    assert len({client.get_run(run.run_id).info.experiment_id for run in found}) == 1
+    assert all(len(client.get_run(run.run_id).inputs.dataset_inputs) == 5 for run in found)
