@@ -32,7 +32,7 @@ def knows_nothing_of_pirates(text: str) -> bool:
 def persona_conversation(text: str, first: int = 0) -> Turns:
     """Turns of one ``User 1: ...`` chat; ``first`` (0 or 1) is the speaker whom the model answers."""
     lines = [re.sub(r"^User \d: ?", "", line).strip() for line in text.splitlines() if line.strip()]
-    return _pairs([line for line in lines if "[User" not in line], first)
+    return _pairs([line for line in lines if "[user" not in line.lower()], first)
 
 
 def service_conversation(turns: list[list[str]], first: int = 0) -> Turns:
