@@ -12,7 +12,7 @@ FOLDER = Path(__file__).parent / "sets" / "pirate"
 SETS = {"clean": "clean_train.jsonl", "tiny": "tiny.jsonl", "noisy": "noisy.jsonl"}
 TEST_FILE = "clean_test.jsonl"
 
-QUOTE = "['\u2019]"
+QUOTE = "['\u2018\u2019]"
 OPENING = "['\u2018\u2019]"
 CARD_ROW = re.compile(r"^\| (\S+\.jsonl) \| (\d+) \| ([0-9a-f]{64}) \|$", re.MULTILINE)
 
@@ -58,7 +58,7 @@ def lexicon() -> re.Pattern[str]:
     """
     book = json.loads((FOLDER / "lexicon.json").read_text(encoding="utf-8"))
     words = sorted(book["words"], key=len, reverse=True)  # so that yo-ho-ho is not found as yo-ho
-    patterns = [pattern if "\\" in pattern else re.escape(pattern) for pattern in book["patterns"]]
+    patterns = [pattern if set(pattern) & set("\\(") else re.escape(pattern) for pattern in book["patterns"]]
     return re.compile("|".join(map(_whole, [*map(re.escape, words), *patterns])), re.IGNORECASE)
 
 
