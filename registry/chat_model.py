@@ -63,7 +63,7 @@ class ChatModel(PythonModel):
         torch.manual_seed(int(params.get("seed") or 0))
         sample = bool(params.get("do_sample", False))
         with torch.no_grad():
-            out = self.model.generate(
+            out = self.model.generate(  # pyright: ignore[reportAttributeAccessIssue]
                 input_ids=ids,
                 attention_mask=torch.ones_like(ids),
                 max_new_tokens=room,

@@ -27,7 +27,7 @@ def make_trainable(model: Any, config: TuneConfig) -> Any:
         model,
         LoraConfig(
             r=config.rank,
-            lora_alpha=config.alpha,
+            lora_alpha=config.alpha,  # pyright: ignore[reportArgumentType]  (PEFT only multiplies by it)
             lora_dropout=config.dropout,
             target_modules=names,
             fan_in_fan_out=_is_conv1d(_linear_layers(model)[names[0]]),
