@@ -1,20 +1,22 @@
 """Users' own rows: read from a JSON, JSONL, CSV or TSV file or from the hub, with every problem reported at once.
 
-A row is an object (or a CSV line) with ``prompt`` and ``response``, or with chat ``messages``; other columns are
-ignored. ``data.splits`` then divides rows into training and test.
+A row is an object (or a CSV line) with ``prompt`` and ``response``, or with chat ``messages``, or a preference with
+``prompt``, ``chosen`` and ``rejected``, of which the chosen answer is taken; other columns are ignored.
+``data.splits`` then divides rows into training and test.
 """
 
 import csv
 import io
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from data import hub
 from data.chat import Row
 from data.errors import DataError
-from data.records import EXPECTED, Record, check, key_fault, kind_of
+from data.records import EXPECTED, Record, check, is_preference, key_fault, kind_of
 
 JSON_LINES = (".jsonl", ".ndjson")
 TABLES = (".csv", ".tsv")
@@ -47,7 +49,7 @@ def read_rows(place: str) -> list[Row]:
 def parse_file(path: Path) -> Parsed:
     """The unchecked records of one file, and the problems of those places that could not be parsed."""
     try:
-        text = _decoded(_bytes(path), path.name)
+        text = decoded(_bytes(path), path.name)
     except DataError as error:
         return [], error.problems
     suffix = path.suffix.lower()
@@ -74,7 +76,7 @@ def _bytes(path: Path) -> bytes:
         raise DataError([f"{name}: it can't be read ({error.strerror or error})"]) from error
 
 
-def _decoded(raw: bytes, name: str) -> str:
+def decoded(raw: bytes, name: str) -> str:
     """The file's text without a byte order mark; refuses what is not UTF-8 text, naming every bad line."""
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise DataError([f"{name} byte 0 (line 1): it is UTF-16; save it as UTF-8"])
@@ -151,8 +153,16 @@ def _json_fault(error: Exception, text: str, lines_before: int = 0, is_end: bool
     return f"line {error.lineno + lines_before} column {error.colno}: broken JSON ({error.msg}){cut}"
 
 
-def parse_table(text: str, name: str, delimiter: str) -> Parsed:
-    """Records of a CSV or TSV text whose first line names the columns."""
+def parse_table(
+    text: str,
+    name: str,
+    delimiter: str,
+    header_faults: Callable[[list[str], str], list[str]] | None = None,
+) -> Parsed:
+    """Records of a CSV or TSV text whose first line names the columns.
+
+    ``header_faults(header, where)`` gives the problems of that line, by default those that keep it from holding pairs.
+    """
     first = text.lstrip().partition("\n")[0]
     if delimiter == "," and ";" in first and "," not in first:  # what spreadsheets write where the comma is decimal
         delimiter = ";"
@@ -168,7 +178,7 @@ def parse_table(text: str, name: str, delimiter: str) -> Parsed:
                 continue
             if not header:
                 header = [cell.strip() for cell in cells]
-                problems = _header_faults(header, f"{name} line {line}")
+                problems = (header_faults or _header_faults)(header, f"{name} line {line}")
                 if problems:
                     return [], problems
                 continue
@@ -185,11 +195,13 @@ def parse_table(text: str, name: str, delimiter: str) -> Parsed:
 
 
 def _header_faults(header: list[str], where: str) -> list[str]:
-    twice = sorted({column for column in header if header.count(column) > 1 and column in ("prompt", "response")})
+    twice = sorted(
+        {column for column in header if header.count(column) > 1 and column in ("prompt", "response", "chosen")}
+    )
     if twice:
         return [f"{where}: the header names {' and '.join(twice)} twice"]
     columns: dict[str, Any] = dict.fromkeys(header)
-    if {"prompt", "response"} <= columns.keys():
+    if {"prompt", "response"} <= columns.keys() or is_preference(columns):
         return []
     if "messages" in columns:
         return [f"{where}: messages can't be a column of a table; use JSONL, or the columns prompt and response"]

@@ -9,6 +9,8 @@ from data.chat import Row
 
 EXPECTED = "expected prompt and response, or messages"
 ROLES = ("system", "user", "assistant")
+#: A row of preferences, as votes are exported and DPO trainers read them: the chosen answer is what is learned here.
+PREFERENCE = {"prompt", "chosen", "rejected"}
 #: Names that other tools give to our columns, best guess first.
 OTHER_NAMES = {
     "prompt": ("instruction", "question", "query", "input", "source", "text"),
@@ -37,7 +39,8 @@ def check(records: Iterable[Record]) -> tuple[list[Row], list[str]]:
     """The rows among ``records`` and one problem line for every fault in the others.
 
     Two rows with equal texts are a problem, because one of them could land in training and the other in the test;
-    equal prompts with different responses are fine. Rows that share a mistake in their keys share one line.
+    equal prompts with different responses are fine. Preferences whose chosen answer won against several others are
+    right as they are and make one row. Rows that share a mistake in their keys share one line.
     """
     rows: list[Row] = []
     problems: list[str] = []
@@ -56,7 +59,7 @@ def check(records: Iterable[Record]) -> tuple[list[Row], list[str]]:
         earlier = first.setdefault((row.system, row.turns), row.where)
         if earlier == row.where:
             rows.append(row)
-        else:
+        elif not is_preference(record.value):
             problems.append(f"{row.where}: its prompt and response are those of {earlier} again: keep one of the two")
     return rows, [*_shared(keyless), *problems]
 
@@ -71,12 +74,17 @@ def key_fault(value: Any) -> str:
     """What is wrong with a record's keys, and which ones were probably meant; empty where they are right."""
     if not isinstance(value, dict):
         return f"it is {kind_of(value)}, not an object; {EXPECTED}"
-    if {"prompt", "response"} <= value.keys() or "messages" in value:
+    if {"prompt", "response"} <= value.keys() or "messages" in value or is_preference(value):
         return ""
     keys = [str(key) for key in value]
     hints = " and ".join(f'"{have}" to "{want}"' for want, have in meant(keys).items())
     found = f"its keys are {', '.join(keys)}" if keys else "it has no keys"
     return f"{found}; {EXPECTED}" + (f" (rename {hints}?)" if hints else "")
+
+
+def is_preference(value: dict[str, Any]) -> bool:
+    """Whether a record is a preference; prompt and response, or messages, are what counts where it has them too."""
+    return value.keys() >= PREFERENCE and "response" not in value and "messages" not in value
 
 
 def meant(keys: list[str]) -> dict[str, str]:
@@ -107,16 +115,31 @@ def to_row(record: Record) -> Row:
         BadRecord: a text is missing, no text, blank or not printable, or the messages do not alternate.
     """
     value = record.value
-    if {"prompt", "response"} <= value.keys():
-        texts = [(f"the {name}", value[name]) for name in ("prompt", "response")]
-        _refuse(fault for name, text in texts if (fault := text_fault(name, text)))
-        return Row(((value["prompt"].strip(), value["response"].strip()),), where=record.where)
-    messages = value["messages"]
+    if is_preference(value):
+        prompt, chosen = value["prompt"], value["chosen"]
+        if isinstance(prompt, list) != isinstance(chosen, list):
+            raise BadRecord(
+                f"the prompt is {kind_of(prompt)} and chosen is {kind_of(chosen)}; both must be text, or both messages"
+            )
+        if not isinstance(prompt, list):
+            return _pair(record, "chosen", "the chosen answer")
+        messages = prompt + chosen
+    elif {"prompt", "response"} <= value.keys():
+        return _pair(record, "response", "the response")
+    else:
+        messages = value["messages"]
     _refuse(_message_faults(messages))
     _refuse(_order_faults([message["role"] for message in messages]))
     texts = [message["content"].strip() for message in messages]
     system = texts.pop(0) if messages[0]["role"] == "system" else ""
     return Row(tuple(zip(texts[::2], texts[1::2], strict=True)), system, record.where)
+
+
+def _pair(record: Record, key: str, name: str) -> Row:
+    prompt, response = record.value["prompt"], record.value[key]
+    texts = [("the prompt", prompt), (name, response)]
+    _refuse(fault for name, text in texts if (fault := text_fault(name, text)))
+    return Row(((prompt.strip(), response.strip()),), where=record.where)
 
 
 def _refuse(faults: Iterable[str]) -> None:

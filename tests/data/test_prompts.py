@@ -1,0 +1,74 @@
+"""Training and evaluation ask alike, and a text that is too long loses its middle, never its label."""
+
+import pytest
+
+from data import prompts
+from data.errors import ConfigError
+from data.labelled import ANSWERS, SENTIMENTS, LabelledRow, QuestionRow
+from data.prompts import BARE, QUESTION, REVIEW, PromptTemplate, conversation, fitted, messages, prompt_messages
+
+ROW = LabelledRow("Good {text} and {braces}", 1, "r-1", 0, "r row 1")
+ASKED = QuestionRow("Why?", "So", ("So",), ("No",), "q-1", 0, wrong="No")
+
+
+def words(row):
+    return sum(len(text.split()) for text in (row.system, *sum(row.turns, ())))
+
+
+def test_the_prompt_of_the_evaluation_is_that_of_the_training_without_the_answer():
+    for row, labels in ((ROW, SENTIMENTS), (ASKED, ANSWERS)):
+        for template in prompts.TEMPLATES.values():
+            whole = messages(row, labels, template)
+            assert whole[:-1] == prompt_messages(row, template)
+            assert whole[-1] == {"role": "assistant", "content": row.answer(labels)}
+            chat = conversation(row, labels, template)
+            assert (chat.system, chat.prompt, chat.response) == (
+                template.system, whole[-2]["content"], whole[-1]["content"]
+            )  # fmt: skip
+
+
+def test_a_review_is_asked_by_system_and_user_and_its_braces_stay():
+    assert messages(ROW, SENTIMENTS, REVIEW) == [
+        {"role": "system", "content": "Is the review positive or negative?"},
+        {"role": "user", "content": "Review: Good {text} and {braces} Sentiment:"},
+        {"role": "assistant", "content": "positive"},
+    ]
+    assert prompt_messages(ROW, BARE) == [{"role": "user", "content": "Good {text} and {braces}"}]
+
+
+def test_each_kind_of_row_has_its_template():
+    assert prompts.template_for(ROW) is REVIEW and prompts.template_for(ASKED) is QUESTION
+
+
+def test_a_template_without_the_text_is_refused():
+    with pytest.raises(ConfigError, match="must hold {text} once"):
+        PromptTemplate("x", "", "Say something.")
+
+
+@pytest.mark.parametrize("limit", [30, 40, 57])
+def test_a_long_text_is_cut_in_its_middle_to_the_longest_that_fits(limit):
+    long = LabelledRow(" ".join(f"w{i}" for i in range(100)), 0, "r-2", 1)
+    (short, cut), n = fitted([ROW, long], SENTIMENTS, REVIEW, words, limit)
+    assert short is ROW and n == 1
+    kept = cut.text.split()
+    assert limit - 1 <= words(conversation(cut, SENTIMENTS, REVIEW)) <= limit
+    assert kept[0] == "w0" and kept[-1] == "w99" and "..." in kept
+    assert kept.index("...") == (len(kept) - 1) // 4
+    assert (cut.label, cut.id, cut.position) == (0, "r-2", 1)
+
+
+def test_rows_that_fit_and_questions_stay_as_they_are():
+    assert fitted([ROW], SENTIMENTS, REVIEW, words, 100) == ([ROW], 0)
+    assert fitted([ASKED], ANSWERS, QUESTION, words, 1) == ([ASKED], 0)
+
+
+def test_whether_a_row_is_cut_does_not_depend_on_its_label():
+    def characters(row):
+        return sum(map(len, sum(row.turns, ())))
+
+    rows = [LabelledRow("x y " * 10, label, "r", 0) for label in (0, 1)]
+    labels = ("no", "certainly")
+    for limit in range(60, 80):
+        (one, other), _ = fitted(rows, labels, REVIEW, characters, limit)
+        assert one.text == other.text
+        assert all(characters(conversation(row, labels, REVIEW)) <= limit for row in (one, other))
