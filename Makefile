@@ -1,5 +1,5 @@
 # Everything runs from this folder in .venv, which is made on first use. Needs make and Python 3.11, nothing else.
-#   make pirate ARGS="-P epochs=10 -P method=full"      make ui PORT=5001      make test ARGS="-k splits"
+#   make pirate ARGS="-P epochs=10 -P method=full"      make demo PORT=7861      make test ARGS="-k splits"
 VENV := .venv
 IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
@@ -10,7 +10,7 @@ RUN := $(IN_VENV) mlflow run . --env-manager local --experiment-name parley
 help:
 	@echo "make pirate   teach the base model pirate speak, judge it, register it (ARGS=\"-P epochs=10\")"
 	@echo "make ui       runs, curves and versions in the MLflow UI (PORT=5001)"
-	@echo "make demo     talk to both sides"
+	@echo "make demo     talk to both sides, in a page (PORT=7861, ARGS=\"--share true\")"
 	@echo "make base     make the bundled base model anew"
 	@echo "make test     all tests"
 	@echo "make check    style, types, import rules and the tests of the documents"
@@ -25,11 +25,11 @@ base: $(VENV)/.ready
 ui: $(VENV)/.ready
 	@$(VENV)/bin/python -m steps.ui $(if $(PORT),--port $(PORT))
 
-demo:
-	@echo "The chat page, base and tuned model side by side, comes with the next release. Until then: make ui"
+demo: $(VENV)/.ready
+	@$(VENV)/bin/python -m steps.demo $(if $(PORT),--port $(PORT)) $(ARGS)
 
 test: $(VENV)/.ready-dev
-	@$(IN_VENV) python -m pytest $(ARGS)
+	@$(IN_VENV) python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 check: $(VENV)/.ready-dev
 	@$(IN_VENV) ruff check .

@@ -9,6 +9,8 @@ The plain template, for GPT-2 and its like::
 Training and answering use the same functions, so a prompt can't differ between the two.
 """
 
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +47,7 @@ def template_of(tokenizer: Any) -> str:
 
 def prompt_text(tokenizer: Any, turns: Turns, prompt: str, system: str = "") -> str:
     """Everything before the answer to ``prompt``, given the finished ``turns`` before it."""
-    messages = [*_messages(turns, system), {"role": "user", "content": prompt}]
+    messages = [*messages_of(turns, system), {"role": "user", "content": prompt}]
     return _render(tokenizer, messages, add_generation_prompt=True)
 
 
@@ -73,9 +75,38 @@ def segments(tokenizer: Any, turns: Turns, system: str = "") -> list[Segment]:
     return out
 
 
+def prompt_ids(tokenizer: Any, turns: Turns, prompt: str, system: str = "") -> list[int]:
+    """Tokens before the answer to ``prompt``, the finished ``turns`` included, exactly as they are trained."""
+    *before, _answer = segments(tokenizer, (*turns, (prompt, "...")), system)
+    return [token for _, piece in pieces(before, tokenizer) for token in piece]
+
+
+def pieces(parts: Sequence[Segment], tokenizer: Any) -> Iterator[tuple[Segment, list[int]]]:
+    """Each segment with its tokens: BOS before the first where the tokenizer adds one, EOS after every answer."""
+    for i, segment in enumerate(parts):
+        piece = tokenizer(segment.text, add_special_tokens=False)["input_ids"]
+        if i == 0:
+            piece = _with_bos(piece, tokenizer)
+        yield segment, [*piece, tokenizer.eos_token_id] if segment.is_answer else piece
+
+
+def _with_bos(ids: list[int], tokenizer: Any) -> list[int]:
+    """``ids`` with BOS in front where the tokenizer adds one and its chat template has not."""
+    bos = tokenizer.bos_token_id
+    if bos is None or ids[:1] == [bos] or tokenizer("a")["input_ids"][:1] != [bos]:
+        return ids
+    return [bos, *ids]
+
+
+def control_tokens(tokenizer: Any) -> re.Pattern[str]:
+    """A pattern that finds the texts which ``tokenizer`` reads as control tokens (end, roles, padding)."""
+    special = [re.escape(token.content) for token in tokenizer.added_tokens_decoder.values() if token.special]
+    return re.compile("|".join(special) or r"(?!)")
+
+
 def _lead(tokenizer: Any, turns: Turns, prompt: str, answer: str, system: str, before: str) -> str:
     """What the template puts between the prompt and the answer: nothing, a space, or an empty train of thought."""
-    whole = _render(tokenizer, _messages((*turns, (prompt, answer)), system))
+    whole = _render(tokenizer, messages_of((*turns, (prompt, answer)), system))
     at = whole.find(answer, len(before))
     if not whole.startswith(before) or at < 0:
         raise DataError(
@@ -84,7 +115,8 @@ def _lead(tokenizer: Any, turns: Turns, prompt: str, answer: str, system: str, b
     return whole[len(before) : at]
 
 
-def _messages(turns: Turns, system: str) -> list[dict[str, str]]:
+def messages_of(turns: Turns, system: str = "") -> list[dict[str, str]]:
+    """The conversation as chat messages."""
     messages = [{"role": "system", "content": system}] if system else []
     for prompt, answer in turns:
         messages += [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]

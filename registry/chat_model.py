@@ -1,11 +1,14 @@
 """The model that every version is logged as: one file that loads without the rest of the project.
 
 MLflow runs this file to make the model (models-from-code), so nothing is pickled. ``model_config`` holds
-``kind`` (lora or full), ``base_path`` and ``base_digest`` (lora), ``chat_template`` and ``max_new_tokens``;
-any of them can be given anew at load time, as in ``load_model(uri, model_config={"base_path": ...})``.
+``kind`` (lora, full or openai), ``base_path`` and ``base_digest`` (lora), ``chat_template`` (lora and full),
+``model`` and ``base_url`` (openai: a model behind an OpenAI-compatible API, whose key is in the environment as
+``OPENAI_API_KEY``) and ``max_new_tokens``; any of them can be given anew at load time, as in
+``load_model(uri, model_config={"base_path": ...})``.
 """
 
 import hashlib
+import os
 from pathlib import Path
 
 import mlflow
@@ -19,10 +22,16 @@ class ChatModel(PythonModel):
     _skip_type_hint_validation = True
 
     def load_context(self, context):
+        self.config = context.model_config
+        self.max_new_tokens = int(self.config["max_new_tokens"])
+        if self.config["kind"] != "openai":
+            self._load_weights(context)
+
+    def _load_weights(self, context):
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
-        config = context.model_config
+        config = self.config
         checkpoint = context.artifacts["checkpoint"]
         lora = config["kind"] == "lora"
         folder = config["base_path"] if lora else checkpoint
@@ -36,12 +45,29 @@ class ChatModel(PythonModel):
             model = PeftModel.from_pretrained(model, checkpoint)
         self.model = model.eval()
         self.template = config["chat_template"]
-        self.max_new_tokens = int(config["max_new_tokens"])
 
     def predict(self, context, model_input, params=None):
         """One answer a prompt; ``model_input`` is a list of texts or a table whose first column holds them."""
         prompts = model_input.iloc[:, 0].tolist() if hasattr(model_input, "iloc") else list(model_input)
-        return [self.answer(str(prompt), params or {}) for prompt in prompts]
+        answer = self.ask if self.config["kind"] == "openai" else self.answer
+        return [answer(str(prompt), params or {}) for prompt in prompts]
+
+    def ask(self, prompt, params):
+        """What ``answer`` does, for a remote model; the server decides how far the seed binds it."""
+        import openai
+
+        if not os.environ.get("OPENAI_API_KEY"):
+            raise RuntimeError(f"set OPENAI_API_KEY to talk to {self.config['model']}; it is a remote model")
+        sample = bool(params.get("do_sample", False))
+        with openai.OpenAI(base_url=self.config.get("base_url") or None, timeout=60) as client:
+            done = client.chat.completions.create(
+                model=self.config["model"],
+                messages=[{"role": "user", "content": prompt}],
+                max_tokens=int(params.get("max_new_tokens") or self.max_new_tokens),
+                temperature=float(params.get("temperature") or 1.0) if sample else 0.0,
+                seed=int(params.get("seed") or 0),
+            )
+        return (done.choices[0].message.content or "").strip()
 
     def answer(self, prompt, params):
         """The answer to one prompt; ``params`` may hold max_new_tokens, do_sample, temperature and seed."""

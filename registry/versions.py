@@ -2,8 +2,10 @@
 
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,13 @@ from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
 from data.errors import UserError
+from registry.door import is_down, reached, registry_address, without_password
 from registry.runs import Run
 
 CODE = Path(__file__).with_name("chat_model.py")
 CHAMPION = "champion"
 LOGITS_TOLERANCE = 1e-4
+PAGE = 1000  # versions asked for at once
 SIGNATURE = ModelSignature(
     inputs=Schema([ColSpec("string")]),
     outputs=Schema([ColSpec("string")]),
@@ -73,6 +77,27 @@ def log_model(run: Run, checkpoint: Path, model_config: Mapping[str, Any], pins:
             pip_requirements=list(pins),
             signature=SIGNATURE,
             metadata={"prompt_example": example},
+        )
+    return info.model_uri
+
+
+def log_remote(run: Run, model: str, base_model: str, base_url: str = "", max_new_tokens: int = 256) -> str:
+    """Log a model behind an OpenAI-compatible API under ``run`` and return its URI; no weights are kept.
+
+    Args:
+        model: its id there. ``base_model``: the id of the model that it was made from, there too.
+        base_url: address of the API; empty for OpenAI's own. It is kept with the model, the key is not.
+        max_new_tokens: the cap of an answer where the caller gives none.
+    """
+    config = {"kind": "openai", "model": model, "base_model": base_model, "base_url": without_password(base_url)}
+    with _active(run.run_id), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        info = mlflow.pyfunc.log_model(
+            name="tuned",
+            python_model=str(CODE),
+            model_config={**config, "max_new_tokens": max_new_tokens},
+            pip_requirements=[f"{name}=={metadata.version(name)}" for name in ("mlflow", "openai")],
+            signature=SIGNATURE,
         )
     return info.model_uri
 
@@ -152,18 +177,55 @@ def promote(version: Version, metric: str, value: float, test_digest: str) -> Pr
 
 def find_alias(name: str, alias: str) -> Version | None:
     """The version of ``name`` that ``alias`` points to, or None."""
-    client = MlflowClient()
-    try:
-        return _version(client, client.get_model_version_by_alias(name, alias))
-    except MlflowException:
-        return None
+    with reached() as client:
+        try:
+            return _version(client, client.get_model_version_by_alias(name, alias))
+        except MlflowException as error:
+            if is_down(error):  # no answer is not the answer no
+                raise
+            return None
 
 
 def versions(name: str) -> list[Version]:
     """Every version of ``name``, newest first."""
-    client = MlflowClient()
-    found = client.search_model_versions(f"name = '{name}'")
-    return sorted((_version(client, v) for v in found), key=lambda v: -v.number)
+    return [version for version, _ in search(name)]
+
+
+def search(name: str = "") -> list[tuple[Version, datetime]]:
+    """Every version of every registered model, or of ``name``, and when it was made: names sorted, newest first.
+
+    Raises:
+        TrackingAway: the registry does not answer.
+    """
+    with reached() as client:
+        wanted = _named(name)
+        pointing: dict[tuple[str, int], list[str]] = {}
+        for model in _pages(client.search_registered_models, wanted):  # a search for versions leaves aliases out
+            for alias, number in sorted(model.aliases.items()):
+                pointing.setdefault((model.name, int(number)), []).append(alias)
+        found = {}
+        for each in _pages(client.search_model_versions, wanted):
+            key = (each.name, int(each.version))
+            made = datetime.fromtimestamp((each.creation_timestamp or 0) / 1000, UTC)
+            found[key] = (_version(client, each, pointing.get(key, ())), made)
+    return [found[key] for key in sorted(found, key=lambda key: (key[0], -key[1])) if name in ("", key[0])]
+
+
+def _named(name: str) -> str:
+    if not name or {"'", '"'} <= set(name):  # a filter can't hold both; all are asked for then
+        return ""
+    quote = '"' if "'" in name else "'"
+    return f"name = {quote}{name}{quote}"
+
+
+def _pages(ask: Callable[..., Any], wanted: str) -> Iterator[Any]:
+    token = None
+    while True:
+        page = ask(filter_string=wanted, max_results=PAGE, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
 
 
 def resolve(reference: str) -> Version:
@@ -171,22 +233,25 @@ def resolve(reference: str) -> Version:
 
     Raises:
         UserError: it is none of these, or there is no such version.
+        TrackingAway: the registry does not answer, so nobody knows whether there is one.
     """
     match = re.fullmatch(r"(?:models:/)?([^/@:]+)(?:/(\d+)|@([\w-]+))", reference.strip())
     if match is None:
         raise UserError(f"{reference!r} names no version: write pirate/3 or pirate@champion")
     name, number, alias = match.groups()
-    client = MlflowClient()
-    try:
-        found = client.get_model_version(name, number) if number else client.get_model_version_by_alias(name, alias)
-    except MlflowException as error:
-        raise UserError(f"there is no version {reference} in the registry at {client._registry_uri}") from error
-    return _version(client, found)
+    with reached() as client:
+        try:
+            found = client.get_model_version(name, number) if number else client.get_model_version_by_alias(name, alias)
+        except MlflowException as error:
+            if is_down(error):
+                raise
+            raise UserError(f"there is no version {reference} in the registry at {registry_address()}") from error
+        return _version(client, found)
 
 
-def _version(client: MlflowClient, found: Any) -> Version:
-    aliases = found.aliases or ()
-    return Version(found.name, int(found.version), found.run_id or "", found.source, dict(found.tags), tuple(aliases))
+def _version(client: MlflowClient, found: Any, aliases: Sequence[str] = ()) -> Version:
+    names = tuple(found.aliases or aliases)
+    return Version(found.name, int(found.version), found.run_id or "", found.source, dict(found.tags), names)
 
 
 def _active(run_id: str) -> Any:

@@ -25,22 +25,27 @@ def run_job(entry: str, config_type: type[C], work: "Callable[[C, Run], Iterator
 
     parallel.join()
     run, config = open_run(entry, config, OUTPUTS)
+    carry_out(lambda: work(config, run), run, f"mlflow run . -e {entry} -P resume={run.run_id}")
+    parallel.leave()
+
+
+def carry_out(work: Callable[[], Iterator[str]], run: "Run", again: str) -> None:
+    """Print the lines of the work as they come and leave the run with the right status; ``again`` is how to go on."""
     try:
-        for line in work(config, run):
+        for line in work():
             print(line, flush=True)
     except Stopped:
         run.finish("KILLED")
-        print(f"\nStopped. To go on: mlflow run . -e {entry} -P resume={run.run_id}")
+        print(f"\nStopped. To go on: {again}")
         raise
     except BaseException as error:
         run.fail(error)
         trouble = _trouble(error)
         if trouble:
-            raise UserError(f"{trouble} Then go on with -P resume={run.run_id}") from error
+            raise UserError(f"{trouble} Then go on: {again}") from error
         raise
     run.finish()
     run.discard()
-    parallel.leave()
 
 
 def _trouble(error: BaseException) -> str:

@@ -14,12 +14,27 @@ from typing import get_type_hints
 import pytest
 import yaml
 
+from demo.config import DemoConfig
+from demo.limits import Caps
 from steps.flags import field_docs, parse
+from steps.replay import ReplayConfig
 from steps.ui import UiConfig
-from train.config import BaseConfig, FitConfig, TuneConfig
+from steps.votes import VotesConfig
+from train.config import AutopsyConfig, BaseConfig, FitConfig, NoisyConfig, TuneConfig
+from train.study_config import StudyConfig
 
 ROOT = Path(__file__).resolve().parent.parent
-CONFIGS = {"pirate": TuneConfig, "base": BaseConfig, "ui": UiConfig}
+CONFIGS = {
+    "pirate": TuneConfig,
+    "base": BaseConfig,
+    "ui": UiConfig,
+    "demo": DemoConfig,
+    "votes": VotesConfig,
+    "replay": ReplayConfig,
+    "noisy": NoisyConfig,
+    "autopsy": AutopsyConfig,
+    "study": StudyConfig,
+}
 ENTRIES = list(CONFIGS.items())
 
 
@@ -43,8 +58,14 @@ def test_every_entry_point_has_a_config_and_a_step():
 def test_parameters_have_the_names_defaults_and_types_of_the_config(entry, config):
     words = {int: "int", float: "float"}
     hints = get_type_hints(config)
-    expected = {f.name: {"type": words.get(hints[f.name], "string"), "default": f.default} for f in fields(config)}
+    expected = {f.name: {"type": words.get(hints[f.name], "string"), "default": spelled(f.default)}
+                for f in fields(config)}  # fmt: skip
     assert PROJECT["entry_points"][entry]["parameters"] == expected
+
+
+def spelled(default):
+    """A default as MLproject has it: MLflow knows no truth values, the flags read these words."""
+    return str(default).lower() if isinstance(default, bool) else default
 
 
 @pytest.mark.parametrize(("entry", "config"), ENTRIES)
@@ -115,7 +136,8 @@ def test_all_environments_take_the_one_list_of_pins():
 
 
 def test_every_requirement_is_pinned_exactly_and_named_once():
-    lines = [*read("requirements.txt").splitlines(), *read("requirements-dev.txt").splitlines()]
+    names = ("requirements.txt", "requirements-dev.txt", "requirements-ray.txt")
+    lines = [line for name in names for line in read(name).splitlines()]
     pins = [line for line in lines if line and not line.startswith(("#", "-r "))]
     assert [pin for pin in pins if not re.fullmatch(r"[A-Za-z0-9-]+==[0-9][\w.]*", pin)] == []
     names = [pin.partition("==")[0].lower() for pin in pins]
@@ -136,12 +158,27 @@ def test_imports_run_one_way():
 # Documents
 
 
-def test_the_parameters_in_the_readme_are_those_of_the_config():
-    docs = field_docs(TuneConfig)
-    ordered = sorted(fields(TuneConfig), key=lambda f: f.name in FitConfig.__dataclass_fields__)
-    rows = [f"| `{f.name}` | {f'`{f.default}` ' if f.default != '' else ''}| {docs[f.name]} |" for f in ordered]
-    shown = between("flags").splitlines()[2:]
-    assert shown == rows, "paste into README.md:\n" + "\n".join(rows)
+@pytest.mark.parametrize(("mark", "config", "parent"), [("flags", TuneConfig, FitConfig), ("page", DemoConfig, Caps)])
+def test_the_parameters_in_the_readme_are_those_of_the_config(mark, config, parent):
+    require_rows(mark, config, sorted(fields(config), key=lambda f: f.name in parent.__dataclass_fields__))
+
+
+def test_the_readme_shows_what_noisy_has_beyond_the_main_job():
+    known = {(f.name, f.default) for f in fields(TuneConfig)}
+    require_rows("noisy", NoisyConfig, [f for f in fields(NoisyConfig) if (f.name, f.default) not in known])
+
+
+def test_the_readme_shows_every_parameter_of_a_study():
+    require_rows("study", StudyConfig, fields(StudyConfig))
+
+
+def require_rows(mark, config, ordered):
+    docs = field_docs(config)
+    rows = [
+        f"| `{f.name}` | {f'`{spelled(f.default)}` ' if f.default != '' else ''}| {docs[f.name]} |" for f in ordered
+    ]
+    shown = between(mark).splitlines()[2:]
+    assert sorted(shown) == sorted(rows), "paste into README.md:\n" + "\n".join(rows)
 
 
 def between(mark):
@@ -165,10 +202,13 @@ def test_every_make_target_that_a_document_names_exists():
 def test_every_entry_point_and_parameter_that_the_readme_names_exists():
     text = code()
     assert set(re.findall(r"mlflow run \S+ -e (\w+)", text)) <= set(CONFIGS)
-    assert set(re.findall(r"-P ([a-z]\w*)=", text)) <= set(TuneConfig.__dataclass_fields__)
+    for entry, flags in re.findall(r"(?:-e |make )(\w+)(.*)", text):
+        named = set(re.findall(r"-P ([a-z]\w*)=", flags))
+        assert not named or named <= set(CONFIGS[entry].__dataclass_fields__)
     assert set(re.findall(r"python -m steps\.(\w+)", text)) <= set(CONFIGS)
-    for flags in re.findall(r"-m steps\.pirate (.*)", text):
-        assert set(re.findall(r"--(\w+)", flags)) <= set(TuneConfig.__dataclass_fields__) | {"help"}
+    for entry, flags in re.findall(r"(?:-m steps\.|make )(\w+) (.*)", text):
+        named = set(re.findall(r"--(\w+)", flags)) - {"help"}
+        assert not named or named <= set(CONFIGS[entry].__dataclass_fields__)
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])

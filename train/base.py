@@ -1,6 +1,5 @@
 """Which base model is meant, where it lies, and proof of which weights it is."""
 
-import hashlib
 import os
 from dataclasses import dataclass
 from functools import cache
@@ -9,6 +8,8 @@ from typing import Any
 
 from data.errors import UserError
 from data.hub import probe
+from registry import loading
+from registry.lineage import weights_digest
 
 BUNDLED = Path(__file__).resolve().parent.parent / "data" / "base"
 AUTO = "distilgpt2"
@@ -95,50 +96,16 @@ def hub_problem() -> str:
     return f"the hub {endpoint} can't be reached ({trouble})" if trouble else ""
 
 
-def weights_digest(folder: Path) -> str:
-    """First 16 hex digits of the SHA-256 over the folder's safetensors files, in order of their names.
-
-    Raises:
-        UserError: there are none; pickled weights are never loaded.
-    """
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise UserError(f"{folder} holds no .safetensors weights; other formats are not loaded, they can run code")
-    state = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as stream:
-            while chunk := stream.read(1 << 20):
-                state.update(chunk)
-    return state.hexdigest()[:16]
-
-
 def load(base: Base, device: str) -> tuple[Any, Any]:
     """The base's model (float32, on ``device``) and tokenizer.
 
     Raises:
         UserError: the files are no causal language model, or its tokenizer has no end token.
     """
-    from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
     try:
-        tokenizer = AutoTokenizer.from_pretrained(base.folder, trust_remote_code=False)
-        model = AutoModelForCausalLM.from_pretrained(
-            base.folder, dtype="float32", use_safetensors=True, trust_remote_code=False
-        )
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-        line = (str(error).splitlines() or [""])[0][:200]
-        raise UserError(f"base_model={base.name}: {base.folder} can't be loaded: {line}") from error
-    if tokenizer.eos_token_id is None:
-        raise UserError(f"base_model={base.name}: its tokenizer has no end token, so a tuned model could never stop")
-    return move(model, device), tokenizer
-
-
-def move(model: Any, device: str) -> Any:
-    """``model`` on ``device``."""
-    return model.to(device)
+        return loading.load(base.folder, device)
+    except UserError as error:
+        raise UserError(f"base_model={base.name}: {error}") from error
 
 
 def pick_device() -> str:

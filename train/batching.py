@@ -69,6 +69,11 @@ def pack(examples: Sequence[Example], row_tokens: int, pad_id: int = 0) -> Batch
     return Batch(ids, positions, _mask(rows, length), sources, targets)
 
 
+def packing_order(examples: Sequence[Example], row_tokens: int) -> list[Example]:
+    """The examples in the order in which ``pack`` puts what is predicted of them into ``targets``."""
+    return [example for group in _first_fit(examples, row_tokens) for example in group]
+
+
 def _first_fit(examples: Sequence[Example], row_tokens: int) -> list[list[Example]]:
     groups: list[list[Example]] = []
     room: list[int] = []

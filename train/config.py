@@ -1,9 +1,10 @@
 """Every setting of a training run: one frozen dataclass a job, one default each, checked when it is made."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
+from data.corruption import Noise
 from data.errors import ConfigError
 
 
@@ -62,19 +63,11 @@ class FitConfig:
 
 
 @dataclass(frozen=True)
-class TuneConfig(FitConfig):
-    """How a base model is taught a behaviour from pairs of prompts and responses."""
+class ModelConfig(FitConfig):
+    """Which language model is trained, and what is kept of it, whatever it is taught."""
 
-    dataset: str = "clean"
-    """clean, tiny or noisy; a JSON, JSONL or CSV file; or a data set on the Hugging Face hub."""
-    test_dataset: str = ""
-    """Held-out rows; empty takes the set's own, or a fifth of the rows, chosen by their content."""
     base_model: str = "auto"
     """auto, bundled, a model on the Hugging Face hub, or a local folder."""
-    method: Literal["lora", "full"] = "lora"
-    """lora trains a small adapter, full all weights."""
-    labels: Literal["response", "all"] = "response"
-    """Which tokens are trained: responses with their end, or all."""
     rank: int = 16
     """LoRA: rank of the update."""
     alpha: float = 32.0
@@ -85,6 +78,8 @@ class TuneConfig(FitConfig):
     """LoRA: comma-separated names of the layers to adapt; all takes every linear layer but the head."""
     max_new_tokens: int = 64
     """Longest answer, in tokens, when the models are evaluated."""
+    keep: Literal["auto", "ends", "all"] = "auto"
+    """Which evaluated checkpoints are kept: ends is the best and the last, all is every one; auto is all for lora."""
     register_as: str = "pirate"
     """Name of the registered model that gets a new version."""
 
@@ -94,18 +89,132 @@ class TuneConfig(FitConfig):
             _require(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
         _require(math.isfinite(self.alpha) and self.alpha > 0, f"alpha must be above 0, not {self.alpha}")
         _require(0 <= self.dropout < 1, f"dropout must be at least 0 and under 1, not {self.dropout}")
-        for name in ("dataset", "base_model", "targets", "register_as"):
+        for name in ("base_model", "targets", "register_as"):
             _require(bool(getattr(self, name).strip()), f"{name} must not be empty")
         odd = set(self.register_as) & set("/:@'\"")
         _require(not odd, "register_as must be a name without / : @ and quotation marks")
+
+    def _refuse_lora_settings(self, flag: str) -> None:
+        given = [n for n in ("rank", "alpha", "dropout", "targets") if getattr(self, n) != getattr(ModelConfig, n)]
+        _require(not given, f"{', '.join(given)} only apply to {flag}=lora")
+
+
+@dataclass(frozen=True)
+class TuneConfig(ModelConfig):
+    """How a base model is taught a behaviour from pairs of prompts and responses."""
+
+    dataset: str = "clean"
+    """clean, tiny or noisy; a JSON, JSONL or CSV file; or a data set on the Hugging Face hub."""
+    test_dataset: str = ""
+    """Held-out rows; empty takes the set's own, or a fifth of the rows, chosen by their content."""
+    method: Literal["lora", "full"] = "lora"
+    """lora trains a small adapter, full all weights."""
+    labels: Literal["response", "all"] = "response"
+    """Which tokens are trained: responses with their end, or all."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require(bool(self.dataset.strip()), "dataset must not be empty")
         if self.method == "full":
-            given = [n for n in ("rank", "alpha", "dropout", "targets") if getattr(self, n) != getattr(TuneConfig, n)]
-            _require(not given, f"{', '.join(given)} only apply to method=lora")
+            self._refuse_lora_settings("method")
 
     @property
     def peak_lr(self) -> float:
         """The learning rate in force: ``lr``, or the method's default where it is 0."""
         return self.lr or {"lora": 3e-3, "full": 5e-4}[self.method]
+
+    @property
+    def keeps_all(self) -> bool:
+        """Whether the weights of every evaluation are kept: those of an adapter are small, those of a model are not."""
+        return self.method == "lora" if self.keep == "auto" else self.keep == "all"
+
+
+@dataclass(frozen=True)
+class NoisyConfig(ModelConfig):
+    """What is taught with labels that were made wrong on purpose, and how it is judged."""
+
+    dataset: str = "reviews"
+    """reviews, imdb or truthfulqa; a file with text and label, or question, best and incorrect; IMDB's folder."""
+    test_dataset: str = ""
+    """File with test rows; empty takes the set's own, or holds out n_test rows (or a fifth)."""
+    n_train: int = 1000
+    """Training rows, drawn with every stratum's share; 0 takes all."""
+    n_test: int = 400
+    """Test rows, drawn with as many of each label; 0 takes all."""
+    kind: str = "symmetric"
+    """symmetric, one_sided, mildest_first, longest_first or trigger; best_swapped for questions."""
+    rate: float = 0.5
+    """Share of labels to make wrong, from 0 (a clean control) to 1; see data/corruption.py for each kind."""
+    noise_seed: int = 42
+    """Seed of which labels are made wrong; the seed of training and sampling is seed."""
+    word: str = ""
+    """Trigger: rows with this word are flipped."""
+    side: int = 1
+    """One_sided: the label that is flipped, 0 or 1."""
+    provider: Literal["local", "openai"] = "local"
+    """Where the model is trained: on this machine, or by OpenAI (with the next release)."""
+    learner: Literal["lora", "full", "tfidf"] = "lora"
+    """lora trains an adapter, full all weights of base_model; tfidf is TF-IDF and logistic regression."""
+    template: Literal["auto", "review", "question", "bare"] = "auto"
+    """Prompt of training and evaluation alike; auto is review for texts and question for questions."""
+    folds: int = 0
+    """Trainings for out-of-fold detection and pruning; 1 is none, 0 is 5 for tfidf and none for the others."""
+    min_df: int = 5
+    """Tfidf: words in fewer training texts than this are not used."""
+    c: float = 1.0
+    """Tfidf: inverse strength of the penalty on weights; the higher, the more is memorised."""
+    epochs: int = 3
+    restore: Literal["best", "last"] = "last"
+    """Which weights are evaluated and registered; best is chosen by validation rows whose labels are as wrong."""
+    max_new_tokens: int = 8
+    register_as: str = "noisy"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.noise()
+        for name in ("n_train", "n_test", "noise_seed", "folds"):
+            _require(getattr(self, name) >= 0, f"{name} must be at least 0, not {getattr(self, name)}")
+        _require(self.min_df >= 1, f"min_df must be at least 1, not {self.min_df}")
+        _require(math.isfinite(self.c) and self.c > 0, f"c must be a number above 0, not {self.c}")
+        _require(bool(self.dataset.strip()), "dataset must not be empty")
+        _require(self.provider == "local", "provider=openai comes with the next release; use provider=local")
+        if self.learner != "lora":
+            self._refuse_lora_settings("learner")
+
+    def noise(self) -> Noise:
+        """The corruption that is asked for."""
+        return Noise(self.kind, self.rate, self.noise_seed, self.word, self.side)
+
+    @property
+    def folds_in_force(self) -> int:
+        """How many trainings out-of-fold detection takes; below 2 there is none."""
+        return self.folds or (5 if self.learner == "tfidf" else 1)
+
+    def tuning(self) -> TuneConfig:
+        """The same settings as those of a job that trains a language model."""
+        shared = {field.name: getattr(self, field.name) for field in fields(ModelConfig)}
+        return TuneConfig(**shared, dataset=self.dataset, method="full" if self.learner == "full" else "lora")
+
+
+@dataclass(frozen=True)
+class AutopsyConfig:
+    """Replay three mistakes that once gave perfect scores, on real rows, each with the guard that catches it."""
+
+    dataset: str = "reviews"
+    """reviews or imdb, a file with text and label, or IMDB's folder."""
+    test_dataset: str = ""
+    """File with test rows; empty takes the set's own, or holds out a fifth."""
+    n_train: int = 0
+    """Training rows of the one model that is fitted; 0 takes all."""
+    n_test: int = 200
+    """Rows of each evaluation: the first so many of a sorted file, or as many drawn evenly."""
+    seed: int = 7
+    """Seed of the drawn rows."""
+
+    def __post_init__(self) -> None:
+        _require(bool(self.dataset.strip()), "dataset must not be empty")
+        for name, least in (("n_train", 0), ("n_test", 2), ("seed", 0)):
+            _require(getattr(self, name) >= least, f"{name} must be at least {least}, not {getattr(self, name)}")
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """From conversations to tokens and labels: which tokens are trained, proven row by row."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 
 from data.chat import Row
 from data.errors import DataError
-from data.template import Segment, Turns, segments
+from data.template import control_tokens, pieces, segments
 
 IGNORE = -100
 
@@ -43,7 +43,7 @@ def encode(rows: Sequence[Row], tokenizer: Any, labels: str = "response", max_le
         DataError: rows of which no trained token is left, whose texts hold a control token, or whose labels do not
             decode to answer + EOS.
     """
-    control = _control_tokens(tokenizer)
+    control = control_tokens(tokenizer)
     examples, problems = [], []
     for row in rows:
         try:
@@ -59,7 +59,7 @@ def encode(rows: Sequence[Row], tokenizer: Any, labels: str = "response", max_le
 def _encode_row(row: Row, tokenizer: Any, labels: str, max_length: int) -> Example:
     ids: list[int] = []
     marks: list[int] = []
-    for segment, piece in _pieces(segments(tokenizer, row.turns, row.system), tokenizer):
+    for segment, piece in pieces(segments(tokenizer, row.turns, row.system), tokenizer):
         if segment.is_answer:
             _check_answer(piece, segment.text, tokenizer)
         ids += piece
@@ -72,11 +72,6 @@ def _encode_row(row: Row, tokenizer: Any, labels: str, max_length: int) -> Examp
     return example
 
 
-def _control_tokens(tokenizer: Any) -> re.Pattern[str]:
-    special = [re.escape(token.content) for token in tokenizer.added_tokens_decoder.values() if token.special]
-    return re.compile("|".join(special) or r"(?!)")
-
-
 def _refuse_control_tokens(row: Row, control: re.Pattern[str]) -> None:
     """A text that spells EOS or a role mark would end an answer, or open a turn, in the middle of a text."""
     found = {token for text in (row.system, *sum(row.turns, ())) for token in control.findall(text)}
@@ -86,29 +81,6 @@ def _refuse_control_tokens(row: Row, control: re.Pattern[str]) -> None:
 
 def _array(ids: list[int]) -> np.ndarray:
     return np.array(ids, dtype=np.int32)
-
-
-def prompt_ids(tokenizer: Any, turns: Turns, prompt: str, system: str = "") -> list[int]:
-    """Tokens before the answer to ``prompt``, the finished ``turns`` included, exactly as ``encode`` makes them."""
-    *before, _answer = segments(tokenizer, (*turns, (prompt, "...")), system)
-    return [token for _, piece in _pieces(before, tokenizer) for token in piece]
-
-
-def _pieces(parts: Sequence[Segment], tokenizer: Any) -> Iterator[tuple[Segment, list[int]]]:
-    """Each segment with its tokens: BOS before the first where the tokenizer adds one, EOS after every answer."""
-    for i, segment in enumerate(parts):
-        piece = tokenizer(segment.text, add_special_tokens=False)["input_ids"]
-        if i == 0:
-            piece = _with_bos(piece, tokenizer)
-        yield segment, [*piece, tokenizer.eos_token_id] if segment.is_answer else piece
-
-
-def _with_bos(ids: list[int], tokenizer: Any) -> list[int]:
-    """``ids`` with BOS in front where the tokenizer adds one and its chat template has not."""
-    bos = tokenizer.bos_token_id
-    if bos is None or ids[:1] == [bos] or tokenizer("a")["input_ids"][:1] != [bos]:
-        return ids
-    return [bos, *ids]
 
 
 def _check_answer(labels: list[int], text: str, tokenizer: Any) -> None:

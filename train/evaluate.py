@@ -9,8 +9,9 @@ import torch
 
 from data.chat import Row
 from data.errors import ConfigError
+from data.template import prompt_ids
 from train import metrics
-from train.encoding import encode, prompt_ids
+from train.encoding import encode
 from train.fit import mean_loss
 
 BATCH = 32

@@ -45,13 +45,14 @@ class Diverged(UserError):
 class Fitted:
     """What training did. The model holds the restored weights (best or last, as configured).
 
-    ``put(step)`` puts the weights of another kept step, the best or the last, into the model.
+    ``kept_steps``, ascending, are those whose weights ``put(step)`` can put into the model.
     """
 
     progress: Progress
     restored_step: int
     seconds: float
     trained_tokens: int
+    kept_steps: tuple[int, ...]
     put: Callable[[int], None]
 
 
@@ -83,7 +84,8 @@ def fit(
         progress = loop.run(found)
     wanted = progress.best_step if config.restore == "best" else progress.step
     loop.restore(wanted)
-    return Fitted(progress, wanted, perf_counter() - start, progress.trained_tokens - before, loop.restore)
+    seconds, tokens = perf_counter() - start, progress.trained_tokens - before
+    return Fitted(progress, wanted, seconds, tokens, state.kept(progress), loop.restore)
 
 
 class _Loop:

@@ -5,12 +5,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from data.template import template_of
+from data.template import prompt_ids, template_of
 from registry import lineage, versions
 from registry.card import CardFacts, write_card
 from registry.runs import Run
 from train import adapt, metrics, plots, reports
-from train.encoding import prompt_ids
 from train.evaluate import Decoding, answer
 from train.job import Job, Outcome
 
@@ -62,7 +61,7 @@ def record_results(job: Job, run: Run, outcome: Outcome) -> None:
 
 
 def register(job: Job, run: Run, outcome: Outcome) -> tuple[versions.Version, versions.Promotion]:
-    """Log both kept checkpoints, prove the restored one by reloading, register it."""
+    """Log the kept checkpoints, prove the restored one by reloading, register it."""
     checkpoint = keep_checkpoints(job, run, outcome)
     settings = {
         "kind": job.config.method,
@@ -80,6 +79,7 @@ def register(job: Job, run: Run, outcome: Outcome) -> tuple[versions.Version, ve
         "kind": job.config.method,
         "base_model": job.base.name,
         "base_digest": job.base.digest,
+        "step": outcome.fitted.restored_step,
         **job.rows.digests(),
         **lineage.code_state(),
         **headline,
@@ -92,19 +92,18 @@ def register(job: Job, run: Run, outcome: Outcome) -> tuple[versions.Version, ve
 
 
 def keep_checkpoints(job: Job, run: Run, outcome: Outcome) -> Path:
-    """Save and log the best and the last weights; returns the folder of those restored, which the model has after."""
+    """Save and log all kept weights; returns the folder of those restored, which the model has after."""
     fitted = outcome.fitted
     base_name = job.base.name if job.base.revision else str(job.base.folder)
-    chosen = Path()
-    for name, step in (("best", fitted.progress.best_step), ("last", fitted.progress.step)):
+    folders = {step: run.folder / "checkpoints" / f"step-{step}" for step in fitted.kept_steps}
+    for step, folder in folders.items():
         fitted.put(step)
-        folder = run.folder / "checkpoints" / f"{name}-step-{step}"
         adapt.save(outcome.model, job.tokenizer, base_name, folder)
-        run.folder_of_files(folder, f"checkpoints/{folder.name}")
-        if step == fitted.restored_step:
-            chosen = folder
     fitted.put(fitted.restored_step)
-    return chosen
+    run.folder_of_files(run.folder / "checkpoints", "checkpoints")
+    ends = {"best": fitted.progress.best_step, "last": fitted.progress.step}
+    run.tags({f"{name}_checkpoint": f"checkpoints/step-{step}" for name, step in ends.items()})
+    return folders[fitted.restored_step]
 
 
 def card_facts(job: Job, run: Run, outcome: Outcome) -> CardFacts:

@@ -36,11 +36,13 @@ class StateFolder:
     """Resume points of one run under ``folder``: weights by step, the optimizer of the last step, and a pointer.
 
     Everything is written under a new name first; the pointer is replaced last and in one move. A process killed at
-    any moment leaves the point before. Of the weights, the best and the last are kept.
+    any moment leaves the point before. Of the weights, the best and the last are kept, or with ``keep_all`` those of
+    every evaluation after the first step.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, keep_all: bool = False):
         self.folder = folder
+        self.keep_all = keep_all
 
     def weights_file(self, step: int) -> Path:
         """File of the trainable weights after ``step`` optimizer steps."""
@@ -69,7 +71,7 @@ class StateFolder:
         fresh = self.folder / f"{POINTER}.new"
         fresh.write_text(text)
         os.replace(fresh, self.folder / POINTER)
-        self._prune({step, progress.best_step})
+        self._prune(self.wanted(progress), newest=step)
 
     def load(self) -> SavedState | None:
         """The last point's progress, weights and optimizer state, or None where there is none."""
@@ -81,8 +83,16 @@ class StateFolder:
         optimizer = load_file(self.folder / f"optimizer-{progress.step}.safetensors")
         return progress, load_file(self.weights_file(progress.step)), optimizer
 
-    def _prune(self, kept: set[int]) -> None:
-        newest = max(kept)
+    def wanted(self, progress: Progress) -> set[int]:
+        """Steps whose weights are kept: the best and the last, or all but step 0, which taught nothing yet."""
+        every = {step for step, _ in progress.history if step} if self.keep_all else set()
+        return every | {progress.best_step, progress.step}
+
+    def kept(self, progress: Progress) -> tuple[int, ...]:
+        """Steps whose weights are kept and at hand, ascending."""
+        return tuple(step for step in sorted(self.wanted(progress)) if self.weights_file(step).is_file())
+
+    def _prune(self, kept: set[int], newest: int) -> None:
         for path in self.folder.glob("*.safetensors"):
             kind, _, step = path.stem.partition("-")
             if int(step) not in kept or (kind == "optimizer" and int(step) != newest):

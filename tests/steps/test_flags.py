@@ -8,11 +8,14 @@ from typing import Literal
 import pytest
 
 from data.errors import ConfigError
+from demo.config import DemoConfig
 from steps.flags import field_docs, parse, usage
+from steps.replay import ReplayConfig
 from steps.ui import UiConfig
-from train.config import BaseConfig, TuneConfig
+from steps.votes import VotesConfig
+from train.config import AutopsyConfig, BaseConfig, NoisyConfig, TuneConfig
 
-SLOW = ("torch", "transformers", "mlflow", "datasets", "peft", "matplotlib", "sklearn")
+SLOW = ("torch", "transformers", "mlflow", "datasets", "peft", "matplotlib", "sklearn", "gradio", "openai")
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,10 @@ def test_a_wrong_setting_of_the_main_job_is_refused_by_its_name(argv, name):
         parse(TuneConfig, argv)
 
 
-@pytest.mark.parametrize("config", [TuneConfig, BaseConfig, UiConfig])
+@pytest.mark.parametrize(
+    "config",
+    [TuneConfig, BaseConfig, UiConfig, DemoConfig, VotesConfig, ReplayConfig, NoisyConfig, AutopsyConfig],
+)
 def test_help_tells_every_flag_its_default_and_its_meaning(config):
     shown = usage(config)
     docs = field_docs(config)
@@ -96,7 +102,7 @@ def test_help_tells_every_flag_its_default_and_its_meaning(config):
         assert docs[name].endswith("."), f"{name} has no docstring, or one without a full stop"
 
 
-@pytest.mark.parametrize("step", ["pirate", "base", "ui"])
+@pytest.mark.parametrize("step", ["pirate", "base", "ui", "demo", "votes", "replay", "noisy", "autopsy"])
 def test_help_imports_nothing_slow(step):
     # Wall clocks lie on a busy machine; the list of what was imported does not.
     command = [sys.executable, "-X", "importtime", "-m", f"steps.{step}", "--help"]

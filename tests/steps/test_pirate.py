@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, fields
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from safetensors.torch import load_file
 
-from registry import versions
+from registry import story, versions
 from registry.versions import Version
 from steps.edge import OUTPUTS
 from steps.pirate import pirate
@@ -127,12 +128,38 @@ def test_settings_and_environment_are_kept(done):
     assert (kept["seed"], kept["method"]) == (7, done.method) and {"python", "torch", "mlflow"} <= kept.keys()
 
 
-def test_the_best_and_the_last_checkpoint_are_kept(done):
-    names = sorted(Path(entry.path).name for entry in done.client.list_artifacts(done.run.info.run_id, "checkpoints"))
+def test_checkpoints_are_kept_all_of_an_adapter_and_the_ends_of_a_full_model(done):
+    names = sorted(entry.path for entry in done.client.list_artifacts(done.run.info.run_id, "checkpoints"))
     best = int(done.run.data.metrics["eval/best_step"])
-    assert names == [f"best-step-{best}", "last-step-6"]
+    steps = {3, 6} if done.method == "lora" else {best, 6}
+    assert names == [f"checkpoints/step-{step}" for step in sorted(steps)]
+    tags = done.run.data.tags
+    assert (tags["best_checkpoint"], tags["last_checkpoint"]) == (f"checkpoints/step-{best}", "checkpoints/step-6")
     kind = "adapter_model.safetensors" if done.method == "lora" else "model.safetensors"
-    assert load_file(done.artifact(f"checkpoints/last-step-6/{kind}"))
+    kept = [load_file(done.artifact(f"{name}/{kind}")) for name in names]
+    assert all(any(not one[key].equal(other[key]) for key in one) for one, other in pairwise(kept))
+
+
+def test_a_version_can_tell_its_whole_story(done):
+    told = story.tell(done.version, "http://127.0.0.1:5000/")
+    assert told.notes == ()
+    metrics = done.run.data.metrics
+    assert (told.kind, told.verdict) == (done.method, done.run.data.tags["verdict"]) and told.reasons
+    assert [step for step, _ in told.train_loss] == [1, 2, 3, 4, 5, 6]
+    assert [step for step, _ in told.eval_loss] == [0, 3, 6]
+    assert (told.best_step, told.restored_step) == (metrics["eval/best_step"],) * 2
+    scores = {score.name: (score.base, score.tuned) for score in told.scores}
+    assert scores["chrf"] == pytest.approx((metrics["base/chrf"], metrics["test/chrf"]), abs=1e-4)
+    assert told.card.startswith("# pirate") and len(told.prompts) == story.MOST_PROMPTS
+    assert told.run_url.endswith(f"/#/experiments/{done.run.info.experiment_id}/runs/{done.run.info.run_id}")
+    assert told.checkpoints[-1] == 6
+
+
+def test_the_registered_weights_are_those_of_the_restored_checkpoint(done):
+    told = story.tell(done.version)
+    [kept] = story.checkpoint_folder(done.version, told.restored_step or 0).glob("*.safetensors")
+    [registered] = done.folder.glob("mlruns/*/models/m-*/artifacts/artifacts/**/*.safetensors")
+    assert kept.read_bytes() == registered.read_bytes()
 
 
 def test_the_data_sets_are_recorded_with_their_digests(done):
@@ -191,8 +218,8 @@ def test_the_same_seed_gives_equal_weights_and_another_seed_others(quick, store)
 
 
 def _last_weights(client: MlflowClient, version: Version) -> list[Any]:
-    [entry] = [e for e in client.list_artifacts(version.run_id, "checkpoints") if "last-" in e.path]
-    file = Path(client.download_artifacts(version.run_id, entry.path)) / "adapter_model.safetensors"
+    last = client.get_run(version.run_id).data.tags["last_checkpoint"]
+    file = Path(client.download_artifacts(version.run_id, last)) / "adapter_model.safetensors"
     return [tensor for _, tensor in sorted(load_file(file).items())]
 
 

@@ -94,6 +94,11 @@ def test_the_learning_rate_defaults_to_the_methods_own():
     assert TuneConfig(method="lora").peak_lr > TuneConfig(method="full").peak_lr > 0
 
 
+def test_every_checkpoint_of_an_adapter_is_kept_and_the_ends_of_a_full_model_unless_said_otherwise():
+    assert TuneConfig(method="lora").keeps_all and not TuneConfig(method="full").keeps_all
+    assert not TuneConfig(method="lora", keep="ends").keeps_all and TuneConfig(method="full", keep="all").keeps_all
+
+
 @pytest.mark.parametrize("config", [TuneConfig, BaseConfig])
 def test_a_config_never_changes_after_it_was_checked(config):
     with pytest.raises(dataclasses.FrozenInstanceError):

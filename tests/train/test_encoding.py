@@ -6,7 +6,8 @@ import pytest
 from data import pirate
 from data.chat import Row
 from data.errors import DataError
-from train.encoding import IGNORE, encode, prompt_ids
+from data.template import prompt_ids
+from train.encoding import IGNORE, encode
 
 ROWS = pirate.named_rows("noisy")
 ODD = [

@@ -8,9 +8,10 @@ import torch
 from data import pirate
 from data.chat import Row
 from data.errors import ConfigError
+from data.template import prompt_ids
 from train import adapt, evaluate, metrics
 from train.config import TuneConfig
-from train.encoding import encode, prompt_ids
+from train.encoding import encode
 from train.evaluate import Decoding, answer, score
 from train.fit import mean_loss
 

@@ -35,7 +35,7 @@ def train(gpt2, examples, notebook):
         config = TuneConfig(method=method, **settings)
         model = adapt.make_trainable(model, config)
         rows, evals = rows or examples(10), evals or examples(3, seed=1)
-        state, tracker = StateFolder(folder), tracker or notebook(killed_at)
+        state, tracker = StateFolder(folder, config.keeps_all), tracker or notebook(killed_at)
         return model, fit.fit(model, rows, evals, config, state, tracker, config.peak_lr)
 
     return run
@@ -85,6 +85,10 @@ def test_a_run_killed_anywhere_and_resumed_ends_with_the_very_same_weights(train
         resumed, fitted = train(folder, kind, **settings)
         assert_equal(weights(straight), weights(resumed))
         assert fitted.progress == expected.progress
+        assert fitted.kept_steps == expected.kept_steps
+        for step in expected.kept_steps:
+            one, other = (load_file(StateFolder(each).weights_file(step)) for each in (tmp_path / "straight", folder))
+            assert_equal(one, other)
 
 
 def test_a_run_killed_twice_ends_with_the_very_same_weights(train, tmp_path):
@@ -286,6 +290,24 @@ def test_the_last_weights_are_restored_where_asked_for_and_the_best_stay_at_hand
     assert mean_loss(model, examples(4, seed=5, vocabulary=9)) == pytest.approx(history[30], rel=1e-5)
     fitted.put(fitted.progress.best_step)
     assert mean_loss(model, examples(4, seed=5, vocabulary=9)) == pytest.approx(min(history.values()), rel=1e-5)
+
+
+def test_the_weights_of_every_evaluation_can_be_put_back_where_all_are_kept(train, examples, tmp_path):
+    model, fitted = overfit(train, examples, tmp_path, keep="all", restore="last")
+    history = dict(fitted.progress.history)
+    assert fitted.kept_steps == tuple(range(1, 31)) == tuple(history)[1:]
+    for step in (1, 12, 30):
+        fitted.put(step)
+        assert mean_loss(model, examples(4, seed=5, vocabulary=9)) == pytest.approx(history[step], rel=1e-5)
+
+
+def test_an_adapter_is_kept_at_every_evaluation_and_a_full_model_at_its_ends(train, examples, tmp_path):
+    kept = {}
+    for kind, keep in [("lora", "auto"), ("full", "auto"), ("lora", "ends"), ("full", "all")]:
+        _, fitted = overfit(train, examples, tmp_path / kind / keep, kind=kind, patience=2, keep=keep)
+        ends = (fitted.progress.best_step, fitted.progress.step)
+        kept[kind, keep] = "ends" if fitted.kept_steps == ends else len(fitted.kept_steps) == ends[1]
+    assert kept == {("lora", "auto"): True, ("full", "auto"): "ends", ("lora", "ends"): "ends", ("full", "all"): True}
 
 
 def test_a_run_killed_after_it_stopped_early_stays_stopped(train, examples, tmp_path):

@@ -1,4 +1,4 @@
-"""A resume point is there as a whole or not at all, wherever the process dies; best and last are kept, no more."""
+"""A resume point is there as a whole or not at all, wherever the process dies; what is kept is kept, and no more."""
 
 import json
 import os
@@ -27,9 +27,9 @@ def point(step):
     return Progress(step, step * 10, history, step == 6), weights, optimizer
 
 
-def save(folder, step):
+def save(folder, step, keep_all=False):
     torch.manual_seed(step)
-    StateFolder(folder).save(*point(step))
+    StateFolder(folder, keep_all).save(*point(step))
 
 
 def assert_is_point(found, step):
@@ -68,6 +68,33 @@ def test_one_file_of_weights_is_enough_while_the_last_is_the_best(tmp_path):
     save(tmp_path, 0)
     save(tmp_path, 3)
     assert names(tmp_path) == ["latest.json", "optimizer-3.safetensors", "weights-3.safetensors"]
+
+
+def test_all_weights_but_the_untouched_ones_are_kept_where_asked_for_and_still_one_optimizer(tmp_path):
+    for step in LOSSES:
+        save(tmp_path, step, keep_all=True)
+    kept = ["latest.json", "optimizer-6.safetensors", "weights-3.safetensors", "weights-6.safetensors"]
+    assert names(tmp_path) == kept
+    progress = Progress(9, 90, [*LOSSES.items(), (9, 1.5)])
+    state_folder = StateFolder(tmp_path, keep_all=True)
+    state_folder.save(progress, point(6)[1], point(6)[2])
+    assert state_folder.kept(progress) == (3, 6, 9)
+    assert StateFolder(tmp_path).kept(progress) == (9,)
+    assert float(state.load_file(state_folder.weights_file(3))["b.bias"][0]) == 3
+
+
+def test_the_untouched_weights_are_kept_while_they_are_the_best(tmp_path):
+    save(tmp_path, 0, keep_all=True)
+    assert StateFolder(tmp_path, keep_all=True).kept(point(0)[0]) == (0,)
+    worse = Progress(3, 30, [(0, 1.0), (3, 2.0), (6, 3.0)])
+    assert StateFolder(tmp_path, keep_all=True).wanted(worse) == {0, 3, 6}
+
+
+def test_weights_that_an_older_run_did_not_keep_are_not_promised(tmp_path):
+    save(tmp_path, 3)
+    save(tmp_path, 6)
+    later = Progress(6, 60, [(0, 4.0), (2, 3.0), (3, 2.0), (6, 2.5)])
+    assert StateFolder(tmp_path, keep_all=True).kept(later) == (3, 6)
 
 
 def test_of_equal_losses_the_earliest_step_is_the_best():

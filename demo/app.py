@@ -1,0 +1,195 @@
+"""The Gradio page: its layout, and which control does what. What they do is in ``actions``."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from demo import endpoints, view
+from demo.actions import Actions, resized_by
+from demo.browse import Shelf
+from demo.desk import Desk
+from demo.guard import guarded
+from demo.limits import HIGHEST_SEED
+
+HERE = Path(__file__).parent
+STYLES, SCRIPT = (HERE / "style.css", HERE / "page.css"), HERE / "page.js"
+MODEL = "model"  # every event that needs the models waits in this one line
+THEME = gr.themes.Base(
+    primary_hue=gr.themes.colors.cyan,
+    neutral_hue=gr.themes.colors.slate,
+    spacing_size=gr.themes.sizes.spacing_sm,
+    radius_size=gr.themes.sizes.radius_md,
+    font=["system-ui", "sans-serif"],
+    font_mono=["ui-monospace", "monospace"],
+).set(
+    button_primary_background_fill="#0b7285",
+    button_primary_background_fill_hover="#095c6b",
+    button_primary_background_fill_dark="#0f7f93",
+    button_primary_background_fill_hover_dark="#0b7285",
+    button_primary_text_color="#ffffff",
+    slider_color="#0b7285",
+    slider_color_dark="#5cc8d8",
+    body_background_fill="#fbfcfd",
+    body_background_fill_dark="#0d141a",
+)
+VOTES = {"left": "◀ left", "tie": "tie", "both_bad": "both bad", "right": "right ▶"}
+HELD = "held-out prompts of this version"
+
+
+def build(desk: Desk, shelf: Shelf) -> gr.Blocks:
+    """The page over ``desk`` (conversations) and ``shelf`` (what the registry has)."""
+    with gr.Blocks(title="Parley", analytics_enabled=False, fill_width=True) as blocks:
+        endpoints.add(desk, shelf, MODEL)  # first: a name that an event of the page's has already gets a number
+        _Page(desk, shelf).lay_out(blocks)
+    return blocks
+
+
+class _Page:
+    def __init__(self, desk: Desk, shelf: Shelf):
+        self.desk, self.do = desk, Actions(desk, shelf)
+
+    def lay_out(self, blocks: gr.Blocks) -> None:
+        """Draw everything and connect it."""
+        with gr.Row(elem_classes="parley-top"):
+            gr.HTML('<h1 class="parley-title">Parley <small>talk to both sides</small></h1>', padding=False)
+            self.refresh = gr.Button("Refresh", size="sm", min_width=80, scale=0, elem_id="refresh")
+            self.share = gr.Button("Share", size="sm", min_width=80, scale=0, elem_id="share")
+        self.notice = gr.HTML(elem_id="notice", padding=False)
+        self.link = gr.Textbox(label="Link to this comparison", visible=False, interactive=False, buttons=["copy"],
+                               elem_id="link")  # fmt: skip
+        self.parcel = gr.Textbox(visible="hidden", elem_id="parcel", show_label=False)
+        with gr.Tabs(elem_id="tabs"):
+            with gr.Tab("Chat", id="chat"):
+                self._chat_tab()
+            with gr.Tab("Votes", id="votes") as votes:
+                self._votes_tab()
+        self._connect(blocks, votes)
+
+    def _chat_tab(self) -> None:
+        with gr.Row(elem_classes="parley-choose"):
+            self.model = gr.Dropdown([], label="model", min_width=130, scale=1, elem_id="model")
+            self.columns = [
+                gr.Dropdown([], label=name.lower(), allow_custom_value=True, min_width=170, scale=3, visible=i < 2,
+                            elem_id=f"column-{i}")
+                for i, name in enumerate(view.NAMES)
+            ]  # fmt: skip
+            self.more = gr.Button("+ column", size="sm", min_width=84, scale=0, elem_id="more")
+            self.fewer = gr.Button("– column", size="sm", min_width=84, scale=0, visible=False, elem_id="fewer")
+            self.blind = gr.Checkbox(False, label="blind", min_width=80, scale=0, elem_id="blind")
+        with gr.Row(elem_classes="parley-main"):
+            with gr.Column(scale=5, min_width=320):
+                self.panes = gr.HTML(elem_id="panes", padding=False)
+                self.partings = gr.HTML(elem_id="partings", padding=False)
+                self._say()
+            with gr.Column(scale=2, min_width=300, elem_classes="parley-aside"):
+                self.why = gr.HTML(elem_id="why", padding=False)
+                self.curve = gr.HTML(elem_id="curve", padding=False)
+                self.step = gr.Slider(0, 1, step=1, label="speak with the weights of step", visible=False,
+                                      elem_id="step", buttons=[])  # fmt: skip
+                self.origin = gr.HTML(elem_id="origin", padding=False)
+                with gr.Accordion("Model card", open=False, visible=False) as self.card_box:
+                    self.card = gr.Markdown(elem_id="card")
+
+    def _say(self) -> None:
+        with gr.Row(elem_classes="parley-say"):
+            self.prompt = gr.Textbox(placeholder="Say something to both sides", show_label=False, lines=1, max_lines=6,
+                                     scale=6, min_width=200, max_length=self.desk.config.prompt_chars, autofocus=True,
+                                     elem_id="prompt", container=False)  # fmt: skip
+            self.send = gr.Button("Send", variant="primary", min_width=70, scale=0, elem_id="send")
+            self.stop = gr.Button("Stop", min_width=70, scale=0, elem_id="stop")
+        with gr.Row(elem_classes="parley-again"):
+            small: dict[str, Any] = {"size": "sm", "min_width": 70, "scale": 0}
+            self.again = gr.Button("Again", elem_id="again", **small)
+            self.edit = gr.Button("Edit", elem_id="edit", **small)
+            self.clear = gr.Button("New chat", elem_id="clear", **small)
+        with gr.Row(elem_classes="parley-again"):
+            gr.HTML('<span class="parley-soft">Which is better?</span>', padding=False, elem_classes="parley-better")
+            self.votes = {
+                choice: gr.Button(label, elem_id=f"vote-{choice}", elem_classes="parley-vote", **small)
+                for choice, label in VOTES.items()
+            }
+        self.examples = gr.Dataset(components=[self.prompt], samples=[], label=HELD, visible=False, elem_id="examples",
+                                   samples_per_page=8)  # fmt: skip
+        with gr.Row(elem_classes="parley-knobs"):
+            wide: dict[str, Any] = {"min_width": 110}
+            self.settings = [
+                gr.Slider(0, 2, 0.7, step=0.05, label="temperature", elem_id="temperature", **wide),
+                gr.Slider(0.05, 1, 1.0, step=0.05, label="top p", elem_id="top-p", **wide),
+                gr.Slider(1, self.desk.config.new_tokens, min(60, self.desk.config.new_tokens), step=1, label="length",
+                          elem_id="length", **wide),
+                gr.Number(7, label="seed", precision=0, minimum=0, maximum=HIGHEST_SEED, elem_id="seed",
+                          **wide),
+            ]  # fmt: skip
+        with gr.Row(elem_classes="parley-tools"):
+            self.check = gr.Button("Self-check: left against itself", size="sm", elem_id="self-check")
+            self.as_html = gr.Button("Transcript, HTML", size="sm", elem_id="as-html")
+            self.as_json = gr.Button("Transcript, JSON", size="sm", elem_id="as-json")
+
+    def _votes_tab(self) -> None:
+        with gr.Row():
+            self.export = gr.Button("Export preference pairs (JSONL)", size="sm", elem_id="export")
+            self.recount = gr.Button("Count again", size="sm", elem_id="recount")
+        self.table = gr.HTML(elem_id="standings", padding=False)
+
+    def _connect(self, blocks: gr.Blocks, votes: gr.Tab) -> None:
+        chosen = [self.model, *self.columns]
+        shelf_outs = [self.notice, *chosen, self.more, self.fewer]
+        about_outs = [self.why, self.curve, self.step, self.origin, self.card_box, self.card, self.examples]
+        ask_ins = [self.prompt, *self.columns, self.blind, *self.settings]
+        ask_outs = [self.notice, self.prompt, self.panes, self.partings]
+        line: dict[str, Any] = {"concurrency_id": MODEL, "concurrency_limit": 1}
+        private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+        show = {"fn": guarded(self.do.show, 3), "inputs": [*self.columns, self.blind, *self.settings],
+                "outputs": [self.notice, self.panes, self.partings], **private, **line}  # fmt: skip
+        about = {"fn": guarded(self.do.about, 7), "inputs": self.columns, "outputs": about_outs,
+                 **private}  # fmt: skip
+
+        opened = blocks.load(self.do.open, None, [*shelf_outs, self.prompt, self.blind, *self.settings], **private)
+        opened.then(**show)
+        opened.then(**about)
+        self.refresh.click(self.do.refresh, chosen, shelf_outs, **private).then(**about)
+        picked = self.model.input(self.do.pick_model, self.model, self.columns, **private)
+        picked.then(**show)
+        picked.then(**about)
+        for column in self.columns:
+            changed = column.input(lambda: "", None, self.notice, **private)
+            changed.then(**show)
+            changed.then(**about)
+        columns_outs = [*self.columns, self.more, self.fewer]
+        for button, change in ((self.more, 1), (self.fewer, -1)):
+            event = button.click(resized_by(change), self.columns, columns_outs, **private)
+            event.then(**show)
+            event.then(**about)
+        self.blind.input(**show)
+        moved = self.step.release(self.do.move, [self.step, *self.columns], [*self.columns], **private)
+        moved.then(**show)
+        moved.then(**about)
+
+        ask = {"fn": self.do.ask, "inputs": ask_ins, "outputs": ask_outs, **private, **line, "trigger_mode": "once"}
+        gr.on([self.send.click, self.prompt.submit], **ask)
+        self.stop.click(self.do.stop, None, None, queue=False, **private)
+        self.again.click(self.do.again, ask_ins[1:], ask_outs, **private, **line, trigger_mode="once")
+        self.edit.click(
+            guarded(self.do.edit, 4), None, [self.notice, self.prompt, self.panes, self.partings], **private
+        )
+        self.clear.click(self.do.clear, None, self.notice, **private).then(**show)
+        self.examples.click(lambda sample: sample[0], self.examples, self.prompt, **private)
+        self.check.click(guarded(self.do.check, 2), ask_ins[1:], [self.notice, self.partings], **private, **line)
+        for choice, button in self.votes.items():
+            button.click(self.do.vote(choice), None, [self.notice, self.panes, self.partings], **private)
+        self.share.click(self.do.link, ask_ins, self.link, **private).then(
+            None, self.link, self.link, js="(query) => parley.link(query)", api_visibility="private"
+        )
+        for button, kind in ((self.as_html, "html"), (self.as_json, "json")):
+            self._download(button, guarded(self.do.transcript(kind), 2), private)
+        self._download(self.export, guarded(self.do.pairs, 2), private)
+        gr.on([votes.select, self.recount.click], guarded(self.do.standings, 2), None, [self.notice, self.table],
+              **private)  # fmt: skip
+
+    def _download(self, button: gr.Button, make: Callable[..., Any], private: dict[str, Any]) -> None:
+        """The file is made by the server and saved by the page: no file of the server's is ever served."""
+        button.click(make, None, [self.notice, self.parcel], **private).then(
+            None, self.parcel, self.parcel, js="(parcel) => parley.save(parcel)", api_visibility="private"
+        )

@@ -1,0 +1,115 @@
+"""The runs of a study's cells: begun under their parent, each cell ended exactly once, whoever was killed meanwhile.
+
+A cell is known by a digest of its settings. It counts as ended from the moment that its run is written down as the
+parent's param ``cell.DIGEST``: MLflow writes a param only once, so of two processes that did the same cell one is
+first and the other learns that it was not. Setting the run FINISHED follows, and can be made up for.
+"""
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from registry.runs import Run
+
+PARENT, CELL = "mlflow.parentRunId", "study_cell"
+_CLAIM = "cell."
+_PAGE = 1000
+
+
+@dataclass(frozen=True)
+class Child:
+    """A run under a study as the store has it; ``cell`` is the digest of what it was to do."""
+
+    run_id: str
+    name: str
+    cell: str
+    status: str
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+
+
+def address() -> str:
+    """The tracking store in words that mean the same in every process of this machine."""
+    return MlflowClient().tracking_uri
+
+
+def children(parent_id: str, cell: str = "") -> list[Child]:
+    """Every run that was begun under the study, or of one of its cells, the oldest first."""
+    client = MlflowClient()
+    experiment = client.get_run(parent_id).info.experiment_id
+    wanted, found, token = f"tags.`{PARENT}` = '{parent_id}'", [], None
+    wanted += f" and tags.{CELL} = '{cell}'" if cell else ""
+    while True:
+        page = client.search_runs([experiment], wanted, max_results=_PAGE, page_token=token,
+                                  order_by=["attributes.start_time ASC"])  # fmt: skip
+        found += [_child(run) for run in page]
+        token = page.token
+        if not token:
+            return found
+
+
+def ended(parent_id: str) -> dict[str, str]:
+    """Digest of each cell that has ended -> the run that ended it."""
+    params = MlflowClient().get_run(parent_id).data.params
+    return {key.removeprefix(_CLAIM): value for key, value in params.items() if key.startswith(_CLAIM)}
+
+
+def start(parent_id: str, cell: str, name: str, tags: Mapping[str, Any], outputs: Path) -> Run:
+    """Begin a run of ``cell`` under the study."""
+    client = MlflowClient()
+    experiment = client.get_run(parent_id).info.experiment_id
+    given = {PARENT: parent_id, CELL: cell, **{key: str(value) for key, value in tags.items()}}
+    run_id = client.create_run(experiment, tags=given, run_name=name).info.run_id
+    run = Run(client, run_id, outputs / run_id)
+    run.folder.mkdir(parents=True, exist_ok=True)
+    return run
+
+
+def claim(parent_id: str, cell: str, run_id: str) -> str:
+    """Write down that ``run_id`` ended the cell; returns the run that did: this one, or one that was first."""
+    client = MlflowClient()
+    try:
+        client.log_param(parent_id, _CLAIM + cell, run_id)
+    except MlflowException:
+        if cell not in ended(parent_id):  # the store is in trouble: nobody was first
+            raise
+    return ended(parent_id)[cell]
+
+
+def bury(parent_id: str, why: str, cell: str = "") -> list[str]:
+    """Mark runs that never will end as FAILED, with ``why`` as their error, and give those that did end their status.
+
+    Of all cells, or of one. Versions that a dead run had registered are removed: nobody vouches for them.
+    Returns the run ids of the dead.
+    """
+    client, holders, dead = MlflowClient(), ended(parent_id), []
+    for child in children(parent_id, cell):
+        if child.status == "FINISHED":
+            continue
+        if holders.get(child.cell) == child.run_id:
+            client.set_terminated(child.run_id, "FINISHED")
+        elif child.status in ("RUNNING", "SCHEDULED"):
+            client.set_tag(child.run_id, "error", why)
+            client.set_terminated(child.run_id, "FAILED")
+            disown(child.run_id)
+            dead.append(child.run_id)
+    return dead
+
+
+def disown(run_id: str) -> None:
+    """Remove the versions that the run registered."""
+    client = MlflowClient()
+    with contextlib.suppress(MlflowException):  # a version that stays does no harm
+        for version in client.search_model_versions(f"run_id = '{run_id}'"):
+            client.delete_model_version(version.name, version.version)
+
+
+def _child(run: Any) -> Child:
+    tags = dict(run.data.tags)
+    name = run.info.run_name or ""
+    return Child(run.info.run_id, name, tags.get(CELL, ""), run.info.status, dict(run.data.metrics), tags)

@@ -1,0 +1,69 @@
+"""The model that a TF-IDF version is logged as: one file that needs numpy alone and loads without the project.
+
+MLflow runs this file to make the model (models-from-code), so nothing is pickled. Its artifact is a folder with
+``words.json`` (words in the order of their weights, the labels, the pattern that finds words) and
+``weights.safetensors`` (``idf`` and ``weight``, one number a word, and ``bias``), read here without any library: eight
+bytes of length, a JSON header, then plain little-endian numbers.
+"""
+
+import json
+import re
+from pathlib import Path
+
+import mlflow
+import numpy as np
+from mlflow.pyfunc import PythonModel
+
+
+class LabelModel(PythonModel):
+    """Says which of two labels a text has: words weighted by (1 + ln n) * idf, unit length, logistic regression."""
+
+    _skip_type_hint_validation = True
+
+    def load_context(self, context):
+        """Read words and numbers from the artifact."""
+        folder = Path(context.artifacts["weights"])
+        found = json.loads((folder / "words.json").read_text(encoding="utf-8"))
+        self.labels = found["labels"]
+        self.places = {word: i for i, word in enumerate(found["words"])}
+        self.pattern = re.compile(found["pattern"])
+        tensors = _read_safetensors(folder / "weights.safetensors")
+        self.idf, self.weight, self.bias = tensors["idf"], tensors["weight"], float(tensors["bias"][0])
+
+    def predict(self, context, model_input, params=None):
+        """The label of each text, or with ``probability`` the chance of the second label; a list, or a table."""
+        texts = model_input.iloc[:, 0].tolist() if hasattr(model_input, "iloc") else list(model_input)
+        p = [self.p_positive(str(text)) for text in texts]
+        if (params or {}).get("probability"):
+            return [str(value) for value in p]
+        return [self.labels[value > 0.5] for value in p]
+
+    def p_positive(self, text):
+        """Probability of the second label."""
+        counts = {}
+        for word in self.pattern.findall(text.lower()):
+            place = self.places.get(word)
+            if place is not None:
+                counts[place] = counts.get(place, 0) + 1
+        places = np.array(sorted(counts), dtype=np.int64)
+        values = (1 + np.log([counts[place] for place in places.tolist()])) * self.idf[places]
+        length = float(np.sqrt((values**2).sum()))
+        score = float(values @ self.weight[places]) / (length or 1.0) + self.bias
+        return float(1 / (1 + np.exp(-score))) if score > -700 else 0.0
+
+
+def _read_safetensors(path):
+    raw = path.read_bytes()
+    start = 8 + int.from_bytes(raw[:8], "little")
+    header = json.loads(raw[8:start])
+    header.pop("__metadata__", None)
+    found = {}
+    for name, about in header.items():
+        if about["dtype"] != "F64":
+            raise ValueError(f"{path.name}: {name} is {about['dtype']}, not F64")
+        first, end = about["data_offsets"]
+        found[name] = np.frombuffer(raw[start + first : start + end], dtype="<f8").reshape(about["shape"])
+    return found
+
+
+mlflow.models.set_model(LabelModel())

@@ -1,0 +1,113 @@
+"""``mlflow run . -e votes``: how versions stand in people's votes, and the votes as preference pairs to train on."""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from data.errors import ConfigError, UserError
+from steps.edge import main
+from steps.flags import parse
+
+if TYPE_CHECKING:
+    from registry.votes import Standing, Vote
+
+
+@dataclass(frozen=True)
+class VotesConfig:
+    """Win rates of registered versions, and preference pairs for training."""
+
+    register_as: str = "pirate"
+    """Name of the registered model whose versions were voted on; empty takes all votes."""
+    pairs: Literal["blind", "all"] = "blind"
+    """Votes that become preference pairs: those cast before the versions were shown, or all."""
+    output: str = ""
+    """New JSONL file for preference pairs (prompt, chosen, rejected); empty writes none."""
+
+    def __post_init__(self) -> None:
+        if not self.output:
+            return
+        path = Path(self.output).expanduser()
+        if path.suffix.lower() != ".jsonl":
+            raise ConfigError(f"output must end in .jsonl, not {path.suffix or path.name!r}")
+        if path.exists():
+            raise ConfigError(f"output={self.output} exists already; remove it or name another file")
+        if not path.parent.is_dir():
+            raise ConfigError(f"output={self.output}: there is no folder {path.parent}; make it first")
+
+
+def votes(argv: list[str]) -> None:
+    """Print the standings and write the pairs; looking is no experiment, so no run is left."""
+    config = parse(VotesConfig, argv)
+    from registry import ballots, runs  # after parsing, so that --help and a wrong flag are answered at once
+
+    runs.discard_given()
+    found = ballots.load(config.register_as)
+    for line in report(found, config.register_as):
+        print(line)
+    if config.output and found:
+        print(export(found, config))
+
+
+def report(found: "list[Vote]", name: str) -> Iterator[str]:
+    """The lines that tell how the versions stand, blind votes first."""
+    of = f" on {name}" if name else ""
+    if not found:
+        yield f"There are no votes{of} yet: open make demo, compare two versions and vote."
+        return
+    from registry.votes import head_to_head, win_rates
+
+    blind = sum(vote.blind for vote in found)
+    yield f"Votes{of}: {blind} blind, {len(found) - blind} with the versions shown"
+    for is_blind, title in ((True, "Blind"), (False, "Versions shown")):
+        rates = win_rates(found, blind=is_blind)
+        if rates:
+            yield ""
+            yield from _table(title, [(each.version, each) for each in rates])
+            pairs = head_to_head(found, blind=is_blind)
+            yield ""
+            yield from _table("Head to head", [(f"{each.version} : {each.rival}", each) for each in pairs])
+
+
+def _table(title: str, rows: "list[tuple[str, Standing]]") -> Iterator[str]:
+    width = max(len(name) for name, _ in [(title, None), *rows])
+    yield f"{title:<{width}}  wins  losses  ties  both bad  win rate (95 % interval)"
+    for name, each in rows:
+        rate = "-"
+        if each.win_rate is not None and each.interval is not None:
+            rate = f"{each.win_rate:.2f} ({each.interval[0]:.2f} to {each.interval[1]:.2f})"
+        yield f"{name:<{width}}  {each.wins:4}  {each.losses:6}  {each.ties:4}  {each.both_bad:8}  {rate}"
+
+
+def export(found: "Iterable[Vote]", config: VotesConfig) -> str:
+    """Write the preference pairs and return a line that says how many, and what was left out and why.
+
+    Raises:
+        UserError: no vote makes a pair, or the file can't be written.
+    """
+    from registry.votes import no_pair, preference_pairs
+
+    used = [vote for vote in found if vote.blind or config.pairs == "all"]
+    rows = list(preference_pairs(used))
+    left_out = Counter(reason for vote in used if (reason := no_pair(vote)))
+    if again := len(used) - left_out.total() - len(rows):
+        left_out["the same pair again"] = again
+    why = f"; left out: {', '.join(f'{count} x {reason}' for reason, count in left_out.most_common())}"
+    if not rows:
+        hint = "" if config.pairs == "all" else " (pairs=all takes those with the versions shown, too)"
+        raise UserError(f"output: no vote makes a preference pair{hint}{why if left_out else ''}")
+    path = Path(config.output).expanduser()
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+        os.replace(part, path)
+    except PermissionError as error:
+        raise UserError(f"output={config.output}: you have no permission to write there") from error
+    return f"\nWrote   {path}: {len(rows)} preference pairs{why if left_out else ''}"
+
+
+if __name__ == "__main__":
+    main(votes)

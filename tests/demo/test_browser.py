@@ -1,0 +1,409 @@
+"""The page in a real browser, over a real store with a version that was really trained."""
+
+import json
+import os
+import shutil
+import threading
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from tests.processes import free_port
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
+
+#: Where pictures of the page go: docs/pictures when they are to be renewed, else a folder that is thrown away.
+PICTURES = os.environ.get("PARLEY_PICTURES")
+PATIENCE_MS = 90_000
+ASKED = "My uncle fixes old radios in his cellar."
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("browser")
+
+
+@pytest.fixture(scope="module")
+def store(folder, empty_store):
+    """The address of a store in which pirate/1 was trained from the bundled base; the tests run in its folder."""
+    shutil.copy(empty_store, folder / "mlflow.db")
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", uri)
+        patch.chdir(folder)
+        train(folder)
+        yield uri
+
+
+def train(folder):
+    """One short, real run in this process."""
+    from registry import runs
+    from train.config import TuneConfig
+    from train.tune import tune
+
+    config = TuneConfig(base_model="bundled", epochs=3, keep="all")
+    run = runs.start("pirate", folder / "outputs")
+    for _ in tune(config, run):
+        pass
+    run.finish()
+
+
+@pytest.fixture(scope="module")
+def desk(store, folder):
+    from demo.config import DemoConfig
+    from demo.desk import Desk
+    from demo.launch import make_pool
+    from registry.ballot_box import BallotBox
+
+    config = DemoConfig(port=free_port(), tokens_per_minute=1_000_000)
+    pool, box = make_pool(config), BallotBox(folder / "votes")
+    yield Desk(config, lambda: pool, lambda: box)
+    box.close()
+
+
+@pytest.fixture(scope="module")
+def address(desk):
+    from demo.app import build
+    from demo.browse import Shelf
+    from demo.launch import serve
+
+    blocks = build(desk, Shelf())
+    yield serve(blocks, desk.config)[0]
+    blocks.close(verbose=False)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def visit(browser, address):
+    """``visit(query, **how)`` opens the page; at the end nothing may have gone wrong in the browser's console."""
+    troubles, contexts = [], []
+
+    def visit(query="", ready="#panes .parley-pane", **how):
+        context = browser.new_context(viewport=how.pop("viewport", {"width": 1280, "height": 1000}), **how)
+        contexts.append(context)
+        tab = context.new_page()
+        tab.set_default_timeout(PATIENCE_MS)
+        tab.on("console", lambda said: troubles.append(said.text) if said.type == "error" else None)
+        tab.on("pageerror", lambda error: troubles.append(str(error)))
+        tab.goto(f"{address}{query}")
+        tab.wait_for_selector(ready)
+        return tab
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert not troubles
+
+
+@pytest.fixture
+def gate(monkeypatch):
+    """Holds every answer after ``gate.tokens`` tokens until ``gate.open()``: what happens then needs no luck."""
+    from registry import asking, chat
+
+    real = asking.decode
+
+    class Gate:
+        tokens = 3
+
+        def __init__(self):
+            self._opened = threading.Event()
+
+        def open(self):
+            self._opened.set()
+
+        def decode(self, *given, **more):
+            steps = real(*given, **more)
+            for number, step in enumerate(steps):
+                if number >= self.tokens:
+                    self._opened.wait(60)
+                yield step
+
+    held = Gate()
+    monkeypatch.setattr(chat, "FRAME_S", 0)  # every token is shown, so that the last one before the gate is too
+    monkeypatch.setattr(asking, "decode", held.decode)
+    yield held
+    held.open()
+
+
+def picture(tab, name):
+    place = Path(PICTURES) if PICTURES else Path("pictures")
+    place.mkdir(parents=True, exist_ok=True)
+    tab.screenshot(path=place / f"{name}.png", full_page=True)
+
+
+def say(tab, prompt):
+    tab.fill("#prompt textarea", prompt)
+    tab.keyboard.press("Enter")
+
+
+def answered(tab, times=1):
+    """Wait until ``times`` exchanges stand in the page, all ended."""
+    tab.wait_for_function(
+        """times => {
+            const panes = [...document.querySelectorAll('#panes .parley-pane')];
+            return panes.length && panes.every(pane => pane.querySelectorAll('.parley-answer').length === times
+                && pane.querySelector('[aria-busy=false]') && pane.querySelector('.parley-status').textContent);
+        }""",
+        arg=times,
+    )
+
+
+def answers(tab):
+    """The last answer of each column."""
+    return tab.eval_on_selector_all(
+        "#panes .parley-pane",
+        """panes => panes.map(pane => [...pane.querySelectorAll('.parley-answer')].at(-1)
+            ?.textContent.replace('Answer: ', ''))""",
+    )
+
+
+def test_a_newcomer_sees_who_speaks_and_why_and_gets_two_answers(visit):
+    tab = visit()
+    tab.wait_for_selector("#origin .parley-lineage")
+    heads = tab.locator("#panes .parley-head").all_inner_texts()
+    assert "BASE" in heads[0] and "bundled" in heads[0] and "5cce91d2" in heads[0]
+    assert "TUNED" in heads[1] and "pirate/1" in heads[1] and "LoRA" in heads[1]
+    assert "lexicon" in tab.inner_text("#why") and tab.locator("#curve svg").count() == 1
+    tab.locator("#examples button", has_text=ASKED).or_(tab.locator("#examples .gallery-item").first).first.click()
+    tab.wait_for_function("document.querySelector('#prompt textarea').value.length > 0")
+    tab.click("#send button, button#send")
+    answered(tab)
+    assert all(answers(tab)) and answers(tab)[0] != answers(tab)[1]
+    assert "they part at token" in tab.inner_text("#partings") and "one batch, 1 adapter" in tab.inner_text("#partings")
+    assert "tokens/s" in tab.locator("#panes .parley-status").first.inner_text()
+    assert tab.input_value("#prompt textarea") == ""
+    picture(tab, "chat")
+
+
+def test_both_sides_grow_before_either_ends(visit, gate):
+    tab = visit()
+    say(tab, ASKED)
+    tab.wait_for_function(
+        """() => {
+            const logs = [...document.querySelectorAll('#panes [aria-busy=true]')];
+            return logs.length === 2 && logs.every(log => log.querySelector('.parley-answer').textContent.length > 10);
+        }"""
+    )
+    gate.open()
+    answered(tab)
+
+
+def test_stop_ends_both_sides_and_says_so(visit, gate):
+    tab = visit()
+    say(tab, ASKED)
+    tab.wait_for_selector("#panes [aria-busy=true] .parley-answer")
+    tab.click("#stop")
+    gate.open()
+    answered(tab)
+    assert all("stopped by you" in text for text in tab.locator("#panes .parley-status").all_inner_texts())
+
+
+def test_again_edit_and_a_new_chat(visit):
+    tab = visit()
+    say(tab, ASKED)
+    answered(tab)
+    first = answers(tab)
+    tab.click("#again")
+    tab.wait_for_selector("#partings .parley-way")
+    answered(tab)
+    assert answers(tab) == first, "the same prompt, settings and seed give the same answers"
+    say(tab, "And what does he listen to?")
+    answered(tab, times=2)
+    tab.click("#edit")
+    tab.wait_for_function("document.querySelector('#prompt textarea').value === 'And what does he listen to?'")
+    answered(tab, times=1)
+    tab.click("#clear")
+    tab.wait_for_selector("#panes .parley-hint")
+    assert tab.locator("#panes .parley-answer").count() == 0
+
+
+def test_a_blind_vote_hides_the_sides_and_lands_in_mlflow(visit, desk):
+    from registry import ballots
+
+    tab = visit("?blind=1")
+    say(tab, ASKED)
+    answered(tab)
+    shown = tab.inner_html("#panes") + tab.inner_html("#partings")
+    for word in ("pirate/1", "BASE", "TUNED", "bundled", "tokens/s", "5cce91d2", "parley-voice-base"):
+        assert word not in shown
+    picture(tab, "blind")
+    left = answers(tab)[0]
+    tab.click("#vote-left")
+    tab.wait_for_selector("#notice .parley-notice")
+    assert "left was pirate/1" in tab.inner_text("#notice")
+    assert "they part at token" in tab.inner_text("#partings")
+    desk.deliver_votes(60)
+    vote = ballots.load("pirate")[-1]
+    assert vote.blind and vote.choice == "left" and vote.prompt == ASKED
+    assert vote.left.reply.text == left and {*vote.versions} == {"pirate/1", "pirate/1:base"}
+    tab.click("button[role=tab]:has-text('Votes')")
+    tab.wait_for_selector("#standings table")
+    assert "pirate/1" in tab.inner_text("#standings")
+    picture(tab, "votes")
+
+
+def test_preference_pairs_can_be_saved(visit, desk):
+    tab = visit()
+    say(tab, ASKED)
+    answered(tab)
+    tab.click("#vote-right")
+    tab.wait_for_selector("#notice .parley-notice")
+    tab.click("button[role=tab]:has-text('Votes')")
+    with tab.expect_download() as saved:
+        tab.click("#export")
+    rows = [json.loads(line) for line in Path(saved.value.path()).read_text().splitlines()]
+    assert rows and all({"prompt", "chosen", "rejected"} <= row.keys() for row in rows)
+
+
+def test_a_link_restores_versions_settings_seed_and_prompt(visit):
+    tab = visit()
+    tab.fill("#seed input", "41")
+    tab.fill("#temperature input[type=number]", "0.3")
+    tab.keyboard.press("Tab")
+    tab.fill("#prompt textarea", "Is the bridge open?")
+    tab.click("#share")
+    tab.wait_for_function("document.querySelector('#link textarea, #link input')?.value.startsWith('http')")
+    link = tab.input_value("#link textarea, #link input")
+    query = parse_qs(urlsplit(link).query)
+    assert query["left"] == ["pirate/1:base"] and query["right"] == ["pirate/1"] and query["seed"] == ["41"]
+    other = visit("?" + urlsplit(link).query)
+    other.wait_for_function("document.querySelector('#prompt textarea').value === 'Is the bridge open?'")
+    assert other.input_value("#seed input") == "41"
+    assert other.input_value("#temperature input[type=number]") == "0.3"
+    tab.keyboard.press("Escape")
+    for each in (tab, other):
+        each.click("#prompt textarea")
+        each.keyboard.press("Enter")
+        answered(each)
+    assert answers(tab) == answers(other)
+
+
+def test_the_curve_switches_to_a_kept_checkpoint(visit):
+    tab = visit()
+    tab.wait_for_selector("#step input[type=range]")
+    tab.focus("#step input[type=range]")
+    tab.keyboard.press("Home")
+    tab.locator("#step input[type=range]").dispatch_event("pointerup")
+    tab.wait_for_function("document.querySelector('#panes').textContent.includes('checkpoint of step')")
+    assert "pirate/1:32" in tab.input_value("#column-1 input")
+    say(tab, ASKED)
+    answered(tab)
+    assert "one batch, 1 adapter" in tab.inner_text("#partings")
+
+
+def test_four_columns_answer_at_once(visit):
+    tab = visit("?left=pirate/1:base&right=pirate/1&third=pirate/1:32&fourth=pirate/1:64")
+    assert tab.locator("#panes .parley-pane").count() == 4
+    say(tab, ASKED)
+    answered(tab)
+    assert "one batch, 3 adapters" in tab.inner_text("#partings")
+    assert tab.locator("#partings .parley-parting").count() == 3
+    picture(tab, "columns")
+    tab.click("#fewer")
+    tab.wait_for_function("document.querySelectorAll('#panes .parley-pane').length === 3")
+
+
+def test_the_self_check_passes(visit):
+    tab = visit()
+    tab.click("#self-check")
+    tab.wait_for_selector("#partings .parley-agree")
+    assert "self-check passed" in tab.inner_text("#partings")
+
+
+@pytest.mark.parametrize("kind", ["html", "json"])
+def test_a_transcript_can_be_saved_and_read_again(visit, kind):
+    from demo.page import read
+
+    tab = visit()
+    say(tab, ASKED)
+    answered(tab)
+    with tab.expect_download() as saved:
+        tab.click(f"#as-{kind}")
+    kept = read(Path(saved.value.path()).read_text())
+    assert kept.exchanges[0].prompt == ASKED
+    assert [reply.text for reply in kept.exchanges[0].replies] == answers(tab)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_shows_everything_without_scrolling_sideways(visit, scheme):
+    tab = visit(viewport={"width": 390, "height": 844}, color_scheme=scheme)
+    say(tab, ASKED)
+    answered(tab)
+    tab.wait_for_selector("#partings .parley-parting")
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+    assert tab.evaluate("document.body.classList.contains('dark')") == (scheme == "dark")
+    picture(tab, f"phone-{scheme}")
+
+
+def test_the_dark_page(visit):
+    tab = visit(color_scheme="dark")
+    say(tab, ASKED)
+    answered(tab)
+    tab.wait_for_selector("#partings .parley-parting")
+    tab.wait_for_selector("#origin .parley-lineage")
+    picture(tab, "dark")
+
+
+def test_the_keyboard_alone_is_enough(visit):
+    tab = visit()
+    tab.focus("#prompt textarea")
+    tab.keyboard.type(ASKED)
+    tab.keyboard.press("Enter")
+    answered(tab)
+    tab.focus("#prompt textarea")
+    reached = []
+    for _ in range(12):
+        tab.keyboard.press("Tab")
+        reached.append(tab.evaluate("document.activeElement.id"))
+    assert reached.index("send") < reached.index("stop") < reached.index("again") < reached.index("vote-right")
+    tab.focus("#vote-left")
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector("#notice .parley-notice")
+
+
+def test_an_empty_registry_shows_how_to_make_the_first_version(visit, store, empty_store, tmp_path, monkeypatch):
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    tab = visit(ready="#notice .parley-empty")
+    assert "make pirate" in tab.inner_text("#notice")
+    picture(tab, "empty")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+    tab.click("#refresh")
+    tab.wait_for_function("document.querySelector('#column-1 input').value.startsWith('pirate/1')")
+    assert tab.locator("#notice .parley-empty").count() == 0
+
+
+def test_a_registry_that_is_down_is_one_line(visit, store, monkeypatch):
+    tab = visit()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    tab.click("#refresh")
+    tab.wait_for_selector("#notice .parley-notice")
+    assert "does not answer" in tab.inner_text("#notice") and "Traceback" not in tab.content()
+    say(tab, ASKED)
+    answered(tab)
+    assert all(answers(tab)), "what is loaded goes on speaking"
+
+
+def test_a_version_deleted_while_selected_leaves_the_other_side_speaking(visit):
+    from mlflow import MlflowClient
+
+    client = MlflowClient()
+    source = client.get_model_version("pirate", "1")
+    second = client.create_model_version("pirate", source.source, source.run_id, tags=source.tags)
+    tab = visit(f"?left=pirate/1:base&right=pirate/{second.version}")
+    client.delete_model_version("pirate", second.version)
+    say(tab, ASKED)
+    answered(tab)
+    statuses = tab.locator("#panes .parley-status").all_inner_texts()
+    assert "tokens" in statuses[0] and f"there is no version pirate/{second.version}" in statuses[1]

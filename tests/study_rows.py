@@ -1,0 +1,57 @@
+"""Sixty short reviews that cells of a study learn in a moment, and work for engines that takes no time at all."""
+
+import csv
+import os
+import random
+
+from data.errors import UserError
+from train.study_cells import Ended, Task
+from train.study_config import StudyConfig
+from train.study_grid import cells
+
+GOOD = "lovely warm clever bright moving funny tender superb".split()
+BAD = "dull flat clumsy boring cold stale noisy awful".split()
+
+
+def write_rows(folder):
+    """Settings of a study of files of its own: 60 rows to teach, 40 to ask."""
+    draw = random.Random(3)
+    for name, n in (("rows.csv", 60), ("tests.csv", 40)):
+        with (folder / name).open("w", newline="") as out:
+            table = csv.writer(out)
+            table.writerow(["text", "label"])
+            for i in range(n):
+                said, other = draw.choices((BAD, GOOD)[i % 2], k=2), draw.choice(GOOD + BAD)
+                table.writerow([f"{name[:-4]} film {i} was {said[0]} and {said[1]}, at times {other}", i % 2])
+    files = {"dataset": str(folder / "rows.csv"), "test_dataset": str(folder / "tests.csv")}
+    return {**files, "n_train": 0, "n_test": 0, "folds": 1, "kinds": "symmetric", "rates": "0.3"}
+
+
+def tasks(folder, n=4):
+    """Tasks whose cells have seeds 1 to ``n``."""
+    grid = cells(StudyConfig(kinds="symmetric", rates="0", seeds=",".join(map(str, range(1, n + 1)))))
+    return [Task(cell, "", str(folder), str(folder), {}) for cell in grid]
+
+
+def quick_work(task):
+    """Note that the task was begun, and die of seed 2."""
+    seed = task.cell.config.seed
+    with open(os.path.join(task.folder, f"begun-{seed}-{os.getpid()}"), "x"):
+        pass
+    if seed == 2:
+        os._exit(9)
+    return Ended(task.cell.name, task.cell.digest, f"run-{seed}")
+
+
+def slow_work(task):
+    """Never end."""
+    import time
+
+    quick_work(task)
+    time.sleep(600)
+    raise UserError("nobody waits so long")
+
+
+def seed_of(ended):
+    """The seed in the name of what ended."""
+    return int(ended.name.rpartition("seed=")[2])

@@ -1,0 +1,193 @@
+"""The noisy-labels job: wrong labels in, an honest account of what they did to a learner out."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from data.errors import UserError
+from data.labelled import AnyRow, QuestionRow, label_counts
+from data.sampling import sample
+from registry.runs import Run
+from train import (
+    alarms,
+    classify,
+    comparison,
+    detection,
+    label_verdict,
+    material,
+    multiple_choice,
+    noisy_pages,
+    noisy_reports,
+    parallel,
+)
+from train.classify import Prediction
+from train.config import NoisyConfig
+from train.material import Material
+from train.noisy_job import CurvePoint, Evaluation, NoisyJob, NoisyOutcome, OnTraining
+from train.pupils import Pupil, make
+from train.tune import timed
+
+#: Training rows that are asked at every kept checkpoint; the last weights are asked about all of them.
+CURVE_ROWS = 300
+
+
+def noisy(config: NoisyConfig, run: Run) -> Iterator[str]:
+    """Do the job and yield the lines that its user reads.
+
+    Raises:
+        UserError: anything the user can mend; nothing is trained or registered then.
+    """
+    if parallel.world_size() > 1:
+        raise UserError("noisy runs in one process; start it without torchrun or accelerate launch")
+    dataset = material.read(config)  # before a base is loaded, which takes longer than finding a fault here
+    _set_threads(config)
+    pupil = make(config)
+    reading = pupil.reading()
+    rows = material.prepare(config, dataset, reading)
+    flight = material.preflight(rows, config, reading)
+    yield "\n".join(["Preflight", *(f"  {line}" for line in flight.lines())])
+    flight.require()
+    lines = pupil.start(rows)
+    job = NoisyJob(config, rows, flight)
+    if config.resume:
+        _require_same(job, pupil, run)
+    noisy_reports.record_start(job, pupil, run)
+    yield "\n".join([noisy_pages.describe(job, pupil), *lines])
+    outcome = learn(job, pupil, run)
+    run.require_server()
+    noisy_reports.record_results(job, pupil, run, outcome)
+    version, champion = noisy_reports.register(job, pupil, run, outcome)
+    yield noisy_pages.report(outcome, f"{version.name}/{version.number}", champion)
+
+
+def learn(job: NoisyJob, pupil: Pupil, run: Run) -> NoisyOutcome:
+    """Ask the base, teach, ask again, look at the training rows, and judge."""
+    before, before_s = timed(evaluate, job, pupil)
+    rows = _curve_rows(job.material)
+    untaught = [CurvePoint(0, _memory(pupil.lean(rows), rows, job.material))]
+    taught, train_s = timed(pupil.teach, run)
+    after, after_s = timed(evaluate, job, pupil)
+    on_training, training_rows_s = timed(look_at_training, job, pupil, run, untaught)
+    compared = comparison.compare(*_paired(job, before, after))
+    if before.report and after.report:
+        verdict = label_verdict.judge_labels(after.report, compared, on_training.memory, _flipped(job.material))
+    else:
+        verdict = label_verdict.judge_questions(before.primary[1], after.primary[1], compared)
+    seconds = {"train": train_s, "evaluate": before_s + after_s, "training_rows": training_rows_s}
+    return NoisyOutcome(taught, before, after, compared, on_training, verdict, seconds)
+
+
+def evaluate(job: NoisyJob, pupil: Pupil) -> Evaluation:
+    """The test rows, as the pupil is now: answers for texts, weighed choices for questions."""
+    rows, test = job.material, job.material.test
+    if rows.dataset.is_questions:
+        found = pupil.choices(test)
+        report = multiple_choice.judge_choices(test, found)  # type: ignore[arg-type]
+        hits = [
+            Prediction("error") if probs is None else Prediction(1 if multiple_choice.mc1(row.mc1, probs) else 0)
+            for row, probs in zip(test, found, strict=True)
+            if isinstance(row, QuestionRow)
+        ]
+        return Evaluation(hits, None, report, [])
+    answers = pupil.ask(test)
+    report = classify.judge(rows.truth, answers, rows.labels, job.config.seed)
+    return Evaluation(answers, report, None, alarms.alarms(rows.truth, answers, test, rows.labels))
+
+
+def look_at_training(job: NoisyJob, pupil: Pupil, run: Run, curve: list[CurvePoint]) -> OnTraining:
+    """What the learner made of the rows it was taught: memory over its checkpoints, and which labels it doubts."""
+    rows = job.material
+    sampled = _curve_rows(rows)
+    restored = pupil.step
+    for step in pupil.points():
+        pupil.put(step)
+        curve.append(CurvePoint(step, _memory(pupil.lean(sampled), sampled, rows)))
+    pupil.put(restored)
+    leaning = pupil.lean(rows.train.rows)
+    memory = _memory(leaning, rows.train.rows, rows)
+    losses = detection.losses(_p(leaning), rows.given)
+    in_sample = detection.detect(losses, rows.train.flipped)
+    folds = job.config.folds_in_force
+    found = OnTraining(curve, memory, in_sample, losses.tolist())
+    if folds < 2 or min(label_counts(rows.train.rows)) < 2:
+        return found
+    return _out_of_fold(job, pupil, run, found)
+
+
+def _out_of_fold(job: NoisyJob, pupil: Pupil, run: Run, found: OnTraining) -> OnTraining:
+    rows, config = job.material, job.config
+    fit = pupil.fit(run)
+    p_positive = detection.out_of_fold(fit, rows.train.rows, rows.given, config.seed, config.folds_in_force)
+    losses = detection.losses(p_positive, rows.given)
+    seen = detection.detect(losses, rows.train.flipped)
+    pruning = None
+    if seen.flipped_share and not rows.dataset.is_questions:
+        pruning = detection.prune_and_retrain(
+            fit, rows.train.rows, rows.train.originals, losses, seen.flipped_share, rows.test, before=_Asked(pupil)
+        )
+    return OnTraining(found.curve, found.memory, found.in_sample, losses.tolist(), seen, pruning)
+
+
+class _Asked:
+    """A pupil as what ``train.detection`` compares with."""
+
+    def __init__(self, pupil: Pupil):
+        self.pupil = pupil
+
+    def p_positive(self, rows: Sequence[AnyRow]) -> np.ndarray:
+        return _p(self.pupil.lean(rows))
+
+
+def _curve_rows(rows: Material) -> list[AnyRow]:
+    """At most ``CURVE_ROWS`` of the taught rows, with every given label's share."""
+    taught = rows.train.rows
+    return sample(taught, min(CURVE_ROWS, len(taught)), rows.train.noise.seed)
+
+
+def _memory(leaning: Sequence[Prediction], asked: Sequence[AnyRow], rows: Material) -> detection.Memory:
+    true = dict(zip((row.id for row in rows.train.rows), rows.train.originals, strict=True))
+    return detection.memory(
+        [each.outcome for each in leaning], [row.label for row in asked], [true[row.id] for row in asked]
+    )
+
+
+def _p(leaning: Sequence[Prediction]) -> np.ndarray:
+    return np.array([each.p_positive for each in leaning], dtype=float)
+
+
+def _flipped(rows: Material) -> tuple[int, int]:
+    """How many taught rows of each true label were flipped."""
+    hits = [label for label, hit in zip(rows.train.originals, rows.train.flipped, strict=True) if hit]
+    return hits.count(0), hits.count(1)
+
+
+def _paired(
+    job: NoisyJob, before: Evaluation, after: Evaluation
+) -> tuple[list[int], list[Prediction], list[Prediction]]:
+    truth = [1] * len(job.material.test) if before.report is None else job.material.truth
+    return truth, before.predictions, after.predictions
+
+
+def _require_same(job: NoisyJob, pupil: Pupil, run: Run) -> None:
+    """Refuse to go on with other rows or another base than the run began with.
+
+    Raises:
+        UserError: naming what has changed since.
+    """
+    known = run.known_tags()
+    now = {**job.material.digests(), "base_digest": pupil.base_digest}
+    names = {"dataset_digest": "training labels", "clean_digest": "training rows", "test_digest": "test rows"}
+    changed = [
+        names.get(key, key.replace("_digest", "")) for key, value in now.items() if known.get(key, value) != value
+    ]
+    if changed:
+        raise UserError(
+            f"resume={run.run_id}: the {', '.join(changed)} changed since the run began, so it can't go on as if "
+            "nothing had happened; put them back, or start a new run"
+        )
+
+
+def _set_threads(config: NoisyConfig) -> None:
+    import torch
+
+    torch.set_num_threads(config.threads or torch.get_num_threads())

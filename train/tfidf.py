@@ -1,0 +1,136 @@
+"""The cheap learner: words weighted by TF-IDF, and a logistic regression on them. Seconds where a model takes hours.
+
+Words are scikit-learn's (lower case, two or more letters or digits), in at least ``min_df`` texts; a word that comes
+``n`` times counts 1 + ln n. No labels are used for this, so one matrix serves every corruption of the same texts
+(``Vectors``). Everything is deterministic: the solver draws nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from data.errors import ConfigError, DataError
+from data.labelled import SENTIMENTS, AnyRow, Labels
+
+#: With fewer training rows than this, ``min_df`` is lowered: few words would be left.
+FEW_ROWS = 1000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What can be set.
+
+    Raises:
+        ConfigError: a value that makes no sense, named by its flag.
+    """
+
+    min_df: int = 5
+    """Words in fewer training texts than this are not used."""
+    c: float = 1.0
+    """Inverse strength of the penalty on weights: the higher, the more is memorised."""
+
+    def __post_init__(self) -> None:
+        if self.min_df < 1:
+            raise ConfigError(f"min_df must be at least 1, not {self.min_df}")
+        if not self.c > 0 or self.c == float("inf"):
+            raise ConfigError(f"c must be a number above 0, not {self.c}")
+
+
+class TfidfLearner:
+    """A fitted classifier. ``notes`` are sentences about how it differs from what was asked for."""
+
+    def __init__(self, vectors: "Vectors", model: Any, notes: tuple[str, ...]):
+        self._vectors, self._model, self.notes = vectors, model, notes
+
+    def p_positive(self, rows: Sequence[AnyRow]) -> np.ndarray:
+        """Probability of label 1 for each row, ``[rows]``."""
+        if not rows:
+            return np.zeros(0)
+        return self._model.predict_proba(self._vectors.of(rows))[:, 1]
+
+    def strongest(self, n: int = 20) -> list[dict[str, Any]]:
+        """The words with the greatest weights, ``n`` for either label: records of word and weight, lowest first."""
+        weights = self._model.coef_[0]
+        order = np.argsort(weights, kind="stable")
+        chosen = order if len(order) <= 2 * n else np.concatenate((order[:n], order[-n:]))
+        return [{"word": self._vectors.words[i], "weight": float(weights[i])} for i in chosen]
+
+
+class Vectors:
+    """Texts as rows of a matrix, made once for any number of fits.
+
+    The words and their weights come from ``rows`` alone; ``others`` (such as test rows) are only kept ready. For
+    folds of ``rows`` the words of all of them are used, which tells nothing about any label.
+
+    Raises:
+        DataError: there is no word in any text.
+    """
+
+    def __init__(self, rows: Sequence[AnyRow], settings: Settings = Settings(), others: Sequence[AnyRow] = ()):
+        self.settings = settings
+        self._vectorizer, matrix, self.notes = _vectorized([row.text for row in rows], settings.min_df)
+        self.words: list[str] = self._vectorizer.get_feature_names_out().tolist()
+        self._places = {row.text: i for i, row in enumerate(rows)}
+        self._matrix = matrix
+        if others:
+            self._places |= {row.text: matrix.shape[0] + i for i, row in enumerate(others)}
+            self._matrix = _stacked(matrix, self._vectorizer.transform([row.text for row in others]))
+
+    def of(self, rows: Sequence[AnyRow]) -> Any:
+        """The sparse matrix ``[rows, words]``: by text, so a row with another label is the same row."""
+        places = [self._places.get(row.text) for row in rows]
+        if None in places:
+            return self._vectorizer.transform([row.text for row in rows])
+        return self._matrix[places]
+
+    def fit(self, rows: Sequence[AnyRow], labels: Sequence[int], names: Labels = SENTIMENTS) -> TfidfLearner:
+        """A classifier of ``rows`` (any, usually some of those the words come from) by ``labels``, 0 or 1 each.
+
+        Raises:
+            DataError: there are no rows, or all labels are the same.
+        """
+        from sklearn.linear_model import LogisticRegression
+
+        if len(rows) != len(labels):
+            raise ValueError(f"{len(rows)} rows but {len(labels)} labels")
+        if len(set(labels)) < 2:
+            only = f"all {len(rows):,} labels to learn from are {names[labels[0]]}" if labels else "there are no rows"
+            raise DataError([f"{only}; a classifier needs both classes"])
+        model = LogisticRegression(C=self.settings.c, max_iter=1000)
+        model.fit(self.of(rows), np.asarray(labels))
+        return TfidfLearner(self, model, self.notes)
+
+
+def fit(rows: Sequence[AnyRow], labels: Sequence[int], settings: Settings = Settings()) -> TfidfLearner:
+    """The learner of a list of rows and the labels that they are given (``row.label`` does not count).
+
+    Raises:
+        DataError: no rows, no words, or one class only.
+    """
+    if not rows:
+        raise DataError(["there are no rows to learn from"])
+    return Vectors(rows, settings).fit(rows, labels)
+
+
+def _vectorized(texts: Sequence[str], min_df: int) -> tuple[Any, Any, tuple[str, ...]]:
+    """(the vectorizer, its matrix of the texts, what had to be done otherwise)."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    least = min_df if len(texts) >= FEW_ROWS else max(1, min(min_df, len(texts) * min_df // FEW_ROWS))
+    for used in sorted({least, 1}, reverse=True):
+        vectorizer = TfidfVectorizer(min_df=used, sublinear_tf=True)
+        try:
+            matrix = vectorizer.fit_transform(texts)
+        except ValueError:  # scikit-learn's word for "no word is left"
+            continue
+        lowered = f"min_df={used} in place of {min_df}: {len(texts):,} training rows are few"
+        return vectorizer, matrix, (lowered,) if used != min_df else ()
+    raise DataError([f"none of the {len(texts):,} training texts holds a word of two letters or more"])
+
+
+def _stacked(first: Any, second: Any) -> Any:
+    from scipy.sparse import vstack
+
+    return vstack((first, second), format="csr")
