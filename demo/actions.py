@@ -9,12 +9,12 @@ import gradio as gr
 from data.errors import UserError
 from demo import page, view
 from demo.browse import Shelf
-from demo.desk import Desk
+from demo.desk import Conversation, Desk
 from demo.facts import empty_registry
 from demo.guard import guarded, unforeseen
 from demo.late import late
 from demo.links import from_query, to_query
-from registry.transcript import Sampling
+from registry.transcript import Exchange, Sampling
 from registry.votes import head_to_head, preference_pairs, win_rates
 
 MOST_COLUMNS = 4
@@ -115,31 +115,16 @@ class Actions:
     def ask(self, request: gr.Request, prompt: str, *values: Any) -> Iterator[list[Any]]:
         """Answer what was typed, every side at once."""
         talk = self.desk.conversation(_session(request))
-        yield from self._answer(talk, prompt, values, prompt)
+        *columns, blind = values[: MOST_COLUMNS + 1]
+        asking = self.desk.ask(talk, columns, prompt, _sampling(values[MOST_COLUMNS + 1 :]), bool(blind))
+        yield from _shown(talk, asking, prompt)
 
     def again(self, request: gr.Request, *values: Any) -> Iterator[list[Any]]:
         """The last prompt once more, with the settings as they are now."""
         talk = self.desk.conversation(_session(request))
-        try:
-            prompt = self.desk.take_back(talk)
-        except UserError as error:
-            yield [view.trouble(error), gr.skip(), gr.skip(), gr.skip()]
-            return
-        yield from self._answer(talk, prompt, values, "")
-
-    def _answer(self, talk: Any, prompt: str, values: Sequence[Any], typed: str) -> Iterator[list[Any]]:
         *columns, blind = values[: MOST_COLUMNS + 1]
-        try:
-            sampling = _sampling(values[MOST_COLUMNS + 1 :])
-            for exchange in self.desk.ask(talk, columns, prompt, sampling, bool(blind)):
-                yield ["", "", view.panes(talk, exchange), ""]
-            done = view.panes(talk) if talk.exchanges else gr.skip()
-            yield ["", "", done, view.partings(talk) + view.way(talk)]
-        except UserError as error:
-            shown = view.panes(talk) if talk.order else ""
-            yield [view.trouble(error), typed, shown, view.partings(talk)]
-        except Exception as error:
-            yield [unforeseen(error), typed, gr.skip(), gr.skip()]
+        asking = self.desk.again(talk, columns, _sampling(values[MOST_COLUMNS + 1 :]), bool(blind))
+        yield from _shown(talk, asking, "")
 
     def stop(self, request: gr.Request) -> None:
         """End the answers that grow now."""
@@ -214,6 +199,20 @@ class Actions:
         self.desk.deliver_votes()
         votes = late("registry.ballots").load()
         return ["", view.standings(win_rates(votes), head_to_head(votes), win_rates(votes, blind=False))]
+
+
+def _shown(talk: Conversation, asking: Iterator[Exchange], typed: str) -> Iterator[list[Any]]:
+    """Notice, prompt, panes and partings while an answer grows; ``typed`` comes back into the field on an error."""
+    try:
+        for exchange in asking:
+            yield ["", "", view.panes(talk, exchange), ""]
+        done = view.panes(talk) if talk.exchanges else gr.skip()
+        yield ["", "", done, view.partings(talk) + view.way(talk)]
+    except UserError as error:
+        shown = view.panes(talk) if talk.order else ""
+        yield [view.trouble(error), typed, shown, view.partings(talk)]
+    except Exception as error:
+        yield [unforeseen(error), typed, gr.skip(), gr.skip()]
 
 
 def resized_by(change: int) -> Callable[..., list[Any]]:

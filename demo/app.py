@@ -167,10 +167,17 @@ class _Page:
         moved.then(**show)
         moved.then(**about)
 
-        ask = {"fn": self.do.ask, "inputs": ask_ins, "outputs": ask_outs, **private, **line, "trigger_mode": "once"}
+        ask = {
+            "fn": guarded(self.do.ask, 4),
+            "inputs": ask_ins,
+            "outputs": ask_outs,
+            **private,
+            **line,
+            "trigger_mode": "once",
+        }
         gr.on([self.send.click, self.prompt.submit], **ask)
         self.stop.click(self.do.stop, None, None, queue=False, **private)
-        self.again.click(self.do.again, ask_ins[1:], ask_outs, **private, **line, trigger_mode="once")
+        self.again.click(guarded(self.do.again, 4), ask_ins[1:], ask_outs, **private, **line, trigger_mode="once")
         self.edit.click(
             guarded(self.do.edit, 4), None, [self.notice, self.prompt, self.panes, self.partings], **private
         )

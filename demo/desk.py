@@ -1,6 +1,5 @@
 """Where comparisons are made: conversations, limits and votes, with nothing of the page's look in it."""
 
-import queue
 import random
 import threading
 import time
@@ -9,12 +8,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from data.errors import UserError
 from demo.config import DemoConfig
 from demo.limits import Budget, check_request, sampling_problems
 from demo.markup import placeless
+from demo.relay import in_thread
 from registry.transcript import Exchange, Sampling, Transcript, Voice
 from registry.votes import Vote
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 MOST_CONVERSATIONS = 200
 LONGEST_REFERENCE = 300
-_DONE = object()
 
 
 @dataclass
@@ -180,8 +179,24 @@ class Desk:
         if not talk.exchanges:
             raise UserError("nothing was said yet")
         *before, last = talk.exchanges
-        talk.exchanges = tuple(before)
+        talk.exchanges, talk.exchange_id = tuple(before), ""
         return last.prompt
+
+    def again(
+        self, talk: Conversation, references: Sequence[str], sampling: Sampling, blind: bool = False
+    ) -> Iterator[Exchange]:
+        """Answer the last prompt once more, as ``ask`` does; where that is refused, what was said stays.
+
+        Raises:
+            UserError: as ``ask``, or nothing was said yet.
+        """
+        kept = talk.exchanges, talk.exchange_id
+        prompt = self.take_back(talk)
+        try:
+            yield from self.ask(talk, references, prompt, sampling, blind)
+        except UserError:
+            talk.exchanges, talk.exchange_id = kept
+            raise
 
     def vote(self, talk: Conversation, choice: str, comment: str = "") -> None:
         """Cast a vote on the last exchange; ``left`` and ``right`` are the places that the visitor saw.
@@ -260,40 +275,3 @@ def _placeless_errors(exchange: Exchange) -> Exchange:
     """The same with the folders left out of what went wrong: strangers read it."""
     replies = (replace(r, error=placeless(r.error)) if r.error else r for r in exchange.replies)
     return replace(exchange, replies=tuple(replies))
-
-
-def in_thread(items: Iterator[T], stop: threading.Event) -> Iterator[T]:
-    """``items``, made in a thread of their own: whoever reads them slowly, or no more, holds nobody up.
-
-    When the reader goes, ``stop`` is set, and the maker is expected to end by it.
-    """
-    made: queue.SimpleQueue[Any] = queue.SimpleQueue()
-
-    def make() -> None:
-        try:
-            for item in items:
-                made.put(item)
-            made.put(_DONE)
-        except BaseException as error:
-            made.put(error)
-
-    threading.Thread(target=make, name="answering", daemon=True).start()
-    ended = False
-    try:
-        while True:
-            item = made.get()
-            ended = item is _DONE or isinstance(item, BaseException)
-            if isinstance(item, BaseException):
-                raise item
-            if ended:
-                return
-            while not made.empty():  # a slow reader gets the newest state, not every one in between
-                newer = made.get()
-                if newer is _DONE or isinstance(newer, BaseException):
-                    made.put(newer)
-                    break
-                item = newer
-            yield item
-    finally:
-        if not ended:
-            stop.set()
