@@ -23,7 +23,8 @@ def pytest_configure(config):
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{store / 'mlflow.db'}"
     os.environ["PARLEY_OUTPUTS"] = str(store / "outputs")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    os.environ.setdefault("OMP_NUM_THREADS", "2")  # more threads than that only wait for each other on tiny models
+    # More threads than cores only wait for each other, and tests run two at a time with xdist.
+    os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
 
 
 def pytest_unconfigure(config):
