@@ -146,26 +146,25 @@ class _Page:
         about = {"fn": guarded(self.do.about, 7), "inputs": self.columns, "outputs": about_outs,
                  **private}  # fmt: skip
 
+        def redrawn(event: Any) -> None:
+            event.then(**show)
+            event.then(**about)
+
         opened = blocks.load(self.do.open, None, [*shelf_outs, self.prompt, self.blind, *self.settings], **private)
-        opened.then(**show)
-        opened.then(**about)
+        redrawn(opened)
         self.refresh.click(self.do.refresh, chosen, shelf_outs, **private).then(**about)
         picked = self.model.input(self.do.pick_model, self.model, self.columns, **private)
-        picked.then(**show)
-        picked.then(**about)
+        redrawn(picked)
         for column in self.columns:
             changed = column.input(lambda: "", None, self.notice, **private)
-            changed.then(**show)
-            changed.then(**about)
+            redrawn(changed)
         columns_outs = [*self.columns, self.more, self.fewer]
         for button, change in ((self.more, 1), (self.fewer, -1)):
             event = button.click(resized_by(change), self.columns, columns_outs, **private)
-            event.then(**show)
-            event.then(**about)
+            redrawn(event)
         self.blind.input(**show)
         moved = self.step.release(self.do.move, [self.step, *self.columns], [*self.columns], **private)
-        moved.then(**show)
-        moved.then(**about)
+        redrawn(moved)
 
         ask = {
             "fn": guarded(self.do.ask, 4),

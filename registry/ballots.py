@@ -17,7 +17,7 @@ from mlflow.tracing.client import TracingClient
 from mlflow.tracking import MlflowClient
 
 from data.errors import UserError
-from registry.runs import TrackingAway
+from registry.runs import TrackingAway, experiment_id
 from registry.transcript import Sampling
 from registry.votes import Side, Vote, messages, model_of, side_of
 
@@ -44,9 +44,9 @@ def record(vote: Vote, tracking_uri: str | None = None) -> str:
     if any(float(_noted(each, "cast_at_s") or 0) > vote.cast_at_s for each in kept):
         return trace_id  # it was delivered late, and its voter has thought better of it since
     if found is None or "exchange" not in found.tags:  # without its tags: what an earlier try had left behind
-        experiment_id = _experiment_id(MlflowClient(tracking_uri))
-        client.log_spans(experiment_id, _spans(vote, trace_id))
-        client.start_trace(_trace_info(vote, trace_id, experiment_id))
+        experiment = experiment_id(MlflowClient(tracking_uri), EXPERIMENT)
+        client.log_spans(experiment, _spans(vote, trace_id))
+        client.start_trace(_trace_info(vote, trace_id, experiment))
     else:
         client.set_trace_tag(trace_id, "blind", _flag(vote.blind))
     replaced = next((each.assessment_id for each in reversed(kept) if each.valid is not False), None)
@@ -63,19 +63,7 @@ def _find(client: TracingClient, trace_id: str) -> TraceInfo | None:
         raise
 
 
-def _experiment_id(client: MlflowClient) -> str:
-    found = client.get_experiment_by_name(EXPERIMENT)
-    if found is None:
-        try:
-            return client.create_experiment(EXPERIMENT)
-        except MlflowException:  # another process had its first vote at the same time
-            found = client.get_experiment_by_name(EXPERIMENT)
-            if found is None:
-                raise
-    return found.experiment_id
-
-
-def _trace_info(vote: Vote, trace_id: str, experiment_id: str) -> TraceInfo:
+def _trace_info(vote: Vote, trace_id: str, experiment: str) -> TraceInfo:
     left, right = vote.versions
     tags = {
         "mlflow.traceName": "vote",
@@ -89,7 +77,7 @@ def _trace_info(vote: Vote, trace_id: str, experiment_id: str) -> TraceInfo:
     }
     return TraceInfo(
         trace_id=trace_id,
-        trace_location=TraceLocation.from_experiment_id(experiment_id),
+        trace_location=TraceLocation.from_experiment_id(experiment),
         request_time=int(vote.asked_at_s * 1000),
         execution_duration=int(max(vote.left.reply.seconds, vote.right.reply.seconds) * 1000),
         state=TraceState.OK,
@@ -180,14 +168,12 @@ def load(name: str = "", tracking_uri: str | None = None) -> list[Vote]:
     return sorted(read, key=lambda vote: vote.cast_at_s)
 
 
-def _search(client: TracingClient, experiment_id: str, name: str) -> list[Trace]:
+def _search(client: TracingClient, experiment: str, name: str) -> list[Trace]:
     by_name = f"tags.names LIKE '%|{name}|%'" if re.fullmatch(r"[\w. -]+", name) else None
     found: list[Trace] = []
     token = None
     while True:
-        page = client.search_traces(
-            locations=[experiment_id], filter_string=by_name, max_results=PAGE, page_token=token
-        )
+        page = client.search_traces(locations=[experiment], filter_string=by_name, max_results=PAGE, page_token=token)
         found += page
         token = page.token
         if not token:

@@ -226,19 +226,20 @@ def start(name: str, outputs: Path) -> Run:
         if given:
             client.update_run(given, status="RUNNING", name=name)
             return Run(client, given, outputs / given)
-        run_id = client.create_run(_experiment_id(client), run_name=name).info.run_id
+        run_id = client.create_run(experiment_id(client), run_name=name).info.run_id
         return Run(client, run_id, outputs / run_id)
     except (MlflowException, OSError) as error:
         raise TrackingAway(f"no run could be started at {client.tracking_uri}: {_first_line(error)}") from error
 
 
-def _experiment_id(client: MlflowClient) -> str:
-    found = client.get_experiment_by_name(EXPERIMENT)
+def experiment_id(client: MlflowClient, name: str = EXPERIMENT) -> str:
+    """The id of the experiment called ``name``, which is made where there is none."""
+    found = client.get_experiment_by_name(name)
     if found is None:
         try:
-            return client.create_experiment(EXPERIMENT)
-        except MlflowException:  # two runs start at once in an empty store, and the other one was first
-            found = client.get_experiment_by_name(EXPERIMENT)
+            return client.create_experiment(name)
+        except MlflowException:  # two processes begin at once in an empty store, and the other one was first
+            found = client.get_experiment_by_name(name)
             if found is None:
                 raise
     return found.experiment_id

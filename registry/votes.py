@@ -14,6 +14,7 @@ from typing import Any, Literal, Self, get_args
 
 from data.chat import Turns
 from data.errors import UserError
+from data.template import messages_of
 from registry.transcript import Reply, Sampling, Transcript, Voice
 
 Choice = Literal["left", "right", "tie", "both_bad"]
@@ -122,9 +123,7 @@ def side_of(voice: dict[str, Any], reply: dict[str, Any], earlier: Sequence[Sequ
 
 def messages(turns: Turns, prompt: str) -> list[dict[str, str]]:
     """``turns`` and then ``prompt`` as chat messages."""
-    said = [(("user", asked), ("assistant", answer)) for asked, answer in turns]
-    flat = [*(message for turn in said for message in turn), ("user", prompt)]
-    return [{"role": role, "content": content} for role, content in flat]
+    return [*messages_of(turns), {"role": "user", "content": prompt}]
 
 
 def model_of(reference: str) -> str:
