@@ -88,8 +88,8 @@ class Pool:
     _held: OrderedDict[Key, _Held] = field(default_factory=OrderedDict)
     _sources: dict[str, Source] = field(default_factory=dict)
 
-    def open(self, references: Sequence[str]) -> "Panel":
-        """A panel of one speaker a reference; those that can't be had say why and leave the others alone."""
+    def open(self, references: Sequence[str | Source]) -> "Panel":
+        """A panel of one speaker a reference (or source); those that can't be had say why and leave the others alone."""
         with self.lock:
             away: list[TrackingAway] = []
             found = [self._weights(reference, away) for reference in references]
@@ -102,12 +102,12 @@ class Pool:
         """Bytes of all weights that are loaded."""
         return sum(held.bytes for held in list(self._held.values()))
 
-    def _weights(self, reference: str, away: list[TrackingAway]) -> _Weights | Speaker:
+    def _weights(self, reference: str | Source, away: list[TrackingAway]) -> _Weights | Speaker:
         try:
-            source = self._source(reference, away)
+            source = reference if isinstance(reference, Source) else self._source(reference, away)
             return _remote(source) if source.remote else self._look(source)
         except Exception as error:  # whatever a stranger's files make a library raise ends this pane, not the page
-            return _mute(reference, error)
+            return _mute(str(getattr(reference, "reference", reference)), error)
 
     def _source(self, reference: str, away: list[TrackingAway]) -> Source:
         """Asked anew each time, so that a deleted version is noticed; a registry that is down stops nobody.
