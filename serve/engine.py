@@ -1,0 +1,281 @@
+"""The chat engine: one thread that answers everyone, with as many answers at once as have room.
+
+Requests join between two tokens and leave when they are done. All that speak with one base, each with an adapter of its
+own or none, are rows of one batch; other models take turns with it. What an answer says depends on nobody else.
+"""
+
+import asyncio
+import contextlib
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from data.errors import UserError
+from registry.asking import Speaker, explain, line_of
+from registry.chat import Pool
+from registry.lineage import weights_digest
+from registry.runs import TrackingAway
+from registry.sources import Source, find, find_base_folder
+from registry.spelling import Spelling
+from serve.answer import Answer, BadRequest, Broken, Piece, Request, Token, UnknownModel
+from serve.crew import Crew, News, broken
+from serve.seat import Seat
+
+__all__ = ["Answer", "BadRequest", "Broken", "Engine", "Piece", "Request", "Token", "UnknownModel"]
+
+PLAIN = "base:"
+FRESH_S = 1.0  # so long a version's place is not asked for again: a crowd asks the registry once
+LOADING_S = 0.05
+CLOSED = "the server is stopping"
+
+
+@dataclass
+class _Asked:
+    """A request on its way to a seat; ``reply`` gets its answer in ``loop``."""
+
+    request: Request
+    source: Source
+    loop: asyncio.AbstractEventLoop
+    reply: asyncio.Future[Answer]
+    gone: bool = False
+
+
+class Engine:
+    """Answers requests.
+
+    Args:
+        find_base: finds the folder of a base model by its name.
+        capacity_bytes: of the weights that are kept; what is needed at once may take more.
+        device: where the models lie.
+        most_rows: answers at once; who comes then waits, first come, first served.
+        threads: CPU threads of the decoding; 0 leaves them as they are.
+    """
+
+    def __init__(
+        self,
+        find_base: Callable[[str], Path],
+        capacity_bytes: int,
+        device: str = "cpu",
+        most_rows: int = 32,
+        threads: int = 0,
+    ):
+        self._find_base, self._most_rows, self._threads = find_base, most_rows, threads
+        self._pool = Pool(find_base, capacity_bytes, device)
+        self._crews: dict[int, Crew] = {}
+        self._seats: dict[Seat, _Asked] = {}
+        self._queue: deque[_Asked] = deque()
+        self._crowd: set[Source] | None = None  # those in use when they took more than the capacity
+        self._spellings: weakref.WeakKeyDictionary[object, Spelling] = weakref.WeakKeyDictionary()
+        self._opened: dict[str, weakref.ref[object]] = {}
+        self._known: dict[str, Source] = {}
+        self._looks: dict[str, tuple[float, Future[Source]]] = {}
+        self._finders = ThreadPoolExecutor(2, "finder")
+        self._counts = dict.fromkeys(("answers", "prompt_tokens", "completion_tokens", "failures"), 0.0)
+        self._wake, self._closed = threading.Condition(), False
+        self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
+        self._thread.start()
+
+    async def ask(self, request: Request) -> Answer:
+        """The answer to ``request``, which has begun; waits where too many are answered already.
+
+        Raises:
+            UnknownModel: there is no such model, or it can't be had; the message says which.
+            BadRequest: the model can't answer this.
+            TrackingAway: the registry is down, and this version was never asked for.
+            Broken: loading failed in a way that nobody foresaw, or the engine is closed.
+        """
+        _require_sound(request)
+        source = await asyncio.shield(asyncio.wrap_future(self._look(request.reference)))
+        loop = asyncio.get_running_loop()
+        asked = _Asked(request, source, loop, loop.create_future())
+        with self._wake:
+            if self._closed:
+                raise Broken(CLOSED)
+            self._queue.append(asked)
+            self._wake.notify()
+        try:
+            return await asked.reply
+        except asyncio.CancelledError:
+            asked.gone = True
+            raise
+
+    def loaded(self) -> list[str]:
+        """References of what is in memory now."""
+        return sorted(name for name, held in list(self._opened.items()) if held() is not None)
+
+    def stats(self) -> Mapping[str, float]:
+        """Answers that run and that wait, bytes of weights, and totals since the start."""
+        now = {"running": len(self._seats), "waiting": len(self._queue), "weights_bytes": self._pool.bytes}
+        return {**now, **self._counts}
+
+    def close(self) -> None:
+        """End everything; whoever still reads is told."""
+        with self._wake:
+            self._closed = True
+            self._wake.notify()
+        self._thread.join()
+        self._finders.shutdown()
+
+    # Finding, in threads of its own: the registry can be slow
+
+    def _look(self, reference: str) -> Future[Source]:
+        """Where ``reference`` lies, asked for once by all who want it at the same time."""
+        now = time.monotonic()
+        since, found = self._looks.get(reference, (0.0, None))
+        if found is None or (found.done() and now - since > FRESH_S):
+            self._looks = {name: each for name, each in self._looks.items() if now - each[0] <= FRESH_S}
+            found = self._finders.submit(self._find, reference)
+            self._looks[reference] = now, found
+        return found
+
+    def _find(self, reference: str) -> Source:
+        try:
+            if reference.startswith(PLAIN):
+                name = reference.removeprefix(PLAIN)
+                folder = self._find_base(name)
+                return Source(reference, "base", folder, name, str(folder), weights_digest(folder))
+            source = find(reference, self._find_base)
+            if source.remote:
+                raise UnknownModel(f"{reference} is {source.remote[0]}, a model of another server: ask that one")
+            find_base_folder(source, self._find_base)
+            self._known[reference] = source
+            return source
+        except TrackingAway:
+            if reference not in self._known:
+                raise
+            return self._known[reference]
+        except UserError as error:
+            self._known.pop(reference, None)
+            raise UnknownModel(str(error)) from error
+
+    # All that follows is done in the engine's thread
+
+    def _work(self) -> None:
+        if self._threads:
+            import torch
+
+            torch.set_num_threads(self._threads)
+        while True:
+            with self._wake:
+                self._wake.wait_for(lambda: self._queue or self._seats or self._closed)
+                if self._closed:
+                    break
+            self._admit()
+            for key, crew in list(self._crews.items()):
+                try:
+                    self._tell(crew.turn())
+                except Exception as error:  # this model is in disorder; the others go on
+                    self._tell([(seat, broken(error)) for seat in crew.seats])
+                if not crew.seats:
+                    del self._crews[key]
+            self._seats = {seat: asked for seat, asked in self._seats.items() if not seat.answer.closed}
+        for asked in self._queue:
+            _reply(asked, Broken(CLOSED))
+        self._tell([(seat, Broken(CLOSED)) for seat in list(self._seats)])
+
+    def _admit(self) -> None:
+        """Seat those who wait, as far as there is room; after one that took long, those who run have their turn."""
+        until = time.monotonic() + LOADING_S
+        while self._queue and len(self._seats) < self._most_rows and time.monotonic() < until:
+            asked = self._queue[0]
+            if not (asked.gone or self._has_room(asked.source)):
+                return
+            self._queue.popleft()
+            if not asked.gone:
+                self._seat(asked)
+
+    def _seat(self, asked: _Asked) -> None:
+        try:
+            speaker = self._speaker(asked.source)
+            try:
+                line = line_of(speaker, asked.request.messages)
+            except Exception as error:  # a chat template is a program of a stranger's
+                raise BadRequest(explain(error), "messages") from error
+            if speaker.tokenizer not in self._spellings:
+                self._spellings[speaker.tokenizer] = Spelling(speaker.tokenizer)
+            seat = Seat(asked.request, speaker, line, self._spellings[speaker.tokenizer])
+        except Exception as error:
+            _reply(asked, error if isinstance(error, UserError) else broken(error))
+            return
+        self._counts["prompt_tokens"] += seat.answer.prompt_tokens
+        self._seats[seat] = asked
+        if id(line.model) not in self._crews:
+            self._crews[id(line.model)] = Crew(line.model)
+        self._crews[id(line.model)].add(seat)
+        _reply(asked, seat.answer)
+
+    def _speaker(self, source: Source) -> Speaker:
+        """Whoever speaks for ``source``; what is in use stays loaded beside it."""
+        in_use = {asked.source: seat.speaker for seat, asked in self._seats.items()}
+        if source in in_use:
+            return in_use[source]
+        speaker = self._pool.open([source, *in_use]).speakers[0]
+        if speaker.error:
+            raise UnknownModel(speaker.error)
+        self._crowd = {source, *in_use} if self._pool.bytes > self._pool.capacity_bytes else None
+        self._opened[source.reference] = weakref.ref(speaker.adapter or speaker.model)
+        return speaker
+
+    def _has_room(self, source: Source) -> bool:
+        """False while those in use take more than the capacity, and ``source`` would come on top."""
+        in_use = {asked.source for asked in self._seats.values()}
+        return self._crowd is None or source in in_use or in_use != self._crowd
+
+    def _tell(self, news: Iterable[News]) -> None:
+        """Hand ``news`` over to those who read, all of a loop at once: waking it takes longer than the rest."""
+        parcels: dict[asyncio.AbstractEventLoop, list[tuple[Answer, Piece | Exception]]] = {}
+        for seat, each in news:
+            failed = not isinstance(each, Piece)
+            if failed or each.text or each.tokens or each.ended:
+                parcels.setdefault(self._seats[seat].loop, []).append((seat.answer, each))
+            if failed or each.ended:
+                self._counts["failures" if failed else "answers"] += 1
+                self._counts["completion_tokens"] += seat.answer.completion_tokens
+                del self._seats[seat]
+        for loop, parcel in parcels.items():
+            _call(loop, _deliver, parcel)
+
+
+def _deliver(parcel: list[tuple[Answer, Piece | Exception]]) -> None:
+    for answer, news in parcel:
+        answer.put(news)
+
+
+def _reply(asked: _Asked, reply: Answer | Exception) -> None:
+    def settle() -> None:
+        if asked.reply.done():  # cancelled meanwhile
+            if isinstance(reply, Answer):
+                reply.close()
+        elif isinstance(reply, Answer):
+            asked.reply.set_result(reply)
+        else:
+            asked.reply.set_exception(reply)
+
+    _call(asked.loop, settle)
+
+
+def _call(loop: asyncio.AbstractEventLoop, what: Callable[..., None], *args: object) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody reads any more
+        loop.call_soon_threadsafe(what, *args)
+
+
+def _require_sound(request: Request) -> None:
+    """Refuse settings that no answer can be drawn by."""
+    wrong = [
+        ("messages", not request.messages, "at least one message"),
+        ("temperature", not 0 <= request.temperature <= 2, "0 to 2"),
+        ("top_p", not 0 < request.top_p <= 1, "above 0, up to 1"),
+        ("max_tokens", request.max_tokens is not None and request.max_tokens < 1, "at least 1"),
+        ("top_logprobs", not 0 <= (request.top_logprobs or 0) <= 20, "0 to 20"),
+        ("presence_penalty", not -2 <= request.presence_penalty <= 2, "-2 to 2"),
+        ("frequency_penalty", not -2 <= request.frequency_penalty <= 2, "-2 to 2"),
+        ("logit_bias", not all(-100 <= bias <= 100 for bias in request.logit_bias.values()), "-100 to 100"),
+    ]
+    for param, is_wrong, expected in wrong:
+        if is_wrong:
+            raise BadRequest(f"{param} is out of range: expected {expected}", param)
