@@ -89,7 +89,7 @@ class Pool:
     _sources: dict[str, Source] = field(default_factory=dict)
 
     def open(self, references: Sequence[str | Source]) -> "Panel":
-        """A panel of one speaker a reference (or source); those that can't be had say why and leave the others alone."""
+        """A panel of one speaker a reference or source; those that can't be had say why and leave the others alone."""
         with self.lock:
             away: list[TrackingAway] = []
             found = [self._weights(reference, away) for reference in references]

@@ -53,18 +53,10 @@ class Engine:
         capacity_bytes: of the weights that are kept; what is needed at once may take more.
         device: where the models lie.
         most_rows: answers at once; who comes then waits, first come, first served.
-        threads: CPU threads of the decoding; 0 leaves them as they are.
     """
 
-    def __init__(
-        self,
-        find_base: Callable[[str], Path],
-        capacity_bytes: int,
-        device: str = "cpu",
-        most_rows: int = 32,
-        threads: int = 0,
-    ):
-        self._find_base, self._most_rows, self._threads = find_base, most_rows, threads
+    def __init__(self, find_base: Callable[[str], Path], capacity_bytes: int, device: str = "cpu", most_rows: int = 32):
+        self._find_base, self._most_rows = find_base, most_rows
         self._pool = Pool(find_base, capacity_bytes, device)
         self._crews: dict[int, Crew] = {}
         self._seats: dict[Seat, _Asked] = {}
@@ -90,6 +82,8 @@ class Engine:
             Broken: loading failed in a way that nobody foresaw, or the engine is closed.
         """
         _require_sound(request)
+        if self._closed:
+            raise Broken(CLOSED)
         source = await asyncio.shield(asyncio.wrap_future(self._look(request.reference)))
         loop = asyncio.get_running_loop()
         asked = _Asked(request, source, loop, loop.create_future())
@@ -119,7 +113,7 @@ class Engine:
             self._closed = True
             self._wake.notify()
         self._thread.join()
-        self._finders.shutdown()
+        self._finders.shutdown(wait=False)
 
     # Finding, in threads of its own: the registry can be slow
 
@@ -152,31 +146,40 @@ class Engine:
         except UserError as error:
             self._known.pop(reference, None)
             raise UnknownModel(str(error)) from error
+        except Exception as error:  # a stranger's files can make a library raise anything
+            raise Broken(f"{reference} can't be looked up: {explain(error)}") from error
 
     # All that follows is done in the engine's thread
 
     def _work(self) -> None:
-        if self._threads:
-            import torch
+        try:
+            while self._is_wanted():
+                self._turn()
+        finally:  # nobody shall wait for a thread that is no more
+            self._closed = True
+            for asked in self._queue:
+                _reply(asked, Broken(CLOSED))
+            self._tell([(seat, Broken(CLOSED)) for seat in list(self._seats)])
 
-            torch.set_num_threads(self._threads)
-        while True:
-            with self._wake:
-                self._wake.wait_for(lambda: self._queue or self._seats or self._closed)
-                if self._closed:
-                    break
-            self._admit()
-            for key, crew in list(self._crews.items()):
-                try:
-                    self._tell(crew.turn())
-                except Exception as error:  # this model is in disorder; the others go on
-                    self._tell([(seat, broken(error)) for seat in crew.seats])
-                if not crew.seats:
-                    del self._crews[key]
-            self._seats = {seat: asked for seat, asked in self._seats.items() if not seat.answer.closed}
-        for asked in self._queue:
-            _reply(asked, Broken(CLOSED))
-        self._tell([(seat, Broken(CLOSED)) for seat in list(self._seats)])
+    def _is_wanted(self) -> bool:
+        """Wait until there is something to do; False once there never will be."""
+        with self._wake:
+            self._wake.wait_for(lambda: self._queue or self._seats or self._closed)
+            return not self._closed
+
+    def _turn(self) -> None:
+        """Seat those who come, and give everyone a token; those who want no more have left before."""
+        self._seats = {seat: asked for seat, asked in self._seats.items() if not seat.answer.closed}
+        self._admit()
+        for key, crew in list(self._crews.items()):
+            try:
+                self._tell(crew.turn())
+                over = not crew.seats
+            except Exception as error:  # this model is in disorder; the others go on
+                self._tell([(seat, broken(error)) for seat in self._seats if seat.line.model is crew.model])
+                over = True
+            if over:
+                del self._crews[key]
 
     def _admit(self) -> None:
         """Seat those who wait, as far as there is room; after one that took long, those who run have their turn."""
@@ -218,6 +221,7 @@ class Engine:
         if speaker.error:
             raise UnknownModel(speaker.error)
         self._crowd = {source, *in_use} if self._pool.bytes > self._pool.capacity_bytes else None
+        self._opened = {name: held for name, held in self._opened.items() if held() is not None}
         self._opened[source.reference] = weakref.ref(speaker.adapter or speaker.model)
         return speaker
 
