@@ -11,25 +11,21 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from data.errors import UserError
 from registry.asking import Speaker, explain, line_of
 from registry.chat import Pool
-from registry.lineage import weights_digest
-from registry.runs import TrackingAway
-from registry.sources import Source, find, find_base_folder
+from registry.sources import Source
 from registry.spelling import Spelling
 from serve.answer import Answer, BadRequest, Broken, Piece, Request, Token, UnknownModel
 from serve.crew import Crew, News, broken
+from serve.finder import Finder
 from serve.seat import Seat
 
 __all__ = ["Answer", "BadRequest", "Broken", "Engine", "Piece", "Request", "Token", "UnknownModel"]
 
-PLAIN = "base:"
-FRESH_S = 1.0  # so long a version's place is not asked for again: a crowd asks the registry once
 LOADING_S = 0.05
 CLOSED = "the server is stopping"
 
@@ -56,7 +52,7 @@ class Engine:
     """
 
     def __init__(self, find_base: Callable[[str], Path], capacity_bytes: int, device: str = "cpu", most_rows: int = 32):
-        self._find_base, self._most_rows = find_base, most_rows
+        self._finder, self._most_rows = Finder(find_base), most_rows
         self._pool = Pool(find_base, capacity_bytes, device)
         self._crews: dict[int, Crew] = {}
         self._seats: dict[Seat, _Asked] = {}
@@ -64,9 +60,6 @@ class Engine:
         self._crowd: set[Source] | None = None  # those in use when they took more than the capacity
         self._spellings: weakref.WeakKeyDictionary[object, Spelling] = weakref.WeakKeyDictionary()
         self._opened: dict[str, weakref.ref[object]] = {}
-        self._known: dict[str, Source] = {}
-        self._looks: dict[str, tuple[float, Future[Source]]] = {}
-        self._finders = ThreadPoolExecutor(2, "finder")
         self._counts = dict.fromkeys(("answers", "prompt_tokens", "completion_tokens", "failures"), 0.0)
         self._wake, self._closed = threading.Condition(), False
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
@@ -84,7 +77,7 @@ class Engine:
         _require_sound(request)
         if self._closed:
             raise Broken(CLOSED)
-        source = await asyncio.shield(asyncio.wrap_future(self._look(request.reference)))
+        source = await self._finder.find(request.reference)
         loop = asyncio.get_running_loop()
         asked = _Asked(request, source, loop, loop.create_future())
         with self._wake:
@@ -113,41 +106,7 @@ class Engine:
             self._closed = True
             self._wake.notify()
         self._thread.join()
-        self._finders.shutdown(wait=False)
-
-    # Finding, in threads of its own: the registry can be slow
-
-    def _look(self, reference: str) -> Future[Source]:
-        """Where ``reference`` lies, asked for once by all who want it at the same time."""
-        now = time.monotonic()
-        since, found = self._looks.get(reference, (0.0, None))
-        if found is None or (found.done() and now - since > FRESH_S):
-            self._looks = {name: each for name, each in self._looks.items() if now - each[0] <= FRESH_S}
-            found = self._finders.submit(self._find, reference)
-            self._looks[reference] = now, found
-        return found
-
-    def _find(self, reference: str) -> Source:
-        try:
-            if reference.startswith(PLAIN):
-                name = reference.removeprefix(PLAIN)
-                folder = self._find_base(name)
-                return Source(reference, "base", folder, name, str(folder), weights_digest(folder))
-            source = find(reference, self._find_base)
-            if source.remote:
-                raise UnknownModel(f"{reference} is {source.remote[0]}, a model of another server: ask that one")
-            find_base_folder(source, self._find_base)
-            self._known[reference] = source
-            return source
-        except TrackingAway:
-            if reference not in self._known:
-                raise
-            return self._known[reference]
-        except UserError as error:
-            self._known.pop(reference, None)
-            raise UnknownModel(str(error)) from error
-        except Exception as error:  # a stranger's files can make a library raise anything
-            raise Broken(f"{reference} can't be looked up: {explain(error)}") from error
+        self._finder.close()
 
     # All that follows is done in the engine's thread
 

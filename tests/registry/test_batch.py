@@ -1,4 +1,4 @@
-"""Rows that come and go in a running batch say what each says alone; what they have read takes no more room than it must."""
+"""Rows that come and go in a running batch say what each says alone, and take no more room than they must."""
 
 import random
 from collections.abc import Sequence
@@ -75,8 +75,9 @@ def schedule(luck: random.Random, adapters: Sequence[Adapter | None], rows: int 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_rows_with_adapters_come_and_go(base, model, tmp_path, seed):
-    worn: list[Path | None] = [None, tiny.adapter(base, tmp_path / "one", 1, r=2),
-                               tiny.adapter(base, tmp_path / "two", 2, r=8, target_modules=["c_attn", "c_proj"])]  # fmt: skip
+    one = tiny.adapter(base, tmp_path / "one", 1, r=2)
+    two = tiny.adapter(base, tmp_path / "two", 2, r=8, target_modules=["c_attn", "c_proj"])
+    worn: list[Path | None] = [None, one, two]
     adapters = [each and read(each) for each in worn]
     asked = schedule(random.Random(seed), adapters)
     for (prompt, adapter, _, count), said in zip(asked, run(model, asked, part=7), strict=True):
