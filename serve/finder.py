@@ -50,6 +50,8 @@ class Finder:
         try:
             if reference.startswith(PLAIN):
                 name = reference.removeprefix(PLAIN)
+                if not name:
+                    raise UnknownModel(f"{reference} names no base model: write {PLAIN}bundled")
                 folder = self._find_base(name)
                 return Source(reference, "base", folder, name, str(folder), weights_digest(folder))
             source = find(reference, self._find_base)

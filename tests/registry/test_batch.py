@@ -73,11 +73,12 @@ def schedule(luck: random.Random, adapters: Sequence[Adapter | None], rows: int 
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(12))
 def test_rows_with_adapters_come_and_go(base, model, tmp_path, seed):
     one = tiny.adapter(base, tmp_path / "one", 1, r=2)
     two = tiny.adapter(base, tmp_path / "two", 2, r=8, target_modules=["c_attn", "c_proj"])
-    worn: list[Path | None] = [None, one, two]
+    three = tiny.adapter(base, tmp_path / "three", 3, r=3, target_modules=["c_fc"])
+    worn: list[Path | None] = [None, one, two, three]
     adapters = [each and read(each) for each in worn]
     asked = schedule(random.Random(seed), adapters)
     for (prompt, adapter, _, count), said in zip(asked, run(model, asked, part=7), strict=True):

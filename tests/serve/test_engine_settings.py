@@ -118,7 +118,11 @@ def test_a_prompt_that_leaves_no_room_is_refused_in_one_line(shelf, engine):
 def test_a_long_prompt_is_read_in_parts_and_answered_exactly(shelf, tiny_base, tmp_path, engine):
     folder = tiny.rope("llama", tiny_base, tmp_path / "long", positions=3000)
     prompt = "the boat and the sea " * 200
-    asked = [asking(f"base:{folder}", "Go.", 40), asking(f"base:{folder}", prompt, 8), asking(f"base:{folder}", "Hi.", 9)]
+    asked = [
+        asking(f"base:{folder}", "Go.", 40),
+        asking(f"base:{folder}", prompt, 8),
+        asking(f"base:{folder}", "Hi.", 9),
+    ]
     long = shelf.ids(prompt)
     assert len(long) > 1000  # more than one part
     found = all_at_once(engine, asked)
