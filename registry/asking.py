@@ -5,12 +5,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from data.errors import DataError, UserError
+from data.errors import DataError, UserError, explain
 from data.template import Segment, Turns, control_tokens, messages_of, pieces, prompt_ids, prompt_text
 from registry import remote
 from registry.adapters import Adapter
 from registry.decoding import Line, Step, decode
-from registry.door import first_line
 from registry.transcript import Exchange, Parting, Reply, Sampling, Voice
 
 
@@ -217,11 +216,6 @@ def chat_ids(speaker: Speaker, turns: Turns, prompt: str, system: str = "") -> l
         return [token for _, piece in pieces([Segment(text, is_answer=False)], tokenizer) for token in piece]
     finally:
         tokenizer.chat_template = own
-
-
-def explain(error: BaseException) -> str:
-    """One line for an error: what it says where it is meant for people, else its kind as well."""
-    return first_line(error) if isinstance(error, UserError) else f"{type(error).__name__}: {first_line(error)}"
 
 
 def _text(tokenizer: Any, tokens: Sequence[int], ends: set[int], ended: bool) -> str:

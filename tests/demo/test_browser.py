@@ -59,7 +59,7 @@ def desk(store, folder):
 
     config = DemoConfig(port=free_port(), tokens_per_minute=1_000_000)
     pool, box = make_pool(config), BallotBox(folder / "votes")
-    yield Desk(config, lambda: pool, lambda: box)
+    yield Desk(config, pool, lambda: box)
     box.close()
 
 
