@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.errors import UserError
-from registry.asking import Speaker, explain, line_of
+from data.errors import UserError, explain
+from registry.asking import Speaker, line_of
 from registry.chat import Pool
-from registry.sources import Source
+from registry.places import Place
 from registry.spelling import Spelling
 from serve.answer import Answer, BadRequest, Broken, Piece, Request, Token, UnknownModel
 from serve.crew import Crew, News, broken
@@ -35,7 +35,7 @@ class _Asked:
     """A request on its way to a seat; ``reply`` gets its answer in ``loop``."""
 
     request: Request
-    source: Source
+    place: Place
     loop: asyncio.AbstractEventLoop
     reply: asyncio.Future[Answer]
     gone: bool = False
@@ -53,11 +53,11 @@ class Engine:
 
     def __init__(self, find_base: Callable[[str], Path], capacity_bytes: int, device: str = "cpu", most_rows: int = 32):
         self._finder, self._most_rows = Finder(find_base), most_rows
-        self._pool = Pool(find_base, capacity_bytes, device)
+        self._pool = Pool(None, capacity_bytes, device)
         self._crews: dict[int, Crew] = {}
         self._seats: dict[Seat, _Asked] = {}
         self._queue: deque[_Asked] = deque()
-        self._crowd: set[Source] | None = None  # those in use when they took more than the capacity
+        self._crowd: set[Place] | None = None  # those in use when they took more than the capacity
         self._spellings: weakref.WeakKeyDictionary[object, Spelling] = weakref.WeakKeyDictionary()
         self._opened: dict[str, weakref.ref[object]] = {}
         self._counts = dict.fromkeys(("answers", "prompt_tokens", "completion_tokens", "failures"), 0.0)
@@ -77,9 +77,9 @@ class Engine:
         _require_sound(request)
         if self._closed:
             raise Broken(CLOSED)
-        source = await self._finder.find(request.reference)
+        place = await self._finder.find(request.reference)
         loop = asyncio.get_running_loop()
-        asked = _Asked(request, source, loop, loop.create_future())
+        asked = _Asked(request, place, loop, loop.create_future())
         with self._wake:
             if self._closed:
                 raise Broken(CLOSED)
@@ -145,7 +145,7 @@ class Engine:
         until = time.monotonic() + LOADING_S
         while self._queue and len(self._seats) < self._most_rows and time.monotonic() < until:
             asked = self._queue[0]
-            if not (asked.gone or self._has_room(asked.source)):
+            if not (asked.gone or self._has_room(asked.place)):
                 return
             self._queue.popleft()
             if not asked.gone:
@@ -153,7 +153,7 @@ class Engine:
 
     def _seat(self, asked: _Asked) -> None:
         try:
-            speaker = self._speaker(asked.source)
+            speaker = self._speaker(asked.place)
             try:
                 line = line_of(speaker, asked.request.messages)
             except Exception as error:  # a chat template is a program of a stranger's
@@ -171,23 +171,23 @@ class Engine:
         self._crews[id(line.model)].add(seat)
         _reply(asked, seat.answer)
 
-    def _speaker(self, source: Source) -> Speaker:
-        """Whoever speaks for ``source``; what is in use stays loaded beside it."""
-        in_use = {asked.source: seat.speaker for seat, asked in self._seats.items()}
-        if source in in_use:
-            return in_use[source]
-        speaker = self._pool.open([source, *in_use]).speakers[0]
+    def _speaker(self, place: Place) -> Speaker:
+        """Whoever speaks from ``place``; what is in use stays loaded beside it."""
+        in_use = {asked.place: seat.speaker for seat, asked in self._seats.items()}
+        if place in in_use:
+            return in_use[place]
+        speaker = self._pool.seat([place, *in_use]).speakers[0]
         if speaker.error:
             raise UnknownModel(speaker.error)
-        self._crowd = {source, *in_use} if self._pool.bytes > self._pool.capacity_bytes else None
+        self._crowd = {place, *in_use} if self._pool.bytes > self._pool.capacity_bytes else None
         self._opened = {name: held for name, held in self._opened.items() if held() is not None}
-        self._opened[source.reference] = weakref.ref(speaker.adapter or speaker.model)
+        self._opened[place.voice.reference] = weakref.ref(speaker.adapter or speaker.model)
         return speaker
 
-    def _has_room(self, source: Source) -> bool:
-        """False while those in use take more than the capacity, and ``source`` would come on top."""
-        in_use = {asked.source for asked in self._seats.values()}
-        return self._crowd is None or source in in_use or in_use != self._crowd
+    def _has_room(self, place: Place) -> bool:
+        """False while those in use take more than the capacity, and ``place`` would come on top."""
+        in_use = {asked.place for asked in self._seats.values()}
+        return self._crowd is None or place in in_use or in_use != self._crowd
 
     def _tell(self, news: Iterable[News]) -> None:
         """Hand ``news`` over to those who read, all of a loop at once: waking it takes longer than the rest."""

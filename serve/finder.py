@@ -6,11 +6,10 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from data.errors import UserError
-from registry.asking import explain
-from registry.lineage import weights_digest
+from data.errors import UserError, explain
+from registry.guide import Guide
+from registry.places import Place
 from registry.runs import TrackingAway
-from registry.sources import Source, find, find_base_folder
 from serve.answer import Broken, UnknownModel
 
 PLAIN = "base:"
@@ -18,16 +17,15 @@ FRESH_S = 1.0  # so long an answer of the registry holds
 
 
 class Finder:
-    """Finds sources; ``find_base`` finds the folder of a base model by its name."""
+    """Finds places; ``find_base`` finds the folder of a base model by its name."""
 
     def __init__(self, find_base: Callable[[str], Path]):
-        self._find_base = find_base
-        self._known: dict[str, Source] = {}
-        self._looks: dict[str, tuple[float, Future[Source]]] = {}
+        self._guide = Guide(find_base)
+        self._looks: dict[str, tuple[float, Future[Place]]] = {}
         self._threads = ThreadPoolExecutor(2, "finder")
 
-    async def find(self, reference: str) -> Source:
-        """The source of ``reference``: a version, its base or a checkpoint, or ``base:NAME``.
+    async def find(self, reference: str) -> Place:
+        """The place of ``reference``: a version, its base or a checkpoint, or ``base:NAME``.
 
         Raises:
             UnknownModel: there is none, or it can't be had.
@@ -46,27 +44,20 @@ class Finder:
         """Look for nothing more."""
         self._threads.shutdown(wait=False)
 
-    def _look(self, reference: str) -> Source:
+    def _look(self, reference: str) -> Place:
         try:
-            if reference.startswith(PLAIN):
-                name = reference.removeprefix(PLAIN)
-                if not name:
-                    raise UnknownModel(f"{reference} names no base model: write {PLAIN}bundled")
-                folder = self._find_base(name)
-                return Source(reference, "base", folder, name, str(folder), weights_digest(folder))
-            source = find(reference, self._find_base)
-            if source.remote:
-                raise UnknownModel(f"{reference} is {source.remote[0]}, a model of another server: ask that one")
-            if source.kind == "lora":
-                find_base_folder(source, self._find_base)
-            self._known[reference] = source
-            return source
-        except TrackingAway:  # that stops nobody who was found before
-            if reference not in self._known:
-                raise
-            return self._known[reference]
+            if not reference.startswith(PLAIN):
+                place = self._guide.place(reference)
+            elif reference == PLAIN:
+                raise UnknownModel(f"{reference} names no base model: write {PLAIN}bundled")
+            else:
+                place = self._guide.plain(reference.removeprefix(PLAIN), reference)
+        except TrackingAway:
+            raise
         except UserError as error:
-            self._known.pop(reference, None)
             raise UnknownModel(str(error)) from error
         except Exception as error:  # a stranger's files can make a library raise anything
             raise Broken(f"{reference} can't be looked up: {explain(error)}") from error
+        if place.remote:
+            raise UnknownModel(f"{reference} is {place.remote[0]}, a model of another server: ask that one")
+        return place

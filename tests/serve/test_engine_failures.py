@@ -14,8 +14,9 @@ import torch
 from mlflow.tracking import MlflowClient
 from safetensors.torch import load_file, save_file
 
-from registry import runs, versions
+from registry import guide, runs, versions
 from registry.adapters import CONFIG, WEIGHTS
+from registry.guide import Guide
 from serve import finder
 from serve.crew import Crew
 from serve.engine import Broken, Engine, UnknownModel
@@ -107,9 +108,9 @@ def test_a_registry_that_is_down_stops_nobody_who_was_found_before(shelf, engine
 
 
 def test_a_crowd_asks_the_registry_once(shelf, engine, monkeypatch):
-    looked, find = [], finder.find
+    looked, find = [], guide.find
     monkeypatch.setattr(finder, "FRESH_S", 60.0)
-    monkeypatch.setattr(finder, "find", lambda *args: looked.append(args[0]) or find(*args))
+    monkeypatch.setattr(guide, "find", lambda *args: looked.append(args[0]) or find(*args))
     reference = register("busy", shelf.folders["small/1"])
     assert len({said.text for said in all_at_once(engine, [asking(reference, PROMPT)] * 8)}) == 1
     assert looked == [reference]
@@ -117,7 +118,7 @@ def test_a_crowd_asks_the_registry_once(shelf, engine, monkeypatch):
 
 def test_a_model_that_breaks_down_fails_its_own_answers_only(shelf, engine, monkeypatch):
     one(engine, asking("full/1", PROMPT))  # now it is loaded
-    [model] = {speaker.model for speaker in engine._pool.open(["full/1"]).speakers}
+    [model] = {speaker.model for speaker in engine._pool.seat([Guide(find_base).place("full/1")]).speakers}
     forward, calls = model.forward, []
 
     def fail(*args: Any, **named: Any) -> Any:
@@ -138,7 +139,7 @@ def test_a_model_that_breaks_down_fails_its_own_answers_only(shelf, engine, monk
 
 def test_a_newcomer_that_breaks_down_fails_alone(shelf, engine, monkeypatch):
     one(engine, asking("small/1", PROMPT))
-    model = engine._pool.open(["small/1"]).speakers[0].model
+    model = engine._pool.seat([Guide(find_base).place("small/1")]).speakers[0].model
     forward, poison = model.forward, shelf.encode(" boat")[0]
 
     def fail(*args: Any, **named: Any) -> Any:
