@@ -7,7 +7,8 @@ Run from the project's root::
 A base of distilgpt2's shape with random weights, LoRA versions of it (rank 8, all layers, random), and a real MLflow
 store are made in a temporary folder. Then, paired and in turns, greedy, all from the same 64 tokens:
 
-- "page": ``Pool.open`` and ``Panel.ask``, which is what the chat page calls: text to text, partings and all.
+- "page": ``Backstage.open`` and ``Cast.ask``, which is what the chat page calls: text to text, partings and all, with
+  the models in a process of their own.
 - "one by one": ``generate`` of Transformers on the base, then on a PEFT model once a version. Its tuned side's first
   token comes when the base has ended.
 - "bare loop": forward, argmax, cache and nothing else, on the page's own model with the same adapters in the batch:
@@ -38,7 +39,7 @@ from unittest.mock import patch
 NAME = "speed"
 PROMPT_TOKENS = 64
 WARM_UP = 4  # versions that are opened before memory is counted
-PARTS = {"find": "registry", "weights_digest": "digest", "read": "adapter"}
+PARTS = {"look": "registry and digests", "read": "adapter"}
 
 
 @dataclass(frozen=True)
@@ -188,9 +189,10 @@ def make_pool(threads: int) -> Any:
     import torch
 
     from registry.chat import Pool
+    from registry.guide import Guide
 
     torch.set_num_threads(threads)
-    return Pool(Path)
+    return Pool(Guide(Path).look)
 
 
 def prompt_of(speaker: Any, tokens: int = PROMPT_TOKENS) -> str:
@@ -213,9 +215,11 @@ def prompt_of(speaker: Any, tokens: int = PROMPT_TOKENS) -> str:
 
 def race(base: Path, references: Sequence[str], rounds: int, new_tokens: int, threads: int) -> Iterator[Bound]:
     """Two panes and four, each against the others in turns."""
+    from demo.backstage import Backstage, Room
     from registry.asking import chat_ids
 
     pool = make_pool(threads)
+    page = Backstage(Room(pool.capacity_bytes, threads), pool.look)
     panel = pool.open([f"{references[0]}:base", *references[:3]])
     failed = [speaker.error for speaker in panel.speakers if speaker.error]
     if failed:
@@ -224,9 +228,10 @@ def race(base: Path, references: Sequence[str], rounds: int, new_tokens: int, th
     ids = chat_ids(panel.speakers[0], (), prompt)
     plain, wrapped = _rivals(base, [Path("adapters") / str(i) for i in range(3)])
     for panes in (2, 4):
-        opened = pool.open([f"{references[0]}:base", *references[: panes - 1]])
+        seats = [f"{references[0]}:base", *references[: panes - 1]]
+        opened = pool.open(seats)
         contenders = {
-            "page": partial(_page, opened, prompt, new_tokens),
+            "page": partial(_page, page.open(seats), prompt, new_tokens),
             "one by one": partial(_one_by_one, plain, wrapped, ids, panes, new_tokens),
             "bare loop": partial(_bare, opened, ids, new_tokens),
             "PEFT's batch": partial(_mixed_by_peft, wrapped, ids, panes, new_tokens),
@@ -238,6 +243,7 @@ def race(base: Path, references: Sequence[str], rounds: int, new_tokens: int, th
         _require_same(turns)
         _print_rates(panes, {name: each[1:] for name, each in turns.items()})
         yield from _bounds(panes, {name: each[1:] for name, each in turns.items()})
+    page.close()
 
 
 def _rivals(base: Path, adapters: Sequence[Path]) -> tuple[Any, Any]:
@@ -253,6 +259,7 @@ def _rivals(base: Path, adapters: Sequence[Path]) -> tuple[Any, Any]:
 
 
 def _page(panel: Any, prompt: str, new_tokens: int) -> Turn:
+    """As the page asks: the models are in another process, and what they say comes piece by piece."""
     from registry.transcript import Sampling
 
     start = time.perf_counter()
@@ -394,8 +401,9 @@ def _switch(references: list[str], threads: int, connection: Connection) -> None
     opens: dict[str, list[float]] = {"new": [], "seen": []}
     parts: dict[str, list[dict[str, float]]] = {"new": [], "seen": []}
     sizes, file_bytes = [], 0
-    timed: dict[str, Any] = {name: _timed(getattr(chat, name), name, spent) for name in PARTS}
-    with patch.multiple(chat, **timed):
+    assert pool.look
+    pool.look = _timed(pool.look, "look", spent)
+    with patch.object(chat, "read", _timed(chat.read, "read", spent)):
         for kind in ("new", "seen"):
             for reference in references:
                 spent.update(dict.fromkeys(PARTS, 0.0))

@@ -7,8 +7,8 @@ Run from the project's root::
 Without ``--store`` a store with one random LoRA version of the bundled base is made in a temporary folder: what it says
 is nonsense, what it costs is not. ``python -m steps.demo`` is started on it, some times to see how soon the page opens
 and a first question is answered, at once and after a while, then once more for the crowd and the long run. Questions
-go through the endpoint ``compare`` by plain HTTP. Memory is the process's own (VmRSS), measured every few chats; by
-how much it grows is the line of least squares over all chats but the first fifth.
+go through the endpoint ``compare`` by plain HTTP. Memory is that of its processes together (VmRSS), measured every few
+chats; by how much it grows is the line of least squares over all chats but the first fifth.
 """
 
 import argparse
@@ -116,9 +116,10 @@ class Page:
     started: float
 
     def rss_mb(self) -> float:
-        """Memory that the process has now."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.findall(r"VmRSS:\s+(\d+) kB", status)[0]) / 1024
+        """Memory that its processes have now: the page, the models and Python's own helper of the two."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        statuses = (Path(f"/proc/{pid}/status").read_text() for pid in (self.process.pid, *children))
+        return sum(int(re.findall(r"VmRSS:\s+(\d+) kB", status)[0]) for status in statuses) / 1024
 
     def tracebacks(self) -> int:
         """How many stack traces its log holds."""

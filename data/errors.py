@@ -2,6 +2,8 @@
 
 from typing import ClassVar
 
+LONGEST_LINE = 200
+
 
 class UserError(Exception):
     """Something the user asked for can't be done; the message says what to do instead.
@@ -31,3 +33,13 @@ class DataError(UserError):
 
 class ConfigError(UserError):
     """A setting that makes no sense, alone or with the others; the message names the flag."""
+
+
+def first_line(error: BaseException) -> str:
+    """What ``error`` says, in one line that is not too long for a page; its kind where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:LONGEST_LINE]
+
+
+def explain(error: BaseException) -> str:
+    """One line for an error: what it says where it is meant for people, else its kind as well."""
+    return first_line(error) if isinstance(error, UserError) else f"{type(error).__name__}: {first_line(error)}"

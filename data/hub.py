@@ -10,7 +10,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from data.errors import DataError
+from data.errors import DataError, first_line
 from data.records import Record
 
 PROBE_TIMEOUT_S = 3.0
@@ -54,7 +54,7 @@ def records(place: str) -> list[Record]:
         try:
             found = _load(hub)
         except Exception as error:  # the hub's client raises a dozen kinds
-            raise DataError([f"{place}: there is no such file, and the hub says: {_first_line(error)}"]) from error
+            raise DataError([f"{place}: there is no such file, and the hub says: {first_line(error)}"]) from error
     return [Record(f"{hub.name} row {i}", dict(value)) for i, value in enumerate(found, 1)]
 
 
@@ -66,7 +66,7 @@ def _cached(hub: HubPlace, place: str, reason: str) -> Any:
         try:
             return _load(hub)
         except Exception as error:
-            raise DataError([f"{problem} (from the cache: {_first_line(error)})"]) from error
+            raise DataError([f"{problem} (from the cache: {first_line(error)})"]) from error
 
 
 def _load(hub: HubPlace) -> Any:
@@ -130,8 +130,3 @@ def probe(endpoint: str, timeout_s: float) -> str:
     asking.start()
     asking.join(timeout_s)
     return outcome[0]
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip().split("\n")[0]
-    return text or type(error).__name__

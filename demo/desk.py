@@ -19,6 +19,7 @@ from registry.transcript import Exchange, Sampling, Transcript, Voice
 from registry.votes import Vote
 
 if TYPE_CHECKING:
+    from demo.backstage import Backstage, Cast
     from registry.ballot_box import BallotBox
     from registry.chat import Panel, Pool
 
@@ -60,9 +61,9 @@ class Conversation:
 class Desk:
     """Serves all visitors: one conversation at a time is answered, within the caps of ``config``."""
 
-    def __init__(self, config: DemoConfig, pool: "Callable[[], Pool]", box: "Callable[[], BallotBox]"):
+    def __init__(self, config: DemoConfig, models: "Backstage | Pool", box: "Callable[[], BallotBox]"):
         self.config = config
-        self._pool, self._box = pool, box
+        self._models, self._box = models, box
         self.budget = Budget(config.tokens_per_minute)
         self.remote_left = config.remote_tokens
         self._lock = threading.Lock()
@@ -140,14 +141,16 @@ class Desk:
         """Wait a moment for votes that are still on their way to MLflow."""
         self._box().flush(patience_s)
 
-    def _panel(self, chosen: Sequence[str]) -> "Panel":
-        panel = self._pool().open(chosen)
-        if any(speaker.remote for speaker in panel.speakers) and self.config.share and self.remote_left <= 0:
+    def _panel(self, chosen: Sequence[str]) -> "Cast | Panel":
+        panel = self._models.open(chosen)
+        if any(panel.remote) and self.config.share and self.remote_left <= 0:
             raise UserError("remote models are off on this shared page")
         return panel
 
-    def _answers(self, talk: Conversation, panel: "Panel", prompt: str, sampling: Sampling) -> Iterator[Exchange]:
-        most = sampling.max_new_tokens * len(panel.speakers)
+    def _answers(
+        self, talk: Conversation, panel: "Cast | Panel", prompt: str, sampling: Sampling
+    ) -> Iterator[Exchange]:
+        most = sampling.max_new_tokens * len(panel.voices)
         wait_s = self.budget.take(most)
         if wait_s:
             raise UserError(f"everyone together has used this minute's tokens; try again in {wait_s:.0f} s")
@@ -167,12 +170,12 @@ class Desk:
             talk.exchanges = (*talk.exchanges, exchange)
             talk.exchange_id = uuid.uuid4().hex
 
-    def _remote_tokens(self, panel: "Panel", exchange: Exchange | None) -> int:
+    def _remote_tokens(self, panel: "Cast | Panel", exchange: Exchange | None) -> int:
         """An upper bound of what remote panes have answered with: four characters a token, at least one each."""
         if exchange is None:
             return 0
-        pairs = zip(panel.speakers, exchange.replies, strict=True)
-        return sum(1 + len(reply.text) // 4 for speaker, reply in pairs if speaker.remote)
+        pairs = zip(panel.remote, exchange.replies, strict=True)
+        return sum(1 + len(reply.text) // 4 for remote, reply in pairs if remote)
 
     def take_back(self, talk: Conversation) -> str:
         """Remove the last exchange and return its prompt, to be sent again or edited."""

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 from data.errors import UserError
 from data.hub import probe
 from demo import view
+from demo.backstage import Backstage, Room
 from demo.config import DemoConfig
 from demo.late import late, once
 from registry.transcript import Sampling
 
 if TYPE_CHECKING:
+    from demo.backstage import Look
     from demo.browse import Shelf
     from registry.ballot_box import BallotBox
     from registry.chat import Pool
@@ -26,6 +28,7 @@ HOST = "127.0.0.1"
 USER = "parley"
 SHARE_SERVICE = "https://api.gradio.app/v3/tunnel-request"
 SHARE_PATIENCE_S = 5.0
+PATIENCE_S = 1.5  # so long the page waits for the versions that it will show
 BODY_BYTES = 1 << 16  # of a request, beside its prompt
 GIB = 1 << 30
 
@@ -37,6 +40,7 @@ def open_page(config: DemoConfig, outputs: Path) -> None:
         outputs: folder in which votes lie until MLflow has them.
     """
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "100"  # of which Gradio keeps notes; 10,000 would be megabytes
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     for name in ("GRADIO_ALLOWED_PATHS", "GRADIO_NUM_WORKERS"):  # either would serve files past the page's own rules
         os.environ.pop(name, None)
@@ -44,23 +48,26 @@ def open_page(config: DemoConfig, outputs: Path) -> None:
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(sorted(around))  # Gradio asks the page itself at start
     trouble = share_trouble() if config.share else ""
     config = replace(config, share=config.share and not trouble)
+    models = Backstage(Room(int(config.memory_gb * GIB), config.threads), make_look())  # imports while this one does
     gr = import_gradio()
     from demo.app import build
     from demo.browse import Shelf
     from demo.desk import Desk
 
-    pool = once(lambda: make_pool(config))
     box: Callable[[], BallotBox] = once(lambda: late("registry.ballot_box").BallotBox(outputs / "votes"))
     shelf = Shelf("" if config.share else config.ui_address)
-    blocks = build(Desk(config, pool, box), shelf)
+    blocks = build(Desk(config, models, box), shelf)
+    seen = threading.Event()
+    threading.Thread(target=warm_up, args=(models, shelf, config, seen), name="warm-up", daemon=True).start()
     password = make_password(config)
+    seen.wait(PATIENCE_S)
     local, public = serve(blocks, config, password)
-    threading.Thread(target=warm_up, args=(pool, shelf, config), name="warm-up", daemon=True).start()
     print("\n".join(announcement(config, local, public, password, trouble)), flush=True)
     try:
         blocks.block_thread()
     finally:
         gr.close_all(verbose=False)
+        models.close()
 
 
 def import_gradio() -> Any:
@@ -83,12 +90,19 @@ def import_gradio() -> Any:
     return gradio
 
 
-def warm_up(pool: "Callable[[], Pool]", shelf: "Shelf", config: DemoConfig) -> None:
-    """Import and load what the first answer needs, in the pair of versions that the page opens with."""
+def warm_up(models: Backstage, shelf: "Shelf", config: DemoConfig, seen: threading.Event) -> None:
+    """Load what the first answer needs, in the pair of versions that the page opens with.
+
+    Args:
+        seen: set once the registry was looked at, whatever came of it.
+    """
     with contextlib.suppress(UserError):  # a visitor who meets it reads it on the page
-        entries = shelf.look()
+        try:
+            entries = shelf.look()
+        finally:
+            seen.set()
         name = config.register_as or view.newest_model(entries)
-        panel = pool().open([reference for reference in view.defaults(entries, name) if reference])
+        panel = models.open([reference for reference in view.defaults(entries, name) if reference])
         for _ in panel.ask("Hello", Sampling(max_new_tokens=2)):
             pass
 
@@ -129,11 +143,22 @@ def serve(blocks: Any, config: DemoConfig, password: str = "") -> tuple[str, str
     return local, public
 
 
+def make_look() -> "Look":
+    """Finds the places of references; what that needs is imported when the first is looked for."""
+
+    def make() -> Any:
+        base, guide = late("train.base"), late("registry.guide")
+        return guide.Guide(lambda name: base.resolve(name).folder)
+
+    guide = once(make)
+    return lambda references: guide().look(references)
+
+
 def make_pool(config: DemoConfig) -> "Pool":
-    """The models' home; importing what they need takes seconds."""
+    """The models in this process, for whoever needs no page."""
     torch, base, chat = (late(name) for name in ("torch", "train.base", "registry.chat"))
     torch.set_num_threads(config.threads or torch.get_num_threads())
-    return chat.Pool(lambda name: base.resolve(name).folder, int(config.memory_gb * GIB), base.pick_device())
+    return chat.Pool(make_look(), int(config.memory_gb * GIB), base.pick_device())
 
 
 def make_password(config: DemoConfig) -> str:

@@ -176,8 +176,8 @@ class Mixture:
         last = self.rows.pop()
         if row < len(self.rows):
             self.rows[row] = last
-        if not any(self.rows):
-            self._additions.clear()
+        wanted = {name for adapter in self.rows if adapter for name in adapter.layers}
+        self._additions = {name: each for name, each in self._additions.items() if name in wanted}
         for addition in self._additions.values():
             addition.move(len(self.rows), row)
 

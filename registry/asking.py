@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from data.errors import DataError, UserError
+from data.errors import DataError, UserError, explain, first_line
 from data.template import (
     Turns,
     control_tokens,
@@ -20,7 +20,6 @@ from registry import remote
 from registry.adapters import Adapter
 from registry.batch import Line
 from registry.decoding import Step, decode
-from registry.door import first_line
 from registry.transcript import Exchange, Parting, Reply, Sampling, Voice
 
 #: A conversation as (role, text), roles system, user and assistant; any order.
@@ -277,11 +276,6 @@ def _refuse_control_tokens(speaker: Speaker, texts: Iterable[str]) -> None:
 def _require_known(speaker: Speaker, ids: Sequence[int]) -> None:
     if max(ids) >= speaker.model.get_input_embeddings().weight.shape[0]:
         raise UserError("its tokenizer is not its model's: it makes tokens that the model does not know")
-
-
-def explain(error: BaseException) -> str:
-    """One line for an error: what it says where it is meant for people, else its kind as well."""
-    return first_line(error) if isinstance(error, UserError) else f"{type(error).__name__}: {first_line(error)}"
 
 
 def _text(tokenizer: Any, tokens: Sequence[int], ends: set[int], ended: bool) -> str:

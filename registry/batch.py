@@ -97,7 +97,7 @@ class Batch(Generic[Row]):
     def absorb(self, other: "Batch[Row]") -> None:
         """Take in the rows of ``other``, after those that are here; both have been given their next tokens."""
         assert self._unread is not None and other._unread is not None
-        self.rows += other.rows
         self._unread = torch.cat([self._unread, other._unread])
         self._mixture.extend(other._mixture.rows)
         self._columns.absorb(other._columns)
+        self.rows += other.rows

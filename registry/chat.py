@@ -13,14 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from data.errors import UserError
+from data.errors import UserError, explain
 from registry.adapters import CONFIG, Adapter, Unmixable, read, require_fit
-from registry.asking import Asking, Speaker, explain
-from registry.lineage import files_digest, weights_digest
+from registry.asking import Asking, Speaker
+from registry.lineage import files_digest, weights_bytes
 from registry.loading import load_model, load_tokenizer
 from registry.packing import can_pack, pack
-from registry.runs import TrackingAway
-from registry.sources import FindBase, Source, find, find_base_folder
+from registry.places import Absent, Place
 from registry.transcript import Exchange, Sampling, Voice
 
 FRAME_S = 0.04
@@ -28,6 +27,8 @@ GIB = 1 << 30
 TOKENIZER_FILES = ("tokenizer*", "vocab*", "merges.txt", "*.model", "*_tokens*.json", "*.tiktoken", "chat_template*")
 
 Key = tuple[str, ...]
+#: Given references, finds the place of each, or why it can't be had.
+Look = Callable[[Sequence[str]], Sequence[Place | Absent]]
 
 
 class Turnstile:
@@ -52,18 +53,12 @@ class _Held:
 
 @dataclass(frozen=True)
 class _Weights:
-    """A local source, where its parts are, and what they are held under.
+    """A place, and what its parts are held under; ``own`` is for an adapter, plain and put on by PEFT.
 
-    ``base`` is the folder of the model, ``spelling`` that of its tokenizer; ``own`` is for an adapter, plain and put
-    on by PEFT.
-    Two folders that hold the same share their place, even where they are different versions.
+    Two places that hold the same share a key, even where they are different versions.
     """
 
-    source: Source
-    voice: Voice
-    folder: Path
-    base: Path
-    spelling: Path
+    place: Place
     model: Key
     tokenizer: Key
     own: tuple[Key, Key] | None = None
@@ -75,24 +70,29 @@ class _Weights:
 
 @dataclass
 class Pool:
-    """What is loaded. ``find_base`` finds bases by name; ``capacity_bytes`` bounds the weights that are kept.
+    """What is loaded. ``capacity_bytes`` bounds the weights that are kept.
+
+    ``look`` finds the places of references; without it, whoever asks must have found them already.
 
     What the panes of one panel need is kept together even where that is more. The models are used by one thread at a
     time, the one that has ``lock``: mixed batches change modules while they run, and tokenizers bear no second thread.
     """
 
-    find_base: FindBase
+    look: Look | None
     capacity_bytes: int = 4 * GIB
     device: str = "cpu"
     lock: Turnstile = field(default_factory=Turnstile)
     _held: OrderedDict[Key, _Held] = field(default_factory=OrderedDict)
-    _sources: dict[str, Source] = field(default_factory=dict)
 
-    def open(self, references: Sequence[str | Source]) -> "Panel":
-        """A panel of one speaker a reference (or source); those that can't be had say why and leave the others alone."""
+    def open(self, references: Sequence[str]) -> "Panel":
+        """A panel of one speaker a reference; those that can't be had say why and leave the others alone."""
+        assert self.look
+        return self.seat(self.look(references))
+
+    def seat(self, places: Sequence[Place | Absent]) -> "Panel":
+        """A panel of one speaker a place."""
         with self.lock:
-            away: list[TrackingAway] = []
-            found = [self._weights(reference, away) for reference in references]
+            found = [self._weights(place) for place in places]
             needed = {key for each in found if isinstance(each, _Weights) for key in each.keys}
             return Panel(self, tuple(each if isinstance(each, Speaker) else self._speaker(each, needed)
                                      for each in found))  # fmt: skip
@@ -102,69 +102,39 @@ class Pool:
         """Bytes of all weights that are loaded."""
         return sum(held.bytes for held in list(self._held.values()))
 
-    def _weights(self, reference: str | Source, away: list[TrackingAway]) -> _Weights | Speaker:
+    def _weights(self, place: Place | Absent) -> _Weights | Speaker:
+        if isinstance(place, Absent):
+            return _mute(place.reference, place.error)
+        if place.remote:
+            return Speaker(place.voice, remote=place.remote)
         try:
-            source = reference if isinstance(reference, Source) else self._source(reference, away)
-            return _remote(source) if source.remote else self._look(source)
+            return _keyed(place)
         except Exception as error:  # whatever a stranger's files make a library raise ends this pane, not the page
-            return _mute(str(getattr(reference, "reference", reference)), error)
-
-    def _source(self, reference: str, away: list[TrackingAway]) -> Source:
-        """Asked anew each time, so that a deleted version is noticed; a registry that is down stops nobody.
-
-        ``away`` takes the error of a registry that is down, so that it is waited for once a panel.
-        """
-        try:
-            if away:
-                raise away[0]
-            self._sources[reference] = find(reference, self.find_base)
-        except TrackingAway as error:
-            away.append(error)
-            if reference not in self._sources:
-                raise
-        except UserError:
-            self._sources.pop(reference, None)
-            raise
-        return self._sources[reference]
-
-    def _look(self, source: Source) -> _Weights:
-        folder = source.folder
-        assert folder
-        digest = weights_digest(folder)
-        size = _size(folder)
-        if source.kind != "lora":
-            voice = Voice(source.reference, source.kind, digest, source.base_name, source.base_digest, size)
-            apart = source.tokenizer or folder
-            return _Weights(source, voice, folder, folder, apart, _model_key(folder, digest), _tokenizer_key(apart))
-        base = find_base_folder(source, self.find_base)
-        base_digest = weights_digest(base)
-        voice = Voice(source.reference, "lora", digest, source.base_name, base_digest, size)
-        model = _model_key(base, base_digest)
-        own: Key = (digest, _settings(folder, CONFIG))  # the same weights with another scale are another adapter
-        keys = ("adapter", *own), ("wrapped", *own, *model)
-        return _Weights(source, voice, folder, base, base, model, _tokenizer_key(base), keys)
+            return _mute(place.voice.reference, explain(error))
 
     def _speaker(self, found: _Weights, needed: Set[Key]) -> Speaker:
         try:
             return self._load(found, needed)
         except Exception as error:
-            return _mute(found.source.reference, error)
+            return _mute(found.place.voice.reference, explain(error))
 
     def _load(self, found: _Weights, needed: Set[Key]) -> Speaker:
-        voice, template, base = found.voice, found.source.template, found.base
-        tokenizer = self._keep(found.tokenizer, needed, 0, lambda: (load_tokenizer(found.spelling), 0))
+        place, voice, template = found.place, found.place.voice, found.place.template
+        folder, base, spelling = place.folder, place.base, place.tokenizer
+        assert folder and base and spelling
+        tokenizer = self._keep(found.tokenizer, needed, 0, lambda: (load_tokenizer(spelling), 0))
         if found.own is None:
             model = self._keep(found.model, needed, voice.bytes, lambda: self._model(base))
             return Speaker(voice, model, None, tokenizer, template, "" if voice.kind == "base" else "a full model")
         plain, wrapped = found.own
         try:
-            adapter = self._keep(plain, needed, voice.bytes, lambda: _sized(read(found.folder, self.device)))
-            model = self._keep(found.model, needed, _size(base), lambda: self._model(base))
+            adapter = self._keep(plain, needed, voice.bytes, lambda: _sized(read(folder, self.device)))
+            model = self._keep(found.model, needed, weights_bytes(base), lambda: self._model(base))
             require_fit(model, adapter)
             return Speaker(voice, model, adapter, tokenizer, template)
         except Unmixable as reason:
-            size = _size(base) + voice.bytes
-            model = self._keep(wrapped, needed, size, lambda: self._wrapped(base, found.folder))
+            size = weights_bytes(base) + voice.bytes
+            model = self._keep(wrapped, needed, size, lambda: self._wrapped(base, folder))
             return Speaker(voice, model, None, tokenizer, template, str(reason))
 
     def _model(self, folder: Path) -> tuple[Any, int]:
@@ -208,12 +178,19 @@ class Pool:
             del self._held[old]
 
 
-def _mute(reference: str, error: Exception) -> Speaker:
-    return Speaker(Voice(reference, "", "", "", "", 0), error=explain(error))
+def _mute(reference: str, error: str) -> Speaker:
+    return Speaker(Voice(reference, "", "", "", "", 0), error=error)
 
 
-def _remote(source: Source) -> Speaker:
-    return Speaker(Voice(source.reference, "openai", "", source.base_name, "", 0), remote=source.remote)
+def _keyed(place: Place) -> _Weights:
+    voice, folder = place.voice, place.folder
+    assert folder and place.base and place.tokenizer
+    tokenizer = _tokenizer_key(place.tokenizer)
+    if voice.kind != "lora":
+        return _Weights(place, _model_key(folder, voice.digest), tokenizer)
+    model = _model_key(place.base, voice.base_digest)
+    own: Key = (voice.digest, _settings(folder, CONFIG))  # the same weights with another scale are another adapter
+    return _Weights(place, model, tokenizer, (("adapter", *own), ("wrapped", *own, *model)))
 
 
 def _model_key(folder: Path, digest: str) -> Key:
@@ -237,10 +214,6 @@ def _settings(folder: Path, *names: str) -> str:
     return json.dumps(found, sort_keys=True)
 
 
-def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-
-
 def _parameter_bytes(model: Any) -> int:
     return sum(p.numel() * p.element_size() for p in model.parameters())
 
@@ -260,6 +233,11 @@ class Panel:
     def voices(self) -> tuple[Voice, ...]:
         """What speaks in each pane."""
         return tuple(speaker.voice for speaker in self.speakers)
+
+    @property
+    def remote(self) -> tuple[bool, ...]:
+        """Which panes speak through somebody else's server."""
+        return tuple(speaker.remote is not None for speaker in self.speakers)
 
     @property
     def way(self) -> str:

@@ -10,6 +10,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from requests.utils import get_environ_proxies
 
+from data.errors import first_line
 from registry.runs import TrackingAway, is_away
 
 KNOCK_S = 3.0
@@ -54,11 +55,6 @@ def is_down(error: BaseException) -> bool:
     """True where ``error`` says that the store can't be reached, whatever it is: a server or a database."""
     gone = isinstance(error, _NobodyThere) or getattr(error, "error_code", "") == "TEMPORARILY_UNAVAILABLE"
     return gone or is_away(error)
-
-
-def first_line(error: BaseException) -> str:
-    """What ``error`` says, in one line that is not too long for a page."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def registry_address() -> str:

@@ -29,21 +29,24 @@ def draw(logits: Tensor, draws: Sequence[Draw]) -> list[int]:
         rows, drawn = logits if len(warm) == len(draws) else logits[warm], [draws[i] for i in warm]
         temperature = logits.new_tensor([[each.temperature] for each in drawn], dtype=torch.float32)
         lucks = list(dict.fromkeys(each.luck for each in drawn))
-        noise = torch.stack([gumbel(logits.shape[-1], luck) for luck in lucks])
+        noise = gumbel(logits.shape[-1], lucks)
         if 1 < len(lucks) < len(drawn):
             noise = noise[[lucks.index(each.luck) for each in drawn]]
         chosen[warm] = choose(rows, temperature, [each.top_p for each in drawn], noise)
     return chosen.tolist()
 
 
-def gumbel(count: int, luck: tuple[int, ...]) -> Tensor:
-    """``[count]`` draws from the standard Gumbel distribution, the same whenever ``luck`` is.
+def gumbel(count: int, lucks: Sequence[tuple[int, ...]]) -> Tensor:
+    """``[lucks, count]`` draws from the standard Gumbel distribution; a row is the same whenever its luck is.
 
-    The first of them are the same for any ``count``, so that who answers beside a pane does not change what it says.
+    The first of a row are the same for any ``count``, so that who answers beside a pane does not change what it says.
     """
-    name = hashlib.blake2b(repr(luck).encode(), digest_size=4).digest()  # PyTorch's generator takes 32 bits
-    source = torch.Generator().manual_seed(int.from_bytes(name, "big"))
-    return torch.rand(count, generator=source, dtype=torch.float64).log_().neg_().log_().neg_().float()
+    noise, source = torch.empty((len(lucks), count), dtype=torch.float64), torch.Generator()
+    for row, luck in zip(noise, lucks, strict=True):
+        name = hashlib.blake2b(repr(luck).encode(), digest_size=4).digest()  # PyTorch's generator takes 32 bits
+        source.manual_seed(int.from_bytes(name, "big"))
+        torch.rand(count, generator=source, dtype=torch.float64, out=row)
+    return noise.log_().neg_().log_().neg_().float()
 
 
 def choose(logits: Tensor, temperature: Tensor | float, top_p: Sequence[float], noise: Tensor) -> Tensor:

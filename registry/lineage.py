@@ -52,6 +52,11 @@ def weights_digest(folder: Path) -> str:
     return files_digest(files)
 
 
+def weights_bytes(folder: Path) -> int:
+    """Size of the folder's safetensors files together."""
+    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+
+
 def files_digest(paths: Sequence[Path]) -> str:
     """First 16 hex digits of the SHA-256 over the files' contents, one after the other."""
     states = [(path, path.stat()) for path in paths]

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from data.errors import UserError
+from data.errors import UserError, first_line
 
 
 def load(folder: Path, device: str = "cpu") -> tuple[Any, Any]:
@@ -34,7 +34,7 @@ def load_model(folder: Path, device: str = "cpu") -> Any:
         )
         model, report = loaded
     except Exception as error:  # a stranger's config can make a library fail in any way
-        raise UserError(f"{folder} can't be loaded: {_first_line(error)}") from error
+        raise UserError(f"{folder} can't be loaded: {first_line(error)}") from error
     if report["missing_keys"]:  # they would be drawn at random
         name = min(report["missing_keys"])
         raise UserError(f"{folder} can't be loaded: its weights lack {len(report['missing_keys'])} tensors ({name})")
@@ -60,11 +60,7 @@ def load_tokenizer(folder: Path) -> Any:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except Exception as error:
-        raise UserError(f"the tokenizer in {folder} can't be loaded: {_first_line(error)}") from error
+        raise UserError(f"the tokenizer in {folder} can't be loaded: {first_line(error)}") from error
     if tokenizer.eos_token_id is None:
         raise UserError(f"the tokenizer in {folder} has no end token, so a model could never stop")
     return tokenizer
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -24,7 +24,7 @@ from mlflow.exceptions import MlflowException  # noqa: E402
 from mlflow.tracking import MlflowClient  # noqa: E402
 from requests.exceptions import RequestException  # noqa: E402
 
-from data.errors import UserError  # noqa: E402
+from data.errors import UserError, first_line  # noqa: E402
 from registry import afterwards  # noqa: E402
 
 EXPERIMENT = "parley"
@@ -113,7 +113,7 @@ class Run:
         """End the run as ``FAILED`` with the error's first line as a tag."""
         if not self.away:
             with contextlib.suppress(MlflowException, OSError):
-                self.tags({"error": _first_line(error), **getattr(error, "tags", {})})
+                self.tags({"error": first_line(error), **getattr(error, "tags", {})})
         with contextlib.suppress(OSError):  # on a full disk not even this can be kept; the error is raised anew anyway
             self.finish("FAILED")
 
@@ -229,7 +229,7 @@ def start(name: str, outputs: Path) -> Run:
         run_id = client.create_run(experiment_id(client), run_name=name).info.run_id
         return Run(client, run_id, outputs / run_id)
     except (MlflowException, OSError) as error:
-        raise TrackingAway(f"no run could be started at {client.tracking_uri}: {_first_line(error)}") from error
+        raise TrackingAway(f"no run could be started at {client.tracking_uri}: {first_line(error)}") from error
 
 
 def experiment_id(client: MlflowClient, name: str = EXPERIMENT) -> str:
@@ -259,9 +259,9 @@ def reopen(run_id: str, outputs: Path) -> Run:
     except MlflowException as error:
         if is_away(error):
             raise TrackingAway(
-                f"resume={run_id}: {client.tracking_uri} does not answer: {_first_line(error)}"
+                f"resume={run_id}: {client.tracking_uri} does not answer: {first_line(error)}"
             ) from error
-        raise UserError(f"resume={run_id}: no such run at {client.tracking_uri} ({_first_line(error)})") from error
+        raise UserError(f"resume={run_id}: no such run at {client.tracking_uri} ({first_line(error)})") from error
     given = os.environ.get("MLFLOW_RUN_ID")
     if given and given != run_id:
         client.set_tag(given, "resumed_run", run_id)
@@ -320,7 +320,3 @@ def is_away(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -19,10 +19,10 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.uri import is_local_uri
 
-from data.errors import UserError
+from data.errors import UserError, first_line
 from registry import adapters
 from registry.checkpoints import checkpoint_folder, download_folder
-from registry.door import first_line, is_down, reached, registry_address
+from registry.door import is_down, reached, registry_address
 from registry.lineage import weights_digest
 from registry.versions import Version, resolve
 

@@ -17,9 +17,10 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from data.errors import first_line
 from registry import checkpoints, versions
 from registry.checkpoints import checkpoint_folder
-from registry.door import first_line, is_down, reached, without_password
+from registry.door import is_down, reached, without_password
 from registry.scores import Score, headline, number, scores_of
 from registry.versions import Version
 

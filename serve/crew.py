@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from registry.asking import explain
+from data.errors import explain
 from registry.batch import Batch
 from registry.columns import can_join
 from registry.drawing import draw

@@ -11,25 +11,21 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.errors import UserError
-from registry.asking import Speaker, explain, line_of
+from data.errors import UserError, explain
+from registry.asking import Speaker, line_of
 from registry.chat import Pool
-from registry.lineage import weights_digest
-from registry.runs import TrackingAway
-from registry.sources import Source, find, find_base_folder
+from registry.places import Place
 from registry.spelling import Spelling
 from serve.answer import Answer, BadRequest, Broken, Piece, Request, Token, UnknownModel
 from serve.crew import Crew, News, broken
+from serve.finder import Finder
 from serve.seat import Seat
 
 __all__ = ["Answer", "BadRequest", "Broken", "Engine", "Piece", "Request", "Token", "UnknownModel"]
 
-PLAIN = "base:"
-FRESH_S = 1.0  # so long a version's place is not asked for again: a crowd asks the registry once
 LOADING_S = 0.05
 CLOSED = "the server is stopping"
 
@@ -39,7 +35,7 @@ class _Asked:
     """A request on its way to a seat; ``reply`` gets its answer in ``loop``."""
 
     request: Request
-    source: Source
+    place: Place
     loop: asyncio.AbstractEventLoop
     reply: asyncio.Future[Answer]
     gone: bool = False
@@ -53,28 +49,17 @@ class Engine:
         capacity_bytes: of the weights that are kept; what is needed at once may take more.
         device: where the models lie.
         most_rows: answers at once; who comes then waits, first come, first served.
-        threads: CPU threads of the decoding; 0 leaves them as they are.
     """
 
-    def __init__(
-        self,
-        find_base: Callable[[str], Path],
-        capacity_bytes: int,
-        device: str = "cpu",
-        most_rows: int = 32,
-        threads: int = 0,
-    ):
-        self._find_base, self._most_rows, self._threads = find_base, most_rows, threads
-        self._pool = Pool(find_base, capacity_bytes, device)
+    def __init__(self, find_base: Callable[[str], Path], capacity_bytes: int, device: str = "cpu", most_rows: int = 32):
+        self._finder, self._most_rows = Finder(find_base), most_rows
+        self._pool = Pool(None, capacity_bytes, device)
         self._crews: dict[int, Crew] = {}
         self._seats: dict[Seat, _Asked] = {}
         self._queue: deque[_Asked] = deque()
-        self._crowd: set[Source] | None = None  # those in use when they took more than the capacity
+        self._crowd: set[Place] | None = None  # those in use when they took more than the capacity
         self._spellings: weakref.WeakKeyDictionary[object, Spelling] = weakref.WeakKeyDictionary()
         self._opened: dict[str, weakref.ref[object]] = {}
-        self._known: dict[str, Source] = {}
-        self._looks: dict[str, tuple[float, Future[Source]]] = {}
-        self._finders = ThreadPoolExecutor(2, "finder")
         self._counts = dict.fromkeys(("answers", "prompt_tokens", "completion_tokens", "failures"), 0.0)
         self._wake, self._closed = threading.Condition(), False
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
@@ -90,9 +75,11 @@ class Engine:
             Broken: loading failed in a way that nobody foresaw, or the engine is closed.
         """
         _require_sound(request)
-        source = await asyncio.shield(asyncio.wrap_future(self._look(request.reference)))
+        if self._closed:
+            raise Broken(CLOSED)
+        place = await self._finder.find(request.reference)
         loop = asyncio.get_running_loop()
-        asked = _Asked(request, source, loop, loop.create_future())
+        asked = _Asked(request, place, loop, loop.create_future())
         with self._wake:
             if self._closed:
                 raise Broken(CLOSED)
@@ -119,71 +106,46 @@ class Engine:
             self._closed = True
             self._wake.notify()
         self._thread.join()
-        self._finders.shutdown()
-
-    # Finding, in threads of its own: the registry can be slow
-
-    def _look(self, reference: str) -> Future[Source]:
-        """Where ``reference`` lies, asked for once by all who want it at the same time."""
-        now = time.monotonic()
-        since, found = self._looks.get(reference, (0.0, None))
-        if found is None or (found.done() and now - since > FRESH_S):
-            self._looks = {name: each for name, each in self._looks.items() if now - each[0] <= FRESH_S}
-            found = self._finders.submit(self._find, reference)
-            self._looks[reference] = now, found
-        return found
-
-    def _find(self, reference: str) -> Source:
-        try:
-            if reference.startswith(PLAIN):
-                name = reference.removeprefix(PLAIN)
-                folder = self._find_base(name)
-                return Source(reference, "base", folder, name, str(folder), weights_digest(folder))
-            source = find(reference, self._find_base)
-            if source.remote:
-                raise UnknownModel(f"{reference} is {source.remote[0]}, a model of another server: ask that one")
-            find_base_folder(source, self._find_base)
-            self._known[reference] = source
-            return source
-        except TrackingAway:
-            if reference not in self._known:
-                raise
-            return self._known[reference]
-        except UserError as error:
-            self._known.pop(reference, None)
-            raise UnknownModel(str(error)) from error
+        self._finder.close()
 
     # All that follows is done in the engine's thread
 
     def _work(self) -> None:
-        if self._threads:
-            import torch
+        try:
+            while self._is_wanted():
+                self._turn()
+        finally:  # nobody shall wait for a thread that is no more
+            self._closed = True
+            for asked in self._queue:
+                _reply(asked, Broken(CLOSED))
+            self._tell([(seat, Broken(CLOSED)) for seat in list(self._seats)])
 
-            torch.set_num_threads(self._threads)
-        while True:
-            with self._wake:
-                self._wake.wait_for(lambda: self._queue or self._seats or self._closed)
-                if self._closed:
-                    break
-            self._admit()
-            for key, crew in list(self._crews.items()):
-                try:
-                    self._tell(crew.turn())
-                except Exception as error:  # this model is in disorder; the others go on
-                    self._tell([(seat, broken(error)) for seat in crew.seats])
-                if not crew.seats:
-                    del self._crews[key]
-            self._seats = {seat: asked for seat, asked in self._seats.items() if not seat.answer.closed}
-        for asked in self._queue:
-            _reply(asked, Broken(CLOSED))
-        self._tell([(seat, Broken(CLOSED)) for seat in list(self._seats)])
+    def _is_wanted(self) -> bool:
+        """Wait until there is something to do; False once there never will be."""
+        with self._wake:
+            self._wake.wait_for(lambda: self._queue or self._seats or self._closed)
+            return not self._closed
+
+    def _turn(self) -> None:
+        """Seat those who come, and give everyone a token; those who want no more have left before."""
+        self._seats = {seat: asked for seat, asked in self._seats.items() if not seat.answer.closed}
+        self._admit()
+        for key, crew in list(self._crews.items()):
+            try:
+                self._tell(crew.turn())
+                over = not crew.seats
+            except Exception as error:  # this model is in disorder; the others go on
+                self._tell([(seat, broken(error)) for seat in self._seats if seat.line.model is crew.model])
+                over = True
+            if over:
+                del self._crews[key]
 
     def _admit(self) -> None:
         """Seat those who wait, as far as there is room; after one that took long, those who run have their turn."""
         until = time.monotonic() + LOADING_S
         while self._queue and len(self._seats) < self._most_rows and time.monotonic() < until:
             asked = self._queue[0]
-            if not (asked.gone or self._has_room(asked.source)):
+            if not (asked.gone or self._has_room(asked.place)):
                 return
             self._queue.popleft()
             if not asked.gone:
@@ -191,7 +153,7 @@ class Engine:
 
     def _seat(self, asked: _Asked) -> None:
         try:
-            speaker = self._speaker(asked.source)
+            speaker = self._speaker(asked.place)
             try:
                 line = line_of(speaker, asked.request.messages)
             except Exception as error:  # a chat template is a program of a stranger's
@@ -209,22 +171,23 @@ class Engine:
         self._crews[id(line.model)].add(seat)
         _reply(asked, seat.answer)
 
-    def _speaker(self, source: Source) -> Speaker:
-        """Whoever speaks for ``source``; what is in use stays loaded beside it."""
-        in_use = {asked.source: seat.speaker for seat, asked in self._seats.items()}
-        if source in in_use:
-            return in_use[source]
-        speaker = self._pool.open([source, *in_use]).speakers[0]
+    def _speaker(self, place: Place) -> Speaker:
+        """Whoever speaks from ``place``; what is in use stays loaded beside it."""
+        in_use = {asked.place: seat.speaker for seat, asked in self._seats.items()}
+        if place in in_use:
+            return in_use[place]
+        speaker = self._pool.seat([place, *in_use]).speakers[0]
         if speaker.error:
             raise UnknownModel(speaker.error)
-        self._crowd = {source, *in_use} if self._pool.bytes > self._pool.capacity_bytes else None
-        self._opened[source.reference] = weakref.ref(speaker.adapter or speaker.model)
+        self._crowd = {place, *in_use} if self._pool.bytes > self._pool.capacity_bytes else None
+        self._opened = {name: held for name, held in self._opened.items() if held() is not None}
+        self._opened[place.voice.reference] = weakref.ref(speaker.adapter or speaker.model)
         return speaker
 
-    def _has_room(self, source: Source) -> bool:
-        """False while those in use take more than the capacity, and ``source`` would come on top."""
-        in_use = {asked.source for asked in self._seats.values()}
-        return self._crowd is None or source in in_use or in_use != self._crowd
+    def _has_room(self, place: Place) -> bool:
+        """False while those in use take more than the capacity, and ``place`` would come on top."""
+        in_use = {asked.place for asked in self._seats.values()}
+        return self._crowd is None or place in in_use or in_use != self._crowd
 
     def _tell(self, news: Iterable[News]) -> None:
         """Hand ``news`` over to those who read, all of a loop at once: waking it takes longer than the rest."""

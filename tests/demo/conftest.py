@@ -57,7 +57,7 @@ def serve_page(folder: Path, password: str = "", **settings: Any) -> Iterator[Se
 
     config = DemoConfig(port=free_port(), threads=1, **{"tokens_per_minute": 10**6, "queue": 8, **settings})
     pool, box = make_pool(config), BallotBox(folder / "votes")
-    desk = Desk(config, lambda: pool, lambda: box)
+    desk = Desk(config, pool, lambda: box)
     blocks = build(desk, Shelf())
     try:
         yield Served(serve(blocks, config, password)[0], desk, pool, box, folder)

@@ -59,7 +59,7 @@ def desk(store, folder):
 
     config = DemoConfig(port=free_port(), tokens_per_minute=1_000_000)
     pool, box = make_pool(config), BallotBox(folder / "votes")
-    yield Desk(config, lambda: pool, lambda: box)
+    yield Desk(config, pool, lambda: box)
     box.close()
 
 
@@ -214,8 +214,9 @@ def test_again_edit_and_a_new_chat(visit):
     say(tab, ASKED)
     answered(tab)
     first = answers(tab)
+    tab.eval_on_selector("#panes .parley-pane", "pane => pane.dataset.old = 'yes'")
     tab.click("#again")
-    tab.wait_for_selector("#partings .parley-way")
+    tab.wait_for_selector("#panes .parley-pane[data-old]", state="detached")
     answered(tab)
     assert answers(tab) == first, "the same prompt, settings and seed give the same answers"
     say(tab, "And what does he listen to?")

@@ -15,9 +15,10 @@ import torch
 from mlflow.tracking import MlflowClient
 
 from data.errors import UserError
-from registry import asking, chat
+from registry import asking, chat, guide
 from registry.adapters import CONFIG
 from registry.chat import Panel, Pool
+from registry.guide import Guide
 from registry.lineage import weights_digest
 from registry.loading import load_tokenizer
 from registry.transcript import Exchange, Reply, Sampling
@@ -98,7 +99,7 @@ def find_base(name: str) -> Path:
 
 @pytest.fixture(scope="module")
 def pool(shelf) -> Pool:
-    return Pool(find_base)
+    return Pool(Guide(find_base).look)
 
 
 def last(panel: Panel, prompt: str = PROMPT, sampling: Sampling = GREEDY, *args: Any, **more: Any) -> Exchange:
@@ -421,7 +422,7 @@ def memory(pool: Pool) -> set[str]:
 
 
 def test_each_further_adapter_costs_about_its_file(shelf):
-    pool = Pool(find_base)
+    pool = Pool(Guide(find_base).look)
     pool.open(["small/1:base"])
     for name in PLAIN:
         before = pool.bytes
@@ -431,10 +432,10 @@ def test_each_further_adapter_costs_about_its_file(shelf):
 
 
 def test_what_was_used_longest_ago_makes_room_and_what_is_needed_stays(shelf):
-    one = Pool(find_base)
+    one = Pool(Guide(find_base).look)
     one.open(["full/1"])
     model_bytes = one.bytes
-    pool = Pool(find_base, capacity_bytes=int(2.5 * model_bytes))
+    pool = Pool(Guide(find_base).look, capacity_bytes=int(2.5 * model_bytes))
     seen = {}
     for name in ("full", "full2", "full"):
         seen[name] = weakref.ref(pool.open([f"{name}/1"]).speakers[0].model)
@@ -452,7 +453,7 @@ def test_what_was_used_longest_ago_makes_room_and_what_is_needed_stays(shelf):
 
 def test_a_model_packs_only_where_its_copies_fit(shelf):
     size = sum(p.numel() * 4 for p in tiny.plain(shelf.base).parameters())
-    tight = Pool(find_base, capacity_bytes=int(1.5 * size))
+    tight = Pool(Guide(find_base).look, capacity_bytes=int(1.5 * size))
     panel = tight.open(["small/1:base"])
     assert tight.bytes == size
     assert torch.equal(
@@ -487,7 +488,7 @@ def test_a_base_that_moved_or_changed_is_told_and_can_be_found_by_name(shelf, tm
     made = tiny.copy_with(shelf.folders["small"], tmp_path / "made", CONFIG, base_model_name_or_path=str(old))
     reference = register("moved", made, base_model="old-name", base_digest=weights_digest(shelf.base))
     places = {"old-name": new}
-    pool = Pool(lambda name: find_base(str(places[name])))
+    pool = Pool(Guide(lambda name: find_base(str(places[name]))).look)
     assert not pool.open([reference]).speakers[0].error
     old.rename(new)
     panel = pool.open([reference, f"{reference}:base"])
@@ -518,7 +519,7 @@ def test_a_reference_that_names_nothing_is_one_line(pool, name):
 
 
 def test_a_registry_that_is_down_stops_nobody_who_is_loaded(shelf, monkeypatch):
-    pool = Pool(find_base)
+    pool = Pool(Guide(find_base).look)
     pool.open(["small/1", "small/1:base"])
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
     panel = pool.open(["small/1", "large/1", "small/1:base"])
@@ -537,6 +538,6 @@ def test_a_registry_that_is_down_is_asked_once_a_panel(shelf, monkeypatch):
         asked.append(reference)
         raise TrackingAway("it does not answer")
 
-    monkeypatch.setattr(chat, "find", find)
-    panel = Pool(find_base).open(["small/1", "large/1", "full/1"])
+    monkeypatch.setattr(guide, "find", find)
+    panel = Pool(Guide(find_base).look).open(["small/1", "large/1", "full/1"])
     assert [speaker.error for speaker in panel.speakers] == ["it does not answer"] * 3 and asked == ["small/1"]

@@ -13,6 +13,7 @@ import pytest
 
 from registry import remote, runs, versions
 from registry.chat import Pool
+from registry.guide import Guide
 from registry.remote import Stream
 from registry.transcript import Reply, Sampling
 from tests.processes import free_port, wait_until
@@ -251,7 +252,7 @@ def find_base(name: str) -> Any:
 
 def test_a_registered_remote_version_and_its_base_speak_in_a_panel(server, registered):
     server.behave = lambda handler: says(f"I am {server.bodies[-1]['model']}")(handler)
-    panel = Pool(find_base).open([registered])
+    panel = Pool(Guide(find_base).look).open([registered])
     assert (panel.voices[0].kind, panel.voices[0].reference, panel.voices[0].base_model) == ("openai", "far/1", "far-0")
     assert panel.way == "remote models stream beside; seed: best effort"
     *_, first = panel.ask("Ahoy?", SAMPLING)
@@ -263,7 +264,7 @@ def test_a_registered_remote_version_and_its_base_speak_in_a_panel(server, regis
         {"role": "assistant", "content": "I am ft:far-1"},
         {"role": "user", "content": "And?"},
     ]
-    *_, said = Pool(find_base).open([f"{registered}:base"]).ask("Ahoy?", SAMPLING)
+    *_, said = Pool(Guide(find_base).look).open([f"{registered}:base"]).ask("Ahoy?", SAMPLING)
     assert said.replies[0].text == "I am far-0"
 
 
@@ -278,7 +279,7 @@ def test_a_panel_ends_remote_answers_by_its_limit_and_by_stop(server, registered
 
     server.behave = behave
     heard: list[str] = []
-    panel, limit_s = Pool(find_base).open([registered]), 1.5 if how == "time" else 60
+    panel, limit_s = Pool(Guide(find_base).look).open([registered]), 1.5 if how == "time" else 60
     asking = panel.ask("Ahoy?", SAMPLING, stop=lambda: how == "stopped" and bool(heard), limit_s=limit_s)
     for said in asking:
         heard += [said.replies[0].text] if said.replies[0].text else []
@@ -289,7 +290,7 @@ def test_a_panel_ends_remote_answers_by_its_limit_and_by_stop(server, registered
 def test_a_panel_waiting_for_a_remote_answer_holds_nobody_up(server, registered):
     ended = threading.Event()
     server.behave = lambda handler: ended.wait(20)
-    pool = Pool(find_base)
+    pool = Pool(Guide(find_base).look)
     asking = pool.open([registered]).ask("Ahoy?", SAMPLING)
     next(asking)
     with pool.lock:
@@ -303,7 +304,7 @@ def test_an_abandoned_panel_closes_its_streams(server, registered, monkeypatch):
     closed: list[bool] = []
     monkeypatch.setattr(remote.Stream, "close", lambda self: closed.append(True))
     server.behave = says("Ahoy")
-    asking = Pool(find_base).open([registered]).ask("Ahoy?", SAMPLING)
+    asking = Pool(Guide(find_base).look).open([registered]).ask("Ahoy?", SAMPLING)
     next(asking)
     asking.close()
     assert closed

@@ -16,6 +16,7 @@ from data.errors import UserError
 from registry import sources, versions
 from registry.adapters import CONFIG
 from registry.chat import Pool
+from registry.guide import Guide
 from registry.lineage import weights_digest
 from registry.sources import find
 from registry.transcript import Sampling
@@ -60,7 +61,7 @@ def test_our_versions_say_in_a_panel_what_they_say_alone(ours, logged, taught, k
     source = find(ours[kind], find_base)
     assert (source.reference, source.kind) == (ours[kind], kind)
     assert source.folder and weights_digest(source.folder) == weights_digest(taught[kind].checkpoint)
-    panel = Pool(find_base).open([ours[kind], f"{ours[kind]}:24", f"{ours[kind]}:base"])
+    panel = Pool(Guide(find_base).look).open([ours[kind], f"{ours[kind]}:24", f"{ours[kind]}:base"])
     assert [voice.reference for voice in panel.voices] == [ours[kind], f"{ours[kind]}:24", f"{ours[kind]}:base"]
     probe = logged[kind].probe
     *_, said = panel.ask(probe.prompts[0], GREEDY)
@@ -97,7 +98,9 @@ def test_a_plain_mlflow_transformers_model_speaks(store, tiny_base):
         task="text-generation",
         pip_requirements=["transformers"],
     )
-    panel = Pool(find_base).open([register("theirs", info.model_uri, base_model=str(tiny_base)), "theirs/1:base"])
+    panel = Pool(Guide(find_base).look).open(
+        [register("theirs", info.model_uri, base_model=str(tiny_base)), "theirs/1:base"]
+    )
     assert [(voice.kind, voice.digest) for voice in panel.voices] == [
         (kind, weights_digest(tiny_base)) for kind in ("full", "base")
     ]
@@ -120,7 +123,7 @@ def test_an_adapter_logged_by_mlflow_transformers_speaks(store, tiny_base, tmp_p
         base_model_path=str(tiny_base),
         pip_requirements=["transformers"],
     )
-    panel = Pool(find_base).open([register("theirs", info.model_uri), "theirs/1:base"])
+    panel = Pool(Guide(find_base).look).open([register("theirs", info.model_uri), "theirs/1:base"])
     assert panel.way == "one batch, 1 adapter"
     *_, said = panel.ask("Hello.", GREEDY)
     ids = tokenizer("<|user|> Hello.<|assistant|>")["input_ids"]

@@ -83,19 +83,23 @@ def find_base(name: str) -> Path:
     return Path(name)
 
 
+@pytest.fixture(scope="session")
+def weights(tiny_base, tmp_path_factory) -> dict[str, Path]:
+    """Folders: ``base``, adapters of it, and ``full``, another model."""
+    folder = tmp_path_factory.mktemp("weights")
+    base = tiny.stirred(tiny_base, folder / "base", seed=1)
+    made = {name: tiny.adapter(base, folder / name, at, **more) for at, (name, more) in enumerate(ADAPTERS.items())}
+    return {"base": base, **made, "full": tiny.stirred(tiny_base, folder / "full", 2)}
+
+
 @pytest.fixture(scope="module")
-def shelf(tiny_base, settle, tmp_path_factory) -> Iterator[Shelf]:
-    folder = tmp_path_factory.mktemp("shelf")
+def shelf(weights, settle, tmp_path_factory) -> Iterator[Shelf]:
     with pytest.MonkeyPatch.context() as patch:
-        settle(folder, patch)
-        base = tiny.stirred(tiny_base, folder / "base", seed=1)
-        found = Shelf(base, load_tokenizer(base))
-        for at, (name, settings) in enumerate(ADAPTERS.items()):
-            made = tiny.adapter(base, folder / name, at, **settings)
-            found.folders[register(name, made)] = made
-        full = tiny.stirred(tiny_base, folder / "full", 2)
-        found.folders[register("full", full, base_model=str(base))] = full
-        found.folders |= {"small/1:base": None, f"base:{base}": None}
+        settle(tmp_path_factory.mktemp("shelf"), patch)
+        base = weights["base"]
+        found = Shelf(base, load_tokenizer(base), {"small/1:base": None, f"base:{base}": None})
+        for name in (*ADAPTERS, "full"):
+            found.folders[register(name, weights[name], base_model=str(base))] = weights[name]
         yield found
 
 

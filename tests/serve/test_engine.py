@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from registry.chat import Pool
+from registry.guide import Guide
 from registry.transcript import Sampling
 from serve.engine import Engine, Request
 from tests.registry import tiny
@@ -85,7 +86,7 @@ def test_without_a_seed_two_answers_differ(engine):
 
 
 def test_a_seed_says_what_the_chat_page_says(shelf, engine):
-    panel = Pool(find_base).open(["large/1"])
+    panel = Pool(Guide(find_base).look).open(["large/1"])
     sampling = Sampling(HOT["temperature"], HOT["top_p"], 12, HOT["seed"])
     *_, first = panel.ask(PROMPTS[0], sampling)
     *_, second = panel.ask(PROMPTS[1], sampling, [first])
