@@ -283,7 +283,7 @@ def find(name: str) -> str:
     try:
         found = client.search_runs([experiment_id(client)], f"attributes.run_name = '{name}'", max_results=1)
     except (MlflowException, OSError) as error:
-        raise TrackingAway(f"{client.tracking_uri} does not answer: {_first_line(error)}") from error
+        raise TrackingAway(f"{client.tracking_uri} does not answer: {first_line(error)}") from error
     return found[0].info.run_id if found else ""
 
 
@@ -293,7 +293,7 @@ def open_store() -> str:
     try:
         experiment_id(client)
     except (MlflowException, OSError) as error:
-        return _first_line(error)
+        return first_line(error)
     return ""
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine, RowMapping, Table, create_engine, event, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from data.errors import UserError
-from registry.door import first_line, without_password
+from data.errors import UserError, first_line
+from registry.door import without_password
 from serve.faults import Fault
 from serve.tables import VERSION, facts, schema
 

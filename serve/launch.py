@@ -88,6 +88,9 @@ def _listening(config: ServeConfig) -> Iterator[socket.socket]:
 
 def make_house(config: ServeConfig, database: Database, outputs: Path) -> House:
     """All parts of the server."""
+    import torch
+
+    torch.set_num_threads(config.chat_threads or torch.get_num_threads())
     doorkeeper = Doorkeeper(database, os.environ.get(KEY, ""))
     names = Names(config.base_model, config.table())
     engine = Engine(
@@ -95,7 +98,6 @@ def make_house(config: ServeConfig, database: Database, outputs: Path) -> House:
         int(config.memory_gb * GIB),
         base.pick_device(),
         config.chats,
-        config.chat_threads,
     )
     return House(
         config,
