@@ -13,7 +13,8 @@ store in a temporary folder. Sixteen conversations, spread over the base and the
 - "joining": as "at once", but each is asked a moment after the one before, while the others run.
 
 Answers are as long as asked for: the end token is biased away. Ratios are medians of each round's; the first round
-warms up. All must say the same, and the greedy answers must be those of ``generate``.
+warms up. All must say the same, and the greedy answers must be those of ``generate``. Then a thousand short chats show
+what memory each leaves behind.
 """
 
 import argparse
@@ -28,7 +29,7 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
-from benchmarks.chat_speed import Bound, be_quiet, make_adapters, register, show
+from benchmarks.chat_speed import Bound, be_quiet, make_adapters, own_rss_bytes, register, show
 
 STREAMS = 16
 RANK = 16
@@ -92,7 +93,7 @@ def measure(args: argparse.Namespace, rounds: int) -> bool:
                 turns[each].append(contenders[each]())
         report(name, {each: done[1:] for each, done in turns.items()})
         bounds += bounds_of(name, {each: done[1:] for each, done in turns.items()})
-    print(f"\n{dict(engine.stats())}")
+    bounds.append(chats(engine, references))
     engine.close()
     return show(bounds)
 
@@ -189,6 +190,22 @@ class Plain:
 
 def _key(reference: str) -> str:
     return reference.replace("/", "-")
+
+
+def chats(engine: Any, references: Sequence[str], count: int = 1000) -> Bound:
+    """Bytes that stay of ``count`` chats, after others have warmed up."""
+    from serve.engine import Request
+
+    async def some(number: int) -> None:
+        for first in range(0, number, STREAMS):
+            asked = [Request(references[i % len(references)], (("user", "Hello, " + WORDS[i % len(WORDS)]),), 8, seed=i)
+                     for i in range(first, min(number, first + STREAMS))]  # fmt: skip
+            await asyncio.gather(*(answer(engine, request) for request in asked))
+
+    asyncio.run(some(count // 2))
+    before = own_rss_bytes()
+    asyncio.run(some(count))
+    return Bound(f"MB that {count} more chats take", "<=", 2.0, (own_rss_bytes() - before) / 1e6)
 
 
 def report(name: str, turns: dict[str, list[Turn]]) -> None:
