@@ -156,9 +156,13 @@ class Run:
                     raise
 
     def table(self, records: Sequence[Mapping[str, str]], name: str) -> None:
-        """Keep ``records`` as an MLflow table, which the UI shows and compares."""
+        """Keep ``records`` as an MLflow table, which the UI shows and compares, in the place of an earlier one."""
         columns = {key: [record[key] for record in records] for key in records[0]}
-        self.client.log_table(self.run_id, columns, name)
+        if name in {entry.path for entry in self.client.list_artifacts(self.run_id, os.path.dirname(name) or None)}:
+            rows = [list(record.values()) for record in records]  # log_table would add to it: a resumed run has one
+            self.text(json.dumps({"columns": list(columns), "data": rows}), name)
+        else:
+            self.client.log_table(self.run_id, columns, name)
 
     def history(self, key: str) -> list[tuple[int, float]]:
         """Every logged ``(step, value)`` of a metric, in order of steps."""

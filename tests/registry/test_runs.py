@@ -205,6 +205,14 @@ def test_a_server_that_can_not_be_reached_is_reported_in_one_line(begin, tmp_pat
     assert "http://127.0.0.1:" in str(caught.value) and "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["t.json", "tables/t.json"])
+def test_a_table_that_a_resumed_run_keeps_again_takes_the_place_of_the_first(client, run, name):
+    experiment = client.get_run(run.run_id).info.experiment_id
+    for rows in ([{"a": "x", "b": "y"}, {"a": "z", "b": "u"}], [{"a": "v", "b": "w"}, {"a": "s", "b": "t"}]):
+        run.table(rows, name)
+        assert client.load_table(experiment, name).to_dict("records") == rows
+
+
 def test_datasets_tables_texts_and_files_are_kept(client, run, tmp_path):
     run.datasets([("clean train", "0123", "clean", 250, "training"), ("test", "4567", "clean", 45, "testing")])
     run.table([{"prompt": "Hi.", "base": "a", "tuned": "b"}, {"prompt": "Bye.", "base": "c", "tuned": "d"}], "t.json")
