@@ -5,12 +5,13 @@ IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 RUN := $(IN_VENV) mlflow run . --env-manager local --experiment-name parley
 
-.PHONY: help pirate base ui demo test check clean
+.PHONY: help pirate base ui demo serve test check clean
 
 help:
 	@echo "make pirate   teach the base model pirate speak, judge it, register it (ARGS=\"-P epochs=10\")"
 	@echo "make ui       runs, curves and versions in the MLflow UI (PORT=5001)"
 	@echo "make demo     talk to both sides, in a page (PORT=7861, ARGS=\"--share true\")"
+	@echo "make serve    a server that speaks OpenAI's language (PORT=8001, ARGS=\"--new_key alice\")"
 	@echo "make base     make the bundled base model anew"
 	@echo "make test     all tests"
 	@echo "make check    style, types, import rules and the tests of the documents"
@@ -27,6 +28,9 @@ ui: $(VENV)/.ready
 
 demo: $(VENV)/.ready
 	@$(VENV)/bin/python -m steps.demo $(if $(PORT),--port $(PORT)) $(ARGS)
+
+serve: $(VENV)/.ready
+	@$(VENV)/bin/python -m steps.serve $(if $(PORT),--port $(PORT)) $(ARGS)
 
 test: $(VENV)/.ready-dev
 	@$(IN_VENV) python -m pytest --numprocesses 2 --dist loadfile $(ARGS)

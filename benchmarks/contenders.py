@@ -65,7 +65,8 @@ def bare(bench: Bench, gate: Gate) -> None:
 
     from train.batching import pack
     from train.config import FitConfig
-    from train.fit import make_optimizer, trained_logits
+    from train.fit import trained_logits
+    from train.optimizer import make_optimizer
 
     parameters = [p for p in bench.model.parameters() if p.requires_grad]
     optimizer = make_optimizer(parameters, bench.task.lr, FitConfig())

@@ -10,11 +10,15 @@ Turns = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Row:
-    """One conversation: (prompt, answer) ``turns``, oldest first, and where it was read."""
+    """One conversation: (prompt, answer) ``turns``, oldest first, and where it was read.
+
+    ``muted``: the turns, counted from 0, whose answers are only read and never learned (weight 0).
+    """
 
     turns: Turns
     system: str = ""
     where: str = "row"
+    muted: tuple[int, ...] = ()
 
     @property
     def prompt(self) -> str:
@@ -31,6 +35,7 @@ def digest(rows: Iterable[Row]) -> str:
     """First 16 hex digits of the SHA-256 over the rows' texts in order: equal data, equal digest."""
     state = hashlib.sha256()
     for row in rows:
-        state.update(json.dumps([row.system, row.turns], ensure_ascii=True).encode())
+        muted = [row.muted] if row.muted else []
+        state.update(json.dumps([row.system, row.turns, *muted], ensure_ascii=True).encode())
         state.update(b"\n")
     return state.hexdigest()[:16]

@@ -132,7 +132,11 @@ def to_row(record: Record) -> Row:
     _refuse(_order_faults([message["role"] for message in messages]))
     texts = [message["content"].strip() for message in messages]
     system = texts.pop(0) if messages[0]["role"] == "system" else ""
-    return Row(tuple(zip(texts[::2], texts[1::2], strict=True)), system, record.where)
+    answers = [message for message in messages if message["role"] == "assistant"]
+    muted = tuple(i for i, answer in enumerate(answers) if answer.get("weight", 1) == 0)
+    if len(muted) == len(answers):
+        raise BadRecord("every answer has the weight 0, so there is nothing to learn")
+    return Row(tuple(zip(texts[::2], texts[1::2], strict=True)), system, record.where, muted)
 
 
 def _pair(record: Record, key: str, name: str) -> Row:

@@ -51,6 +51,12 @@ def prompt_text(tokenizer: Any, turns: Turns, prompt: str, system: str = "") -> 
     return _render(tokenizer, messages, add_generation_prompt=True)
 
 
+def conversation_text(tokenizer: Any, messages: Sequence[tuple[str, str]]) -> str:
+    """Everything before the answer to ``messages``: (role, text) in whatever order the template bears."""
+    said = [{"role": role, "content": text} for role, text in messages]
+    return _render(tokenizer, said, add_generation_prompt=True)
+
+
 def segments(tokenizer: Any, turns: Turns, system: str = "") -> list[Segment]:
     """The conversation as alternating prompt and answer segments, each to be tokenised apart.
 
@@ -79,6 +85,11 @@ def prompt_ids(tokenizer: Any, turns: Turns, prompt: str, system: str = "") -> l
     """Tokens before the answer to ``prompt``, the finished ``turns`` included, exactly as they are trained."""
     *before, _answer = segments(tokenizer, (*turns, (prompt, "...")), system)
     return [token for _, piece in pieces(before, tokenizer) for token in piece]
+
+
+def text_ids(tokenizer: Any, text: str) -> list[int]:
+    """The tokens of a whole prompt, encoded in one piece."""
+    return [token for _, piece in pieces([Segment(text, is_answer=False)], tokenizer) for token in piece]
 
 
 def pieces(parts: Sequence[Segment], tokenizer: Any) -> Iterator[tuple[Segment, list[int]]]:

@@ -149,16 +149,37 @@ def require_fit(model: Any, adapter: Adapter) -> None:
 
 
 class Mixture:
-    """An adapter, or none, for each row of a batch.
+    """An adapter, or none, for each row of a batch; rows come and go.
 
     Args:
         model: whose layers they are for (``require_fit`` has seen to that).
         rows: row ``i`` of every batch gets ``rows[i]``; None is the base alone.
     """
 
-    def __init__(self, model: Any, rows: Sequence[Adapter | None]):
-        names = sorted({name for adapter in rows if adapter for name in adapter.layers})
-        self._additions = [(model.get_submodule(name), _addition(name, rows)) for name in names]
+    def __init__(self, model: Any, rows: Sequence[Adapter | None] = ()):
+        self.rows: list[Adapter | None] = []
+        self._model = model
+        self._additions: dict[str, _Addition] = {}
+        self.extend(rows)
+
+    def extend(self, rows: Sequence[Adapter | None]) -> None:
+        """Put ``rows`` after those that are here."""
+        first = len(self.rows)
+        self.rows += rows
+        for name in {name for adapter in rows if adapter for name in adapter.layers} - self._additions.keys():
+            self._additions[name] = _Addition(name, self._model.get_submodule(name))
+        for addition in self._additions.values():
+            addition.write(self.rows, first)
+
+    def drop(self, row: int) -> None:
+        """Take ``row`` out; the last one takes its place."""
+        last = self.rows.pop()
+        if row < len(self.rows):
+            self.rows[row] = last
+        wanted = {name for adapter in self.rows if adapter for name in adapter.layers}
+        self._additions = {name: each for name, each in self._additions.items() if name in wanted}
+        for addition in self._additions.values():
+            addition.move(len(self.rows), row)
 
     @contextmanager
     def worn(self) -> Iterator[None]:
@@ -168,31 +189,52 @@ class Mixture:
         """
         hooks = []
         try:
-            for layer, addition in self._additions:
-                hooks.append(layer.register_forward_hook(addition))
+            for addition in self._additions.values():
+                hooks.append(addition.layer.register_forward_hook(addition))
             yield
         finally:
             for hook in hooks:
                 hook.remove()
 
 
-def _addition(layer: str, rows: Sequence[Adapter | None]) -> Any:
-    """A forward hook that adds each row's ``x A B``: all rows in one product, smaller ranks filled up with zeros."""
-    import torch
-    from torch.nn.functional import pad
+class _Addition:
+    """A forward hook that adds each row's ``x A B`` to the output of ``layer``: all rows in one product.
 
-    having = [
-        (i, adapter, *adapter.layers[layer]) for i, adapter in enumerate(rows) if adapter and layer in adapter.layers
-    ]
-    rank = max(a.shape[1] for _, _, a, _ in having)
-    down = torch.stack([pad(a.float(), (0, rank - a.shape[1])) for _, _, a, _ in having])
-    up = torch.stack([pad(b.float() * adapter.scale, (0, 0, 0, rank - b.shape[0])) for _, adapter, _, b in having])
-    chosen = None if len(having) == len(rows) else torch.tensor([i for i, *_ in having], device=down.device)
+    Smaller ranks are filled up with zeros, and a row without an adapter has nothing else.
+    """
 
-    def add(module: Any, args: tuple[Any, ...], out: Any) -> Any:
-        if chosen is None:
-            return out + torch.bmm(torch.bmm(args[0], down), up)
-        out[chosen] += torch.bmm(torch.bmm(args[0][chosen], down), up)
-        return out
+    def __init__(self, name: str, layer: Any):
+        self.name, self.layer = name, layer
+        self.down: Any = None
+        self.up: Any = None
+        self._used: tuple[Any, Any] = None, None
 
-    return add
+    def write(self, rows: Sequence[Adapter | None], first: int) -> None:
+        """Set the sides of ``rows[first:]``; those before stay."""
+        pairs = [adapter.layers.get(self.name) if adapter else None for adapter in rows]
+        rank = max((pair[0].shape[1] for pair in pairs if pair), default=0)
+        if self.down is None or len(rows) > self.down.shape[0] or rank > self.down.shape[2]:
+            like, first = next(pair for pair in pairs if pair), 0
+            height = len(rows) if self.down is None else max(len(rows), 2 * len(self._used[0]))
+            self.down = like[0].new_zeros((height, like[0].shape[0], rank)).float()
+            self.up = like[1].new_zeros((height, rank, like[1].shape[1])).float()
+        for i in range(first, len(rows)):
+            self.down[i], self.up[i] = 0, 0
+            adapter, pair = rows[i], pairs[i]
+            if adapter and pair:
+                width = pair[0].shape[1]
+                self.down[i, :, :width] = pair[0]
+                self.up[i, :width] = pair[1].float() * adapter.scale
+        self._used = self.down[: len(rows)], self.up[: len(rows)]
+
+    def move(self, row: int, to: int) -> None:
+        """Let ``row``, the last one, take the place of row ``to``."""
+        for side in (self.down, self.up):
+            side[to] = side[row]
+        self._used = self.down[:row], self.up[:row]
+
+    def __call__(self, module: Any, args: tuple[Any, ...], out: Any) -> Any:
+        import torch
+
+        down, up = self._used
+        return torch.baddbmm(out, torch.bmm(args[0], down), up)

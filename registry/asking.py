@@ -1,16 +1,29 @@
 """One prompt on its way through all panes: local ones token by token, remote ones as their pieces come."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from data.errors import DataError, UserError, explain
-from data.template import Segment, Turns, control_tokens, messages_of, pieces, prompt_ids, prompt_text
+from data.errors import DataError, UserError, explain, first_line
+from data.template import (
+    Turns,
+    control_tokens,
+    conversation_text,
+    messages_of,
+    prompt_ids,
+    prompt_text,
+    text_ids,
+)
 from registry import remote
 from registry.adapters import Adapter
-from registry.decoding import Line, Step, decode
+from registry.batch import Line
+from registry.decoding import Step, decode
 from registry.transcript import Exchange, Parting, Reply, Sampling, Voice
+
+#: A conversation as (role, text), roles system, user and assistant; any order.
+Messages = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -104,14 +117,9 @@ class Asking:
 
     def _line(self, i: int, turns: Turns) -> Line:
         speaker = self.speakers[i]
-        pattern = control_tokens(speaker.tokenizer)
-        for text in (self.prompt, self.system, *(prompt for prompt, _ in turns)):
-            found = pattern.search(text)
-            if found:
-                raise UserError(f"the prompt holds {found[0]}, which this model reads as a control token")
+        _refuse_control_tokens(speaker, (self.prompt, self.system, *(prompt for prompt, _ in turns)))
         ids = chat_ids(speaker, turns, self.prompt, self.system)
-        if max(ids) >= speaker.model.get_input_embeddings().weight.shape[0]:
-            raise UserError("its tokenizer is not its model's: it makes tokens that the model does not know")
+        _require_known(speaker, ids)
         return Line(speaker.model, speaker.adapter, ids, frozenset(self._ends[i]))
 
     def advance(self, frame_s: float) -> None:
@@ -200,22 +208,74 @@ class Asking:
             self.replies[i] = replace(self.replies[i], ended=how, error=error, seconds=seconds)
 
 
+def line_of(speaker: Speaker, messages: Messages) -> Line:
+    """What ``speaker`` decodes to answer ``messages``; as it was trained to read them where they are turns.
+
+    The tokenizer is changed meanwhile: only one thread at a time may use it.
+
+    Raises:
+        UserError: a text holds a control token, or the chat template takes no such conversation.
+    """
+    _refuse_control_tokens(speaker, (text for _, text in messages))
+    asked = _as_turns(messages)
+    if asked:
+        ids = chat_ids(speaker, *asked)
+    else:
+        with _own_template(speaker) as tokenizer:
+            try:
+                ids = text_ids(tokenizer, conversation_text(tokenizer, messages))
+            except Exception as error:  # a chat template is a program of a stranger's
+                raise UserError(f"its chat template takes no such conversation: {first_line(error)}") from error
+    _require_known(speaker, ids)
+    return Line(speaker.model, speaker.adapter, ids, frozenset(speaker.ends))
+
+
+def _as_turns(messages: Messages) -> tuple[Turns, str, str] | None:
+    """Finished turns, the prompt after them and what the system says; None for any other order of roles."""
+    system = messages[0][1] if messages and messages[0][0] == "system" else ""
+    said = messages[1:] if system else messages
+    roles = [role for role, _ in said]
+    if roles != [("user", "assistant")[i % 2] for i in range(len(said))] or len(said) % 2 == 0:
+        return None
+    texts = [text for _, text in said]
+    return tuple(zip(texts[:-1:2], texts[1::2], strict=True)), texts[-1], system
+
+
 def chat_ids(speaker: Speaker, turns: Turns, prompt: str, system: str = "") -> list[int]:
     """The prompt's tokens as this version was trained to read them.
 
     The tokenizer is changed meanwhile: only one thread at a time may use it.
     """
+    with _own_template(speaker) as tokenizer:
+        try:
+            return prompt_ids(tokenizer, turns, prompt, system)
+        except DataError:
+            # an empty reply, or a template that rewrites earlier turns: never trained on, but to be talked to
+            return text_ids(tokenizer, prompt_text(tokenizer, turns, prompt, system))
+
+
+@contextmanager
+def _own_template(speaker: Speaker) -> Iterator[Any]:
+    """The speaker's tokenizer, with the chat template of this version; others use it with theirs."""
     tokenizer = speaker.tokenizer
     own, tokenizer.chat_template = tokenizer.chat_template, speaker.template or tokenizer.chat_template
     try:
-        return prompt_ids(tokenizer, turns, prompt, system)
-    except (
-        DataError
-    ):  # an empty reply, or a template that rewrites earlier turns: never trained on, but to be talked to
-        text = prompt_text(tokenizer, turns, prompt, system)
-        return [token for _, piece in pieces([Segment(text, is_answer=False)], tokenizer) for token in piece]
+        yield tokenizer
     finally:
         tokenizer.chat_template = own
+
+
+def _refuse_control_tokens(speaker: Speaker, texts: Iterable[str]) -> None:
+    pattern = control_tokens(speaker.tokenizer)
+    for text in texts:
+        found = pattern.search(text)
+        if found:
+            raise UserError(f"the prompt holds {found[0]}, which this model reads as a control token")
+
+
+def _require_known(speaker: Speaker, ids: Sequence[int]) -> None:
+    if max(ids) >= speaker.model.get_input_embeddings().weight.shape[0]:
+        raise UserError("its tokenizer is not its model's: it makes tokens that the model does not know")
 
 
 def _text(tokenizer: Any, tokens: Sequence[int], ends: set[int], ended: bool) -> str:

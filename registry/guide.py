@@ -7,7 +7,7 @@ from data.errors import UserError, explain
 from registry.lineage import weights_bytes, weights_digest
 from registry.places import Absent, Place
 from registry.runs import TrackingAway
-from registry.sources import FindBase, Source, find, find_base_folder
+from registry.sources import BASE, FindBase, Source, find, find_base_folder
 from registry.transcript import Voice
 
 
@@ -26,6 +26,24 @@ class Guide:
         """
         away: list[TrackingAway] = []
         return tuple(self._place(reference, away) for reference in references)
+
+    def place(self, reference: str) -> Place:
+        """The place of one reference.
+
+        Raises:
+            UserError: it names nothing, or what it names can't be had.
+            TrackingAway: the registry is down, and this was not found before.
+        """
+        return self._checked(self._source(reference, []))
+
+    def plain(self, name: str, reference: str) -> Place:
+        """The place of a base model by its own name, where no version stands on it.
+
+        Raises:
+            UserError: it can't be had.
+        """
+        folder = self.find_base(name)
+        return self._checked(Source(reference, BASE, folder, name, base_digest=weights_digest(folder)))
 
     def _place(self, reference: str, away: list[TrackingAway]) -> Place | Absent:
         try:

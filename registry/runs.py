@@ -277,6 +277,36 @@ def reopen(run_id: str, outputs: Path) -> Run:
     return run
 
 
+def find(name: str) -> str:
+    """The id of the newest run called ``name`` in Parley's experiment; empty where there is none.
+
+    Raises:
+        TrackingAway: the tracking server does not answer.
+    """
+    client = MlflowClient()
+    try:
+        found = client.search_runs([experiment_id(client)], f"attributes.run_name = '{name}'", max_results=1)
+    except (MlflowException, OSError) as error:
+        raise TrackingAway(f"{client.tracking_uri} does not answer: {first_line(error)}") from error
+    return found[0].info.run_id if found else ""
+
+
+def open_store() -> str:
+    """Make the store's tables where there are none, before several processes would at once; returns what is wrong."""
+    client = MlflowClient()
+    try:
+        experiment_id(client)
+    except (MlflowException, OSError) as error:
+        return first_line(error)
+    return ""
+
+
+def end(run_id: str, status: str) -> None:
+    """Set the status of a run whose process is gone; where the server is away it stays as it is."""
+    with contextlib.suppress(MlflowException, OSError):
+        MlflowClient().set_terminated(run_id, status)
+
+
 def discard_given() -> None:
     """Remove the empty run that ``mlflow run`` made for this process, if it was started so."""
     given = os.environ.get("MLFLOW_RUN_ID")

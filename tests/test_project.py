@@ -16,6 +16,7 @@ import yaml
 
 from demo.config import DemoConfig
 from demo.limits import Caps
+from serve.config import ServeConfig
 from steps.flags import field_docs, parse
 from steps.replay import ReplayConfig
 from steps.ui import UiConfig
@@ -29,6 +30,7 @@ CONFIGS = {
     "base": BaseConfig,
     "ui": UiConfig,
     "demo": DemoConfig,
+    "serve": ServeConfig,
     "votes": VotesConfig,
     "replay": ReplayConfig,
     "noisy": NoisyConfig,
@@ -136,7 +138,7 @@ def test_all_environments_take_the_one_list_of_pins():
 
 
 def test_every_requirement_is_pinned_exactly_and_named_once():
-    names = ("requirements.txt", "requirements-dev.txt", "requirements-ray.txt")
+    names = ("requirements.txt", "requirements-dev.txt", "requirements-ray.txt", "requirements-postgres.txt")
     lines = [line for name in names for line in read(name).splitlines()]
     pins = [line for line in lines if line and not line.startswith(("#", "-r "))]
     assert [pin for pin in pins if not re.fullmatch(r"[A-Za-z0-9-]+==[0-9][\w.]*", pin)] == []
@@ -196,7 +198,7 @@ def test_every_make_target_that_a_document_names_exists():
     targets = set(re.findall(r"^([a-z]+):", read("Makefile"), re.MULTILINE))
     named = set(re.findall(r"(?<![\w-])make ([a-z]+)\b", code() + read("CONTRIBUTING.md")))
     assert {"pirate", "test"} < named <= targets
-    assert {"pirate", "test", "ui", "demo", "check", "base", "clean"} <= targets
+    assert {"pirate", "test", "ui", "demo", "serve", "check", "base", "clean"} <= targets
 
 
 def test_every_entry_point_and_parameter_that_the_readme_names_exists():

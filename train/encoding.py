@@ -36,6 +36,8 @@ class Example:
 def encode(rows: Sequence[Row], tokenizer: Any, labels: str = "response", max_length: int = 512) -> list[Example]:
     """Tokenise ``rows``; ``labels`` is ``response`` (answers and their EOS) or ``all`` (every token but the first).
 
+    Of ``response`` the muted answers are left out.
+
     Prompt and answer are encoded apart, so no token spans both. A row longer than ``max_length`` tokens loses its
     tail and is marked ``truncated``.
 
@@ -59,11 +61,14 @@ def encode(rows: Sequence[Row], tokenizer: Any, labels: str = "response", max_le
 def _encode_row(row: Row, tokenizer: Any, labels: str, max_length: int) -> Example:
     ids: list[int] = []
     marks: list[int] = []
+    turn = 0
     for segment, piece in pieces(segments(tokenizer, row.turns, row.system), tokenizer):
+        taught = labels == "all"
         if segment.is_answer:
             _check_answer(piece, segment.text, tokenizer)
+            taught, turn = taught or turn not in row.muted, turn + 1
         ids += piece
-        marks += piece if segment.is_answer or labels == "all" else [IGNORE] * len(piece)
+        marks += piece if taught else [IGNORE] * len(piece)
     marks[0] = IGNORE
     truncated = len(ids) > max_length
     example = Example(_array(ids[:max_length]), _array(marks[:max_length]), truncated)

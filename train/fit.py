@@ -19,6 +19,7 @@ from train import parallel
 from train.batching import Batch, pack, step_rows
 from train.config import FitConfig
 from train.encoding import Example
+from train.optimizer import load_optimizer, make_optimizer, optimizer_tensors
 from train.speed import accelerated
 from train.state import Progress, SavedState, StateFolder
 
@@ -109,7 +110,7 @@ class _Loop:
         self.autocast = choose_autocast(config.precision, self.device)
         self.optimizer = make_optimizer(self.weights.values(), lr, config)
         self.lr = lr
-        self.since_point: list[float] = []
+        self.since_point: list[tuple[float, float]] = []
         self.steps_per_point = math.ceil(self.total_steps / MOST_POINTS)
         self.eval_steps = eval_schedule(self.steps_per_epoch, config.epochs, config.evals_per_epoch)
 
@@ -122,11 +123,12 @@ class _Loop:
             for epoch, order in self._steps_from(progress.step):
                 if progress.finished:
                     break
-                loss, tokens, norm = self._step(order, progress.step)
+                loss, accuracy, tokens, norm = self._step(order, progress.step)
                 progress.step += 1
                 progress.trained_tokens += tokens
                 due = progress.step in self.eval_steps
-                self._log_step(progress.step, epoch, loss, norm, due)
+                self.since_point.append((loss, accuracy))
+                self._log_step(progress.step, epoch, norm, due)
                 bar.update()
                 rate = (progress.trained_tokens - tokens_before) / (perf_counter() - began)
                 bar.set_postfix_str(f"{rate:.0f} trained tokens/s, loss {loss:.3f}", refresh=False)
@@ -138,13 +140,12 @@ class _Loop:
         quiet = parallel.rank() > 0 or step == self.total_steps
         return tqdm(total=self.total_steps, initial=step, desc="training", unit="step", mininterval=0.5, disable=quiet)
 
-    def _log_step(self, step: int, epoch: float, loss: float, norm: float, due: bool) -> None:
-        """Log the mean loss since the last point; long runs get a point every few steps, short ones every step."""
-        self.since_point.append(loss)
+    def _log_step(self, step: int, epoch: float, norm: float, due: bool) -> None:
+        """Log the means since the last point; long runs get a point every few steps, short ones every step."""
         if due or step % self.steps_per_point == 0:
-            mean = sum(self.since_point) / len(self.since_point)
+            loss, accuracy = (sum(each) / len(self.since_point) for each in zip(*self.since_point, strict=True))
             rest = {"train/grad_norm": norm, "train/lr": self._lr_at(step - 1), "epoch": epoch}
-            self.tracker.log(step, {"train/loss": mean, **rest})
+            self.tracker.log(step, {"train/loss": loss, "train/token_accuracy": accuracy, **rest})
             self.since_point.clear()
 
     def _resume(self, found: SavedState | None) -> Progress:
@@ -162,18 +163,21 @@ class _Loop:
                 if epoch * self.steps_per_epoch + i >= step:
                     yield epoch + (i + 1) / self.steps_per_epoch, order
 
-    def _step(self, order: np.ndarray, step: int) -> tuple[float, int, float]:
+    def _step(self, order: np.ndarray, step: int) -> tuple[float, float, int, float]:
+        """One step on the rows ``order``: (mean loss and share of hits of its tokens, their number, gradient norm)."""
         self.model.train()
         torch.manual_seed(dropout_seed(self.config.seed, step))
         tokens = sum(self.rows[i].trained for i in order)
-        loss = 0.0
+        loss, hits = 0.0, 0.0
         mine = order[parallel.rank() :: parallel.world_size()]
         for start in range(0, len(mine), self.config.batch_size):
             batch = self._pack([self.rows[i] for i in mine[start : start + self.config.batch_size]])
-            part = self._loss_sum(batch) / tokens
+            with self.autocast():
+                total, right = loss_and_hits(self.model, batch, self.device)
+            part = total / tokens
             part.backward()
-            loss += part.item()
-        loss = parallel.sum_value(loss, self.device)
+            loss, hits = loss + part.item(), hits + right.item()
+        loss, hits = (parallel.sum_value(each, self.device) for each in (loss, hits))
         parallel.sum_gradients(self.weights.values())
         norm = float(nn.utils.clip_grad_norm_(self.weights.values(), self.config.clip or math.inf))
         self._require_numbers(step + 1, {"loss": loss, "gradient norm": norm})
@@ -181,7 +185,7 @@ class _Loop:
             group["lr"] = self._lr_at(step)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        return loss, tokens, norm
+        return loss, hits / tokens, tokens, norm
 
     def _require_numbers(self, step: int, found: dict[str, float]) -> None:
         if not all(map(math.isfinite, found.values())):
@@ -194,19 +198,12 @@ class _Loop:
     def _pack(self, examples: Sequence[Example]) -> Batch:
         return pack(examples, self.config.row_tokens)
 
-    def _loss_sum(self, batch: Batch) -> Tensor:
-        with self.autocast():
-            return loss_sum(self.model, batch, self.device)
-
-    def eval_loss(self) -> float:
-        with self.autocast():
-            return mean_loss(self.model, self.eval_rows, self.config.batch_size * 4, self.config.row_tokens)
-
     def _evaluate(self, progress: Progress) -> None:
-        loss = self.eval_loss()
+        with self.autocast():
+            loss, accuracy = measure(self.model, self.eval_rows, self.config.batch_size * 4, self.config.row_tokens)
         self._require_numbers(progress.step, {"eval loss": loss})
         progress.history.append((progress.step, loss))
-        self.tracker.log(progress.step, {"eval/loss": loss})
+        self.tracker.log(progress.step, {"eval/loss": loss, "eval/token_accuracy": accuracy})
         since_best = sum(step > progress.best_step for step, _ in progress.history)
         stopped = 0 < self.config.patience <= since_best
         progress.finished = stopped or progress.step == self.total_steps
@@ -224,23 +221,31 @@ class _Loop:
             parameter.copy_(weights[name])
 
 
-def loss_sum(model: nn.Module, batch: Batch, device: torch.device) -> Tensor:
-    """Summed cross-entropy over the trained tokens of ``batch``, in nats, float32."""
-    logits = trained_logits(model, batch, device)
-    return F.cross_entropy(logits.float(), torch.from_numpy(batch.targets).to(device), reduction="sum")
+def loss_and_hits(model: nn.Module, batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Over the trained tokens of ``batch``: summed cross-entropy in nats (float32), and how many are put first."""
+    logits = trained_logits(model, batch, device).float()
+    targets = torch.from_numpy(batch.targets).to(device)
+    return F.cross_entropy(logits, targets, reduction="sum"), (logits.detach().argmax(-1) == targets).sum()
 
 
 @torch.no_grad()
-def mean_loss(model: nn.Module, rows: Sequence[Example], batch_size: int = 32, row_tokens: int = 512) -> float:
-    """Mean loss per trained token over ``rows``, in nats."""
+def measure(
+    model: nn.Module, rows: Sequence[Example], batch_size: int = 32, row_tokens: int = 512
+) -> tuple[float, float]:
+    """Over the trained tokens of ``rows``: mean loss in nats, and the share that the model puts first."""
     model.eval()
     device = next(model.parameters()).device
-    total, tokens = 0.0, 0
+    total, hits, tokens = 0.0, 0, 0
     for start in range(0, len(rows), batch_size):
         batch = pack(rows[start : start + batch_size], row_tokens)
-        total += loss_sum(model, batch, device).item()
-        tokens += len(batch.targets)
-    return total / tokens
+        loss, right = loss_and_hits(model, batch, device)
+        total, hits, tokens = total + loss.item(), hits + int(right), tokens + len(batch.targets)
+    return total / tokens, hits / tokens
+
+
+def mean_loss(model: nn.Module, rows: Sequence[Example], batch_size: int = 32, row_tokens: int = 512) -> float:
+    """Mean loss per trained token over ``rows``, in nats."""
+    return measure(model, rows, batch_size, row_tokens)[0]
 
 
 def head_of(model: Any) -> nn.Module:
@@ -301,29 +306,6 @@ def eval_schedule(steps_per_epoch: int, epochs: int, evals_per_epoch: int) -> se
     """Steps after which the model is evaluated: evenly within each epoch, its end always among them."""
     within = {math.ceil(steps_per_epoch * (k + 1) / evals_per_epoch) for k in range(evals_per_epoch)}
     return {epoch * steps_per_epoch + step for epoch in range(epochs) for step in within}
-
-
-def make_optimizer(parameters: Any, lr: float, config: FitConfig) -> torch.optim.AdamW:
-    """AdamW with decay on matrices only, its update in one fused kernel."""
-    parameters = list(parameters)
-    groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=lr, betas=(0.9, config.beta2), fused=True)
-
-
-def optimizer_tensors(optimizer: torch.optim.Optimizer, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The optimizer's state as flat ``name|key`` tensors."""
-    return {f"{name}|{key}": value for name, p in weights.items() for key, value in optimizer.state.get(p, {}).items()}
-
-
-def load_optimizer(optimizer: torch.optim.Optimizer, weights: dict[str, Tensor], tensors: dict[str, Tensor]) -> None:
-    """Put back what ``optimizer_tensors`` took."""
-    for full, value in tensors.items():
-        name, _, key = full.rpartition("|")
-        place = "cpu" if key == "step" else weights[name].device
-        optimizer.state[weights[name]][key] = value.to(place)
 
 
 def choose_autocast(precision: str, device: torch.device) -> Callable[[], Any]:

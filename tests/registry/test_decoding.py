@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from registry.adapters import read
-from registry.decoding import Line, Step, choose, decode, gumbel, positions, room
+from registry.batch import Line, positions
+from registry.decoding import Step, decode, room
+from registry.drawing import choose, gumbel
 from registry.loading import load_model
 from registry.packing import pack
 from registry.transcript import Sampling
@@ -195,21 +197,21 @@ def test_another_seed_or_turn_is_other_luck(bare):
 
 
 def test_noise_is_gumbel_and_its_beginning_does_not_depend_on_its_length():
-    noise = gumbel(200_000, (7, 0, 0))
+    noise, other = gumbel(200_000, [(7, 0, 0), (7, 0, 1)])
     assert torch.isfinite(noise).all()
     assert noise.mean().item() == pytest.approx(0.5772, abs=0.01)
     assert noise.var().item() == pytest.approx(math.pi**2 / 6, abs=0.03)
-    assert torch.equal(gumbel(600, (7, 0, 0)), noise[:600])
-    assert not torch.equal(gumbel(600, (7, 0, 1)), noise[:600])
+    assert torch.equal(gumbel(600, [(7, 0, 0)])[0], noise[:600])
+    assert not torch.equal(other, noise)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
 def test_samples_have_the_frequencies_of_softmax(temperature):
     logits = torch.tensor([[2.0, 1.0, 0.5, 0.0, -1.0, -2.0]])
-    sampling, draws = Sampling(temperature=temperature), 6000
+    draws = 6000
     counts = torch.zeros(6)
     for seed in range(draws):
-        counts[choose(logits, sampling, gumbel(6, (seed, 0, 0)))] += 1
+        counts[choose(logits, temperature, [1.0], gumbel(6, [(seed, 0, 0)]))] += 1
     expected = draws * torch.softmax(logits[0] / temperature, -1)
     chi_square = ((counts - expected) ** 2 / expected).sum().item()
     assert chi_square < 20.5  # the 99.9th percentile with 5 degrees of freedom
@@ -219,7 +221,7 @@ def kept(probabilities: Sequence[float], top_p: float) -> set[int]:
     """The tokens that can be drawn at all: whatever is favoured by the noise, only they come."""
     logits = torch.tensor([probabilities]).log()
     favours = torch.eye(len(probabilities)) * 1e6
-    return {int(choose(logits, Sampling(1.0, top_p), favour)) for favour in favours}
+    return {int(choose(logits, 1.0, [top_p], favour)) for favour in favours}
 
 
 def test_top_p_keeps_exactly_the_smallest_set():
@@ -234,7 +236,7 @@ def test_top_p_keeps_exactly_the_smallest_set():
 
 def test_a_temperature_close_to_nothing_is_greedy():
     logits = torch.tensor([[3.0, 90.0, 89.9], [-80.0, -90.0, -70.0]])
-    assert choose(logits, Sampling(1e-38), gumbel(3, (1, 2, 3))).tolist() == [1, 2]
+    assert choose(logits, 1e-38, [1.0, 1.0], gumbel(3, [(1, 2, 3)])).tolist() == [1, 2]
 
 
 def test_the_likeliest_are_what_a_plain_forward_pass_says(base, worn, model):

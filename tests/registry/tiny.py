@@ -32,13 +32,14 @@ def stirred(base: Path, folder: Path, seed: int, ends: Sequence[int] = (), packa
     return folder
 
 
-def rope(kind: str, base: Path, folder: Path, seed: int = 3, positions: int = 128) -> Path:
-    """A tiny random Llama or Qwen2, with the tokenizer of ``base``."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Qwen2Config
+def rope(kind: str, base: Path, folder: Path, seed: int = 3, positions: int = 128, **settings: Any) -> Path:
+    """A tiny random model of ``kind``, with the tokenizer of ``base``; ``settings`` are its configuration's."""
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(base)
     torch.manual_seed(seed)
-    config = {"llama": LlamaConfig, "qwen2": Qwen2Config}[kind](
+    config = AutoConfig.for_model(
+        kind,
         vocab_size=len(tokenizer),
         hidden_size=32,
         intermediate_size=48,
@@ -50,6 +51,7 @@ def rope(kind: str, base: Path, folder: Path, seed: int = 3, positions: int = 12
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=None,
+        **settings,
     )
     AutoModelForCausalLM.from_config(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)

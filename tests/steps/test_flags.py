@@ -9,13 +9,15 @@ import pytest
 
 from data.errors import ConfigError
 from demo.config import DemoConfig
+from serve.config import ServeConfig
 from steps.flags import field_docs, parse, usage
 from steps.replay import ReplayConfig
 from steps.ui import UiConfig
 from steps.votes import VotesConfig
 from train.config import AutopsyConfig, BaseConfig, NoisyConfig, TuneConfig
 
-SLOW = ("torch", "transformers", "mlflow", "datasets", "peft", "matplotlib", "sklearn", "gradio", "openai")
+SLOW = ("torch", "transformers", "mlflow", "datasets", "peft", "matplotlib", "sklearn", "gradio", "openai", "fastapi",
+        "sqlalchemy")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def test_a_wrong_setting_of_the_main_job_is_refused_by_its_name(argv, name):
 
 @pytest.mark.parametrize(
     "config",
-    [TuneConfig, BaseConfig, UiConfig, DemoConfig, VotesConfig, ReplayConfig, NoisyConfig, AutopsyConfig],
+    [TuneConfig, BaseConfig, UiConfig, DemoConfig, ServeConfig, VotesConfig, ReplayConfig, NoisyConfig, AutopsyConfig],
 )
 def test_help_tells_every_flag_its_default_and_its_meaning(config):
     shown = usage(config)
@@ -102,7 +104,7 @@ def test_help_tells_every_flag_its_default_and_its_meaning(config):
         assert docs[name].endswith("."), f"{name} has no docstring, or one without a full stop"
 
 
-@pytest.mark.parametrize("step", ["pirate", "base", "ui", "demo", "votes", "replay", "noisy", "autopsy"])
+@pytest.mark.parametrize("step", ["pirate", "base", "ui", "demo", "serve", "votes", "replay", "noisy", "autopsy"])
 def test_help_imports_nothing_slow(step):
     # Wall clocks lie on a busy machine; the list of what was imported does not.
     command = [sys.executable, "-X", "importtime", "-m", f"steps.{step}", "--help"]

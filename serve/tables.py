@@ -1,0 +1,171 @@
+"""What is kept in the database. Everything is seen by every key: one server is one organisation.
+
+``number`` counts upwards and gives lists their order; ``id`` is what the world sees. Times are Unix seconds.
+"""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+#: Raised when a table changes; a database of another version is refused.
+VERSION = "1"
+
+schema = MetaData()
+
+
+def _number() -> Column[int]:
+    return Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True)
+
+
+def _id() -> Column[str]:
+    return Column("id", String(64), unique=True, nullable=False)
+
+
+facts = Table("facts", schema, Column("name", String(64), primary_key=True), Column("value", Text, nullable=False))
+
+keys = Table(
+    "keys",
+    schema,
+    _number(),
+    Column("name", String(128), unique=True, nullable=False),
+    Column("digest", String(64), unique=True, nullable=False),  # SHA-256 of the key, in hex
+    Column("created_at", BigInteger, nullable=False),
+)
+
+files = Table(
+    "files",
+    schema,
+    _number(),
+    _id(),
+    Column("purpose", String(32), nullable=False),
+    Column("filename", Text, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("rows", BigInteger, nullable=False),  # lines that are not blank
+    Column("kind", String(16), nullable=False),  # of a training file: supervised or dpo
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+)
+
+#: A file's content in parts, written before the file's own row: half a file is never seen.
+parts = Table(
+    "parts",
+    schema,
+    Column("file_id", String(64), primary_key=True),
+    Column("part", Integer, primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+)
+
+jobs = Table(
+    "jobs",
+    schema,
+    _number(),
+    _id(),
+    Column("created_at", BigInteger, nullable=False),
+    Column("finished_at", BigInteger),
+    Column("estimated_finish", BigInteger),
+    Column("model", String(256), nullable=False),
+    Column("base", Text, nullable=False),
+    Column("suffix", String(64)),
+    Column("seed", BigInteger, nullable=False),
+    Column("method", String(16), nullable=False),
+    Column("hyperparameters", JSON, nullable=False),  # resolved: no auto
+    Column("training_file", String(64), nullable=False),
+    Column("validation_file", String(64)),
+    Column("integrations", JSON, nullable=False),
+    Column("pairs", JSON, nullable=False),  # the metadata
+    Column("status", String(16), nullable=False, index=True),
+    Column("result", Text, nullable=False),  # the id that its model has, or will have
+    Column("registered", Text, nullable=False),  # the registered model that its versions go to
+    Column("trained_tokens", BigInteger),
+    Column("result_file", String(64)),
+    Column("error", JSON),
+    Column("run_id", String(64)),
+    Column("step", Integer, nullable=False),  # of the last resume point
+    Column("crashes", Integer, nullable=False),  # of its trainer, since it last came further
+)
+
+pairs = Table(
+    "pairs",
+    schema,
+    Column("job", BigInteger, ForeignKey("jobs.number"), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("value", String(512), nullable=False),
+    Index("pairs_by_value", "name", "value"),
+)
+
+events = Table(
+    "events",
+    schema,
+    _number(),
+    _id(),
+    Column("job_id", String(64), nullable=False, index=True),
+    Column("mark", String(64), nullable=False),  # what it tells of: told again after a crash, it is kept once
+    Column("created_at", BigInteger, nullable=False),
+    Column("level", String(8), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("data", JSON),
+    UniqueConstraint("job_id", "mark"),
+)
+
+checkpoints = Table(
+    "checkpoints",
+    schema,
+    _number(),
+    _id(),
+    Column("job_id", String(64), nullable=False, index=True),
+    Column("step", Integer, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("metrics", JSON, nullable=False),
+    UniqueConstraint("job_id", "step"),
+)
+
+batches = Table(
+    "batches",
+    schema,
+    _number(),
+    _id(),
+    Column("input_file_id", String(64), nullable=False),
+    Column("endpoint", String(64), nullable=False),
+    Column("completion_window", String(16), nullable=False),
+    Column("status", String(16), nullable=False, index=True),
+    Column("total", Integer, nullable=False),
+    Column("times", JSON, nullable=False),  # created_at, in_progress_at, ...
+    Column("errors", JSON),
+    Column("pairs", JSON),
+    Column("output_file_id", String(64)),
+    Column("error_file_id", String(64)),
+    Column("output_expires_s", BigInteger),
+)
+
+#: The lines of a batch that are answered, as they will stand in its files.
+answers = Table(
+    "answers",
+    schema,
+    Column("batch_id", String(64), primary_key=True),
+    Column("line", Integer, primary_key=True),
+    Column("good", Integer, nullable=False),
+    Column("record", JSON, nullable=False),
+)
+
+#: What a request with an Idempotency-Key made: asked again, it makes nothing more.
+promises = Table(
+    "promises",
+    schema,
+    Column("route", String(32), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("digest", String(64), nullable=False),  # of the request
+    Column("object_id", String(64), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)

@@ -1,0 +1,24 @@
+"""``mlflow run . -e serve``: a server that speaks OpenAI's language, for jobs and chats on this machine."""
+
+from serve.config import ServeConfig
+from steps.edge import OUTPUTS, Stopped, main
+from steps.flags import parse
+from steps.ui import discard_own_run
+
+
+def serve(argv: list[str]) -> None:
+    """Serve until Ctrl-C or SIGTERM."""
+    config = parse(ServeConfig, argv)
+    discard_own_run()
+    if not (config.new_key or config.drop_key):
+        print("Starting the server ...", flush=True)
+    from serve.launch import open_server  # after parsing, so that --help and a wrong flag are answered at once
+
+    try:
+        open_server(config, OUTPUTS)
+    except Stopped:
+        print("\nThe server has stopped.")
+
+
+if __name__ == "__main__":
+    main(serve)

@@ -1,0 +1,31 @@
+"""The optimizer of the training loop, and its state as plain tensors by name."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from train.config import FitConfig
+
+
+def make_optimizer(parameters: Any, lr: float, config: FitConfig) -> torch.optim.AdamW:
+    """AdamW with decay on matrices only, its update in one fused kernel."""
+    parameters = list(parameters)
+    groups = [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([g for g in groups if g["params"]], lr=lr, betas=(0.9, config.beta2), fused=True)
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The optimizer's state as flat ``name|key`` tensors."""
+    return {f"{name}|{key}": value for name, p in weights.items() for key, value in optimizer.state.get(p, {}).items()}
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, weights: dict[str, Tensor], tensors: dict[str, Tensor]) -> None:
+    """Put back what ``optimizer_tensors`` took."""
+    for full, value in tensors.items():
+        name, _, key = full.rpartition("|")
+        place = "cpu" if key == "step" else weights[name].device
+        optimizer.state[weights[name]][key] = value.to(place)
