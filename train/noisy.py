@@ -22,9 +22,10 @@ from train import (
 )
 from train.classify import Prediction
 from train.config import NoisyConfig
+from train.learners import make
 from train.material import Material
 from train.noisy_job import CurvePoint, Evaluation, NoisyJob, NoisyOutcome, OnTraining
-from train.pupils import Pupil, make
+from train.pupils import Pupil
 from train.tune import timed
 
 #: Training rows that are asked at every kept checkpoint; the last weights are asked about all of them.

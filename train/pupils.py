@@ -1,6 +1,7 @@
 """Whoever is taught noisy labels and asked afterwards, behind one shape: a language model here, TF-IDF, later an API.
 
-The rest of the job (``train.noisy``) only knows this shape, so a provider is added by writing another ``Pupil``.
+The rest of the job (``train.noisy``) only knows this shape, so a provider is added by writing another ``Pupil``, which
+``train.learners`` then makes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,6 @@ from typing import Protocol
 from data.labelled import AnyRow
 from registry.runs import Run
 from train.classify import Prediction
-from train.config import NoisyConfig
 from train.detection import Fit
 from train.material import Material, Reading
 from train.verdict import Verdict
@@ -82,18 +82,3 @@ class Pupil(Protocol):
             UserError: the reloaded one is not the same; nothing may be registered then.
         """
         ...
-
-
-def make(config: NoisyConfig) -> Pupil:
-    """The pupil that ``config`` asks for.
-
-    Raises:
-        UserError: its base can't be had.
-    """
-    if config.learner == "tfidf":
-        from train.tfidf_pupil import TfidfPupil
-
-        return TfidfPupil(config)
-    from train.model_pupil import ModelPupil
-
-    return ModelPupil(config)
