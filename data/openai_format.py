@@ -93,16 +93,19 @@ def _opened(path: Path, packed: bool) -> Iterator[IO[bytes]]:
             yield out
 
 
-def problems(path: Path) -> Iterator[str]:
-    """Everything that OpenAI would refuse about a file, one line each, found without holding its rows."""
+def problems(path: Path, least: int = LEAST_ROWS) -> Iterator[str]:
+    """Everything that OpenAI would refuse about a file, one line each, found without holding its rows.
+
+    ``least``: rows that the file must have; a validation file needs fewer than one to train on.
+    """
     faults: list[str] = []
     count = 0
     for record in lines.stream(path, faults):
         count += 1
         yield from (f"{record.where}: {fault}" for fault in _faults(record))
     yield from faults
-    if count < LEAST_ROWS:
-        yield f"{path.name}: {count} rows are too few; OpenAI trains on {LEAST_ROWS} or more"
+    if count < least:
+        yield f"{path.name}: {count} rows are too few; OpenAI trains on {least} or more"
 
 
 def _faults(record: Record) -> Iterator[str]:

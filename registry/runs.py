@@ -53,11 +53,14 @@ class Run:
         self._pending: list[Metric] = []
         self._tried_s = 0.0
 
-    def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Buffer ``metrics`` at ``step``. Values that are no finite number are left out: the store can't hold them."""
-        now = int(time.time() * 1000)
+    def log(self, step: int, metrics: Mapping[str, float], at_ms: int = 0) -> None:
+        """Buffer ``metrics`` at ``step``. Values that are no finite number are left out: the store can't hold them.
+
+        ``at_ms`` is when they were measured, 0 for now; the store keeps an equal point of an equal time only once.
+        """
+        now = at_ms or int(time.time() * 1000)
         for key, value in metrics.items():
-            if math.isfinite(value) and step > self._sent.get(key, -1):
+            if math.isfinite(value) and (at_ms or step > self._sent.get(key, -1)):
                 self._pending.append(Metric(key, float(value), now, step))
 
     def flush(self) -> None:
@@ -206,7 +209,7 @@ class Silent(Run):
     def __init__(self, run_id: str, folder: Path):
         self.run_id, self.folder, self.away = run_id, folder, False
 
-    def log(self, step: int, metrics: Mapping[str, float]) -> None: ...
+    def log(self, step: int, metrics: Mapping[str, float], at_ms: int = 0) -> None: ...
     def flush(self) -> None: ...
     def tags(self, tags: Mapping[str, Any]) -> None: ...
     def finish(self, status: str = "FINISHED") -> None: ...

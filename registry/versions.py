@@ -22,6 +22,7 @@ from registry.runs import Run
 CODE = Path(__file__).with_name("chat_model.py")
 CHAMPION = "champion"
 LOGITS_TOLERANCE = 1e-4
+OPENAI_ID = "openai_id"  # the tag with the id that a version answers to where OpenAI's language is spoken
 PAGE = 1000  # versions asked for at once
 SIGNATURE = ModelSignature(
     inputs=Schema([ColSpec("string")]),
@@ -102,6 +103,19 @@ def log_remote(run: Run, model: str, base_model: str, base_url: str = "", max_ne
     return info.model_uri
 
 
+def verify_remote(uri: str, model: str, base_url: str) -> None:
+    """Load the logged model anew and look whether it would ask ``model`` at that address; nothing is asked.
+
+    Raises:
+        UserError: it would not: nothing may be registered then.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        config = mlflow.pyfunc.load_model(uri).unwrap_python_model().config
+    if (config["model"], config["base_url"]) != (model, without_password(base_url)):
+        raise UserError(f"the reloaded model asks {config['model']} and not {model}: nothing was registered")
+
+
 def verify(uri: str, probe: Probe) -> float:
     """Load the logged model anew and compare it with ``probe``; returns the largest difference of a logit.
 
@@ -126,11 +140,12 @@ def verify(uri: str, probe: Probe) -> float:
 def register(name: str, uri: str, run_id: str, tags: Mapping[str, Any], description: str) -> Version:
     """Make the logged model at ``uri`` (``models:/m-...``) the next version of ``name``; a run that has one keeps it.
 
-    A run can be killed right after it has registered and is registered again when it is resumed.
+    A run can be killed right after it has registered and is registered again when it is resumed. One run has several
+    versions only where they have different ids of their own (the tag ``openai_id``).
     """
     client = MlflowClient()
     for version in versions(name):
-        if version.run_id == run_id:
+        if version.run_id == run_id and version.tags.get(OPENAI_ID) == tags.get(OPENAI_ID):
             return version
     try:
         client.create_registered_model(name)
@@ -209,6 +224,19 @@ def search(name: str = "") -> list[tuple[Version, datetime]]:
             made = datetime.fromtimestamp((each.creation_timestamp or 0) / 1000, UTC)
             found[key] = (_version(client, each, pointing.get(key, ())), made)
     return [found[key] for key in sorted(found, key=lambda key: (key[0], -key[1])) if name in ("", key[0])]
+
+
+def find_openai(model: str) -> Version | None:
+    """The version whose tag ``openai_id`` is ``model``, or None.
+
+    Raises:
+        TrackingAway: the registry does not answer.
+    """
+    if "'" in model:  # no id has one, and a filter could not hold it
+        return None
+    with reached() as client:
+        found = list(client.search_model_versions(f"tags.{OPENAI_ID} = '{model}'", max_results=1))
+        return _version(client, found[0]) if found else None
 
 
 def _named(name: str) -> str:

@@ -10,6 +10,10 @@ def make(config: NoisyConfig) -> Pupil:
     Raises:
         UserError: its base can't be had.
     """
+    if config.is_remote:
+        from train.api_pupil import ApiPupil
+
+        return ApiPupil(config)
     if config.learner == "tfidf":
         from train.tfidf_pupil import TfidfPupil
 
