@@ -276,6 +276,22 @@ def reopen(run_id: str, outputs: Path) -> Run:
     return run
 
 
+def watch(run_id: str, folder: Path) -> Run:
+    """The run ``run_id``, to add metrics and files to it while others may do so too; its status stays as it is.
+
+    ``folder`` takes the place of the run's own.
+
+    Raises:
+        UserError: there is no such run.
+    """
+    client = MlflowClient()
+    try:
+        client.get_run(run_id)
+    except (MlflowException, OSError) as error:
+        raise UserError(f"run_id={run_id}: no such run at {client.tracking_uri} ({first_line(error)})") from error
+    return Run(client, run_id, folder)
+
+
 def discard_given() -> None:
     """Remove the empty run that ``mlflow run`` made for this process, if it was started so."""
     given = os.environ.get("MLFLOW_RUN_ID")

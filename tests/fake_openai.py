@@ -5,7 +5,9 @@ step each time they are looked at: what a test sees does not depend on the clock
 """
 
 import asyncio
+import base64
 import json
+import math
 import os
 import random
 import re
@@ -21,11 +23,17 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 KEY = "sk-parley-secret-0123456789abcdef"
+START = 1763740000
 LABELS = ("negative", "positive")
 JSON = {"content-type": "application/json"}
 #: (status, headers, body); a str for a body that is sent as it is.
 Answer = tuple[int, dict[str, str], Any]
-EVENT_PAGE = 20
+PAGE = 20
+#: What the real API has for the error of a healthy job.
+NULLS = {"code": None, "message": None, "param": None}
+
+
+GARBAGE = [b"<html>sorry</html>", b'{"choices": []}', b'{"choi', b"{}", b"null", b"positive"]
 
 
 class Dropped(Exception):
@@ -36,8 +44,8 @@ class Dropped(Exception):
 class Fake:
     """The server's state and its switches.
 
-    ``says(model, text) -> (answer, p of label 1)``. ``faults``: share of chats that fail, in turns of kinds. ``before`` and
-    ``after`` see every request's number, method and path around its handling; they may raise ``Dropped``.
+    ``says(model, text) -> (answer, p of label 1)``. ``faults``: share of chats that fail, in kinds by chance. ``before``
+    and ``after`` see every request's number, method and path around its handling; they may raise ``Dropped``.
     """
 
     says: Callable[[str, str], tuple[str, float]] = lambda model, text: (LABELS[1], 0.8)
@@ -143,7 +151,7 @@ class Fake:
 
     def _route(self, method: str, path: str, query: dict[str, str], headers: dict[str, str], body: bytes) -> Answer:
         routes: list[tuple[str, str, Callable[..., Any]]] = [
-            ("GET", r"/files", lambda: self._page([f for f in self._newest(self.files) if f["purpose"] == query.get("purpose", f["purpose"])], query, 10000)),
+            ("GET", r"/files", lambda: self._list_files(query)),
             ("POST", r"/files", lambda: self._upload(headers, body)),
             ("GET", r"/files/([^/]+)", lambda i: self.files[i]),
             ("GET", r"/files/([^/]+)/content", lambda i: self.contents[i]),
@@ -151,7 +159,7 @@ class Fake:
             ("GET", r"/fine_tuning/jobs", lambda: self._list_jobs(query)),
             ("GET", r"/fine_tuning/jobs/([^/]+)", lambda i: self._look(i)),
             ("POST", r"/fine_tuning/jobs/([^/]+)/cancel", lambda i: self._cancel(i)),
-            ("GET", r"/fine_tuning/jobs/([^/]+)/events", lambda i: self._page(self.events[i][::-1], query, EVENT_PAGE, EVENT_PAGE)),
+            ("GET", r"/fine_tuning/jobs/([^/]+)/events", lambda i: self._page(self.events[i][::-1], query, PAGE, PAGE)),
             ("GET", r"/fine_tuning/jobs/([^/]+)/checkpoints", lambda i: self._page(self._checkpoints(i), query, 10)),
             ("POST", r"/batches", lambda: self._batch(json.loads(body))),
             ("GET", r"/batches", lambda: self._page(self._newest(self.batches), query, 20)),
@@ -184,6 +192,10 @@ class Fake:
 
     # Files
 
+    def _list_files(self, query: dict[str, str]) -> Any:
+        wanted = query.get("purpose")
+        return self._page([f for f in self._newest(self.files) if wanted in (None, f["purpose"])], query, 10000)
+
     def _upload(self, headers: dict[str, str], body: bytes) -> dict[str, Any]:
         mark = b"--" + headers["content-type"].partition("boundary=")[2].strip('"').encode()
         fields: dict[str, tuple[str, bytes]] = {}
@@ -197,8 +209,8 @@ class Fake:
 
     def keep_file(self, name: str, content: bytes, purpose: str) -> dict[str, Any]:
         made = {
-            "id": f"file-{len(self.files) + 1}", "object": "file", "bytes": len(content), "created_at": 1763740000 + len(self.files),
-            "filename": name, "purpose": purpose, "status": "processed",
+            "id": f"file-{len(self.files) + 1}", "object": "file", "bytes": len(content),
+            "created_at": START + len(self.files), "filename": name, "purpose": purpose, "status": "processed",
         }  # fmt: skip
         self.files[made["id"]], self.contents[made["id"]] = made, content
         return made
@@ -213,11 +225,11 @@ class Fake:
         number = len(self.jobs) + 1
         model = asked["model"] if re.search(r"\d{4}$", asked["model"]) else f"{asked['model']}-2024-07-18"
         made = {
-            "object": "fine_tuning.job", "id": f"ftjob-{number}", "model": model, "created_at": 1763740000 + number,
+            "object": "fine_tuning.job", "id": f"ftjob-{number}", "model": model, "created_at": START + number,
             "finished_at": None, "fine_tuned_model": None, "organization_id": "org-x", "result_files": [],
             "status": "validating_files", "validation_file": asked.get("validation_file"),
             "training_file": asked["training_file"], "hyperparameters": {"n_epochs": self.epochs},
-            "trained_tokens": None, "error": {"code": None, "message": None, "param": None} if self.nulls_error else None,
+            "trained_tokens": None, "error": NULLS if self.nulls_error else None,
             "user_provided_suffix": asked.get("suffix"), "seed": asked.get("seed", 1), "estimated_finish": None,
             "integrations": [], "metadata": asked.get("metadata"), "asked": asked, "step": 0,
         }  # fmt: skip
@@ -229,15 +241,17 @@ class Fake:
     def _tell(self, job: dict[str, Any], message: str, data: Any = None) -> None:
         told = self.events[job["id"]]
         told.append({
-            "object": "fine_tuning.job.event", "id": f"ftevent-{job['id']}-{len(told) + 1}", "created_at": 1763740000 + len(told),
-            "level": "info", "message": message, "data": data, "type": "metrics" if data else "message",
+            "object": "fine_tuning.job.event", "id": f"ftevent-{job['id']}-{len(told) + 1}",
+            "created_at": START + len(told), "level": "info", "message": message, "data": data, "type": "metrics" if data else "message",
         })  # fmt: skip
 
     def _list_jobs(self, query: dict[str, str]) -> Any:
         wanted = {m[1]: v for k, v in query.items() if (m := re.fullmatch(r"metadata\[(.+)\]", k))}
         if wanted and "metadata_filter" in self.lacks:
             raise ValueError("Unknown query parameter metadata")
-        found = [j for j in self._newest(self.jobs) if all((j["metadata"] or {}).get(k) == v for k, v in wanted.items())]
+        found = [
+            j for j in self._newest(self.jobs) if all((j["metadata"] or {}).get(k) == v for k, v in wanted.items())
+        ]
         return self._page(found, query, 20)
 
     def _look(self, job_id: str) -> dict[str, Any]:
@@ -267,7 +281,7 @@ class Fake:
             self._end(job)
 
     def _end(self, job: dict[str, Any]) -> None:
-        job["finished_at"] = 1763741000
+        job["finished_at"] = START + 1000
         if self.fails:
             job["status"], job["error"] = "failed", self.fails
             self._tell(job, "The job failed")
@@ -278,8 +292,6 @@ class Fake:
         lines += [f"{s},{0.7 - 0.01 * s:.4f},0.9,," for s in range(1, self.steps + 1)]
         raw = "\n".join(lines).encode()
         if self.result_base64:
-            import base64
-
             raw = base64.b64encode(raw)
         job["result_files"] = [self.keep_file("step_metrics.csv", raw, "fine-tune-results")["id"]]
         self._tell(job, f"New fine-tuned model created: {job['fine_tuned_model']}")
@@ -291,8 +303,8 @@ class Fake:
         for step in range(each, self.steps + 1, each):
             model = job["fine_tuned_model"]
             found.append({
-                "object": "fine_tuning.job.checkpoint", "id": f"ftckpt-{step}", "created_at": 1, "fine_tuning_job_id": job_id,
-                "fine_tuned_model_checkpoint": model if step == self.steps else f"{model}:ckpt-step-{step}",
+                "object": "fine_tuning.job.checkpoint", "id": f"ftckpt-{step}", "created_at": 1,
+                "fine_tuning_job_id": job_id, "fine_tuned_model_checkpoint": model if step == self.steps else f"{model}:ckpt-step-{step}",
                 "metrics": {"step": step, "train_loss": 0.2, "full_valid_loss": 0.3}, "step_number": step,
             })  # fmt: skip
         return found[::-1][:3]
@@ -321,7 +333,9 @@ class Fake:
         limits, over = self._limits()
         if over:
             self.failed["limited"] += 1
-            return error(429, "Rate limit reached", "rate_limit_exceeded", {**limits, "retry-after-ms": str(int(over * 1000))})
+            return error(
+                429, "Rate limit reached", "rate_limit_exceeded", {**limits, "retry-after-ms": str(int(over * 1000))}
+            )
         if self._chance.random() < self.faults:
             kind = self._chance.choice(self.fault_kinds)
             self.failed[kind] += 1
@@ -330,7 +344,13 @@ class Fake:
             if kind in ("timeout", "reset"):
                 raise Dropped
             if kind == "garbage":
-                return 200, {}, self._chance.choice([b"<html>sorry</html>", b'{"choices": []}', b'{"choi', b"{}", b"null", b"positive"])
+                return (
+                    200,
+                    {},
+                    self._chance.choice(
+                        [b"<html>sorry</html>", b'{"choices": []}', b'{"choi', b"{}", b"null", b"positive"]
+                    ),
+                )
             return error(int(kind), "try again", "server_error", {"retry-after-ms": "5"} if kind == "429" else {})
         if "logprobs" in self.lacks and asked.get("logprobs"):
             return error(400, "logprobs are not supported by this model", "unsupported")
@@ -345,12 +365,18 @@ class Fake:
         said, p = self.says(asked["model"], asked["messages"][-1]["content"])
         whole = None
         if asked.get("logprobs"):
-            import math
-
-            pair = [{"token": t, "logprob": math.log(max(v, 1e-9)), "bytes": None} for t, v in zip(LABELS, (1 - p, p), strict=True)]
+            pair = [
+                {"token": t, "logprob": math.log(max(v, 1e-9)), "bytes": None}
+                for t, v in zip(LABELS, (1 - p, p), strict=True)
+            ]
             first = {**max(pair, key=lambda each: each["logprob"]), "top_logprobs": pair}
             whole = {"content": [first], "refusal": None}
-        choice = {"index": 0, "message": {"role": "assistant", "content": said, "refusal": None}, "finish_reason": "stop", "logprobs": whole}
+        choice = {
+            "index": 0,
+            "message": {"role": "assistant", "content": said, "refusal": None},
+            "finish_reason": "stop",
+            "logprobs": whole,
+        }
         return {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": asked["model"], "choices": [choice],
                 "usage": {"prompt_tokens": 50, "completion_tokens": 1, "total_tokens": 51}}  # fmt: skip
 
@@ -390,16 +416,35 @@ class Fake:
             good, bad = [], []
             for line in lines:
                 if self._chance.random() < self.faults:
-                    bad.append({"id": "x", "custom_id": line["custom_id"], "response": None, "error": {"code": "batch_expired", "message": "too late"}})
+                    bad.append(
+                        {
+                            "id": "x",
+                            "custom_id": line["custom_id"],
+                            "response": None,
+                            "error": {"code": "batch_expired", "message": "too late"},
+                        }
+                    )
                 else:
                     self.answered[json.dumps([line["body"]["model"], line["body"]["messages"]])] += 1
                     body = self.completion(line["body"])
-                    good.append({"id": "x", "custom_id": line["custom_id"], "response": {"status_code": 200, "request_id": "r", "body": body}, "error": None})
+                    good.append(
+                        {
+                            "id": "x",
+                            "custom_id": line["custom_id"],
+                            "response": {"status_code": 200, "request_id": "r", "body": body},
+                            "error": None,
+                        }
+                    )
             self._chance.shuffle(good)
             for name, found in (("output_file_id", good), ("error_file_id", bad)):
                 if found:
-                    batch[name] = self.keep_file("out.jsonl", "\n".join(map(json.dumps, found)).encode(), "batch_output")["id"]
-            batch["status"], batch["request_counts"] = "completed", {"total": len(lines), "completed": len(good), "failed": len(bad)}
+                    batch[name] = self.keep_file(
+                        "out.jsonl", "\n".join(map(json.dumps, found)).encode(), "batch_output"
+                    )["id"]
+            batch["status"], batch["request_counts"] = (
+                "completed",
+                {"total": len(lines), "completed": len(good), "failed": len(bad)},
+            )
         return batch
 
 

@@ -6,7 +6,6 @@ on the server, so that a killed run goes on with the same files, the same job an
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 from data import openai_format, prices
 from data.errors import DataError, UserError
@@ -14,40 +13,44 @@ from data.labelled import AnyRow
 from data.preflight import Preflight
 from registry import label_versions, versions
 from registry.runs import Run
-from train import openai_answers, openai_ask, openai_batch, openai_check, openai_estimate, openai_follow, openai_job
+from train import (
+    openai_answers,
+    openai_ask,
+    openai_batch,
+    openai_check,
+    openai_estimate,
+    openai_follow,
+    openai_job,
+    openai_monitor,
+)
 from train.classify import Prediction
 from train.config import NoisyConfig
 from train.detection import Fit
 from train.endpoint import Endpoint, Refused, from_environment
 from train.material import Material, Reading
 from train.openai_events import Correction
-from train.openai_job import Desk, Order, Tell
+from train.openai_job import Desk, Order, Tell, say
 from train.openai_journal import Journal
 from train.openai_ledger import Ledger
 from train.private_server import PrivateServer
 from train.pupils import Logged, LogProbs
 from train.verdict import Verdict
 
-#: The folder of a run's own folder, and of its artifacts, where everything about the API lies.
-FOLDER = "openai"
+#: The folder of a run's own folder where everything about the API lies.
+FOLDER = openai_follow.ARTIFACTS
 OPENAIS_HIDDEN_TOKENS = 2
 #: What a version of weights says of them, whoever registered it.
 OF_WEIGHTS = ("kind", "base_model", "base_digest")
 
 
-def say(line: str) -> None:
-    """Print a line at once."""
-    print(line, flush=True)
-
-
 class ApiPupil:
-    """One job and the models that come of it. ``endpoint`` may be given; else it is the environment's or a new server's."""
+    """One job and the models that come of it. Without ``endpoint`` it is the environment's, or a new server's."""
 
     base_digest = ""
     registers_points = True
 
     def __init__(self, config: NoisyConfig, endpoint: Endpoint | None = None, tell: Tell = say,
-                 patience: openai_ask.Patience = openai_ask.Patience()):  # fmt: skip
+                 patience: openai_ask.Patience = openai_ask.PATIENT):  # fmt: skip
         self.config, self.tell, self.patience = config, tell, patience
         self.kind = "openai"
         self.is_private = config.provider == "parley" and endpoint is None
@@ -79,8 +82,8 @@ class ApiPupil:
         """Write the files that would be sent, and check them by every rule of the format."""
         if material.dataset.is_questions:
             raise DataError([
-                f"provider={self.config.provider} can't judge questions: MC1 and MC2 sum the log-probabilities of given "
-                "answers, which no chat API tells; take provider=local, or texts with a label"
+                f"provider={self.config.provider} can't judge questions: MC1 and MC2 sum the log-probabilities of "
+                "given answers, which no chat API tells; take provider=local, or texts with a label"
             ])  # fmt: skip
         self.material, self.run, self.folder = material, run, run.folder / FOLDER
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -117,16 +120,24 @@ class ApiPupil:
             files = [openai_job.upload(self.desk, self.folder / n, f"parley-{run.run_id}-{n}") for n in names]
             job = openai_job.submit(self.desk, self._order(run, *files))
         self.job_id, self.base = job.id, job.model
-        address = "private" if self.is_private else self.endpoint.address or "OpenAI"
-        run.tags({openai_job.JOB_TAG: job.id, openai_job.ADDRESS_TAG: address, "base_model": self.base,
-                  "base_name": self.base, "openai_file": job.training_file})  # fmt: skip
+        correction = self._correction()
+        run.tags({
+            openai_job.JOB_TAG: job.id,
+            openai_job.ADDRESS_TAG: openai_job.PRIVATE if self.is_private else self.endpoint.kept,
+            "base_model": self.base,
+            "base_name": self.base,
+            **openai_monitor.correction_tag(correction),
+        })  # fmt: skip
         self.tell(f"Job     {job.id} {job.status.replace('_', ' ')} on {self.base}")
-        hidden = self.config.hidden_tokens
-        hidden = (OPENAIS_HIDDEN_TOKENS if self.endpoint.is_openai else 0) if hidden < 0 else hidden
-        correction = Correction(openai_estimate.label_tokens(self.material, self.ruler), hidden)
         self.book = openai_follow.EventBook(run, self.folder / "events.jsonl", correction)
         if self.config.mode == "batch":  # a batch takes hours: the curves shall not wait for the base's
             openai_follow.follow(self.desk, self.job_id, self.book)
+
+    def _correction(self) -> Correction:
+        hidden = self.config.hidden_tokens
+        if hidden < 0:
+            hidden = OPENAIS_HIDDEN_TOKENS if self.endpoint.is_openai else 0
+        return Correction(openai_estimate.label_tokens(self.material, self.ruler), hidden)
 
     def ask(self, rows: Sequence[AnyRow]) -> list[Prediction]:
         """What the model in force answers, and how likely it finds the labels. What was answered is not asked again."""
@@ -182,17 +193,9 @@ class ApiPupil:
         self.models = {step: each["model"] for step, each in kept.items() if step != last}
         self.models[last] = job.fine_tuned_model
         self.step = last
-        self._keep(run, job, kept)
+        openai_follow.keep(run, job, kept, self.folder)
         tokens = f", {job.trained_tokens:,} trained tokens" if job.trained_tokens else ""
         return f"{self.base} by {job.id} on {len(self.material.train.rows):,} rows{tokens}"
-
-    def _keep(self, run: Run, job: Any, kept: dict[int, dict[str, Any]]) -> None:
-        (self.folder / "job.json").write_text(json.dumps(openai_job.plain(job), indent=1))
-        (self.folder / "checkpoints.json").write_text(json.dumps(kept, indent=1))
-        for name in ("job.json", "checkpoints.json", "events.jsonl", "step_metrics.csv"):
-            if (self.folder / name).is_file():
-                run.file(self.folder / name, FOLDER)
-        run.tags({"fine_tuned_model": job.fine_tuned_model})
 
     def points(self) -> Sequence[int]:
         """The steps of the checkpoints that the API kept, and of the tuned model."""

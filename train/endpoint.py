@@ -23,7 +23,7 @@ TIMEOUT_S, CONNECT_S = 60.0, 5.0
 UPLOAD_TIMEOUT_S = 600.0
 OPENAI_HOST = "api.openai.com"
 LONGEST_REASON = 300
-#: Keys as providers write them, whole or with asterisks in the middle, and whatever follows the word that announces one.
+#: Keys as providers write them, whole or with asterisks in the middle, and what follows the word that announces one.
 KEY_LIKE = re.compile(r"\b(?:sk|pk|rk|key)-[\w*.-]{3,}|(?<=Bearer )\S+", re.IGNORECASE)
 CLOSED = (
     "It took the right to start new ones from organisations that are new (2026-05-07) or idle (2026-07-02) and closes "
@@ -62,7 +62,7 @@ class Refused(UserError):
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One API. ``address`` may be shown and kept, empty is OpenAI's own; ``secret`` is only set for a private server."""
+    """One API. ``address`` may be shown and kept, empty is OpenAI's own; ``secret`` is only set of a private server."""
 
     address: str = ""
     secret: str = field(default="", repr=False)
@@ -76,6 +76,11 @@ class Endpoint:
     def name(self) -> str:
         """What users call it."""
         return "OpenAI" if self.is_openai else self.address
+
+    @property
+    def kept(self) -> str:
+        """How a run's tags name it."""
+        return self.address or f"https://{OPENAI_HOST}/v1"
 
     def client(self) -> "OpenAI":
         """A client that retries what may be asked twice."""

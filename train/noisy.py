@@ -65,7 +65,7 @@ def _taught(config: NoisyConfig, dataset: Dataset, pupil: Pupil, run: Run) -> It
     if config.dry_run:
         run.text(noisy_pages.dry_run(job, pupil, lines), "dry_run.md")
         run.tags({"dry_run": "true"})
-        yield "\nNothing was trained or sent (dry_run=true); the run keeps dry_run.md and the rows as they would be taught"
+        yield "\nNothing was trained or sent (dry_run=true); the run keeps dry_run.md and the rows"
         return
     outcome = learn(job, pupil, run)
     run.require_server()
@@ -184,7 +184,7 @@ class _Asked:
 
 
 def _curve_rows(rows: Material, pupil: Pupil) -> list[AnyRow]:
-    """At most ``CURVE_ROWS`` of the taught rows, or as many as the pupil may be asked, with every given label's share."""
+    """At most ``CURVE_ROWS`` of the taught rows, or as many as it may be asked of, with every given label's share."""
     taught = rows.train.rows
     most = CURVE_ROWS if pupil.most_training_rows is None else pupil.most_training_rows
     return sample(taught, min(most, len(taught)), rows.train.noise.seed) if most else []

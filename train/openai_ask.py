@@ -8,13 +8,14 @@ import asyncio
 import json
 import random
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from data.errors import UserError
 from train.endpoint import Endpoint, Refused, spoken
 from train.openai_answers import Manner, Question, checked
+from train.openai_job import Tell, say
 from train.openai_journal import Journal
 from train.openai_pace import Pace, retry_after_s
 
@@ -27,7 +28,7 @@ TOP_LOGPROBS = (20, 5, 0)
 
 @dataclass(frozen=True)
 class Patience:
-    """How long one question is tried: ``tries`` failures, with waits that double, and ``limited_s`` of being told to wait."""
+    """How long one question is tried: ``tries`` failures, with waits that double, and ``limited_s`` of waiting."""
 
     tries: int = 6
     first_s: float = 0.5
@@ -40,6 +41,9 @@ class Patience:
         return min(self.longest_s, self.first_s * 2 ** (failures - 1)) * random.uniform(0.75, 1.0)
 
 
+PATIENT = Patience()
+
+
 @dataclass
 class Asking:
     """One evaluation on its way: what is left to ask, what was answered (in the journal) and what failed for good."""
@@ -47,8 +51,8 @@ class Asking:
     endpoint: Endpoint
     journal: Journal
     slots: int = 16
-    patience: Patience = Patience()
-    tell: Callable[[str], None] = print
+    patience: Patience = PATIENT
+    tell: Tell = say
     manner: Manner = Manner()
     errors: dict[str, str] = field(default_factory=dict)
     requests: int = 0
@@ -104,7 +108,7 @@ class Asking:
             await asyncio.sleep(wait_s)
 
     async def _try(self, question: Question) -> tuple[Refused, float | None] | None:
-        """None for an answer, which is in the journal then; else what went wrong and how long to wait, if that was said."""
+        """None for an answer, which is in the journal then; else what went wrong, and the wait that was asked for."""
         await self.pace.enter()
         if self._stop:
             self.pace.leave({})
@@ -153,9 +157,7 @@ class Asking:
             return replace(now, cap="max_completion_tokens")
         if "logprobs" in said and now.top_logprobs:
             fewer = TOP_LOGPROBS[TOP_LOGPROBS.index(now.top_logprobs) + 1]
-            self.tell(
-                f"Note    {self.endpoint.name} does not give {now.top_logprobs} log-probabilities; asking for {fewer}"
-            )
+            self.tell(f"Note    {self.endpoint.name} gives no {now.top_logprobs} log-probabilities; asking for {fewer}")
             return replace(now, top_logprobs=fewer)
         if "seed" in said and now.seeded:
             return replace(now, seeded=False)
@@ -165,7 +167,7 @@ class Asking:
         choice = self.journal.replies[question.digest]["choices"][0]
         if not self.manner.top_logprobs or not (choice.get("logprobs") or {}).get("content"):
             self.tell(
-                f"Note    {self.endpoint.name} gives no log-probabilities for {question.model}: no AUC, ECE or Brier score"
+                f"Note    {self.endpoint.name} gives no log-probabilities for {question.model}: no AUC, ECE or Brier"
             )
 
     def _is_fatal(self, refused: Refused) -> bool:

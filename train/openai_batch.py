@@ -1,4 +1,4 @@
-"""The same questions through the Batch API: one file up, one batch, one file down, each once however often it is begun."""
+"""The same questions through the Batch API: one file up, one batch, one file down, however often it is begun."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence

@@ -113,8 +113,8 @@ def weighed(flight: Preflight, material: Material, config: NoisyConfig, price: P
     """The preflight with what job and evaluation cost, and an error where that is above ``budget_usd``."""
     trained, asked, answered = tokens(material, config, ruler)
     facts = [
-        f"{trained:,} tokens to train on in {config.epochs} epochs, {asked:,} to ask with, at most {answered:,} answered "
-        f"({ruler.how})"
+        f"{trained:,} tokens to train on in {config.epochs} epochs, {asked:,} to ask with, at most {answered:,} in "
+        f"answers ({ruler.how})"
     ]
     numbers = {**flight.numbers, "train_tokens": trained, "asked_tokens": asked, "answered_tokens": answered}
     errors, warnings = list(flight.errors), list(flight.warnings)
@@ -130,12 +130,11 @@ def weighed(flight: Preflight, material: Material, config: NoisyConfig, price: P
         whose = "" if endpoint.is_openai else f"; OpenAI's, {endpoint.name} may have others"
         facts.append(
             f"about {cost:,.2f} {price.currency} ({price.training(trained):,.2f} training, "
-            f"{share * price.evaluation(asked, answered):,.2f} asking), by the prices of {price.as_of} for {price.model}{whose}"
+            f"{cost - price.training(trained):,.2f} asking), by the prices of {price.as_of} for {price.model}{whose}"
         )
         if config.budget_usd and cost > config.budget_usd:
-            errors.append(
-                f"budget_usd={config.budget_usd:g}: the job is estimated at {cost:,.2f} {price.currency}; nothing was sent"
-            )
+            said = f"the job is estimated at {cost:,.2f} {price.currency}"
+            errors.append(f"budget_usd={config.budget_usd:g}: {said}; nothing was sent")
     return replace(flight, errors=errors, warnings=warnings, facts=[*flight.facts, *facts], numbers=numbers)
 
 

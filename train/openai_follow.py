@@ -25,12 +25,15 @@ from train.openai_events import (
     step_of,
 )
 from train.openai_job import Desk
+from train.openai_job import plain as plain_job
 from train.openai_ledger import append
 
 #: Seconds between looks at a job: the first where something happens, growing to the second where nothing does.
 SHORTEST_S, LONGEST_S, GROWTH = 0.5, 15.0, 1.4
 #: How long a server may be away before whoever follows gives up; the job goes on without.
 AWAY_S = 900.0
+#: The folder of a run's artifacts where everything about the API lies.
+ARTIFACTS = "openai"
 
 
 class EventBook:
@@ -122,7 +125,7 @@ def _wait_for(desk: Desk, job_id: str, error: Refused, away_s: float) -> float:
         desk.tell(f"Note    {error}; it is asked again for {in_words(AWAY_S)}")
     if away_s >= AWAY_S:
         raise UserError(
-            f"{error}, for {in_words(away_s)} now. {job_id} goes on there; go on with resume, or watch it with -e monitor"
+            f"{error}, for {in_words(away_s)} now. {job_id} goes on there; go on with resume, or watch it by -e monitor"
         )
     desk.pause(LONGEST_S)
     return away_s + LONGEST_S
@@ -201,3 +204,13 @@ def log_missing(run: Run, rows: Sequence[dict[str, Any]], correction: Correction
                 added += 1
     run.flush()
     return added
+
+
+def keep(run: Run, job: Any, kept: dict[int, dict[str, Any]], folder: Path) -> None:
+    """Keep the job, its checkpoints, events and result file as artifacts of the run."""
+    (folder / "job.json").write_text(json.dumps(plain_job(job), indent=1))
+    (folder / "checkpoints.json").write_text(json.dumps(kept, indent=1))
+    for name in ("job.json", "checkpoints.json", "events.jsonl", "step_metrics.csv"):
+        if (folder / name).is_file():
+            run.file(folder / name, ARTIFACTS)
+    run.tags({"fine_tuned_model": job.fine_tuned_model})

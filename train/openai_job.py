@@ -19,9 +19,16 @@ from train.openai_ledger import Ledger, Pause, once
 MARK = "parley_run"
 #: Tags of a run: the id of its job, and where that is.
 JOB_TAG, ADDRESS_TAG = "openai_job", "openai_address"
+#: The address of a server that nobody but the run can reach.
+PRIVATE = "private"
 MOST_SUFFIX = 64
 PAGE = 100
 Tell = Callable[[str], None]
+
+
+def say(line: str) -> None:
+    """Print a line at once."""
+    print(line, flush=True)
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,7 @@ class Desk:
     client: Any
     endpoint: Endpoint
     ledger: Ledger
-    tell: Tell = print
+    tell: Tell = say
     pause: Pause = time.sleep
 
 
@@ -148,8 +155,8 @@ def find(desk: Desk, run_id: str, file_id: str = "") -> Any:
             return None
         if error.is_missing:
             raise UserError(
-                f"{desk.endpoint.name} lists no jobs, and one was asked for whose end is unknown: look there whether it "
-                f"runs; to go on with it, set the run's tag openai_job to its id"
+                f"{desk.endpoint.name} lists no jobs, and one was asked for whose end is unknown: look there "
+                "whether it runs; to go on with it, set the run's tag openai_job to its id"
             ) from None
         raise
 

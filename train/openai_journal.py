@@ -10,8 +10,8 @@ from typing import Any
 class Journal:
     """Answers by their question's digest, in a file of one JSON object a line.
 
-    A line is with the operating system when ``keep`` returns, so the death of the process loses none; ``sync`` puts them
-    on the disk. A last line that was torn is as if not written, and is closed before the next one.
+    A line is with the operating system when ``keep`` returns, so the death of the process loses none; ``sync`` puts
+    them on the disk. A last line that was torn is as if not written, and is closed before the next one.
     """
 
     def __init__(self, path: Path):

@@ -1,7 +1,7 @@
-"""Doing a paid thing once: what was begun is written down before it is asked for, and looked up before it is asked again.
+"""Doing a paid thing once: it is written down before it is asked for, and looked up before it is asked for again.
 
-The SDK sends no idempotency key, so a request that was sent and not answered may have been carried out. Whoever goes on
-after it (the same process after a time-out, or the next one after a kill) must find out first.
+The SDK sends no idempotency key, so a request that was sent and not answered may have been carried out. Whoever goes
+on after it (the same process after a time-out, or the next one after a kill) must find out first.
 """
 
 import json
@@ -23,7 +23,7 @@ Pause = Callable[[float], None]
 
 
 class Ledger:
-    """What was begun and what came of it, in a file of one JSON object a line; a torn last line is as if not written."""
+    """What was begun and what came of it, one JSON object a line; a torn last line is as if not written."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time):
         self.path, self.clock = path, clock
@@ -46,7 +46,7 @@ class Ledger:
         return max(0.0, self.clock() - self._open[what]) if what in self._open else None
 
     def write(self, what: str, done: bool) -> None:
-        """Note that ``what`` is about to be asked for, or that its end is known. It is on the disk when this returns."""
+        """Note that ``what`` is about to be asked for, or that its end is known; it is on the disk then."""
         self._take(what, self.clock(), done)
         append(self.path, [json.dumps({"what": what, "at": self.clock(), "done": done})])
 

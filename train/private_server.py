@@ -1,8 +1,8 @@
 """A server of our own for one run: a process beside it that ends with it, however that ends.
 
-Run as a program, this file is the keeper between the two: it starts the server and holds on to a pipe from the run. When
-the run dies, by a kill that nothing can catch too, the pipe closes and the keeper ends the server and what that started.
-A lock in the run's folder keeps the next server away from the database until the last one is gone.
+Run as a program, this file is the keeper between the two: it starts the server and holds on to a pipe from the run.
+When the run dies, by a kill that nothing can catch too, the pipe closes, and the keeper ends the server and what that
+started. A lock in the run's folder keeps the next server away from the database until the last one is gone.
 """
 
 import contextlib

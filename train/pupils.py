@@ -28,7 +28,7 @@ class Logged:
 
 
 class Pupil(Protocol):
-    """One learner through the job, in this order: ``reading``, ``start``, ``hand_in``, ``ask`` (the base), ``teach``, ``ask``.
+    """One learner through the job: ``reading``, ``weigh``, ``start``, ``hand_in``, ``ask`` (the base), ``teach``, ...
 
     ``kind`` is the version's, ``base`` the name of what it was before, ``base_digest`` that of its weights or empty.
     ``step`` is that of the weights in force. ``points``: steps whose weights can be put in force with ``put``, the
