@@ -44,7 +44,7 @@ class Dropped(Exception):
 class Fake:
     """The server's state and its switches.
 
-    ``says(model, text) -> (answer, p of label 1)``. ``faults``: share of chats that fail, in kinds by chance. ``before``
+    ``says(model, text) -> (answer, p of label 1)``. ``faults``: share of chats that fail. ``before``
     and ``after`` see every request's number, method and path around its handling; they may raise ``Dropped``.
     """
 
@@ -242,7 +242,8 @@ class Fake:
         told = self.events[job["id"]]
         told.append({
             "object": "fine_tuning.job.event", "id": f"ftevent-{job['id']}-{len(told) + 1}",
-            "created_at": START + len(told), "level": "info", "message": message, "data": data, "type": "metrics" if data else "message",
+            "created_at": START + len(told), "level": "info", "message": message, "data": data,
+            "type": "metrics" if data else "message",
         })  # fmt: skip
 
     def _list_jobs(self, query: dict[str, str]) -> Any:
@@ -304,7 +305,8 @@ class Fake:
             model = job["fine_tuned_model"]
             found.append({
                 "object": "fine_tuning.job.checkpoint", "id": f"ftckpt-{step}", "created_at": 1,
-                "fine_tuning_job_id": job_id, "fine_tuned_model_checkpoint": model if step == self.steps else f"{model}:ckpt-step-{step}",
+                "fine_tuning_job_id": job_id,
+                "fine_tuned_model_checkpoint": model if step == self.steps else f"{model}:ckpt-step-{step}",
                 "metrics": {"step": step, "train_loss": 0.2, "full_valid_loss": 0.3}, "step_number": step,
             })  # fmt: skip
         return found[::-1][:3]
@@ -377,7 +379,8 @@ class Fake:
             "finish_reason": "stop",
             "logprobs": whole,
         }
-        return {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": asked["model"], "choices": [choice],
+        return {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": asked["model"],
+                "choices": [choice],
                 "usage": {"prompt_tokens": 50, "completion_tokens": 1, "total_tokens": 51}}  # fmt: skip
 
     def _limits(self) -> tuple[dict[str, str], float]:
