@@ -248,6 +248,22 @@ def experiment_id(client: MlflowClient, name: str = EXPERIMENT) -> str:
     return found.experiment_id
 
 
+def watch(run_id: str, folder: Path) -> Run:
+    """The run ``run_id``, to add metrics and files to it while others may do so too; its status stays as it is.
+
+    ``folder`` takes the place of the run's own.
+
+    Raises:
+        UserError: there is no such run.
+    """
+    client = MlflowClient()
+    try:
+        client.get_run(run_id)
+    except (MlflowException, OSError) as error:
+        raise UserError(f"run_id={run_id}: no such run at {client.tracking_uri} ({first_line(error)})") from error
+    return Run(client, run_id, folder)
+
+
 def reopen(run_id: str, outputs: Path) -> Run:
     """Go on with run ``run_id``; metrics that the store already has at a step are not sent twice.
 
@@ -274,22 +290,6 @@ def reopen(run_id: str, outputs: Path) -> Run:
     run = Run(client, run_id, outputs / run_id, sent)
     run.load_outbox()
     return run
-
-
-def watch(run_id: str, folder: Path) -> Run:
-    """The run ``run_id``, to add metrics and files to it while others may do so too; its status stays as it is.
-
-    ``folder`` takes the place of the run's own.
-
-    Raises:
-        UserError: there is no such run.
-    """
-    client = MlflowClient()
-    try:
-        client.get_run(run_id)
-    except (MlflowException, OSError) as error:
-        raise UserError(f"run_id={run_id}: no such run at {client.tracking_uri} ({first_line(error)})") from error
-    return Run(client, run_id, folder)
 
 
 def discard_given() -> None:
