@@ -59,6 +59,7 @@ class Asking:
     _left: deque[Question] = field(default_factory=deque)
     _stop: UserError | None = None
     _failed_in_a_row: int = 0
+    _looked: bool = False
 
     async def all(self, questions: Sequence[Question], client: Any) -> None:
         """Ask all that the journal has no answer to, through the async ``client``.
@@ -73,7 +74,6 @@ class Asking:
         self._stop, self._failed_in_a_row = None, 0
         syncing = asyncio.create_task(self._sync())
         try:
-            await self._find_manner()
             await asyncio.gather(*(self._work() for _ in range(min(self.slots, len(self._left)))))
         finally:
             syncing.cancel()
@@ -88,11 +88,14 @@ class Asking:
     async def _ask(self, question: Question) -> None:
         failures, limited_s = 0, 0.0
         while not self._stop:
+            manner = self.manner
             outcome = await self._try(question)
             if outcome is None:
                 self._failed_in_a_row = 0
                 return
             refused, said_s = outcome
+            if self._learned(manner, refused):
+                continue
             if self._is_fatal(refused):
                 self._stop = refused
                 return
@@ -123,6 +126,7 @@ class Asking:
                 reply = checked(json.loads(response.content))
             self.journal.keep(question.digest, question.row_id, reply)
             tokens = _tokens(reply)
+            self._look_for_logprobs(question, reply)
             return None
         except Refused as error:
             headers = error.headers
@@ -138,34 +142,35 @@ class Asking:
             PATH, body=body, cast_to=httpx2.Response, options={"timeout": self.patience.timeout_s, "max_retries": 0}
         )
 
-    async def _find_manner(self) -> None:
-        """Ask the first question alone, in ways that fewer and fewer servers fail to understand."""
-        while self._left and not self._stop:
-            outcome = await self._try(self._left[0])
-            plainer = self._plainer(outcome[0]) if outcome else None
-            if plainer is None:
-                if outcome is None:
-                    self._say_what_is_missing(self._left.popleft())
-                return
+    def _learned(self, used: Manner, refused: Refused) -> bool:
+        """Whether the request was refused for how it was put, and is put more plainly from now on."""
+        plainer = self._plainer(used, refused)
+        if plainer and self.manner == used:  # the first of those on their way to be refused
             self.manner = plainer
+            if used.top_logprobs != plainer.top_logprobs:
+                fewer = plainer.top_logprobs or "none"
+                self.tell(
+                    f"Note    {self.endpoint.name} gives no {used.top_logprobs} log-probabilities; asking for {fewer}"
+                )
+        return plainer is not None
 
-    def _plainer(self, refused: Refused) -> Manner | None:
-        said, now = refused.reason.lower(), self.manner
+    def _plainer(self, used: Manner, refused: Refused) -> Manner | None:
+        said = refused.reason.lower()
         if refused.status not in (400, 422):
             return None
-        if "max_completion_tokens" in said and now.cap == "max_tokens":
-            return replace(now, cap="max_completion_tokens")
-        if "logprobs" in said and now.top_logprobs:
-            fewer = TOP_LOGPROBS[TOP_LOGPROBS.index(now.top_logprobs) + 1]
-            self.tell(f"Note    {self.endpoint.name} gives no {now.top_logprobs} log-probabilities; asking for {fewer}")
-            return replace(now, top_logprobs=fewer)
-        if "seed" in said and now.seeded:
-            return replace(now, seeded=False)
+        if "max_completion_tokens" in said and used.cap == "max_tokens":
+            return replace(used, cap="max_completion_tokens")
+        if "logprobs" in said and used.top_logprobs:
+            return replace(used, top_logprobs=TOP_LOGPROBS[TOP_LOGPROBS.index(used.top_logprobs) + 1])
+        if "seed" in said and used.seeded:
+            return replace(used, seeded=False)
         return None
 
-    def _say_what_is_missing(self, question: Question) -> None:
-        choice = self.journal.replies[question.digest]["choices"][0]
-        if not self.manner.top_logprobs or not (choice.get("logprobs") or {}).get("content"):
+    def _look_for_logprobs(self, question: Question, reply: Mapping[str, Any]) -> None:
+        if self._looked:
+            return
+        self._looked = True
+        if not (reply["choices"][0].get("logprobs") or {}).get("content"):
             self.tell(
                 f"Note    {self.endpoint.name} gives no log-probabilities for {question.model}: no AUC, ECE or Brier"
             )
