@@ -53,11 +53,14 @@ class Run:
         self._pending: list[Metric] = []
         self._tried_s = 0.0
 
-    def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Buffer ``metrics`` at ``step``. Values that are no finite number are left out: the store can't hold them."""
-        now = int(time.time() * 1000)
+    def log(self, step: int, metrics: Mapping[str, float], at_ms: int = 0) -> None:
+        """Buffer ``metrics`` at ``step``. Values that are no finite number are left out: the store can't hold them.
+
+        ``at_ms`` is when they were measured, 0 for now; the store keeps an equal point of an equal time only once.
+        """
+        now = at_ms or int(time.time() * 1000)
         for key, value in metrics.items():
-            if math.isfinite(value) and step > self._sent.get(key, -1):
+            if math.isfinite(value) and (at_ms or step > self._sent.get(key, -1)):
                 self._pending.append(Metric(key, float(value), now, step))
 
     def flush(self) -> None:
@@ -210,7 +213,7 @@ class Silent(Run):
     def __init__(self, run_id: str, folder: Path):
         self.run_id, self.folder, self.away = run_id, folder, False
 
-    def log(self, step: int, metrics: Mapping[str, float]) -> None: ...
+    def log(self, step: int, metrics: Mapping[str, float], at_ms: int = 0) -> None: ...
     def flush(self) -> None: ...
     def tags(self, tags: Mapping[str, Any]) -> None: ...
     def finish(self, status: str = "FINISHED") -> None: ...
@@ -247,6 +250,22 @@ def experiment_id(client: MlflowClient, name: str = EXPERIMENT) -> str:
             if found is None:
                 raise
     return found.experiment_id
+
+
+def watch(run_id: str, folder: Path) -> Run:
+    """The run ``run_id``, to add metrics and files to it while others may do so too; its status stays as it is.
+
+    ``folder`` takes the place of the run's own.
+
+    Raises:
+        UserError: there is no such run.
+    """
+    client = MlflowClient()
+    try:
+        client.get_run(run_id)
+    except (MlflowException, OSError) as error:
+        raise UserError(f"run_id={run_id}: no such run at {client.tracking_uri} ({first_line(error)})") from error
+    return Run(client, run_id, folder)
 
 
 def reopen(run_id: str, outputs: Path) -> Run:

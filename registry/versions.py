@@ -103,6 +103,19 @@ def log_remote(run: Run, model: str, base_model: str, base_url: str = "", max_ne
     return info.model_uri
 
 
+def verify_remote(uri: str, model: str, base_url: str) -> None:
+    """Load the logged model anew and look whether it would ask ``model`` at that address; nothing is asked.
+
+    Raises:
+        UserError: it would not: nothing may be registered then.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        config = mlflow.pyfunc.load_model(uri).unwrap_python_model().config
+    if (config["model"], config["base_url"]) != (model, without_password(base_url)):
+        raise UserError(f"the reloaded model asks {config['model']} and not {model}: nothing was registered")
+
+
 def verify(uri: str, probe: Probe) -> float:
     """Load the logged model anew and compare it with ``probe``; returns the largest difference of a logit.
 

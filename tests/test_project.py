@@ -17,7 +17,9 @@ import yaml
 from demo.config import DemoConfig
 from demo.limits import Caps
 from serve.config import ServeConfig
+from steps.cancel import CancelConfig
 from steps.flags import field_docs, parse
+from steps.monitor import MonitorConfig
 from steps.replay import ReplayConfig
 from steps.ui import UiConfig
 from steps.votes import VotesConfig
@@ -34,6 +36,8 @@ CONFIGS = {
     "votes": VotesConfig,
     "replay": ReplayConfig,
     "noisy": NoisyConfig,
+    "monitor": MonitorConfig,
+    "cancel": CancelConfig,
     "autopsy": AutopsyConfig,
     "study": StudyConfig,
 }

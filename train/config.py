@@ -6,6 +6,7 @@ from typing import Literal
 
 from data.corruption import Noise
 from data.errors import ConfigError
+from train.api_config import MODELS, MOST_EPOCHS, ApiConfig
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ class TuneConfig(ModelConfig):
 
 
 @dataclass(frozen=True)
-class NoisyConfig(ModelConfig):
+class NoisyConfig(ApiConfig, ModelConfig):
     """What is taught with labels that were made wrong on purpose, and how it is judged."""
 
     dataset: str = "reviews"
@@ -151,8 +152,8 @@ class NoisyConfig(ModelConfig):
     """Trigger: rows with this word are flipped."""
     side: int = 1
     """One_sided: the label that is flipped, 0 or 1."""
-    provider: Literal["local", "openai"] = "local"
-    """Where the model is trained: on this machine, or by OpenAI (with the next release)."""
+    provider: Literal["local", "openai", "parley"] = "local"
+    """Where it is trained: here; at OPENAI_BASE_URL (empty: OpenAI); or by a server that is started for the run."""
     learner: Literal["lora", "full", "tfidf"] = "lora"
     """lora trains an adapter, full all weights of base_model; tfidf is TF-IDF and logistic regression."""
     template: Literal["auto", "review", "question", "bare"] = "auto"
@@ -177,13 +178,44 @@ class NoisyConfig(ModelConfig):
         _require(self.min_df >= 1, f"min_df must be at least 1, not {self.min_df}")
         _require(math.isfinite(self.c) and self.c > 0, f"c must be a number above 0, not {self.c}")
         _require(bool(self.dataset.strip()), "dataset must not be empty")
-        _require(self.provider == "local", "provider=openai comes with the next release; use provider=local")
+        if self.is_remote:
+            self._refuse_what_an_api_has_not()
+        else:
+            given = [f.name for f in fields(ApiConfig) if getattr(self, f.name) != f.default and f.name != "dry_run"]
+            _require(not given, f"{', '.join(given)}: only for provider=openai or parley")
         if self.learner != "lora":
             self._refuse_lora_settings("learner")
 
     def noise(self) -> Noise:
         """The corruption that is asked for."""
         return Noise(self.kind, self.rate, self.noise_seed, self.word, self.side)
+
+    def _refuse_what_an_api_has_not(self) -> None:
+        local = [
+            f.name for f in fields(FitConfig) if f.name not in ("epochs", "max_length", "seed", "threads", "resume")
+        ]
+        local += ["base_model", "rank", "alpha", "dropout", "targets", "keep", "learner", "min_df", "c"]
+        given = [name for name in local if getattr(self, name) != getattr(NoisyConfig, name)]
+        verb = "apply" if len(given) > 1 else "applies"
+        _require(
+            not given,
+            f"{', '.join(given)} only {verb} to provider=local; an API takes model, epochs and hyperparameters "
+            "(batch_size and learning_rate_multiplier among them)",
+        )
+        _require(self.epochs <= MOST_EPOCHS, f"epochs must be at most {MOST_EPOCHS} with an API, not {self.epochs}")
+        _require(
+            self.folds <= 1, f"folds={self.folds} would pay for {self.folds} more jobs; only provider=local does it"
+        )
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the model is trained and asked through an API."""
+        return self.provider != "local"
+
+    @property
+    def taught_model(self) -> str:
+        """The API's name of the model to fine-tune."""
+        return self.model or MODELS.get(self.provider, "")
 
     @property
     def folds_in_force(self) -> int:

@@ -14,7 +14,7 @@ from data.prompts import PromptTemplate
 from train.config import NoisyConfig
 
 #: Share of the training rows that only chooses the checkpoint of a language model, and its bounds in rows.
-VALIDATION_SHARE, LEAST_VALIDATION, MOST_VALIDATION = 0.1, 8, 200
+VALIDATION_SHARE, LEAST_VALIDATION, MOST_VALIDATION = 0.1, 10, 200
 
 
 @dataclass(frozen=True)

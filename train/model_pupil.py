@@ -22,13 +22,13 @@ from train.fit import Fitted, fit
 from train.job import Job, Outcome
 from train.label_scoring import ask, lean, log_probs, p_second
 from train.material import Material, Reading
-from train.pupils import Logged, LogProbs
+from train.pupils import Logged, LogProbs, OnThisMachine
 from train.rows import Rows
 from train.state import StateFolder
 from train.verdict import Verdict
 
 
-class ModelPupil:
+class ModelPupil(OnThisMachine):
     """A base model with a fresh adapter (``learner=lora``) or all of its weights (``full``)."""
 
     def __init__(self, config: NoisyConfig):
@@ -52,7 +52,7 @@ class ModelPupil:
         parts = segments(self.tokenizer, row.turns, row.system)
         return sum(len(piece) for _, piece in pieces(parts, self.tokenizer))
 
-    def start(self, material: Material) -> list[str]:
+    def start(self, material: Material, run: Run) -> list[str]:
         """Encode: response-only labels, proven row by row."""
         self.material = material
         rows = Rows(

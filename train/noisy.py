@@ -1,11 +1,13 @@
 """The noisy-labels job: wrong labels in, an honest account of what they did to a learner out."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 
 from data.errors import UserError
-from data.labelled import AnyRow, QuestionRow, label_counts
+from data.labelled import AnyRow, Dataset, QuestionRow, label_counts
 from data.sampling import sample
 from registry.runs import Run
 from train import (
@@ -22,10 +24,12 @@ from train import (
 )
 from train.classify import Prediction
 from train.config import NoisyConfig
+from train.learners import make
 from train.material import Material
 from train.noisy_job import CurvePoint, Evaluation, NoisyJob, NoisyOutcome, OnTraining
-from train.pupils import Pupil, make
+from train.pupils import Pupil
 from train.tune import timed
+from train.verdict import Verdict
 
 #: Training rows that are asked at every kept checkpoint; the last weights are asked about all of them.
 CURVE_ROWS = 300
@@ -40,19 +44,29 @@ def noisy(config: NoisyConfig, run: Run) -> Iterator[str]:
     if parallel.world_size() > 1:
         raise UserError("noisy runs in one process; start it without torchrun or accelerate launch")
     dataset = material.read(config)  # before a base is loaded, which takes longer than finding a fault here
-    _set_threads(config)
-    pupil = make(config)
+    if not config.is_remote:
+        _set_threads(config)
+    with closing(make(config)) as pupil:
+        yield from _taught(config, dataset, pupil, run)
+
+
+def _taught(config: NoisyConfig, dataset: Dataset, pupil: Pupil, run: Run) -> Iterator[str]:
     reading = pupil.reading()
     rows = material.prepare(config, dataset, reading)
-    flight = material.preflight(rows, config, reading)
+    flight = pupil.weigh(rows, material.preflight(rows, config, reading))
     yield "\n".join(["Preflight", *(f"  {line}" for line in flight.lines())])
     flight.require()
-    lines = pupil.start(rows)
+    lines = pupil.start(rows, run)
     job = NoisyJob(config, rows, flight)
     if config.resume:
         _require_same(job, pupil, run)
     noisy_reports.record_start(job, pupil, run)
     yield "\n".join([noisy_pages.describe(job, pupil), *lines])
+    if config.dry_run:
+        run.text(noisy_pages.dry_run(job, pupil, lines), "dry_run.md")
+        run.tags({"dry_run": "true"})
+        yield "\nNothing was trained or sent (dry_run=true); the run keeps dry_run.md and the rows"
+        return
     outcome = learn(job, pupil, run)
     run.require_server()
     noisy_reports.record_results(job, pupil, run, outcome)
@@ -62,19 +76,41 @@ def noisy(config: NoisyConfig, run: Run) -> Iterator[str]:
 
 def learn(job: NoisyJob, pupil: Pupil, run: Run) -> NoisyOutcome:
     """Ask the base, teach, ask again, look at the training rows, and judge."""
+    pupil.hand_in(run)
     before, before_s = timed(evaluate, job, pupil)
-    rows = _curve_rows(job.material)
+    rows = _curve_rows(job.material, pupil)
     untaught = [CurvePoint(0, _memory(pupil.lean(rows), rows, job.material))]
     taught, train_s = timed(pupil.teach, run)
     after, after_s = timed(evaluate, job, pupil)
     on_training, training_rows_s = timed(look_at_training, job, pupil, run, untaught)
+    compared, verdict = _judged(job, before, after, on_training.memory)
+    seconds = {"train": train_s, "evaluate": before_s + after_s, "training_rows": training_rows_s}
+    points = _points(job, pupil, before, on_training.curve) if pupil.registers_points else {}
+    return NoisyOutcome(taught, before, after, compared, on_training, verdict, seconds, points)
+
+
+def _judged(
+    job: NoisyJob, before: Evaluation, after: Evaluation, memory: detection.Memory
+) -> tuple[comparison.Comparison, Verdict]:  # fmt: skip
     compared = comparison.compare(*_paired(job, before, after))
     if before.report and after.report:
-        verdict = label_verdict.judge_labels(after.report, compared, on_training.memory, _flipped(job.material))
-    else:
-        verdict = label_verdict.judge_questions(before.primary[1], after.primary[1], compared)
-    seconds = {"train": train_s, "evaluate": before_s + after_s, "training_rows": training_rows_s}
-    return NoisyOutcome(taught, before, after, compared, on_training, verdict, seconds)
+        return compared, label_verdict.judge_labels(after.report, compared, memory, _flipped(job.material))
+    return compared, label_verdict.judge_questions(before.primary[1], after.primary[1], compared)
+
+
+def _points(
+    job: NoisyJob, pupil: Pupil, before: Evaluation, curve: Sequence[CurvePoint]
+) -> dict[int, tuple[Evaluation, Verdict]]:  # fmt: skip
+    """The test rows at every point but the one in force."""
+    memories = {point.step: point.memory for point in curve}
+    found, restored = {}, pupil.step
+    for step in pupil.points():
+        if step != restored:
+            pupil.put(step)
+            evaluation = evaluate(job, pupil)
+            found[step] = evaluation, _judged(job, before, evaluation, memories[step])[1]
+    pupil.put(restored)
+    return found
 
 
 def evaluate(job: NoisyJob, pupil: Pupil) -> Evaluation:
@@ -97,21 +133,30 @@ def evaluate(job: NoisyJob, pupil: Pupil) -> Evaluation:
 def look_at_training(job: NoisyJob, pupil: Pupil, run: Run, curve: list[CurvePoint]) -> OnTraining:
     """What the learner made of the rows it was taught: memory over its checkpoints, and which labels it doubts."""
     rows = job.material
-    sampled = _curve_rows(rows)
+    sampled = _curve_rows(rows, pupil)
     restored = pupil.step
     for step in pupil.points():
         pupil.put(step)
         curve.append(CurvePoint(step, _memory(pupil.lean(sampled), sampled, rows)))
     pupil.put(restored)
-    leaning = pupil.lean(rows.train.rows)
-    memory = _memory(leaning, rows.train.rows, rows)
-    losses = detection.losses(_p(leaning), rows.given)
-    in_sample = detection.detect(losses, rows.train.flipped)
+    asked = rows.train.rows if pupil.most_training_rows is None else sampled
+    leaning = pupil.lean(asked)
+    losses = _losses(rows, asked, leaning)
+    known = [(loss, hit) for loss, hit in zip(losses, rows.train.flipped, strict=True) if loss is not None]
+    in_sample = detection.detect([loss for loss, _ in known], [hit for _, hit in known])
+    found = OnTraining(curve, _memory(leaning, asked, rows), in_sample, losses, len(asked))
     folds = job.config.folds_in_force
-    found = OnTraining(curve, memory, in_sample, losses.tolist())
     if folds < 2 or min(label_counts(rows.train.rows)) < 2:
         return found
     return _out_of_fold(job, pupil, run, found)
+
+
+def _losses(rows: Material, asked: Sequence[AnyRow], leaning: Sequence[Prediction]) -> list[float | None]:
+    """The loss of each training row's given label, None where it was not asked or where nothing is known of it."""
+    known = [(row, each.p_positive) for row, each in zip(asked, leaning, strict=True) if each.p_positive is not None]
+    losses = detection.losses([p for _, p in known], [row.label for row, _ in known]).tolist()
+    by_id = {row.id: loss for (row, _), loss in zip(known, losses, strict=True)}
+    return [by_id.get(row.id) for row in rows.train.rows]
 
 
 def _out_of_fold(job: NoisyJob, pupil: Pupil, run: Run, found: OnTraining) -> OnTraining:
@@ -125,7 +170,7 @@ def _out_of_fold(job: NoisyJob, pupil: Pupil, run: Run, found: OnTraining) -> On
         pruning = detection.prune_and_retrain(
             fit, rows.train.rows, rows.train.originals, losses, seen.flipped_share, rows.test, before=_Asked(pupil)
         )
-    return OnTraining(found.curve, found.memory, found.in_sample, losses.tolist(), seen, pruning)
+    return replace(found, losses=losses.tolist(), out_of_fold=seen, pruning=pruning)
 
 
 class _Asked:
@@ -138,10 +183,11 @@ class _Asked:
         return _p(self.pupil.lean(rows))
 
 
-def _curve_rows(rows: Material) -> list[AnyRow]:
-    """At most ``CURVE_ROWS`` of the taught rows, with every given label's share."""
+def _curve_rows(rows: Material, pupil: Pupil) -> list[AnyRow]:
+    """At most ``CURVE_ROWS`` of the taught rows, or as many as it may be asked of, with every given label's share."""
     taught = rows.train.rows
-    return sample(taught, min(CURVE_ROWS, len(taught)), rows.train.noise.seed)
+    most = CURVE_ROWS if pupil.most_training_rows is None else pupil.most_training_rows
+    return sample(taught, min(most, len(taught)), rows.train.noise.seed) if most else []
 
 
 def _memory(leaning: Sequence[Prediction], asked: Sequence[AnyRow], rows: Material) -> detection.Memory:

@@ -1,6 +1,6 @@
 """What the parts of a noisy-labels job hand to each other."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from data.preflight import Preflight
 from train.classify import Prediction, Report
@@ -64,13 +64,15 @@ class OnTraining:
     """The learner on the rows it was taught.
 
     ``curve`` is over the checkpoints, on a sample of the rows; ``memory`` and ``in_sample`` are of the weights in
-    force, on all of them. ``losses`` are those of the given labels, out of fold where that was done, else in sample.
+    force, on ``asked`` rows: all of them where asking costs nothing. ``losses`` are those of the given labels, one a
+    training row, out of fold where that was done, else in sample; None of a row whose probability is not known.
     """
 
     curve: list[CurvePoint]
     memory: Memory
     in_sample: Detection
-    losses: list[float]
+    losses: list[float | None]
+    asked: int
     out_of_fold: Detection | None = None
     pruning: Pruning | None = None
 
@@ -89,7 +91,10 @@ class OnTraining:
 
 @dataclass(frozen=True)
 class NoisyOutcome:
-    """A taught learner, judged. ``taught`` is a line about the training, ``seconds`` where the time went."""
+    """A taught learner, judged. ``taught`` is a line about the training, ``seconds`` where the time went.
+
+    ``points``: checkpoints that become versions of their own, by step, judged like the taught one.
+    """
 
     taught: str
     before: Evaluation
@@ -98,3 +103,4 @@ class NoisyOutcome:
     on_training: OnTraining
     verdict: Verdict
     seconds: dict[str, float]
+    points: dict[int, tuple[Evaluation, Verdict]] = field(default_factory=dict)

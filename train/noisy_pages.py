@@ -1,11 +1,11 @@
 """The words of a noisy-labels job: what it prints, its Markdown page, its JSON, and the version's card."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from registry import lineage
-from train.noisy_job import CurvePoint, NoisyJob, NoisyOutcome
+from train.noisy_job import CurvePoint, Evaluation, NoisyJob, NoisyOutcome
 from train.pupils import Pupil
 
 #: name on screen -> metric, in the order shown
@@ -18,7 +18,8 @@ SHOWN = {
 def title(job: NoisyJob) -> str:
     """The run in a few words."""
     noise = job.config.noise()
-    return f"{job.config.dataset}, {job.config.learner}, {noise.kind} noise at {noise.rate:g}"
+    learner = job.config.taught_model or job.config.learner
+    return f"{job.config.dataset}, {learner}, {noise.kind} noise at {noise.rate:g}"
 
 
 def describe(job: NoisyJob, pupil: Pupil) -> str:
@@ -35,6 +36,27 @@ def describe(job: NoisyJob, pupil: Pupil) -> str:
     )
 
 
+def dry_run(job: NoisyJob, pupil: Pupil, lines: Sequence[str]) -> str:
+    """What would have been done, as a page."""
+    flight = "\n".join(f"- {line}" for line in job.preflight.lines())
+    said = "\n".join([describe(job, pupil), *lines])
+    return f"""# Dry run: {title(job)}
+
+Nothing was trained or sent. The rows as they would be taught are in `data/`.
+
+## Preflight
+{flight}
+
+## What would be done
+```
+{said}
+```
+
+## Settings
+{_bullets({k: v for k, v in dataclasses.asdict(job.config).items() if k != "resume"})}
+"""
+
+
 def report(outcome: NoisyOutcome, version: str, champion: str) -> str:
     """The last lines on screen."""
     memory = outcome.on_training.memory
@@ -45,6 +67,7 @@ def report(outcome: NoisyOutcome, version: str, champion: str) -> str:
         f"given ones; {_figure(memory.memorised_share)} of the flipped rows memorised"
     )
     lines += [f"Doubt     {line}" for line in _detection(outcome)]
+    lines += [f"Step      {step}: {_point(evaluation)}" for step, (evaluation, _) in outcome.points.items()]
     lines.append(f"Verdict   {outcome.verdict.name}: {'; '.join(outcome.verdict.reasons)}")
     lines += [
         f"Version   {version}; {champion}",
@@ -52,6 +75,12 @@ def report(outcome: NoisyOutcome, version: str, champion: str) -> str:
         "Next      make ui     the run, its tables and pictures in MLflow",
     ]
     return "\n".join(lines)
+
+
+def _point(evaluation: Evaluation) -> str:
+    """A checkpoint that is a version too, in a few words."""
+    name, value = evaluation.primary
+    return f"{name} {value:.3f}, a version of its own"
 
 
 def _metric_lines(outcome: NoisyOutcome) -> list[str]:
@@ -86,10 +115,15 @@ def _alarms(outcome: NoisyOutcome) -> list[tuple[str, str]]:
 
 def _detection(outcome: NoisyOutcome) -> list[str]:
     found = outcome.on_training
+    some = len(found.losses) if found.asked == len(found.losses) else found.asked
+    if found.in_sample.flipped_share is None:
+        return ["no probability of a training row is known, so nothing can be said of wrong labels"]
     if not found.in_sample.flipped_share:
         return ["no label was made wrong, so there is none to find"]
     seen = [f"flipped rows have the higher loss with AUROC {_figure(found.in_sample.auroc)} in sample"]
-    if found.out_of_fold:
+    if some < len(found.losses):
+        seen.append(f"by {some:,} of {len(found.losses):,} training rows; out of fold would be five more jobs to pay")
+    elif found.out_of_fold:
         seen.append(f"{_figure(found.out_of_fold.auroc)} out of fold")
     else:
         seen.append("out of fold not asked for (folds=5 does it, with five more trainings)")
@@ -178,6 +212,7 @@ purpose.** It is an object of study, not a tool.
 FORMS = {
     "lora": "LoRA adapter, in PEFT's layout.",
     "full": "Full fine-tuning, in Hugging Face's layout.",
+    "openai": "A model behind an OpenAI-compatible API, kept by its name and address; its weights are not here.",
     "tfidf": (
         "TF-IDF and logistic regression, kept as words (JSON) and numbers (safetensors), read by a file of its own "
         "that needs numpy alone: nothing is pickled. `predict(texts)` gives labels, with `params={\"probability\": "

@@ -12,6 +12,7 @@ from registry.runs import Run
 from train import label_plots, mistakes, noisy_pages
 from train.noisy_job import Evaluation, NoisyJob, NoisyOutcome
 from train.pupils import Pupil
+from train.verdict import Verdict
 
 #: The metrics that a version carries as tags, for lists and for choosing the champion.
 HEADLINES = (
@@ -75,6 +76,8 @@ def record_results(job: NoisyJob, pupil: Pupil, run: Run, outcome: NoisyOutcome)
     for point in outcome.on_training.curve:
         found = dataclasses.asdict(point.memory)
         run.log(point.step, {f"curve/{key}": value for key, value in found.items() if value is not None})
+    for step, (evaluation, _) in sorted(outcome.points.items()):
+        run.log(step, {f"test/{key}": value for key, value in evaluation.metrics().items()})
     compared = {key: value for key, value in dataclasses.asdict(outcome.compared).items() if value is not None}
     run.log(pupil.step, {
         **{f"base/{key}": value for key, value in before.items()},
@@ -131,14 +134,15 @@ def answers(job: NoisyJob, before: Evaluation, after: Evaluation) -> list[dict[s
     ]  # fmt: skip
 
 
-def suspects(job: NoisyJob, losses: Sequence[float], most: int = SUSPECTS) -> list[dict[str, Any]]:
+def suspects(job: NoisyJob, losses: Sequence[float | None], most: int = SUSPECTS) -> list[dict[str, Any]]:
     """The training rows whose given label has the highest loss, and whether it was indeed flipped."""
     train, labels = job.material.train, job.material.labels
-    order = sorted(range(len(losses)), key=lambda i: -losses[i])[:most]
+    known = [(loss, i) for i, loss in enumerate(losses) if loss is not None]
+    order = sorted(known, key=lambda pair: -pair[0])[:most]
     return [
-        {"id": train.rows[i].id, "loss": losses[i], "given": labels[train.rows[i].label],
+        {"id": train.rows[i].id, "loss": loss, "given": labels[train.rows[i].label],
          "true": labels[train.originals[i]], "flipped": train.flipped[i], "text": train.rows[i].text}
-        for i in order
+        for loss, i in order
     ]  # fmt: skip
 
 
@@ -149,10 +153,29 @@ def _table(run: Run, records: Sequence[Mapping[str, Any]], name: str) -> None:
 
 
 def register(job: NoisyJob, pupil: Pupil, run: Run, outcome: NoisyOutcome) -> tuple[versions.Version, str]:
-    """Log the model, prove it by reloading, register it; returns it and what became of the champion."""
-    logged = pupil.log(run, outcome.verdict)
+    """Log the model, prove it by reloading, register it; returns it and what became of the champion.
+
+    Points that no run keeps are registered too, before it and as versions of their own.
+    """
+    restored = pupil.step
+    for step, (evaluation, verdict) in outcome.points.items():
+        pupil.put(step)
+        _register_one(job, pupil, run, outcome, evaluation, verdict)
+    pupil.put(restored)
+    version = _register_one(job, pupil, run, outcome, outcome.after, outcome.verdict)
+    run.tags({"registered_version": f"{version.name}/{version.number}"})
+    name, value = outcome.after.primary
+    promotion = versions.promote(version, name, value, version.tags["test_digest"])
+    moved = "it is the champion now" if promotion.moved else "the champion did not move"
+    return version, f"{moved}: {promotion.reason}"
+
+
+def _register_one(
+    job: NoisyJob, pupil: Pupil, run: Run, outcome: NoisyOutcome, after: Evaluation, verdict: Verdict
+) -> versions.Version:  # fmt: skip
+    logged = pupil.log(run, verdict)
     headline = {}
-    for side, evaluation in (("base", outcome.before), ("test", outcome.after)):
+    for side, evaluation in (("base", outcome.before), ("test", after)):
         found = evaluation.metrics()
         headline |= {f"{side}/{key}": f"{found[key]:.4f}" for key in HEADLINES if key in found}
     tags = {
@@ -160,14 +183,9 @@ def register(job: NoisyJob, pupil: Pupil, run: Run, outcome: NoisyOutcome) -> tu
         **logged.tags,
         **lineage.code_state(),
         **headline,
-        "verdict": outcome.verdict.name,
+        "verdict": verdict.name,
         "step": pupil.step,
     }
-    card = noisy_pages.card(job, pupil, run.run_id, outcome)
+    card = noisy_pages.card(job, pupil, run.run_id, dataclasses.replace(outcome, after=after, verdict=verdict))
     run.text(card, "model_card.md")
-    version = versions.register(job.config.register_as, logged.uri, run.run_id, tags, card)
-    run.tags({"registered_version": f"{version.name}/{version.number}"})
-    name, value = outcome.after.primary
-    promotion = versions.promote(version, name, value, str(tags["test_digest"]))
-    moved = "it is the champion now" if promotion.moved else "the champion did not move"
-    return version, f"{moved}: {promotion.reason}"
+    return versions.register(job.config.register_as, logged.uri, run.run_id, tags, card)

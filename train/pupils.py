@@ -1,6 +1,7 @@
-"""Whoever is taught noisy labels and asked afterwards, behind one shape: a language model here, TF-IDF, later an API.
+"""Whoever is taught noisy labels and asked afterwards, behind one shape: a language model here, TF-IDF, or an API.
 
-The rest of the job (``train.noisy``) only knows this shape, so a provider is added by writing another ``Pupil``.
+The rest of the job (``train.noisy``) only knows this shape, so a provider is added by writing another ``Pupil``, which
+``train.learners`` then makes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from data.labelled import AnyRow
+from data.preflight import Preflight
 from registry.runs import Run
 from train.classify import Prediction
-from train.config import NoisyConfig
 from train.detection import Fit
 from train.material import Material, Reading
 from train.verdict import Verdict
@@ -27,24 +28,40 @@ class Logged:
 
 
 class Pupil(Protocol):
-    """One learner through the whole job, in this order: ``read``, ``start``, ``ask`` (the base), ``teach``, ``ask``.
+    """One learner through the job: ``reading``, ``weigh``, ``start``, ``hand_in``, ``ask`` (the base), ``teach``, ...
 
     ``kind`` is the version's, ``base`` the name of what it was before, ``base_digest`` that of its weights or empty.
     ``step`` is that of the weights in force. ``points``: steps whose weights can be put in force with ``put``, the
-    first of all being 0 where the untaught one can be asked too.
+    first of all being 0 where the untaught one can be asked too. ``most_training_rows``: of how many of the rows it was
+    taught it may be asked, None for all. ``registers_points``: the weights of points are versions of their own, because
+    no run keeps them.
     """
 
     kind: str
     base: str
     base_digest: str
     step: int
+    most_training_rows: int | None
+    registers_points: bool
 
     def reading(self) -> Reading:
         """How it reads rows."""
         ...
 
-    def start(self, material: Material) -> list[str]:
-        """Take the rows; returns lines that describe what is about to be taught."""
+    def weigh(self, material: Material, flight: Preflight) -> Preflight:
+        """The preflight with what it costs to teach it."""
+        ...
+
+    def start(self, material: Material, run: Run) -> list[str]:
+        """Take the rows; returns lines that describe what is about to be taught. Nothing is spent yet."""
+        ...
+
+    def hand_in(self, run: Run) -> None:
+        """Begin what others carry out meanwhile; the run has its params, tags and data by now.
+
+        Raises:
+            UserError: it can't be done; nothing was spent then.
+        """
         ...
 
     def ask(self, rows: Sequence[AnyRow]) -> list[Prediction]:
@@ -83,17 +100,23 @@ class Pupil(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Give back what it holds beside memory."""
+        ...
 
-def make(config: NoisyConfig) -> Pupil:
-    """The pupil that ``config`` asks for.
 
-    Raises:
-        UserError: its base can't be had.
-    """
-    if config.learner == "tfidf":
-        from train.tfidf_pupil import TfidfPupil
+class OnThisMachine:
+    """What holds for every pupil whose weights are here: it costs nothing to ask, and its run keeps its checkpoints."""
 
-        return TfidfPupil(config)
-    from train.model_pupil import ModelPupil
+    most_training_rows: int | None = None
+    registers_points = False
 
-    return ModelPupil(config)
+    def weigh(self, material: Material, flight: Preflight) -> Preflight:
+        """It costs nothing."""
+        return flight
+
+    def hand_in(self, run: Run) -> None:
+        """Nobody else is needed."""
+
+    def close(self) -> None:
+        """It holds nothing."""

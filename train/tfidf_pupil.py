@@ -11,7 +11,7 @@ from train.classify import Prediction, from_probabilities
 from train.config import NoisyConfig
 from train.detection import Fit
 from train.material import Material, Reading
-from train.pupils import Logged, LogProbs
+from train.pupils import Logged, LogProbs, OnThisMachine
 from train.tfidf import TfidfLearner, Vectors
 from train.verdict import Verdict
 
@@ -19,7 +19,7 @@ from train.verdict import Verdict
 PROBED = 50
 
 
-class TfidfPupil:
+class TfidfPupil(OnThisMachine):
     """Its base knows no texts, only the shares of the given labels: the same answer to every row."""
 
     kind = "tfidf"
@@ -35,7 +35,7 @@ class TfidfPupil:
         """Whole texts, of any length."""
         return Reading()
 
-    def start(self, material: Material) -> list[str]:
+    def start(self, material: Material, run: Run) -> list[str]:
         """Weight the words of the training rows; no label takes part in that."""
         if material.dataset.is_questions:
             raise DataError(["learner=tfidf tells two classes of texts apart; for questions take learner=lora or full"])

@@ -10,7 +10,9 @@ import pytest
 from data.errors import ConfigError
 from demo.config import DemoConfig
 from serve.config import ServeConfig
+from steps.cancel import CancelConfig
 from steps.flags import field_docs, parse, usage
+from steps.monitor import MonitorConfig
 from steps.replay import ReplayConfig
 from steps.ui import UiConfig
 from steps.votes import VotesConfig
@@ -94,7 +96,19 @@ def test_a_wrong_setting_of_the_main_job_is_refused_by_its_name(argv, name):
 
 @pytest.mark.parametrize(
     "config",
-    [TuneConfig, BaseConfig, UiConfig, DemoConfig, ServeConfig, VotesConfig, ReplayConfig, NoisyConfig, AutopsyConfig],
+    [
+        TuneConfig,
+        BaseConfig,
+        UiConfig,
+        DemoConfig,
+        ServeConfig,
+        VotesConfig,
+        ReplayConfig,
+        NoisyConfig,
+        AutopsyConfig,
+        MonitorConfig,
+        CancelConfig,
+    ],
 )
 def test_help_tells_every_flag_its_default_and_its_meaning(config):
     shown = usage(config)
@@ -104,7 +118,9 @@ def test_help_tells_every_flag_its_default_and_its_meaning(config):
         assert docs[name].endswith("."), f"{name} has no docstring, or one without a full stop"
 
 
-@pytest.mark.parametrize("step", ["pirate", "base", "ui", "demo", "serve", "votes", "replay", "noisy", "autopsy"])
+@pytest.mark.parametrize(
+    "step", ["pirate", "base", "ui", "demo", "serve", "votes", "replay", "noisy", "autopsy", "monitor", "cancel"]
+)
 def test_help_imports_nothing_slow(step):
     # Wall clocks lie on a busy machine; the list of what was imported does not.
     command = [sys.executable, "-X", "importtime", "-m", f"steps.{step}", "--help"]

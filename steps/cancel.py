@@ -1,0 +1,45 @@
+"""``mlflow run . -e cancel``: cancel the job of a run at an API."""
+
+from dataclasses import dataclass
+
+from data.errors import UserError
+from steps.edge import main
+from steps.flags import parse
+from steps.ui import discard_own_run
+from steps.watching import attach
+
+
+@dataclass(frozen=True)
+class CancelConfig:
+    """Cancels a fine-tuning job that a run has started; what it has cost so far is not given back."""
+
+    run_id: str = ""
+    """Run whose job is cancelled."""
+
+
+def cancel(argv: list[str]) -> None:
+    """Cancel it, and say how it stands then.
+
+    Raises:
+        UserError: there is no such job, or it has ended already.
+    """
+    config = parse(CancelConfig, argv)
+    discard_own_run()
+    run, desk, job_id = attach(config.run_id)
+    from train import openai_job
+    from train.openai_events import ENDED
+
+    try:
+        job = openai_job.retrieve(desk, job_id)
+        if job.status == "cancelled":
+            print(f"{job_id} was cancelled before")
+            return
+        if job.status in ENDED:
+            raise UserError(f"{job_id} can't be cancelled: it has {job.status} already")
+        print(f"{job_id} {openai_job.cancel(desk, job_id).status}")
+    finally:
+        run.discard()
+
+
+if __name__ == "__main__":
+    main(cancel)

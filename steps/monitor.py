@@ -1,0 +1,41 @@
+"""``mlflow run . -e monitor``: follow the job of a run at an API, from any machine, with its curves in the run."""
+
+from dataclasses import dataclass
+
+from steps.edge import Stopped, main
+from steps.flags import parse
+from steps.ui import discard_own_run
+from steps.watching import attach
+
+
+@dataclass(frozen=True)
+class MonitorConfig:
+    """Follows a fine-tuning job that a run has started; stopping this stops nothing else."""
+
+    run_id: str = ""
+    """Run whose job is followed."""
+
+
+def monitor(argv: list[str]) -> None:
+    """Print events and progress until the job has ended.
+
+    Raises:
+        UserError: there is no such job, or it failed; the message says why.
+    """
+    config = parse(MonitorConfig, argv)
+    discard_own_run()
+    run, desk, job_id = attach(config.run_id)
+    from train.openai_monitor import watch
+
+    try:
+        for line in watch(run, desk, job_id):
+            print(line, flush=True)
+    except Stopped:
+        print(f"\n{job_id} goes on; watch it again: mlflow run . -e monitor -P run_id={config.run_id}")
+        raise
+    finally:
+        run.discard()
+
+
+if __name__ == "__main__":
+    main(monitor)
