@@ -181,7 +181,8 @@ def serve(launcher, empty_store, weights, tmp_path_factory):
     def serve(**flags: Any) -> Served:
         folder = tmp_path_factory.mktemp("served")
         (folder / "mlflow.db").write_bytes(empty_store.read_bytes())
-        return Served(launcher, folder, f"sqlite:///{folder / 'mlflow.db'}", weights["base"], **flags).start()
+        settings = {"base_model": weights["base"], **flags}
+        return Served(launcher, folder, f"sqlite:///{folder / 'mlflow.db'}", **settings).start()
 
     return serve
 

@@ -21,7 +21,7 @@ class Served:
     ``flags``: settings other than those of a small, quiet server.
     """
 
-    def __init__(self, launcher: Launcher, folder: Path, store: str, base: Path, **flags: Any):
+    def __init__(self, launcher: Launcher, folder: Path, store: str, **flags: Any):
         self.launcher, self.folder = launcher, folder
         self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
@@ -30,7 +30,7 @@ class Served:
             "MLFLOW_TRACKING_URI": store, "PARLEY_OUTPUTS": str(folder / "outputs"), "PARLEY_SERVE_KEY": KEY,
             "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1",
         }  # fmt: skip
-        settings = {"port": self.port, "database": self.database, "base_model": base, **flags}
+        settings = {"port": self.port, "database": self.database, **flags}
         self.argv = [f"--{name}={value}" for name, value in settings.items()]
         self.step: Step | None = None
 
