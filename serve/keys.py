@@ -60,7 +60,10 @@ class Doorkeeper:
 
     def first_key(self) -> str:
         """A new key where there is none at all, else an empty text."""
-        return "" if self._given or self._stored() else new_key(self.database, "first")
+        if self._given or self._stored():
+            return ""
+        self._read_s = -FRESH_S
+        return new_key(self.database, "first")
 
     def name_of(self, key: str) -> str | None:
         """Whose ``key`` it is, or None. How long it takes does not tell how much of a key is right."""
