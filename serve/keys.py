@@ -45,6 +45,20 @@ def drop_key(database: Database, name: str) -> None:
             raise UserError(f"drop_key: there is no key called {name}")
 
 
+def change(url: str, make: str, drop: str) -> None:
+    """Make and print the key called ``make``, take back the one called ``drop``; empty texts name none.
+
+    Raises:
+        UserError: the one name is taken, the other is not there, or the database at ``url`` can't be opened.
+    """
+    database = Database(url)
+    if make:
+        print(new_key(database, make))
+    if drop:
+        drop_key(database, drop)
+    database.close()
+
+
 class Doorkeeper:
     """Tells keys from other texts.
 

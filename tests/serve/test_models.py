@@ -41,7 +41,9 @@ def test_every_version_of_the_registry_answers(client, versions):
 
     answers = [say(model) for model in ("gpt-4o-mini", "shelf/1", FINE_TUNED)]
     assert len(set(answers)) == 3
-    assert say("shelf/2") == answers[2]
+    versions.set_registered_model_alias("shelf", "champion", "1")
+    assert (say("shelf/2"), say("shelf@champion")) == (answers[2], answers[1])
+    assert say("shelf/1:base") == answers[0]
 
 
 def test_a_deleted_version_is_gone(client, versions, weights):
