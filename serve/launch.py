@@ -13,7 +13,7 @@ import uvicorn
 
 from data.errors import UserError
 from registry import runs
-from serve import files, keys
+from serve import files
 from serve.app import build
 from serve.config import ServeConfig
 from serve.database import Database, now_s
@@ -42,12 +42,6 @@ def open_server(config: ServeConfig, outputs: Path) -> None:
         UserError: the port is taken, the database can't be opened, or another server runs its jobs.
     """
     database = Database(config.database)
-    if config.new_key:
-        print(keys.new_key(database, config.new_key))
-        return
-    if config.drop_key:
-        keys.drop_key(database, config.drop_key)
-        return
     with _alone(database, config, outputs), _listening(config) as listener:
         files.sweep_halves(database)
         _serve(config, database, outputs, listener)
