@@ -17,7 +17,8 @@ import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -223,7 +224,7 @@ class Fake:
         if "metadata" in self.lacks and asked.get("metadata"):
             raise ValueError("Unknown parameter: 'metadata'.")
         number = len(self.jobs) + 1
-        model = asked["model"] if re.search(r"\d{4}$", asked["model"]) else f"{asked['model']}-2024-07-18"
+        model = asked["model"] if re.search(r"\d{4}$|\d\d-\d\d$", asked["model"]) else f"{asked['model']}-2024-07-18"
         made = {
             "object": "fine_tuning.job", "id": f"ftjob-{number}", "model": model, "created_at": START + number,
             "finished_at": None, "fine_tuned_model": None, "organization_id": "org-x", "result_files": [],
@@ -449,6 +450,20 @@ class Fake:
                 {"total": len(lines), "completed": len(good), "failed": len(bad)},
             )
         return batch
+
+
+@contextmanager
+def at_hand(patch: Any, **settings: Any) -> Iterator[Fake]:
+    """A started server, which the environment names with its key for as long; ``patch`` is pytest's monkeypatch."""
+    fake = Fake(**settings).start()
+    for name in [each for each in os.environ if each.startswith("OPENAI_")]:
+        patch.delenv(name)
+    patch.setenv("OPENAI_BASE_URL", fake.address)
+    patch.setenv("OPENAI_API_KEY", KEY)
+    try:
+        yield fake
+    finally:
+        fake.stop()
 
 
 def error(status: int, message: str, code: str, headers: dict[str, str] | None = None) -> Answer:
