@@ -93,6 +93,10 @@ class Fake:
             self._server = self._loop.run_until_complete(asyncio.start_server(self._serve, sock=sock, limit=2**26))
             ready.set()
             self._loop.run_forever()
+            for task in asyncio.all_tasks(self._loop):
+                task.cancel()
+            self._loop.run_until_complete(asyncio.sleep(0))
+            self._server.close()
 
         self._thread = threading.Thread(target=run, daemon=True)
         self._thread.start()
@@ -103,7 +107,6 @@ class Fake:
         """Stop listening."""
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
-        self._server.close()
 
     @property
     def address(self) -> str:
