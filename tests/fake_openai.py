@@ -365,6 +365,8 @@ class Fake:
         if "max_tokens" in self.lacks and "max_tokens" in asked:
             return error(400, "Unsupported parameter: use 'max_completion_tokens' instead", "unsupported_parameter")
         self.answered[json.dumps([asked["model"], asked["messages"]])] += 1
+        if asked.get("stream"):
+            return 200, {**limits, "content-type": "text/event-stream"}, streamed(self.completion(asked))
         return 200, limits, self.completion(asked)
 
     def completion(self, asked: dict[str, Any]) -> dict[str, Any]:
@@ -472,6 +474,17 @@ def at_hand(patch: Any, **settings: Any) -> Iterator[Fake]:
 def error(status: int, message: str, code: str, headers: dict[str, str] | None = None) -> Answer:
     """OpenAI's envelope."""
     return status, headers or {}, {"error": {"message": message, "type": "x", "param": None, "code": code}}
+
+
+def streamed(completion: dict[str, Any]) -> bytes:
+    """A completion as a stream of server-sent events."""
+    choice = completion["choices"][0]
+    parts = [({"role": "assistant", "content": choice["message"]["content"]}, None), ({}, choice["finish_reason"])]
+    lines = []
+    for delta, ended in parts:
+        chunk = {"index": 0, "delta": delta, "finish_reason": ended}
+        lines.append({**completion, "object": "chat.completion.chunk", "choices": [chunk]})
+    return b"".join(f"data: {json.dumps(line)}\n\n".encode() for line in lines) + b"data: [DONE]\n\n"
 
 
 def kill_at(pid: int, number: int) -> Callable[[int, str, str], None]:

@@ -151,11 +151,13 @@ class Asking:
         if plainer and self.manner == used:  # the first of those on their way to be refused
             self.manner = plainer
             if used.top_logprobs != plainer.top_logprobs:
-                fewer = plainer.top_logprobs or "none"
-                self.tell(
-                    f"Note    {self.endpoint.name} gives no {used.top_logprobs} log-probabilities; asking for {fewer}"
-                )
+                self.tell(f"Note    {self._few(used.top_logprobs, plainer.top_logprobs)}")
         return plainer is not None
+
+    def _few(self, asked: int, left: int) -> str:
+        if left:
+            return f"{self.endpoint.name} gives no {asked} log-probabilities a token; asking for {left}"
+        return f"{self.endpoint.name} gives no log-probabilities: no AUC, ECE or Brier"
 
     def _plainer(self, used: Manner, refused: Refused) -> Manner | None:
         said = refused.reason.lower()
@@ -170,7 +172,7 @@ class Asking:
         return None
 
     def _look_for_logprobs(self, question: Question, reply: Mapping[str, Any]) -> None:
-        if self._looked:
+        if self._looked or not self.manner.top_logprobs:
             return
         self._looked = True
         if not (reply["choices"][0].get("logprobs") or {}).get("content"):

@@ -126,8 +126,8 @@ def test_a_rate_limit_is_kept_rather_than_run_into(fake_openai, tmp_path):
 @pytest.mark.parametrize(
     ("lacks", "manner", "notes"),
     [
-        ({"top20"}, (5, "max_tokens"), ["gives no 20 log-probabilities; asking for 5"]),
-        ({"top20", "logprobs"}, (0, "max_tokens"), ["asking for 5", "asking for none", "no AUC, ECE or Brier"]),
+        ({"top20"}, (5, "max_tokens"), ["gives no 20 log-probabilities a token; asking for 5"]),
+        ({"top20", "logprobs"}, (0, "max_tokens"), ["asking for 5", "no AUC, ECE or Brier"]),
         ({"max_tokens"}, (20, "max_completion_tokens"), []),
     ],
 )
@@ -158,6 +158,16 @@ def test_what_no_row_can_get_past_stops_all_at_once(answer, words, fake_openai, 
         put(tmp_path, 200, slots=4, patience=patience)
     assert KEY not in str(caught.value)
     assert len(fake.requests) <= 8
+
+
+def test_log_probabilities_that_are_silently_left_out_are_told(fake_openai, tmp_path):
+    fake = fake_openai()
+    whole = fake.completion
+    fake.completion = lambda asked: whole({**asked, "logprobs": False})
+    _, found, told = put(tmp_path, 9)
+    assert found == [1] * 9 and [line.partition("gives ")[2] for line in told] == [
+        "no log-probabilities for m: no AUC, ECE or Brier"
+    ]
 
 
 def test_a_row_that_is_refused_for_good_is_asked_once(fake_openai, tmp_path):
