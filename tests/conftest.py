@@ -7,6 +7,7 @@ Tests run in a temporary folder, so that nothing they start can write to the pro
 import os
 import shutil
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,12 @@ def settle(empty_store):
 def store(settle, tmp_path, monkeypatch):
     """The address of an empty MLflow store, used by this test alone, in whose folder it runs."""
     return settle(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def fake_openai(monkeypatch):
+    """``fake_openai(name=value, ...)`` starts an OpenAI-compatible API, which the environment names with its key."""
+    from tests.fake_openai import at_hand
+
+    with ExitStack() as stack:
+        yield lambda **settings: stack.enter_context(at_hand(monkeypatch, **settings))

@@ -17,7 +17,8 @@ import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -92,6 +93,10 @@ class Fake:
             self._server = self._loop.run_until_complete(asyncio.start_server(self._serve, sock=sock, limit=2**26))
             ready.set()
             self._loop.run_forever()
+            for task in asyncio.all_tasks(self._loop):
+                task.cancel()
+            self._loop.run_until_complete(asyncio.sleep(0))
+            self._server.close()
 
         self._thread = threading.Thread(target=run, daemon=True)
         self._thread.start()
@@ -102,7 +107,6 @@ class Fake:
         """Stop listening."""
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
-        self._server.close()
 
     @property
     def address(self) -> str:
@@ -223,7 +227,7 @@ class Fake:
         if "metadata" in self.lacks and asked.get("metadata"):
             raise ValueError("Unknown parameter: 'metadata'.")
         number = len(self.jobs) + 1
-        model = asked["model"] if re.search(r"\d{4}$", asked["model"]) else f"{asked['model']}-2024-07-18"
+        model = asked["model"] if re.search(r"\d{4}$|\d\d-\d\d$", asked["model"]) else f"{asked['model']}-2024-07-18"
         made = {
             "object": "fine_tuning.job", "id": f"ftjob-{number}", "model": model, "created_at": START + number,
             "finished_at": None, "fine_tuned_model": None, "organization_id": "org-x", "result_files": [],
@@ -361,6 +365,8 @@ class Fake:
         if "max_tokens" in self.lacks and "max_tokens" in asked:
             return error(400, "Unsupported parameter: use 'max_completion_tokens' instead", "unsupported_parameter")
         self.answered[json.dumps([asked["model"], asked["messages"]])] += 1
+        if asked.get("stream"):
+            return 200, {**limits, "content-type": "text/event-stream"}, streamed(self.completion(asked))
         return 200, limits, self.completion(asked)
 
     def completion(self, asked: dict[str, Any]) -> dict[str, Any]:
@@ -451,9 +457,34 @@ class Fake:
         return batch
 
 
+@contextmanager
+def at_hand(patch: Any, **settings: Any) -> Iterator[Fake]:
+    """A started server, which the environment names with its key for as long; ``patch`` is pytest's monkeypatch."""
+    fake = Fake(**settings).start()
+    for name in [each for each in os.environ if each.startswith("OPENAI_")]:
+        patch.delenv(name)
+    patch.setenv("OPENAI_BASE_URL", fake.address)
+    patch.setenv("OPENAI_API_KEY", KEY)
+    try:
+        yield fake
+    finally:
+        fake.stop()
+
+
 def error(status: int, message: str, code: str, headers: dict[str, str] | None = None) -> Answer:
     """OpenAI's envelope."""
     return status, headers or {}, {"error": {"message": message, "type": "x", "param": None, "code": code}}
+
+
+def streamed(completion: dict[str, Any]) -> bytes:
+    """A completion as a stream of server-sent events."""
+    choice = completion["choices"][0]
+    parts = [({"role": "assistant", "content": choice["message"]["content"]}, None), ({}, choice["finish_reason"])]
+    lines = []
+    for delta, ended in parts:
+        chunk = {"index": 0, "delta": delta, "finish_reason": ended}
+        lines.append({**completion, "object": "chat.completion.chunk", "choices": [chunk]})
+    return b"".join(f"data: {json.dumps(line)}\n\n".encode() for line in lines) + b"data: [DONE]\n\n"
 
 
 def kill_at(pid: int, number: int) -> Callable[[int, str, str], None]:

@@ -145,6 +145,9 @@ class ApiPupil:
         config, material = self.config, self.material
         model = self.models.get(self.step, self.base)
         asked = openai_answers.questions(rows, model, material.template, config.max_new_tokens, config.seed)
+        unasked = sum(question.digest not in self.journal.replies for question in asked)
+        if unasked:
+            self.tell(f"Asking  {model} about {unasked:,} rows")
         errors = self._answer(asked)
         found = []
         for question in asked:
@@ -165,16 +168,17 @@ class ApiPupil:
             except Refused as error:
                 if not error.is_missing:
                     raise
-                self._note(f"Note    {self.endpoint.name} has no batches; rows are asked one by one")
+                self._tell_once(f"Note    {self.endpoint.name} has no batches; rows are asked one by one")
         asking = openai_ask.Asking(
-            self.endpoint, self.journal, self.config.slots, self.patience, self._note, self.manner
+            self.endpoint, self.journal, self.config.slots, self.patience, self._tell_once, self.manner
         )
         openai_ask.ask(asking, asked)
         self.manner = asking.manner
         return asking.errors
 
-    def _note(self, line: str) -> None:
-        if line not in self._noted:
+    def _tell_once(self, line: str) -> None:
+        """Tell a line, one on what the endpoint lacks only once in a run."""
+        if not line.startswith("Note") or line not in self._noted:
             self._noted.add(line)
             self.tell(line)
 

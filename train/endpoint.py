@@ -153,7 +153,7 @@ def spoken(endpoint: Endpoint, doing: str) -> Iterator[None]:
     except (openai.OpenAIError, ValueError, TypeError, AttributeError) as error:  # what a sick server makes it raise
         refused = Refused(f"{endpoint.name} gave an answer that can't be read ({type(error).__name__}): {doing}")
     if refused:
-        raise refused  # outside of the handler: the SDK's own error may quote the key and is not to be its context
+        raise refused from None  # the SDK's own error may quote the key: no traceback shows it
 
 
 def _of_status(endpoint: Endpoint, doing: str, error: Any) -> Refused:

@@ -5,6 +5,7 @@ end is an error of its row; nothing that is no answer is ever taken for one.
 """
 
 import asyncio
+import itertools
 import json
 import random
 from collections import deque
@@ -21,6 +22,8 @@ from train.openai_pace import Pace, retry_after_s
 
 PATH = "/chat/completions"
 SYNC_S = 1.0
+#: So many of these lie between two lines about how far it is.
+SYNCS_A_LINE = 10
 #: So many rows in a row that failed for good, and not one answer between them, are a server that is gone.
 HOPELESS = 25
 TOP_LOGPROBS = (20, 5, 0)
@@ -72,7 +75,7 @@ class Asking:
         self.errors = {digest: text for digest, text in self.errors.items() if digest not in unasked}
         self._left, self.pace = deque(unasked.values()), Pace()
         self._stop, self._failed_in_a_row = None, 0
-        syncing = asyncio.create_task(self._sync())
+        syncing = asyncio.create_task(self._sync(len(unasked)))
         try:
             await asyncio.gather(*(self._work() for _ in range(min(self.slots, len(self._left)))))
         finally:
@@ -148,11 +151,13 @@ class Asking:
         if plainer and self.manner == used:  # the first of those on their way to be refused
             self.manner = plainer
             if used.top_logprobs != plainer.top_logprobs:
-                fewer = plainer.top_logprobs or "none"
-                self.tell(
-                    f"Note    {self.endpoint.name} gives no {used.top_logprobs} log-probabilities; asking for {fewer}"
-                )
+                self.tell(f"Note    {self._few(used.top_logprobs, plainer.top_logprobs)}")
         return plainer is not None
+
+    def _few(self, asked: int, left: int) -> str:
+        if left:
+            return f"{self.endpoint.name} gives no {asked} log-probabilities a token; asking for {left}"
+        return f"{self.endpoint.name} gives no log-probabilities: no AUC, ECE or Brier"
 
     def _plainer(self, used: Manner, refused: Refused) -> Manner | None:
         said = refused.reason.lower()
@@ -167,7 +172,7 @@ class Asking:
         return None
 
     def _look_for_logprobs(self, question: Question, reply: Mapping[str, Any]) -> None:
-        if self._looked:
+        if self._looked or not self.manner.top_logprobs:
             return
         self._looked = True
         if not (reply["choices"][0].get("logprobs") or {}).get("content"):
@@ -190,10 +195,12 @@ class Asking:
             done = len(self.journal.replies)
             self._stop = UserError(f"{refused}, {HOPELESS} rows in a row; {done:,} answers are kept. Go on later")
 
-    async def _sync(self) -> None:
-        while True:
+    async def _sync(self, whole: int) -> None:
+        for count in itertools.count(1):
             await asyncio.sleep(SYNC_S)
             await asyncio.to_thread(self.journal.sync)
+            if count % SYNCS_A_LINE == 0:
+                self.tell(f"Asked   {whole - len(self._left):,} of {whole:,} rows")
 
 
 def ask(asking: Asking, questions: Sequence[Question]) -> None:

@@ -46,9 +46,6 @@ def _faults(record: Record, special: re.Pattern[str], count_tokens: Counter, mos
             yield f"message {i} holds the special token {found.group()}, which would end a text in its middle"
         if "weight" in message and message["role"] != "assistant":
             yield f"message {i} ({message['role']}) has a weight; only those by assistant can"
-    answers = [message for message in messages if message["role"] == "assistant"]
-    if all(message.get("weight", 1) == 0 for message in answers):
-        yield "every answer has the weight 0, so nothing is taught"
     tokens = count_tokens(Row(row.turns, row.system))
     if most_tokens and tokens > most_tokens:
         yield f"it has {tokens:,} tokens; from {most_tokens:,} on its end, with the answer, would be cut off"

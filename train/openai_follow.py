@@ -28,8 +28,11 @@ from train.openai_job import Desk
 from train.openai_job import plain as plain_job
 from train.openai_ledger import append
 
-#: Seconds between looks at a job: the first where something happens, growing to the second where nothing does.
-SHORTEST_S, LONGEST_S, GROWTH = 0.5, 15.0, 1.4
+#: Seconds between looks at a job: the first at its beginning, growing to the second where something happens and to the
+#: third where nothing does.
+SHORTEST_S, BUSY_S, LONGEST_S, GROWTH = 0.5, 2.0, 15.0, 1.4
+#: Seconds between two lines about a job whose status stays the same.
+SAY_S = 10.0
 #: How long a server may be away before whoever follows gives up; the job goes on without.
 AWAY_S = 900.0
 #: The folder of a run's artifacts where everything about the API lies.
@@ -96,7 +99,7 @@ def follow(desk: Desk, job_id: str, book: EventBook) -> Any:
     Raises:
         UserError: the server stays away; the job goes on there.
     """
-    wait_s, away_s, shown = SHORTEST_S, 0.0, ""
+    wait_s, away_s, silent_s, shown = SHORTEST_S, 0.0, 0.0, ("", "")
     while True:
         try:
             with spoken(desk.endpoint, f"tell of {job_id}"):
@@ -111,13 +114,13 @@ def follow(desk: Desk, job_id: str, book: EventBook) -> Any:
         for line in messages(fresh):
             desk.tell(f"Event   {line}")
         line = progress(job, book.events)
-        if line != shown and (fresh or not shown):
+        if job.status != shown[0] or (line != shown[1] and silent_s >= SAY_S):
             desk.tell(f"Job     {line}")
-            shown = line
+            silent_s, shown = 0.0, (job.status, line)
         if job.status in ENDED:
             return job
-        wait_s = SHORTEST_S if fresh else min(LONGEST_S, wait_s * GROWTH)
         desk.pause(wait_s)
+        silent_s, wait_s = silent_s + wait_s, min(BUSY_S if fresh else LONGEST_S, wait_s * GROWTH)
 
 
 def _wait_for(desk: Desk, job_id: str, error: Refused, away_s: float) -> float:

@@ -69,7 +69,6 @@ def once(
     make: Callable[[], T],
     ledger: Ledger,
     pause: Pause = time.sleep,
-    waits_s: Sequence[float] = SETTLE_S,
 ) -> T:
     """What ``look`` finds, or else what ``make`` makes: one in all, whatever is killed or lost on the way.
 
@@ -80,7 +79,7 @@ def once(
     found = look()
     age_s = ledger.age_s(what)
     if found is None and age_s is not None:
-        found = _settled(look, pause, [wait for wait in waits_s if age_s < sum(waits_s)])
+        found = _settled(look, pause, SETTLE_S if age_s < sum(SETTLE_S) else ())
     refused = None
     for _ in range(ATTEMPTS):
         if found is not None:
@@ -94,7 +93,7 @@ def once(
                 ledger.write(what, done=True)
                 raise
             refused = error
-            found = _settled(look, pause, waits_s)
+            found = _settled(look, pause, SETTLE_S)
     if found is not None:
         ledger.write(what, done=True)
         return found

@@ -116,5 +116,7 @@ def _free_port() -> int:
 
 if __name__ == "__main__":
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # it ends when the run does, which may have work to finish on a signal
+        # It ends when the run does, which may have work to finish on a signal. An ignored signal would stay ignored in
+        # the server; one with a handler does not.
+        signal.signal(number, lambda *_: None)
     sys.exit(keep(Path(sys.argv[1]), sys.argv[2:]))

@@ -1,0 +1,124 @@
+"""The whole way through OpenAI's API without OpenAI: a private server, the real SDK, weights in this run's store."""
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mlflow
+import pytest
+from mlflow.tracking import MlflowClient
+
+from data.errors import UserError
+from registry import versions
+from steps.noisy import noisy
+from tests.processes import ROOT, wait_until
+from tests.study_rows import write_rows
+from train.private_server import PrivateServer
+
+
+@pytest.fixture(scope="module")
+def done(settle, tmp_path_factory):
+    """(the client of the store, the run, what was printed, the folder) of a finished job."""
+    folder = tmp_path_factory.mktemp("parley")
+    with pytest.MonkeyPatch.context() as patch:
+        client = MlflowClient(settle(folder, patch))
+        for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+            patch.delenv(name, raising=False)
+        rows = write_rows(folder)
+        flags = [f"--{name}={rows[name]}" for name in ("dataset", "test_dataset")]
+        flags += ["--provider=parley", "--n_train=0", "--n_test=10", "--n_memory=0", "--epochs=2", "--rate=0.2"]
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            noisy(flags)
+        [run] = client.search_runs(
+            [client.get_experiment_by_name("parley").experiment_id], "attributes.run_name='noisy'"
+        )
+        yield client, run, printed.getvalue(), folder
+
+
+def test_each_epoch_is_a_version_with_weights_on_this_machine(done):
+    client, run, _, _ = done
+    found = versions.versions("noisy")[::-1]
+    assert [version.tags["kind"] for version in found] == ["lora", "lora"]
+    assert all(version.run_id == run.info.run_id and version.tags["base_digest"] for version in found)
+    assert found[1].tags["openai_id"].startswith("ft:bundled:parley:noisy-symmetric-0-2:")
+    assert client.get_run(run.info.run_id).data.tags["openai_address"] == "private"
+    assert "test/accuracy" in found[1].tags
+    [said] = mlflow.pyfunc.load_model("models:/noisy/2").predict(["Is it good?"])
+    assert isinstance(said, str)
+
+
+def test_the_run_has_the_curves_of_its_job(done):
+    client, run, _, _ = done
+    steps = {m.step for m in client.get_metric_history(run.info.run_id, "train/loss")}
+    assert steps == set(range(1, max(steps) + 1))
+    assert "train/loss_corrected" not in run.data.metrics  # no token is hidden there
+    names = {entry.path for entry in client.list_artifacts(run.info.run_id, "openai")}
+    assert {"openai/answers.jsonl", "openai/step_metrics.csv", "openai/checkpoints.json"} <= names
+
+
+def test_neither_server_nor_folder_is_left(done):
+    _, run, printed, _ = done
+    assert "a private server of this run is started" in printed
+    assert not (Path(os.environ["PARLEY_OUTPUTS"]) / run.info.run_id).exists()
+
+
+STAND_IN = """
+import http.server, pathlib, sys
+port = int(sys.argv[sys.argv.index("--port") + 1])
+pathlib.Path("started").write_text(str(__import__("os").getpid()))
+class Healthy(http.server.BaseHTTPRequestHandler):
+    def do_GET(self): self.send_response(200); self.end_headers()
+    def log_message(self, *args): pass
+http.server.HTTPServer(("127.0.0.1", port), Healthy).serve_forever()
+"""
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_server_ends_with_the_run_that_wanted_it_even_by_a_kill(tmp_path):
+    owner = (
+        "import sys, time; from pathlib import Path; from train.private_server import PrivateServer\n"
+        "server = PrivateServer(Path('.'), 'sqlite:///x.db', [sys.executable, '-c', Path('stand_in.py').read_text()])\n"
+        "server.wait(); Path('ready').touch(); time.sleep(600)"
+    )
+    (tmp_path / "stand_in.py").write_text(STAND_IN)
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen([sys.executable, "-c", owner], cwd=tmp_path, env=env)
+    try:
+        wait_until((tmp_path / "ready").exists, "the server")
+    finally:
+        process.kill()
+        process.wait()
+    pid = int((tmp_path / "started").read_text())
+    wait_until(lambda: not alive(pid), "the server's end", 30)
+
+
+def test_a_server_that_does_not_come_up_is_told_with_its_last_words(tmp_path):
+    command = [sys.executable, "-c", "print('the disk is on fire')"]
+    server = PrivateServer(tmp_path, "sqlite:///x.db", command)
+    start = time.monotonic()
+    with pytest.raises(UserError, match="the private server ended: the disk is on fire"):
+        server.wait()
+    assert time.monotonic() - start < 60
+
+
+def test_its_key_goes_by_the_environment_alone(tmp_path):
+    show = "import json, os, sys; print(json.dumps([sys.argv, dict(os.environ)]))"
+    server = PrivateServer(tmp_path, "sqlite:///x.db", [sys.executable, "-c", show])
+    with pytest.raises(UserError):
+        server.wait()
+    argv, env = json.loads((tmp_path / "server.log").read_text().splitlines()[-1])
+    assert env["PARLEY_SERVE_KEY"] == server.endpoint.secret and len(server.endpoint.secret) >= 40
+    assert all(server.endpoint.secret not in word for word in argv)
+    assert env["MLFLOW_TRACKING_URI"] == "sqlite:///x.db" and "OPENAI_API_KEY" not in env
