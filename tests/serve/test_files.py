@@ -23,9 +23,9 @@ BROKEN = {
 
 @pytest.fixture(scope="module")
 def ids(served):
-    """Five files for batches, oldest first."""
+    """Five files of a purpose that no other test has, oldest first."""
     client = served.client()
-    return [upload(client, b'{"number": %d}\n' % i, f"{i}.jsonl", "batch") for i in range(5)]
+    return [upload(client, b'{"number": %d}\n' % i, f"{i}.jsonl", "vision") for i in range(5)]
 
 
 def test_a_file_comes_back_byte_for_byte(client):
@@ -48,11 +48,11 @@ def test_a_file_of_several_parts_comes_back_byte_for_byte(client):
 
 
 def test_pages_show_every_file_once_newest_first_or_oldest_first(client, ids):
-    page = client.files.list(purpose="batch", limit=2)
+    page = client.files.list(purpose="vision", limit=2)
     assert page.has_more and [each.id for each in page.data] == ids[:-3:-1]
-    assert [each.id for each in client.files.list(purpose="batch", limit=2)] == ids[::-1]
-    assert [each.id for each in client.files.list(purpose="batch", limit=2, order="asc")] == ids
-    assert [each.id for each in client.files.list(purpose="batch", after=ids[1])] == ids[:1]
+    assert [each.id for each in client.files.list(purpose="vision", limit=2)] == ids[::-1]
+    assert [each.id for each in client.files.list(purpose="vision", limit=2, order="asc")] == ids
+    assert [each.id for each in client.files.list(purpose="vision", after=ids[1])] == ids[:1]
     assert not client.files.list(purpose="evals").data
 
 
