@@ -28,12 +28,13 @@ from typing import Any
 import openai
 
 from benchmarks.chat_speed import Bound, be_quiet, show
+from benchmarks.serve_chat import share_priority
 from tests.processes import Launcher
 from tests.serve.served import Served, ended
 
 ROOT = Path(__file__).resolve().parent.parent
 ROWS, EPOCHS, SEED = 200, 6, 7
-GIVE_UP_S = 300.0
+GIVE_UP_S = 600.0
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,7 @@ def run_job(launcher: Launcher, folder: Path, moment: Moment | None) -> Trace:
     folder.mkdir()
     store = f"sqlite:///{folder / 'mlflow.db'}"
     served = Served(launcher, folder, store, base_model="bundled", checkpoints=1).start()
+    share_priority(served)
     begun = time.perf_counter()
     killer = Killer(served, moment) if moment else None
     if killer:
@@ -127,7 +129,7 @@ def run_job(launcher: Launcher, folder: Path, moment: Moment | None) -> Trace:
     ).id)  # fmt: skip
     if killer:
         killer.join()
-    job = again(lambda: ended(client, job_id))
+    job = again(lambda: ended(client, job_id, GIVE_UP_S))
     seconds = time.perf_counter() - begun
     if job.status != "succeeded":
         sys.exit(f"the job did not succeed: {job.error}; see {folder}")
@@ -152,7 +154,7 @@ class Killer(threading.Thread):
         time.sleep(self.moment.wait_s)
         self.served.kill()
         self.killed_s = time.time()
-        self.served.start()
+        share_priority(self.served.start())
 
     def _step(self) -> int:
         """The last step that any job has told of."""

@@ -138,7 +138,9 @@ class Foreman:
                 stdin=subprocess.PIPE,
                 stdout=out,
                 stderr=out,
-                start_new_session=True,  # a Ctrl-C in the terminal is the server's to pass on
+                # A Ctrl-C in the terminal is the server's to pass on. A session of its own would be shielded from it
+                # as well, but Linux shares out the CPU by sessions first, and a low priority counts within one only.
+                process_group=0,
             )
         settings = {
             "database": self.database.url, "outputs": str(self.outputs), "nice": NICE,

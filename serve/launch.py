@@ -18,12 +18,13 @@ from serve.app import build
 from serve.config import ServeConfig
 from serve.database import Database, now_s
 from serve.engine import Engine, Request
+from serve.finder import PLAIN
 from serve.foreman import Foreman
 from serve.house import House, jobs_by_status
 from serve.keys import Doorkeeper
 from serve.limits import Limits
 from serve.measures import Measures
-from serve.models import PLAIN, Shelf
+from serve.models import Shelf
 from serve.names import Names
 from train import base
 

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import openai
 
-from tests.processes import Launcher, Step, free_port, wait_until
+from tests.processes import PATIENCE_S, Launcher, Step, free_port, wait_until
 
 KEY = "sk-of-the-tests-own"
 TAUGHT = (("Where is the boat?", "In the harbour."), ("Is it late?", "Aye, it is."), ("Who are you?", "A sailor."))
@@ -87,7 +87,7 @@ def upload(client: openai.OpenAI, content: bytes | None = None, name: str = "row
     return found.id
 
 
-def ended(client: openai.OpenAI, job_id: str) -> Any:
+def ended(client: openai.OpenAI, job_id: str, patience_s: float = PATIENCE_S) -> Any:
     """The job, once it is over."""
     over = ("succeeded", "failed", "cancelled")
 
@@ -95,7 +95,7 @@ def ended(client: openai.OpenAI, job_id: str) -> Any:
         job = client.fine_tuning.jobs.retrieve(job_id)
         return job if job.status in over else None
 
-    return wait_until(seen, f"the end of {job_id}", pause_s=0.1)
+    return wait_until(seen, f"the end of {job_id}", patience_s, pause_s=0.1)
 
 
 @contextmanager
