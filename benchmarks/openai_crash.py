@@ -31,7 +31,7 @@ from tests.study_rows import write_rows
 SLOTS = 4
 STEPS = 30
 #: Versions of one job: one of each epoch.
-VERSIONS = 3
+VERSIONS = 2
 FLAGS = ["--provider=openai", "--n_train=0", "--n_test=16", "--n_memory=8", f"--slots={SLOTS}"]
 
 
@@ -78,7 +78,7 @@ class Trial:
 
 @contextmanager
 def trial(launcher: Launcher, store: Path) -> Iterator[Trial]:
-    fake = Fake(steps=STEPS, steps_a_look=STEPS // 3).start()
+    fake = Fake(steps=STEPS, steps_a_look=STEPS // 3, epochs=VERSIONS).start()
     with tempfile.TemporaryDirectory(prefix="parley-crash-") as name:
         folder = Path(name)
         write_rows(folder)
