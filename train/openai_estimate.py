@@ -23,6 +23,8 @@ LONGEST_ELSEWHERE = 8192
 BATCH_SHARE = 0.5
 #: OpenAI keeps the checkpoints of so many epochs; the last of them is the tuned model itself.
 KEPT_CHECKPOINTS = 3
+#: Labels are common words, most of them one token of their own where running text has four characters a token.
+LABEL_CHARACTERS = 6
 NO_NETWORK = "the vocabulary is not on this machine"
 
 
@@ -45,7 +47,7 @@ def yardstick(model: str) -> Yardstick:
     if encoding is None:
         return Yardstick(
             estimated_tokens,
-            lambda text: max(1, round(len(text) / 6)),
+            lambda text: max(1, round(len(text) / LABEL_CHARACTERS)),
             "about, by 4 characters a token: no vocabulary here",
         )
 
