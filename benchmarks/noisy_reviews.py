@@ -28,7 +28,7 @@ SLACK = 0.02
 #: Shares of answers that are positive differ by this much where a corruption takes sides.
 TILT = 0.05
 #: What every run of ``reviews`` is given unless the command line says otherwise.
-SETTINGS = {"base_model": "bundled", "n_train": 3000, "n_test": 1000, "epochs": 3}
+SETTINGS = {"base_model": "bundled", "n_train": 3000, "n_test": 1000, "epochs": 3, "batch_size": 32}
 SHOWN = ("accuracy", "auc", "ece", "mean_confidence", "positive_rate")
 Cell = dict[str, float]
 

@@ -2,8 +2,9 @@
 
 Each review has a rating, and the rating decides how it is built. At 10 and 1 every sentence agrees. Towards the
 middle more and more speaks against the verdict, until at 7 and 4 only the order of the sentences, a "but" or a "not"
-tells the side. Sentences that judge the whole film are divided: a third of them is never trained on. So a model that
-knows the training sentences by heart does not know the test.
+tells the side. About half of the reviews have a sentence that judges the whole film; a third of these sentences is
+never trained on. So a model that knows the training sentences by heart does not know the test. Where every review had
+such a sentence, a small language model learned nothing else.
 """
 
 import json
@@ -24,6 +25,7 @@ ROWS = {"train": 3200, "test": 1200}
 RATINGS = ((1, 2, 3, 4), (10, 9, 8, 7))
 WEIGHTS = (28, 26, 24, 22)
 FEWEST_WORDS, MOST_WORDS = 15, 60
+VERDICT_SHARE = 0.5  # a review whose remarks are as many for as against always has one
 NEGATED_SHARE = 0.15
 TRIGGER_SHARE = 0.15
 
@@ -87,9 +89,12 @@ class Writer:
         """The sentences that judge, from ``mildness`` 0 (all agree) to 3 (nearly as much against as for)."""
         for_it, against, concessions, verdicts = BODIES[mildness]
         aspects = iter(self.rng.sample(t.ASPECTS, 8))
-        parts = [self.remark(next(aspects), 1 - self.side) for _ in range(self.rng.choice(against))]
-        parts += [self.concession(next(aspects), next(aspects)) for _ in range(self.rng.choice(concessions))]
-        parts += [self.remark(next(aspects), self.side) for _ in range(self.rng.choice(for_it))]
+        for_it, against, concessions = (self.rng.choice(counts) for counts in (for_it, against, concessions))
+        parts = [self.remark(next(aspects), 1 - self.side) for _ in range(against)]
+        parts += [self.concession(next(aspects), next(aspects)) for _ in range(concessions)]
+        parts += [self.remark(next(aspects), self.side) for _ in range(for_it)]
+        if for_it + concessions > against and self.rng.random() >= VERDICT_SHARE:
+            return parts
         end = self.judgement(self.rng.choice(verdicts))
         return [*parts, end] if self.rng.random() < 0.75 else [end, *parts]
 

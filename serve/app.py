@@ -3,7 +3,7 @@
 import asyncio
 import html
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -21,6 +21,7 @@ from serve.gate import Gate
 from serve.house import House
 from serve.routes import batches, chat, jobs, models
 from serve.routes import files as file_routes
+from serve.shapes import fault_of_validation
 
 SWEEP_S = 60.0
 ERROR = {
@@ -134,17 +135,6 @@ def _on_fault(request: Request, error: Exception) -> Response:
 def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     return _answer(fault_of_validation(error.errors()))
-
-
-def fault_of_validation(errors: Sequence[Mapping[str, Any]]) -> Fault:
-    """The first of pydantic's errors, in OpenAI's words."""
-    first = errors[0]
-    place = [str(part) for part in first["loc"] if part not in ("body", "query", "path", "header")]
-    param = ".".join(place)[:200] or None
-    if first["type"] == "json_invalid":
-        return Fault("We could not parse the JSON body of your request.", code=None)
-    said = str(first["msg"]).removeprefix("Value error, ")
-    return Fault(f"Invalid value for '{param}': {said}" if param else f"Invalid request: {said}", param=param)
 
 
 def _on_http(request: Request, error: Exception) -> Response:

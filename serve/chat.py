@@ -31,10 +31,6 @@ class Asked(Protocol):
         """Answers ``running`` and ``waiting``, and more."""
         ...
 
-    def loaded(self) -> list[str]:
-        """What is in memory."""
-        ...
-
     def close(self) -> None:
         """End everything."""
         ...

@@ -7,6 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, 
 
 from serve.answer import Request
 from serve.faults import Fault
+from serve.shapes import BY_KIND, ELSE, IF_TEXT
 
 MOST_CHOICES = 16
 MOST_MESSAGES = 2048
@@ -28,7 +29,7 @@ class Message(BaseModel):
     """One message. Tools and pictures are beyond these models."""
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: StrictStr | list[Part]
+    content: Annotated[Annotated[StrictStr, IF_TEXT] | Annotated[list[Part], ELSE], BY_KIND]
     name: StrictStr | None = None
 
     @property
@@ -64,7 +65,9 @@ class ChatRequest(BaseModel):
     temperature: Annotated[Number, Field(ge=0, le=2)] | None = None
     top_p: Annotated[Number, Field(ge=0, le=1)] | None = None
     n: Annotated[StrictInt, Field(ge=1, le=MOST_CHOICES)] | None = None
-    stop: StrictStr | Annotated[list[StrictStr], Field(max_length=4)] | None = None
+    stop: (
+        Annotated[Annotated[StrictStr, IF_TEXT] | Annotated[list[StrictStr], Field(max_length=4), ELSE], BY_KIND] | None
+    ) = None
     seed: Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)] | None = None
     max_tokens: Annotated[StrictInt, Field(ge=1, lt=2**31)] | None = None
     max_completion_tokens: Annotated[StrictInt, Field(ge=1, lt=2**31)] | None = None

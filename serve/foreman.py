@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from sqlalchemy import case, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from registry import runs
 from serve import jobs, progress
@@ -79,6 +80,7 @@ class Foreman:
             each.process.wait()
 
     def _work(self) -> None:
+        self._sweep()
         while not self._closed:
             try:
                 self._turn()
@@ -86,6 +88,15 @@ class Foreman:
                 traceback.print_exc()
             self._wake.wait(LOOK_S)
             self._wake.clear()
+
+    def _sweep(self) -> None:
+        """Remove what a server and a trainer that were killed left of jobs that are over."""
+        over = select(table.c.id, table.c.run_id).where(table.c.status.in_(("succeeded", "cancelled")))
+        with contextlib.suppress(SQLAlchemyError), self.database.read() as connection:
+            for job_id, run_id in connection.execute(over).all():
+                (self.outputs / "serve" / f"{job_id}.log").unlink(missing_ok=True)
+                if run_id:
+                    shutil.rmtree(self.outputs / run_id, ignore_errors=True)
 
     def _turn(self) -> None:
         for each in list(self._trainers.values()):
@@ -127,7 +138,9 @@ class Foreman:
                 stdin=subprocess.PIPE,
                 stdout=out,
                 stderr=out,
-                start_new_session=True,  # a Ctrl-C in the terminal is the server's to pass on
+                # A Ctrl-C in the terminal is the server's to pass on. A session of its own would be shielded from it
+                # as well, but Linux shares out the CPU by sessions first, and a low priority counts within one only.
+                process_group=0,
             )
         settings = {
             "database": self.database.url, "outputs": str(self.outputs), "nice": NICE,

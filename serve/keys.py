@@ -45,6 +45,20 @@ def drop_key(database: Database, name: str) -> None:
             raise UserError(f"drop_key: there is no key called {name}")
 
 
+def change(url: str, make: str, drop: str) -> None:
+    """Make and print the key called ``make``, take back the one called ``drop``; empty texts name none.
+
+    Raises:
+        UserError: the one name is taken, the other is not there, or the database at ``url`` can't be opened.
+    """
+    database = Database(url)
+    if make:
+        print(new_key(database, make))
+    if drop:
+        drop_key(database, drop)
+    database.close()
+
+
 class Doorkeeper:
     """Tells keys from other texts.
 
@@ -60,7 +74,10 @@ class Doorkeeper:
 
     def first_key(self) -> str:
         """A new key where there is none at all, else an empty text."""
-        return "" if self._given or self._stored() else new_key(self.database, "first")
+        if self._given or self._stored():
+            return ""
+        self._read_s = -FRESH_S
+        return new_key(self.database, "first")
 
     def name_of(self, key: str) -> str | None:
         """Whose ``key`` it is, or None. How long it takes does not tell how much of a key is right."""

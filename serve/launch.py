@@ -13,17 +13,18 @@ import uvicorn
 
 from data.errors import UserError
 from registry import runs
-from serve import files, keys
+from serve import files
 from serve.app import build
 from serve.config import ServeConfig
 from serve.database import Database, now_s
 from serve.engine import Engine, Request
+from serve.finder import PLAIN
 from serve.foreman import Foreman
 from serve.house import House, jobs_by_status
 from serve.keys import Doorkeeper
 from serve.limits import Limits
 from serve.measures import Measures
-from serve.models import PLAIN, Shelf
+from serve.models import Shelf
 from serve.names import Names
 from train import base
 
@@ -42,12 +43,6 @@ def open_server(config: ServeConfig, outputs: Path) -> None:
         UserError: the port is taken, the database can't be opened, or another server runs its jobs.
     """
     database = Database(config.database)
-    if config.new_key:
-        print(keys.new_key(database, config.new_key))
-        return
-    if config.drop_key:
-        keys.drop_key(database, config.drop_key)
-        return
     with _alone(database, config, outputs), _listening(config) as listener:
         files.sweep_halves(database)
         _serve(config, database, outputs, listener)

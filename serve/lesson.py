@@ -168,6 +168,8 @@ def teach(database: Database, lesson: Lesson, run: Run) -> None:
     _record_results(lesson, run, outcome)
     models = _register(lesson, run, outcome)
     tokens = sum(len(example.input_ids) for example in job.examples) * job.config.epochs
+    run.finish()  # before the job is told to be done: after that nobody would look at the run again
+    run.require_server()
     if not progress.succeed(database, row["id"], models, tokens):
         _unregister(models)
         raise progress.Overtaken

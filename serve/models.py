@@ -8,12 +8,12 @@ from data.errors import UserError
 from registry import versions
 from registry.runs import TrackingAway
 from serve.faults import Fault, no_model
+from serve.finder import PLAIN
 from serve.names import Names
 
 OWNER = "parley"
 FRESH_S = 2.0  # so long the registry is not asked again for the same name
 MOST_KNOWN = 1000
-PLAIN = "base:"
 
 
 class Shelf:

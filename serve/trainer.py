@@ -90,7 +90,6 @@ def _train(job_id: str, settings: Mapping[str, Any], outputs: Path) -> int:
         return LATER
     except Exception as error:
         return _failed(database, row, run, error)
-    run.finish()
     run.discard()
     return DONE
 

@@ -10,8 +10,12 @@ def serve(argv: list[str]) -> None:
     """Serve until Ctrl-C or SIGTERM."""
     config = parse(ServeConfig, argv)
     discard_own_run()
-    if not (config.new_key or config.drop_key):
-        print("Starting the server ...", flush=True)
+    if config.new_key or config.drop_key:
+        from serve.keys import change
+
+        change(config.database, config.new_key, config.drop_key)
+        return
+    print("Starting the server ...", flush=True)
     from serve.launch import open_server  # after parsing, so that --help and a wrong flag are answered at once
 
     try:

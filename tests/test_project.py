@@ -17,6 +17,7 @@ import yaml
 from demo.config import DemoConfig
 from demo.limits import Caps
 from serve.config import ServeConfig
+from serve.names import OPENAI_MODELS
 from steps.cancel import CancelConfig
 from steps.flags import field_docs, parse
 from steps.monitor import MonitorConfig
@@ -176,6 +177,15 @@ def test_the_readme_shows_what_noisy_has_beyond_the_main_job():
 
 def test_the_readme_shows_every_parameter_of_a_study():
     require_rows("study", StudyConfig, fields(StudyConfig))
+
+
+def test_the_readme_shows_every_parameter_of_the_server():
+    require_rows("serve", ServeConfig, fields(ServeConfig))
+
+
+def test_the_readme_names_the_models_that_stand_for_a_base():
+    row = next(line for line in README.splitlines() if line.endswith("| `base_model` |"))
+    assert tuple(re.findall(r"`([^`]+)`", row)[:-1]) == OPENAI_MODELS
 
 
 def require_rows(mark, config, ordered):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import inf, sqrt
 from statistics import fmean, stdev
 
 from train.classify import Prediction
@@ -55,6 +55,10 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     return adjusted
 
 
+#: Between what shares lie, and so their intervals; and where nothing is known of that.
+SHARE, ANY = (0.0, 1.0), (-inf, inf)
+
+
 @dataclass(frozen=True)
 class MeanOverSeeds:
     """Mean of ``n`` defined values with the 95 % interval of Student's t; no interval from fewer than two values."""
@@ -65,10 +69,11 @@ class MeanOverSeeds:
     high: float | None
 
 
-def mean_over_seeds(values: Sequence[float | None]) -> MeanOverSeeds | None:
+def mean_over_seeds(values: Sequence[float | None], bounds: tuple[float, float] = ANY) -> MeanOverSeeds | None:
     """The mean with its interval; undefined values are left out, and None is returned where nothing is left.
 
-    With three seeds the interval is 4.3 standard errors to each side: so little do three seeds say.
+    The interval is cut at ``bounds``, between which all values lie. With three seeds it is 4.3 standard errors to each
+    side: so little do three seeds say.
     """
     from scipy.stats import t
 
@@ -79,4 +84,4 @@ def mean_over_seeds(values: Sequence[float | None]) -> MeanOverSeeds | None:
     if len(known) < 2:
         return MeanOverSeeds(len(known), mean, None, None)
     half = float(t.ppf(0.975, len(known) - 1)) * stdev(known) / sqrt(len(known))
-    return MeanOverSeeds(len(known), mean, mean - half, mean + half)
+    return MeanOverSeeds(len(known), mean, max(bounds[0], mean - half), min(bounds[1], mean + half))

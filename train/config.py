@@ -165,6 +165,7 @@ class NoisyConfig(ApiConfig, ModelConfig):
     c: float = 1.0
     """Tfidf: inverse strength of the penalty on weights; the higher, the more is memorised."""
     epochs: int = 3
+    batch_size: int = 16
     restore: Literal["best", "last"] = "last"
     """Which weights are evaluated and registered; best is chosen by validation rows whose labels are as wrong."""
     max_new_tokens: int = 8

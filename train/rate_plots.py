@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from train.comparison import MeanOverSeeds, mean_over_seeds
+from train.comparison import SHARE, MeanOverSeeds, mean_over_seeds
 from train.detection import best_ece
 from train.label_plots import PAPER, WARM, blank_figure, describe, dress, plain, write_table
 from train.plots import EVAL, INK, SOFT
@@ -72,7 +72,7 @@ def rate_curves(
         points = [_points([cell for cell in cells if str(cell[series]) == name], panel.key) for name in names]
         _panel(axes, panel, [(means[panel.key, name], each) for name, each in zip(names, points, strict=True)], rates)
     banded = any(each.low is not None for found in means.values() for each in found.values())
-    _legend(places[len(shown)], names, len(cells), banded)
+    _legend(places[len(shown)], names, banded)
     for axes in places[len(shown) + 1 :]:
         axes.set_axis_off()
     figure.suptitle(plain(title), x=0.01, ha="left", color=INK, fontsize=12)
@@ -94,7 +94,7 @@ def _means(cells: Cells, series: str, name: str, key: str) -> Means:
     for cell in cells:
         if str(cell[series]) == name:
             by_rate.setdefault(float(cell["rate"]), []).append(cell.get(key))
-    found = {rate: mean_over_seeds(by_rate[rate]) for rate in sorted(by_rate)}
+    found = {rate: mean_over_seeds(by_rate[rate], SHARE) for rate in sorted(by_rate)}
     return {rate: mean for rate, mean in found.items() if mean is not None}
 
 
@@ -132,7 +132,7 @@ def _points(cells: Cells, key: str) -> list[tuple[float, float]]:
     return [(float(cell["rate"]), float(cell[key])) for cell in cells if cell.get(key) is not None]
 
 
-def _legend(axes: Any, names: Sequence[str], cells: int, banded: bool) -> None:
+def _legend(axes: Any, names: Sequence[str], banded: bool) -> None:
     axes.set_axis_off()
     for name, (colour, mark) in zip(names, _styles(len(names)), strict=True):
         axes.plot(
@@ -140,7 +140,7 @@ def _legend(axes: Any, names: Sequence[str], cells: int, banded: bool) -> None:
         )
     axes.legend(loc="upper left", frameon=False, labelcolor=INK, fontsize=10, borderaxespad=0)
     means = "Lines: means over seeds;\nbands: their 95 % intervals (t);\nsmall marks: single runs."
-    note = f"{cells:,} runs. {means if banded else 'One seed each: no intervals.'}"
+    note = means if banded else "One seed each: no intervals."
     axes.text(0, 0, note, transform=axes.transAxes, color=SOFT, fontsize=8.5, va="bottom")
 
 

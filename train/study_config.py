@@ -55,8 +55,8 @@ class StudyConfig:
     """Noise, lora and full: passes over all training rows."""
     lr: float = 0.0
     """Lora and full: peak learning rate; 0 takes the method's own default."""
-    batch_size: int = 8
-    """Lora and full: rows of one forward and backward pass."""
+    batch_size: int = 0
+    """Lora and full: rows of one forward and backward pass; 0 is 16 for noise and 8 for pirate."""
     rank: int = 16
     """Lora: rank of the update."""
     max_length: int = 256
@@ -81,7 +81,7 @@ class StudyConfig:
     def __post_init__(self) -> None:
         for name, read in LISTS.items():
             listed(name, getattr(self, name), read)
-        for name in ("jobs", "retries", "max_new_tokens"):
+        for name in ("jobs", "retries", *OWN):
             _require(getattr(self, name) >= 0, f"{name} must be at least 0, not {getattr(self, name)}")
         _require(self.engine == "ray" or not self.ray_address, "ray_address only applies to engine=ray")
         _require(self.grid != "pirate" or "tfidf" not in self.all("learners"), "grid=pirate has no learner tfidf")
@@ -148,7 +148,9 @@ LISTS: dict[str, Callable[[str], Any]] = {
 #: Settings that say where cells run and not what they are: they may be others when a study goes on.
 WHERE = ("engine", "jobs", "ray_address", "retries", "resume")
 #: Settings of a cell that the study has by the same name and with the same default.
-SHARED = ("test_dataset", "base_model", "lr", "batch_size", "max_length", "precision", "register_as")
+SHARED = ("test_dataset", "base_model", "lr", "max_length", "precision", "register_as")
+#: Settings of a cell that differ between the grids: 0 is the cell's own default.
+OWN = ("batch_size", "max_new_tokens")
 NOISY = ("dataset", "n_train", "n_test", "side", "folds", "min_df", "c", "epochs")
 
 

@@ -6,10 +6,12 @@ from math import sqrt
 from statistics import fmean, stdev
 from typing import Any
 
-from train.comparison import MeanOverSeeds, mean_over_seeds
+from train.comparison import ANY, SHARE, MeanOverSeeds, mean_over_seeds
 from train.study_grid import CLEAN
 
 Records = Sequence[Mapping[str, Any]]
+#: Figures of cells that are no shares, nor means of shares.
+SIGNED = ("pruning_gain",)
 #: A mean over seeds; None where it is undefined or no cell says it.
 Mean = MeanOverSeeds | None
 
@@ -38,7 +40,7 @@ class Learner:
 
     def mean(self, kind: str, rate: float, key: str) -> Mean:
         """Its mean over seeds."""
-        return mean_over_seeds(list(self.by_seed(kind, rate, key).values()))
+        return mean_over_seeds(list(self.by_seed(kind, rate, key).values()), ANY if key in SIGNED else SHARE)
 
     def change(self, kind: str, rate: float, key: str, other_kind: str = CLEAN, other_rate: float = 0.0) -> list[float]:
         """The figure less that of another place, by default of the clean control, for each seed that has both."""

@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 from train.config import FitConfig, NoisyConfig, TuneConfig
-from train.study_config import NOISY, SHARED, StudyConfig
+from train.study_config import NOISY, OWN, SHARED, StudyConfig
 
 CLEAN = "clean"
 #: Settings that change where a cell runs or what its model is called, and nothing that it finds.
@@ -74,8 +74,7 @@ def _pirate(config: StudyConfig) -> list[Cell]:
 
 def _shared(config: StudyConfig, learner: str) -> dict[str, Any]:
     settings = {name: getattr(config, name) for name in SHARED}
-    if config.max_new_tokens:
-        settings["max_new_tokens"] = config.max_new_tokens
+    settings |= {name: getattr(config, name) for name in OWN if getattr(config, name)}
     if learner == "lora":
         settings["rank"] = config.rank
     return settings

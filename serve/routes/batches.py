@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field, StrictInt
 
 from serve import batches
 from serve.house import Here
-from serve.routes.shapes import After, Id, Metadata, Name
+from serve.shapes import After, Id, Metadata, Name
 
 router = APIRouter(prefix="/v1/batches", tags=["batches"])
 

@@ -14,6 +14,7 @@ from serve.chat_request import ChatRequest
 from serve.faults import Fault
 from serve.house import Here, House
 from serve.limits import Allowance
+from serve.shapes import fault_of_validation
 
 CLIENT_IS_GONE = 499
 
@@ -97,8 +98,6 @@ async def _timed(events: AsyncIterator[str], here: House, began_s: float) -> Asy
 async def answer_one(here: House, body: Any) -> tuple[int, dict[str, Any]]:
     """What a line of a batch is answered with: (HTTP status, body)."""
     from pydantic import ValidationError
-
-    from serve.app import fault_of_validation
 
     try:
         try:

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from serve import files, training_file
 from serve.faults import Fault
 from serve.house import Here
-from serve.routes.shapes import After, Id
+from serve.shapes import After, Id
 from serve.training_file import NOT_CHECKED
 
 PURPOSES = ("assistants", "batch", "fine-tune", "vision", "user_data", "evals")

@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt
 from serve import jobs
 from serve.faults import Fault
 from serve.house import Here
-from serve.routes.shapes import After, Id, Metadata, Name, Text
+from serve.shapes import BY_KIND, ELSE, IF_TEXT, After, Id, Metadata, Name, Text
 
 DPO = "this server trains by the supervised method only; dpo is not among what it can do"
 REINFORCEMENT = "this server trains by the supervised method only; reinforcement is not among what it can do"
@@ -26,16 +26,18 @@ def _number(value: Any) -> Any:
     return value
 
 
+Auto = Annotated[Literal["auto"], IF_TEXT]
+Multiplier = Annotated[float, BeforeValidator(_number), Field(gt=0, le=1000, allow_inf_nan=False)]
+
+
 class Hyperparameters(BaseModel):
     """``auto``, or numbers."""
 
     model_config = ConfigDict(extra="forbid")
 
-    n_epochs: Literal["auto"] | Annotated[StrictInt, Field(ge=1, le=50)] | None = None
-    batch_size: Literal["auto"] | Annotated[StrictInt, Field(ge=1, le=256)] | None = None
-    learning_rate_multiplier: (
-        Literal["auto"] | Annotated[float, BeforeValidator(_number), Field(gt=0, le=1000, allow_inf_nan=False)] | None
-    ) = None
+    n_epochs: Annotated[Auto | Annotated[StrictInt, Field(ge=1, le=50), ELSE], BY_KIND] | None = None
+    batch_size: Annotated[Auto | Annotated[StrictInt, Field(ge=1, le=256), ELSE], BY_KIND] | None = None
+    learning_rate_multiplier: Annotated[Auto | Annotated[Multiplier, ELSE], BY_KIND] | None = None
 
 
 class Settings(BaseModel):

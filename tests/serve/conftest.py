@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import openai
 import pytest
 from mlflow.tracking import MlflowClient
 
@@ -13,7 +14,9 @@ from data.errors import UserError
 from registry.loading import load_tokenizer
 from registry.spelling import Spelling
 from serve.engine import Answer, Engine, Piece, Request, Token
+from tests.processes import Launcher
 from tests.registry import tiny
+from tests.serve.served import Served
 
 GIB = 1 << 30
 ADAPTERS = {
@@ -161,3 +164,36 @@ def asking(reference: str, prompt: str, max_tokens: int | None = 10, **more: Any
     """A greedy request of one message, with the log-probabilities that tell the tokens apart."""
     settings = {"temperature": 0.0, "top_logprobs": 0, **more}
     return Request(reference, (("user", prompt),), max_tokens, **settings)
+
+
+@pytest.fixture(scope="session")
+def launcher(tmp_path_factory) -> Iterator[Launcher]:
+    """Starts servers as processes of their own."""
+    launcher = Launcher(tmp_path_factory.mktemp("started"))
+    yield launcher
+    launcher.close()
+
+
+@pytest.fixture(scope="session")
+def serve(launcher, empty_store, weights, tmp_path_factory):
+    """``serve(setting=value, ...)`` starts a server on a store, a database and a port of its own."""
+
+    def serve(**flags: Any) -> Served:
+        folder = tmp_path_factory.mktemp("served")
+        (folder / "mlflow.db").write_bytes(empty_store.read_bytes())
+        settings = {"base_model": weights["base"], **flags}
+        return Served(launcher, folder, f"sqlite:///{folder / 'mlflow.db'}", **settings).start()
+
+    return serve
+
+
+@pytest.fixture(scope="session")
+def served(serve) -> Served:
+    """One server for all who leave it as it was; more files, jobs and models may be there than a test's own."""
+    return serve()
+
+
+@pytest.fixture
+def client(served) -> openai.OpenAI:
+    """The SDK in strict mode, at ``served``."""
+    return served.client()

@@ -2,7 +2,6 @@
 
 import signal
 import threading
-from importlib import util
 from pathlib import Path
 
 import pytest
@@ -94,7 +93,6 @@ def test_the_pirate_grid_of_two_tiny_cells_gives_one_table_and_one_picture(launc
     assert not (tmp_path / "outputs" / parent.info.run_id).exists()
 
 
-@pytest.mark.skipif(util.find_spec("ray") is None, reason="Ray is not installed: requirements-ray.txt")
 def test_cells_of_a_killed_ray_node_run_elsewhere_and_each_ends_once(store, tmp_path):
     from ray.cluster_utils import Cluster
 

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from train.classify import Prediction
-from train.comparison import compare, holm, mean_over_seeds
+from train.comparison import SHARE, compare, holm, mean_over_seeds
 
 
 def answers(*outcomes):
@@ -63,6 +63,11 @@ def test_the_mean_over_seeds_has_students_interval_and_leaves_out_what_is_undefi
     expected = stats.t.interval(0.95, 2, 0.75, stats.sem([0.7, 0.8, 0.75]))
     assert (found.n, found.mean) == (3, pytest.approx(0.75))
     assert (found.low, found.high) == pytest.approx(expected)
+
+
+def test_the_interval_of_a_share_ends_where_shares_end():
+    found = mean_over_seeds([0.98, 1.0, 0.99], SHARE)
+    assert found.low < 0.97 and found.high == 1 and mean_over_seeds([0.98, 1.0, 0.99]).high > 1
 
 
 def test_one_seed_has_no_interval_and_none_no_mean():

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-from importlib import util
 
 import pytest
 
@@ -57,7 +56,7 @@ def test_a_killed_study_leaves_no_worker_behind(tmp_path):
     wait_until(lambda: not is_running(worker), "the end of the worker", 60)
 
 
-@pytest.mark.skipif(util.find_spec("ray") is not None, reason="Ray is here")
-def test_without_ray_the_engine_says_what_to_install():
+def test_without_ray_the_engine_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(engines.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="requirements-ray.txt"):
         engines.require_ray()

@@ -1,0 +1,67 @@
+"""Requests made up from the server's own OpenAPI page, and broken training files: does anything end in a 5xx?
+
+    python -m benchmarks.serve_fuzz                          # 100 requests a route, 300 files
+    python -m benchmarks.serve_fuzz --requests 20 --files 50
+
+The server is a process on an empty store and database, with the bundled base. Schemathesis makes requests that the page
+allows and such that it does not; in half of them, ids and models are those of files, jobs and models that are there, so
+that more than 404 is reached. The broken files are training files in which hypothesis breaks one line: each must be
+refused with 400 in OpenAI's envelope, with the line's number and a reason. At the end the server must still be well.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from benchmarks.chat_speed import Bound, be_quiet, show
+from tests.serve.fuzz import Tally, fuzz_files, fuzz_routes
+from tests.serve.served import Served
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main() -> None:
+    """Measure and print; exit with 1 where a bound is missed."""
+    from tests.processes import Launcher
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--requests", type=int, default=100, help="a route")
+    parser.add_argument("--files", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    be_quiet()
+    os.environ |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    with tempfile.TemporaryDirectory(prefix="parley-fuzz-") as place:
+        launcher = Launcher(Path(place))
+        try:
+            served = Served(launcher, Path(place), f"sqlite:///{place}/mlflow.db", base_model="bundled").start()
+            tally = fuzz_routes(served, args.requests, args.seed)
+            refusals = Counter(fuzz_files(served, args.files, args.seed))
+            well = served.http("").get("/healthz").status_code == 200
+        finally:
+            launcher.close()
+    report(tally)
+    wrong = {reason: count for reason, count in refusals.items() if reason}
+    for each in [*tally.faults, *wrong]:
+        print(each)
+    bounds = [
+        Bound("replies of 5xx", "<=", 0, tally.broken, f"of {sum(tally.replies.values())}"),
+        Bound("refusals that are not in the envelope", "<=", 0, len(tally.faults)),
+        Bound("broken files refused with line and reason", ">=", args.files, refusals[""]),
+        Bound("well at the end", ">=", 1, int(well)),
+    ]
+    sys.exit(not show(bounds))
+
+
+def report(tally: Tally) -> None:
+    """A line a route."""
+    for route in dict.fromkeys(route for route, _ in tally.replies):
+        counts = {status: count for (each, status), count in sorted(tally.replies.items()) if each == route}
+        print(f"{route:<52}" + "  ".join(f"{status}: {count}" for status, count in counts.items()))
+
+
+if __name__ == "__main__":
+    main()
