@@ -56,6 +56,10 @@ class Trial:
                 (("dataset", "rows.csv"), ("test_dataset", "tests.csv"))]  # fmt: skip
         return self.start(*rows, *FLAGS)
 
+    def is_finished(self, run_id: str) -> bool:
+        """Whether there is nothing to go on with: it was killed when all was done and on its way out."""
+        return MlflowClient(f"sqlite:///{self.folder / 'mlflow.db'}").get_run(run_id).info.status == "FINISHED"
+
     def faults(self, run_id: str) -> list[str]:
         """What is there more or less often than once, in words."""
         client = MlflowClient(f"sqlite:///{self.folder / 'mlflow.db'}")
@@ -90,13 +94,14 @@ def trial(launcher: Launcher, store: Path) -> Iterator[Trial]:
 
 
 def whole(launcher: Launcher, store: Path) -> tuple[int, float]:
-    """Requests of a job that nobody kills, and the seconds from the last of them to the client's end."""
+    """Requests of a job that nobody kills, and the seconds from the last of them until its version is registered."""
     with trial(launcher, store) as job:
         last = [0.0]
         job.fake.before = lambda *args: last.__setitem__(0, time.monotonic())
         step = job.first()
-        assert step.wait() == 0, step.stderr
+        step.wait_for(lambda: "\nNext " in step.stdout, "the end of the job")
         tail_s = time.monotonic() - last[0]
+        assert step.wait() == 0, step.stderr
         assert job.faults(run_of(step)) == []
         return len(job.fake.requests), tail_s
 
@@ -115,6 +120,8 @@ def killed(launcher: Launcher, store: Path, arm: Callable[[Trial, Step], None]) 
         job.fake.before = job.fake.after = lambda *args: None
         if code != -signal.SIGKILL:
             return where, [f"it was not killed: exit code {code}"], 0
+        if job.is_finished(run_of(step)):
+            return f"{where}, its run finished", job.faults(run_of(step)), 0
         again = job.start("--resume", run_of(step))
         code = again.wait()
         faults = job.faults(run_of(step)) if code == 0 else [f"exit code {code}: {again.stderr.strip()[-300:]}"]

@@ -114,8 +114,9 @@ def weighed(flight: Preflight, material: Material, config: NoisyConfig, price: P
             ruler: Yardstick) -> Preflight:  # fmt: skip
     """The preflight with what job and evaluation cost, and an error where that is above ``budget_usd``."""
     trained, asked, answered = tokens(material, config, ruler)
+    passes = "1 epoch" if config.epochs == 1 else f"{config.epochs} epochs"
     facts = [
-        f"{trained:,} tokens to train on in {config.epochs} epochs, {asked:,} to ask with, at most {answered:,} in "
+        f"{trained:,} tokens to train on in {passes}, {asked:,} to ask with, at most {answered:,} in "
         f"answers ({ruler.how})"
     ]
     numbers = {**flight.numbers, "train_tokens": trained, "asked_tokens": asked, "answered_tokens": answered}
