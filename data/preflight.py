@@ -36,7 +36,8 @@ class Plan:
     """What is about to be done with the rows.
 
     ``count_tokens`` counts a conversation as the model sees it. ``max_tokens`` is the longest that the model takes, 0
-    for no limit. ``evaluations`` is how often the test rows are asked (base and tuned: 2).
+    for no limit. ``evaluations`` is how often the test rows are asked (base and tuned: 2);
+    with 0 nothing is said of tokens and cost.
     """
 
     template: PromptTemplate
@@ -86,7 +87,8 @@ def check(train: Corrupted, test: Sequence[AnyRow], labels: Labels, plan: Plan) 
     lengths = [plan.count_tokens(conversation(row, labels, plan.template)) for row in train.rows]
     asked = [plan.count_tokens(conversation(row, labels, plan.template)) for row in test]
     errors += _too_long([*train.rows, *test], [*lengths, *asked], plan.max_tokens)
-    facts = [*_cost(sum(lengths), sum(asked), len(test), plan, numbers), *_smallest_effect(len(test), numbers)]
+    cost = _cost(sum(lengths), sum(asked), len(test), plan, numbers) if plan.evaluations else ()
+    facts = [*cost, *_smallest_effect(len(test), numbers)]
     return Preflight(errors, warnings, facts, numbers)
 
 

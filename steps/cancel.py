@@ -6,7 +6,7 @@ from data.errors import UserError
 from steps.edge import main
 from steps.flags import parse
 from steps.ui import discard_own_run
-from steps.watching import attach
+from steps.watching import attached
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,10 @@ def cancel(argv: list[str]) -> None:
     """
     config = parse(CancelConfig, argv)
     discard_own_run()
-    run, desk, job_id = attach(config.run_id)
-    from train import openai_job
-    from train.openai_events import ENDED
+    with attached(config.run_id) as (_, desk, job_id):
+        from train import openai_job
+        from train.openai_events import ENDED
 
-    try:
         job = openai_job.retrieve(desk, job_id)
         if job.status == "cancelled":
             print(f"{job_id} was cancelled before")
@@ -37,8 +36,6 @@ def cancel(argv: list[str]) -> None:
         if job.status in ENDED:
             raise UserError(f"{job_id} can't be cancelled: it has {job.status} already")
         print(f"{job_id} {openai_job.cancel(desk, job_id).status}")
-    finally:
-        run.discard()
 
 
 if __name__ == "__main__":

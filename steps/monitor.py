@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from steps.edge import Stopped, main
 from steps.flags import parse
 from steps.ui import discard_own_run
-from steps.watching import attach
+from steps.watching import attached
 
 
 @dataclass(frozen=True)
@@ -24,17 +24,15 @@ def monitor(argv: list[str]) -> None:
     """
     config = parse(MonitorConfig, argv)
     discard_own_run()
-    run, desk, job_id = attach(config.run_id)
-    from train.openai_monitor import watch
+    with attached(config.run_id) as (run, desk, job_id):
+        from train.openai_monitor import watch
 
-    try:
-        for line in watch(run, desk, job_id):
-            print(line, flush=True)
-    except Stopped:
-        print(f"\n{job_id} goes on; watch it again: mlflow run . -e monitor -P run_id={config.run_id}")
-        raise
-    finally:
-        run.discard()
+        try:
+            for line in watch(run, desk, job_id):
+                print(line, flush=True)
+        except Stopped:
+            print(f"\n{job_id} goes on; watch it again: mlflow run . -e monitor -P run_id={config.run_id}")
+            raise
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Finding the job of a run at an API from any machine: by the run's tags, or at the server by the run's id."""
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,8 @@ if TYPE_CHECKING:
     from train.openai_job import Desk
 
 
-def attach(run_id: str) -> "tuple[Run, Desk, str]":
+@contextmanager
+def attached(run_id: str) -> "Iterator[tuple[Run, Desk, str]]":
     """(the run, a desk at the API that has its job, the job's id); nothing of the run's own folder is needed.
 
     Raises:
@@ -19,12 +22,16 @@ def attach(run_id: str) -> "tuple[Run, Desk, str]":
     """
     if not run_id.strip():
         raise ConfigError("run_id names the run whose job is meant: -P run_id=...")
+    with tempfile.TemporaryDirectory(prefix="parley-watching-") as folder:
+        yield _find(run_id, Path(folder))
+
+
+def _find(run_id: str, folder: Path) -> "tuple[Run, Desk, str]":
     from registry import runs
     from train.endpoint import from_environment
     from train.openai_job import ADDRESS_TAG, JOB_TAG, PRIVATE, Desk, find
     from train.openai_ledger import Ledger
 
-    folder = Path(tempfile.mkdtemp(prefix="parley-watching-"))
     run = runs.watch(run_id, folder)
     tags = run.known_tags()
     address = tags.get(ADDRESS_TAG, "")

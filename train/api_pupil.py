@@ -241,7 +241,7 @@ class ApiPupil:
         return Logged(uri, tags)
 
     def close(self) -> None:
-        """Close the file of answers, keep it with the run, and end the private server."""
+        """Close the file of answers, and end the private server."""
         if self.journal:
             self.journal.close()
         if self.server:

@@ -28,7 +28,7 @@ def describe(job: NoisyJob, pupil: Pupil) -> str:
     aside = f", {len(rows.validation):,} of the same kind choose the checkpoint" if rows.validation else ""
     word = f" ({done['word']!r})" if done["word"] else ""
     return (
-        f"Base    {pupil.base} {pupil.base_digest}\n"
+        f"Base    {' '.join(filter(None, (pupil.base, pupil.base_digest)))}\n"
         f"Rows    {len(rows.train.rows):,} to teach{aside}, {len(rows.test):,} to report ({rows.dataset.name})\n"
         f"Labels  {done['flipped']:,} of {done['rows']:,} made wrong ({done['kind']}{word}, rate {done['rate']:g}, "
         f"seed {done['noise_seed']}): {done['flipped_0']:,} were {rows.labels[0]}, "
@@ -116,6 +116,8 @@ def _alarms(outcome: NoisyOutcome) -> list[tuple[str, str]]:
 def _detection(outcome: NoisyOutcome) -> list[str]:
     found = outcome.on_training
     some = len(found.losses) if found.asked == len(found.losses) else found.asked
+    if not found.asked:
+        return ["no training row was asked (n_memory=0)"]
     if found.in_sample.flipped_share is None:
         return ["no probability of a training row is known, so nothing can be said of wrong labels"]
     if not found.in_sample.flipped_share:

@@ -23,6 +23,8 @@ LONGEST_ELSEWHERE = 8192
 BATCH_SHARE = 0.5
 #: OpenAI keeps the checkpoints of so many epochs; the last of them is the tuned model itself.
 KEPT_CHECKPOINTS = 3
+#: Labels are common words, most of them one token of their own where running text has four characters a token.
+LABEL_CHARACTERS = 6
 NO_NETWORK = "the vocabulary is not on this machine"
 
 
@@ -45,7 +47,7 @@ def yardstick(model: str) -> Yardstick:
     if encoding is None:
         return Yardstick(
             estimated_tokens,
-            lambda text: max(1, round(len(text) / 6)),
+            lambda text: max(1, round(len(text) / LABEL_CHARACTERS)),
             "about, by 4 characters a token: no vocabulary here",
         )
 
@@ -112,8 +114,9 @@ def weighed(flight: Preflight, material: Material, config: NoisyConfig, price: P
             ruler: Yardstick) -> Preflight:  # fmt: skip
     """The preflight with what job and evaluation cost, and an error where that is above ``budget_usd``."""
     trained, asked, answered = tokens(material, config, ruler)
+    passes = "1 epoch" if config.epochs == 1 else f"{config.epochs} epochs"
     facts = [
-        f"{trained:,} tokens to train on in {config.epochs} epochs, {asked:,} to ask with, at most {answered:,} in "
+        f"{trained:,} tokens to train on in {passes}, {asked:,} to ask with, at most {answered:,} in "
         f"answers ({ruler.how})"
     ]
     numbers = {**flight.numbers, "train_tokens": trained, "asked_tokens": asked, "answered_tokens": answered}

@@ -87,7 +87,7 @@ def test_a_test_set_that_is_trained_on_is_refused(refused, tmp_path):
         ({"n_train": 9000}, "n_train=9,000: there are only 3,200 rows"),
         ({"n_test": 9000}, "n_test=9,000"),
         ({"dataset": "nowhere.csv"}, "nowhere.csv: there is no such file"),
-        ({"provider": "openai"}, "provider=openai comes with the next release"),
+        ({"provider": "openai"}, "learner only applies to provider=local"),
         ({"learner": "tfidf", "rank": 4}, "rank only apply to learner=lora"),
         ({"c": 0}, "c must be a number above 0"),
     ],

@@ -184,7 +184,8 @@ def test_what_is_printed_can_be_read(done):
     assert "Job     ftjob-1 succeeded, step 9 of 9, training loss 0.610" in lines
     assert sum(line.startswith("Job ") for line in lines) <= 6
     assert [line for line in lines if line.startswith("Asking")][0] == "Asking  gpt-4o-mini-2024-07-18 about 40 rows"
-    assert any("3 epochs" in line and "to ask with" in line for line in lines)
+    assert sum("3 epochs" in line for line in lines) == 1
+    assert "Base    gpt-4o-mini-2024-07-18" in lines
 
 
 # What stops it
