@@ -99,7 +99,8 @@ def rates(found: dict[float, list[Cell]]) -> list[bool]:
     steps = list(means.values())
     falling = all(later <= earlier + SLACK for earlier, later in zip(steps, steps[1:], strict=False))
     falling = falling and steps[-1] < steps[0]
-    lines.append(("accuracy by rate", "falling", " ".join(f"{value:.3f}" for value in steps), falling))
+    if len(steps) > 1:
+        lines.append(("accuracy by rate", "falling", " ".join(f"{value:.3f}" for value in steps), falling))
     if 0.5 in found:
         ends = [(cell["test/accuracy_low"], cell["test/accuracy_high"]) for cell in found[0.5]]
         inside = all(low <= HALF <= high for low, high in ends)

@@ -1,7 +1,7 @@
 """Requests made up from the server's own OpenAPI page, and broken training files: does anything end in a 5xx?
 
-    python -m benchmarks.serve_fuzz                          # 100 requests a route, 300 files
-    python -m benchmarks.serve_fuzz --requests 20 --files 50
+    python -m benchmarks.serve_fuzz                          # 60 requests a route, 300 files
+    python -m benchmarks.serve_fuzz --requests 20 --files 50 --database postgresql://USER@HOST/NAME
 
 The server is a process on an empty store and database, with the bundled base. Schemathesis makes requests that the page
 allows and such that it does not; in half of them, ids and models are those of files, jobs and models that are there, so
@@ -28,16 +28,20 @@ def main() -> None:
     from tests.processes import Launcher
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--requests", type=int, default=100, help="a route")
+    parser.add_argument("--requests", type=int, default=60, help="a route")
     parser.add_argument("--files", type=int, default=300)
+    parser.add_argument("--database", default="", help="an empty one; default is SQLite")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
+    chosen = {"database": args.database} if args.database else {}
     be_quiet()
     os.environ |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     with tempfile.TemporaryDirectory(prefix="parley-fuzz-") as place:
         launcher = Launcher(Path(place))
         try:
-            served = Served(launcher, Path(place), f"sqlite:///{place}/mlflow.db", base_model="bundled").start()
+            served = Served(
+                launcher, Path(place), f"sqlite:///{place}/mlflow.db", base_model="bundled", **chosen
+            ).start()
             tally = fuzz_routes(served, args.requests, args.seed)
             refusals = Counter(fuzz_files(served, args.files, args.seed))
             well = served.http("").get("/healthz").status_code == 200
