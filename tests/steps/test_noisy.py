@@ -32,6 +32,7 @@ LORA = {
     "n_test": 20,
     "learner": "lora",
     "epochs": 2,
+    "batch_size": 8,
     "threads": 1,
     "precision": "fp32",
     "max_length": 128,
