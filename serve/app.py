@@ -19,7 +19,7 @@ from serve.clerk import Clerk
 from serve.faults import Fault
 from serve.gate import Gate
 from serve.house import House
-from serve.routes import batches, chat, jobs, models
+from serve.routes import batches, chat, graders, jobs, models, permissions
 from serve.routes import files as file_routes
 from serve.shapes import fault_of_validation
 
@@ -46,7 +46,7 @@ def build(house: House) -> FastAPI:
         responses={"4XX": ERROR},
     )
     app.state.house = house
-    for each in (file_routes, jobs, models, chat, batches):
+    for each in (file_routes, jobs, permissions, graders, models, chat, batches):
         app.include_router(each.router)
     _add_pages(app, house)
     app.add_exception_handler(Fault, _on_fault)

@@ -131,6 +131,17 @@ checkpoints = Table(
     UniqueConstraint("job_id", "step"),
 )
 
+permissions = Table(
+    "permissions",
+    schema,
+    _number(),
+    _id(),
+    Column("checkpoint", Text, nullable=False),  # the id of its model
+    Column("project_id", String(256), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    UniqueConstraint("checkpoint", "project_id"),
+)
+
 batches = Table(
     "batches",
     schema,

@@ -159,6 +159,12 @@ def answered(tab, times=1):
     )
 
 
+def parted(tab):
+    """What the page tells of where its panes part, once it does, which is a moment after the last answer has ended."""
+    tab.wait_for_function("document.querySelector('#partings').textContent.trim()")
+    return tab.inner_text("#partings")
+
+
 def answers(tab):
     """The last answer of each column."""
     return tab.eval_on_selector_all(
@@ -180,7 +186,7 @@ def test_a_newcomer_sees_who_speaks_and_why_and_gets_two_answers(visit):
     tab.click("#send button, button#send")
     answered(tab)
     assert all(answers(tab)) and answers(tab)[0] != answers(tab)[1]
-    assert "they part at token" in tab.inner_text("#partings") and "one batch, 1 adapter" in tab.inner_text("#partings")
+    assert all(words in parted(tab) for words in ("they part at token", "one batch, 1 adapter"))
     assert "tokens/s" in tab.locator("#panes .parley-status").first.inner_text()
     assert tab.input_value("#prompt textarea") == ""
     picture(tab, "chat")
@@ -243,7 +249,7 @@ def test_a_blind_vote_hides_the_sides_and_lands_in_mlflow(visit, desk):
     tab.click("#vote-left")
     tab.wait_for_selector("#notice .parley-notice")
     assert "left was pirate/1" in tab.inner_text("#notice")
-    assert "they part at token" in tab.inner_text("#partings")
+    assert "they part at token" in parted(tab)
     desk.deliver_votes(60)
     vote = ballots.load("pirate")[-1]
     assert vote.blind and vote.choice == "left" and vote.prompt == ASKED
@@ -300,7 +306,7 @@ def test_the_curve_switches_to_a_kept_checkpoint(visit):
     assert "pirate/1:32" in tab.input_value("#column-1 input")
     say(tab, ASKED)
     answered(tab)
-    assert "one batch, 1 adapter" in tab.inner_text("#partings")
+    assert "one batch, 1 adapter" in parted(tab)
 
 
 def test_four_columns_answer_at_once(visit):
@@ -308,7 +314,7 @@ def test_four_columns_answer_at_once(visit):
     assert tab.locator("#panes .parley-pane").count() == 4
     say(tab, ASKED)
     answered(tab)
-    assert "one batch, 3 adapters" in tab.inner_text("#partings")
+    assert "one batch, 3 adapters" in parted(tab)
     assert tab.locator("#partings .parley-parting").count() == 3
     picture(tab, "columns")
     tab.click("#fewer")

@@ -250,6 +250,23 @@ def test_the_fine_tuned_model_and_its_checkpoint_say_what_they_were_taught(schoo
         assert (said.message.content, said.finish_reason) == ("In the harbour.", "stop")
 
 
+def test_permissions_of_a_checkpoint_are_kept_and_told(school, finished):
+    permissions = school.client().fine_tuning.checkpoints.permissions
+    model = f"{finished.fine_tuned_model}:ckpt-step-{STEPS - 3}"
+    made = permissions.create(model, project_ids=["proj_a", "proj_b", "proj_a"]).data
+    assert [each.project_id for each in made] == ["proj_a", "proj_b"]
+    assert permissions.create(model, project_ids=["proj_b"]).data == made[1:], "nothing is made twice"
+    assert [each.id for each in permissions.list(model, limit=1)] == [made[1].id, made[0].id]
+    assert [each.id for each in permissions.list(model, order="ascending")] == [each.id for each in made]
+    assert [each.id for each in permissions.retrieve(model, project_id="proj_a").data] == [made[0].id]
+    assert permissions.delete(made[0].id, fine_tuned_model_checkpoint=model).deleted
+    assert [each.id for each in permissions.list(model)] == [made[1].id]
+    with refused(openai.NotFoundError, made[0].id, param="permission_id"):
+        permissions.delete(made[0].id, fine_tuned_model_checkpoint=model)
+    with refused(openai.NotFoundError, "nowhere", param="fine_tuned_model_checkpoint"):
+        permissions.create("nowhere", project_ids=["proj_a"])
+
+
 def test_the_result_file_has_the_curves(school, finished):
     (file_id,) = finished.result_files
     client = school.client()
