@@ -1,6 +1,5 @@
 """What a job at an API will take: tokens by the model's own vocabulary where that is here, and what they cost."""
 
-import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -80,8 +79,6 @@ def bundled_yardstick() -> Yardstick:
 @lru_cache(4)
 def _encoding(model: str) -> Any:
     """tiktoken's encoding for the model if its file is in tiktoken's cache; the network is not asked, it could hang."""
-    if importlib.util.find_spec("tiktoken") is None:
-        return None
     import tiktoken
     import tiktoken.load
 
