@@ -38,17 +38,22 @@ WORDS = "Tell me about the boat and the sea and where you have been since we met
 
 @dataclass(frozen=True)
 class Turn:
-    """What one contender did: texts, tokens made, all seconds, and each request's seconds to its first token."""
+    """What one contender did: tokens made, all seconds, each request's seconds to its first token, and the texts."""
 
-    texts: list[str]
     tokens: int
     seconds: float
     first_s: list[float]
+    texts: Sequence[str] = ()
 
     @property
     def rate(self) -> float:
         """Tokens a second, all streams together."""
         return self.tokens / self.seconds
+
+
+def words_from(start: int, n: int) -> str:
+    """``n`` words of a prompt, which begin elsewhere for each ``start``."""
+    return " ".join(WORDS[(start + j) % len(WORDS)] for j in range(n))
 
 
 def main() -> None:
@@ -107,7 +112,7 @@ def make_requests(references: Sequence[str], words: int, new_tokens: int, temper
     ban = {load_tokenizer(BUNDLED).eos_token_id: -100.0}
     asked = []
     for i in range(STREAMS):
-        text = " ".join(WORDS[(i + j) % len(WORDS)] for j in range(words + i % 5))
+        text = words_from(i, words + i % 5)
         asked.append(Request(references[i % len(references)], (("user", text),), new_tokens, temperature, seed=i,
                              logit_bias=ban))  # fmt: skip
     return asked
@@ -144,7 +149,7 @@ async def answer(engine: Any, request: Any) -> tuple[str, int, float]:
 
 def turn(done: Sequence[tuple[str, int, float]], seconds: float) -> Turn:
     """What was done, as one."""
-    return Turn([text for text, _, _ in done], sum(tokens for _, tokens, _ in done), seconds, [s for _, _, s in done])
+    return Turn(sum(tokens for _, tokens, _ in done), seconds, [s for _, _, s in done], [text for text, _, _ in done])
 
 
 class Plain:

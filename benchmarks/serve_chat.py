@@ -16,7 +16,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from statistics import median, quantiles
@@ -25,26 +24,12 @@ from typing import Any
 import openai
 
 from benchmarks.chat_speed import Bound, be_quiet, make_adapters, register, show
+from benchmarks.engine_speed import RANK, STREAMS, Turn, words_from
 from tests.processes import Launcher, wait_until
 from tests.serve.served import KEY, Served, upload
 
 ROOT = Path(__file__).resolve().parent.parent
-STREAMS, NEW_TOKENS, RANK = 16, 60, 16
-WORDS = "Tell me about the boat and the sea and where you have been since we met".split()
-
-
-@dataclass(frozen=True)
-class Turn:
-    """Sixteen answers: tokens, all seconds, and each one's seconds to its first text."""
-
-    tokens: int
-    seconds: float
-    first_s: list[float]
-
-    @property
-    def rate(self) -> float:
-        """Tokens a second, all streams together."""
-        return self.tokens / self.seconds
+NEW_TOKENS = 60
 
 
 def main() -> None:
@@ -128,7 +113,7 @@ async def ask(client: openai.AsyncOpenAI, models: Sequence[str], at_once: bool) 
 async def answer(client: openai.AsyncOpenAI, model: str, number: int) -> tuple[int, float]:
     """(tokens, seconds to the first text) of one stream."""
     start, first, tokens = time.perf_counter(), 0.0, 0
-    text = " ".join(WORDS[(number + j) % len(WORDS)] for j in range(40 + number % 5))
+    text = words_from(number, 40 + number % 5)
     messages: Any = [{"role": "user", "content": text}]
     stream = await client.chat.completions.create(
         model=model, messages=messages, max_tokens=NEW_TOKENS, seed=number, stream=True, logit_bias={str(end()): -100},
@@ -154,7 +139,7 @@ def long_rows() -> bytes:
     """Rows that keep a trainer busy."""
     rows = []
     for i in range(2000):
-        text = " ".join(WORDS[(i + j) % len(WORDS)] for j in range(12))
+        text = words_from(i, 12)
         messages = [{"role": "user", "content": f"{i} {text}"}, {"role": "assistant", "content": text}]
         rows.append(json.dumps({"messages": messages}))
     return "\n".join(rows).encode()

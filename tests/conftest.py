@@ -99,3 +99,13 @@ def fake_openai(monkeypatch):
 
     with ExitStack() as stack:
         yield lambda **settings: stack.enter_context(at_hand(monkeypatch, **settings))
+
+
+@pytest.fixture(scope="session")
+def launcher(tmp_path_factory):
+    """Starts steps and servers as processes of their own."""
+    from tests.processes import Launcher
+
+    launcher = Launcher(tmp_path_factory.mktemp("started"))
+    yield launcher
+    launcher.close()

@@ -3,18 +3,17 @@
 import re
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Header, Request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt
 
 from serve import jobs
 from serve.faults import Fault
 from serve.house import Here
-from serve.shapes import BY_KIND, ELSE, IF_TEXT, After, Id, Metadata, Name, Text
+from serve.shapes import BY_KIND, ELSE, IF_TEXT, After, Id, Limit, Metadata, Name, Text
 
 DPO = "this server trains by the supervised method only; dpo is not among what it can do"
 REINFORCEMENT = "this server trains by the supervised method only; reinforcement is not among what it can do"
 Key = Annotated[str, Header(alias="Idempotency-Key", max_length=255)]
-Limit = Annotated[int, Query(ge=1, le=1000)]
 FILTER = re.compile(r"metadata\[(.*)\]", re.DOTALL)
 
 router = APIRouter(prefix="/v1/fine_tuning/jobs", tags=["fine-tuning"])

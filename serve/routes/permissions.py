@@ -7,10 +7,9 @@ from pydantic import BaseModel, Field
 
 from serve import permissions
 from serve.house import Here
-from serve.shapes import After, Id, Name
+from serve.shapes import After, Id, Limit, Name
 
 Checkpoint = Annotated[str, Path(min_length=1, max_length=400, pattern=r"^[^\x00]+$")]
-Limit = Annotated[int, Query(ge=1, le=1000)]
 Project = Annotated[str | None, Query(min_length=1, max_length=256, pattern=r"^[^\x00]+$")]
 
 router = APIRouter(prefix="/v1/fine_tuning/checkpoints/{checkpoint}/permissions", tags=["fine-tuning"])

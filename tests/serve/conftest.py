@@ -14,7 +14,6 @@ from data.errors import UserError
 from registry.loading import load_tokenizer
 from registry.spelling import Spelling
 from serve.engine import Answer, Engine, Piece, Request, Token
-from tests.processes import Launcher
 from tests.registry import tiny
 from tests.serve.served import Served
 
@@ -164,14 +163,6 @@ def asking(reference: str, prompt: str, max_tokens: int | None = 10, **more: Any
     """A greedy request of one message, with the log-probabilities that tell the tokens apart."""
     settings = {"temperature": 0.0, "top_logprobs": 0, **more}
     return Request(reference, (("user", prompt),), max_tokens, **settings)
-
-
-@pytest.fixture(scope="session")
-def launcher(tmp_path_factory) -> Iterator[Launcher]:
-    """Starts servers as processes of their own."""
-    launcher = Launcher(tmp_path_factory.mktemp("started"))
-    yield launcher
-    launcher.close()
 
 
 @pytest.fixture(scope="session")

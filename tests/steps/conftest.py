@@ -1,12 +1,10 @@
 """Steps run here in this process, or in processes of their own from a warm parent."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-from tests.processes import Launcher
 
 #: the flags of a run of seconds; one thread, plain arithmetic
 QUICK: dict[str, Any] = {
@@ -30,14 +28,6 @@ def quick(tiny_base):
         return _flags({**QUICK, "base_model": tiny_base, **settings})
 
     return quick
-
-
-@pytest.fixture(scope="session")
-def launcher(tmp_path_factory) -> Iterator[Launcher]:
-    """Starts steps as processes of their own."""
-    launcher = Launcher(tmp_path_factory.mktemp("started"))
-    yield launcher
-    launcher.close()
 
 
 @pytest.fixture(scope="session")
