@@ -14,10 +14,12 @@ from random import Random
 
 from spellchecker import SpellChecker
 
-from data import corpora, corpus, pirate
-from data.chat import Row
-from train import base, metrics
-from train.evaluate import Answer, Decoding, answer
+from data import pirate
+from data.conversation import Row
+from data.synthetic import corpora, exercises
+from evals import text_metrics
+from evals.generation import Answer, Decoding, answer
+from train import base_model
 
 PROMPTS = Path(__file__).with_name("everyday_prompts.txt")
 
@@ -29,15 +31,15 @@ def main() -> None:
     parser.add_argument("--corpora", default="")
     parser.add_argument("--show", action="store_true", help="print every everyday answer")
     args = parser.parse_args()
-    found = base.resolve(args.model)
-    model, tokenizer = base.load(found, "cpu")
+    found = base_model.resolve(args.model)
+    model, tokenizer = base_model.load(found, "cpu")
 
     def ask(prompts: list[str], tokens: int = 60) -> list[Answer]:
         return answer(model, tokenizer, [Row(((p, ""),)) for p in prompts], Decoding(tokens))
 
     unseen = {"pirate set's prompts": [r.prompt for r in pirate.named_rows("clean") + pirate.test_rows()]}
     if args.corpora:
-        held_out = [s for s in corpus.sentences(corpora.read(args.corpora).plain()) if corpus.is_held_out(s)]
+        held_out = [s for s in exercises.sentences(corpora.read(args.corpora).plain()) if exercises.is_held_out(s)]
         unseen["held-out corpus sentences"] = Random(7).sample(held_out, 300)
     print(f"base {found.digest}, {sum(p.numel() for p in model.parameters()):,} parameters")
     for name, sentences in unseen.items():
@@ -46,7 +48,8 @@ def main() -> None:
         print(f"Repeat: X exact           {exact:.3f}  (bound .98; {len(sentences)} {name})")
     prompts = PROMPTS.read_text().splitlines()
     answers = ask(prompts)
-    print(f"loop rate                 {sum(metrics.is_loop(a.text) for a in answers) / len(answers):.3f}  (bound .04)")
+    loop_rate = sum(text_metrics.is_loop(a.text) for a in answers) / len(answers)
+    print(f"loop rate                 {loop_rate:.3f}  (bound .04)")
     print(f"known English words       {known_share([a.text for a in answers]):.3f}  (bound .97)")
     print(f"stopped by itself         {sum(a.stopped for a in answers) / len(answers):.3f}")
     print(f"answers that speak pirate {sum(pirate.speaks_pirate(a.text) for a in answers) / len(answers):.3f}")
@@ -63,7 +66,7 @@ def main() -> None:
 def known_share(texts: list[str]) -> float:
     """Share of all words of ``texts`` that the spelling dictionary knows; numbers are left out."""
     known = SpellChecker()
-    words = [word.removesuffix("'s").strip("'") for text in texts for word in metrics.words(text)]
+    words = [word.removesuffix("'s").strip("'") for text in texts for word in text_metrics.words(text)]
     words = [word for word in words if word.replace("'", "").isalpha()]
     return sum(word in known for word in words) / max(1, len(words))
 

@@ -132,8 +132,8 @@ def make_base(folder: Path) -> Path:
     import torch
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    from registry.loading import load_tokenizer
-    from train.base import BUNDLED
+    from inference.loading import load_tokenizer
+    from train.base_model import BUNDLED
 
     tokenizer: Any = load_tokenizer(BUNDLED)
     torch.manual_seed(7)
@@ -150,29 +150,30 @@ def make_adapters(base: Path, place: Path, count: int, rank: int = 8) -> Iterato
     """Random LoRA adapters of ``base`` in PEFT's layout, strong enough to change what it says; a folder each."""
     import torch
 
-    from registry.loading import load
-    from train import adapt
-    from train.config import TuneConfig
+    from inference.loading import load
+    from recipes.sft.config import TuneConfig
+    from train import trainable
 
     model, tokenizer = load(base)
-    model = adapt.make_trainable(model, TuneConfig(method="lora", rank=rank, alpha=2.0 * rank))
+    model = trainable.make_trainable(model, TuneConfig(method="lora", rank=rank, alpha=2.0 * rank))
     luck = torch.Generator().manual_seed(11)
     for i in range(count):
         with torch.no_grad():
             for parameter in model.parameters():
                 if parameter.requires_grad:
                     parameter.normal_(std=0.05, generator=luck)
-        adapt.save(model, tokenizer, str(base), place / str(i))
+        trainable.save(model, tokenizer, str(base), place / str(i))
         yield place / str(i)
 
 
 def register(base: Path, adapters: Sequence[Path]) -> list[str]:
     """Log and register the adapters as a tuning job does; returns a reference each."""
-    from data.template import template_of
+    from data.chat_template import template_of
+    from inference import weights
+    from inference.loading import load_tokenizer
     from registry import lineage, runs, versions
-    from registry.loading import load_tokenizer
 
-    digest, template = lineage.weights_digest(base), template_of(load_tokenizer(base))
+    digest, template = weights.weights_digest(base), template_of(load_tokenizer(base))
     config = {"kind": "lora", "base_path": str(base), "base_digest": digest, "chat_template": template}
     tags = {"kind": "lora", "base_model": str(base), "base_digest": digest, "verdict": "healthy"}
     references = []
@@ -188,8 +189,8 @@ def make_pool(threads: int) -> Any:
     """The page's pool, with nothing loaded."""
     import torch
 
-    from registry.chat import Pool
-    from registry.guide import Guide
+    from inference.model_pool import Pool
+    from registry.resolver import Guide
 
     torch.set_num_threads(threads)
     return Pool(Guide(Path).look)
@@ -197,7 +198,7 @@ def make_pool(threads: int) -> Any:
 
 def prompt_of(speaker: Any, tokens: int = PROMPT_TOKENS) -> str:
     """A prompt of exactly so many tokens, as ``speaker`` reads it."""
-    from registry.asking import chat_ids
+    from inference.generation import chat_ids
 
     words = "Tell me about the boat and the sea".split()
     text = ""
@@ -215,8 +216,8 @@ def prompt_of(speaker: Any, tokens: int = PROMPT_TOKENS) -> str:
 
 def race(base: Path, references: Sequence[str], rounds: int, new_tokens: int, threads: int) -> Iterator[Bound]:
     """Two panes and four, each against the others in turns."""
-    from demo.backstage import Backstage, Room
-    from registry.asking import chat_ids
+    from demo.model_process import Backstage, Room
+    from inference.generation import chat_ids
 
     pool = make_pool(threads)
     page = Backstage(Room(pool.capacity_bytes, threads), pool.look)
@@ -250,7 +251,7 @@ def _rivals(base: Path, adapters: Sequence[Path]) -> tuple[Any, Any]:
     """The base as Transformers loads it, and a PEFT model with all ``adapters``, named 0, 1, ..."""
     from peft import PeftModel
 
-    from registry.loading import load_model
+    from inference.loading import load_model
 
     wrapped = PeftModel.from_pretrained(load_model(base), str(adapters[0]), adapter_name="0")
     for i, adapter in enumerate(adapters[1:], 1):
@@ -260,7 +261,7 @@ def _rivals(base: Path, adapters: Sequence[Path]) -> tuple[Any, Any]:
 
 def _page(panel: Any, prompt: str, new_tokens: int) -> Turn:
     """As the page asks: the models are in another process, and what they say comes piece by piece."""
-    from registry.transcript import Sampling
+    from inference.transcript import Sampling
 
     start = time.perf_counter()
     *_, last = panel.ask(prompt, Sampling(temperature=0, max_new_tokens=new_tokens))
@@ -307,7 +308,7 @@ def _generate(model: Any, ids: list[int], new_tokens: int) -> tuple[list[int], f
 
 
 def _bare(panel: Any, ids: list[int], new_tokens: int) -> Turn:
-    from registry.adapters import Mixture
+    from inference.lora import Mixture
 
     model, adapters = panel.speakers[0].model, [speaker.adapter for speaker in panel.speakers]
     with Mixture(model, adapters).worn():
@@ -393,8 +394,8 @@ def switching(references: Sequence[str], threads: int) -> list[Bound]:
 
 
 def _switch(references: list[str], threads: int, connection: Connection) -> None:
-    from registry import chat
-    from registry.transcript import Sampling
+    from inference import model_pool
+    from inference.transcript import Sampling
 
     spent = dict.fromkeys(PARTS, 0.0)
     pool, sampling = make_pool(threads), Sampling(temperature=0, max_new_tokens=4)
@@ -403,7 +404,7 @@ def _switch(references: list[str], threads: int, connection: Connection) -> None
     sizes, file_bytes = [], 0
     assert pool.look
     pool.look = _timed(pool.look, "look", spent)
-    with patch.object(chat, "read", _timed(chat.read, "read", spent)):
+    with patch.object(model_pool, "read", _timed(model_pool.read, "read", spent)):
         for kind in ("new", "seen"):
             for reference in references:
                 spent.update(dict.fromkeys(PARTS, 0.0))

@@ -1,7 +1,7 @@
 """Those who compete in ``training_speed``, each in a process of its own that trains so many steps when told to.
 
-``parley`` is ``train.fit.fit`` as users run it, evaluations and resume points included; ``bare`` a plain PyTorch loop
-over the same packed batches with the same optimizer; ``bare_fast`` the same inside ``train.speed.accelerated``;
+``parley`` is ``train.loop.fit`` as users run it, evaluations and resume points included; ``bare`` a plain PyTorch loop
+over the same packed batches with the same optimizer; ``bare_fast`` the same inside ``train.cpu_kernels.accelerated``;
 ``trl`` TRL's ``SFTTrainer`` with its defaults, in fp32; ``trl_direct`` the same without gradient checkpointing, which
 is on by default there; ``original`` the experiment that Parley grew from: transformers' ``Trainer``, two rows a step,
 each padded to 64 tokens.
@@ -42,8 +42,8 @@ def parley(bench: Bench, gate: Gate) -> None:
 
 def _fit(bench: Bench, tracker: Any) -> Any:
     from train.config import FitConfig
-    from train.fit import fit
-    from train.state import StateFolder
+    from train.loop import fit
+    from train.resume import StateFolder
 
     task = bench.task
     config = FitConfig(
@@ -63,10 +63,10 @@ def bare(bench: Bench, gate: Gate) -> None:
     from torch.nn import functional as F
     from torch.nn.utils import clip_grad_norm_
 
-    from train.batching import pack
     from train.config import FitConfig
-    from train.fit import trained_logits
+    from train.losses import trained_logits
     from train.optimizer import make_optimizer
+    from train.packing import pack
 
     parameters = [p for p in bench.model.parameters() if p.requires_grad]
     optimizer = make_optimizer(parameters, bench.task.lr, FitConfig())
@@ -83,7 +83,7 @@ def bare(bench: Bench, gate: Gate) -> None:
 
 def bare_fast(bench: Bench, gate: Gate) -> None:
     """``bare`` with Parley's faster arithmetic: what is left between it and ``parley`` is the loop's own cost."""
-    from train.speed import accelerated
+    from train.cpu_kernels import accelerated
 
     with accelerated(bench.model):
         bare(bench, gate)

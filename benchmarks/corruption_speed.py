@@ -24,8 +24,9 @@ from itertools import chain, islice
 from pathlib import Path
 from statistics import median
 
-from data import corruption, openai_format, prompts, reviews
+from data import corruption, prompts
 from data.duplicates import fingerprint
+from data.formats import openai, reviews
 from data.labelled import SENTIMENTS, LabelledRow
 
 NOISE = corruption.Noise("symmetric", 0.3, 42)
@@ -87,7 +88,7 @@ def raw_lines(files: list[Path]) -> Iterator[str]:
 def plain(files: list[Path], out: Path) -> None:
     """Read, parse, write."""
     rewritten = (json.dumps(json.loads(line), ensure_ascii=False) + "\n" for line in raw_lines(files))
-    openai_format.write_lines(rewritten, out)
+    openai.write_lines(rewritten, out)
 
 
 def corrupt(files: list[Path], out: Path, most: int = sys.maxsize) -> None:
@@ -102,7 +103,7 @@ def corrupt(files: list[Path], out: Path, most: int = sys.maxsize) -> None:
                 mask.write(corruption.mask_line(row, original))
                 yield row
 
-        openai_format.write(rows(), out, SENTIMENTS, prompts.REVIEW)
+        openai.write(rows(), out, SENTIMENTS, prompts.REVIEW)
     if problems:
         sys.exit("\n".join(problems[:20]))
 

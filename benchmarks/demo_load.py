@@ -94,7 +94,7 @@ def main() -> None:
 
 def make_store(place: Path) -> tuple[str, str, str]:
     """A store with one random LoRA version of the bundled base: (address, left reference, right reference)."""
-    from train.base import BUNDLED
+    from train.base_model import BUNDLED
 
     store = f"sqlite:///{place}/mlflow.db"
     os.environ["MLFLOW_TRACKING_URI"] = store

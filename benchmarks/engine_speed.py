@@ -76,8 +76,8 @@ def main() -> None:
 
 def measure(args: argparse.Namespace, rounds: int) -> bool:
     """All contenders in turns, greedy and drawn; whether the bounds are met."""
-    from serve.engine import Engine
-    from train.base import BUNDLED, resolve
+    from serve.engine.engine import Engine
+    from train.base_model import BUNDLED, resolve
 
     adapters = list(make_adapters(BUNDLED, Path("adapters"), 4, RANK))
     references = ["base:bundled", *register(BUNDLED, adapters)]
@@ -105,9 +105,9 @@ def measure(args: argparse.Namespace, rounds: int) -> bool:
 
 def make_requests(references: Sequence[str], words: int, new_tokens: int, temperature: float) -> list[Any]:
     """Sixteen, in turns over the versions, none of which can end by itself."""
-    from registry.loading import load_tokenizer
-    from serve.engine import Request
-    from train.base import BUNDLED
+    from inference.loading import load_tokenizer
+    from serve.engine.engine import Request
+    from train.base_model import BUNDLED
 
     ban = {load_tokenizer(BUNDLED).eos_token_id: -100.0}
     asked = []
@@ -158,7 +158,7 @@ class Plain:
     def __init__(self, base: Path, adapters: dict[str, Path], requests: Sequence[Any]):
         from peft import PeftModel
 
-        from registry.loading import load, load_model
+        from inference.loading import load, load_model
 
         self.bare, self.tokenizer = load(base)
         first = next(iter(adapters))
@@ -177,7 +177,7 @@ class Plain:
     def _answer(self, request: Any) -> tuple[str, int, float]:
         import torch
 
-        from data.template import prompt_ids
+        from data.chat_template import prompt_ids
 
         start = time.perf_counter()
         ids = torch.tensor([prompt_ids(self.tokenizer, (), request.messages[0][1])])
@@ -199,7 +199,7 @@ def _key(reference: str) -> str:
 
 def chats(engine: Any, references: Sequence[str], count: int = 1000) -> Bound:
     """Bytes that stay of ``count`` chats, after others have warmed up."""
-    from serve.engine import Request
+    from serve.engine.engine import Request
 
     async def some(number: int) -> None:
         for first in range(0, number, STREAMS):

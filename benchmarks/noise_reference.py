@@ -16,10 +16,11 @@ from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
 
-from data import reviews
 from data.corruption import Noise, corrupt
+from data.formats import reviews
 from data.labelled import LabelledRow
-from train import classify, detection, tfidf
+from evals import classification, label_errors
+from recipes.noisy_labels import tfidf
 
 #: Accuracy by rate, means of three seeds.
 REFERENCE = {0.0: 0.888, 0.1: 0.877, 0.2: 0.855, 0.3: 0.805, 0.4: 0.694, 0.45: 0.607, 0.5: 0.497}
@@ -62,15 +63,17 @@ def cell(
     corrupted = corrupt(train, noise)
     given, truth = [row.label for row in corrupted.rows], list(corrupted.originals)
     learner = vectors.fit(corrupted.rows, given)
-    report = classify.judge([row.label for row in test], classify.from_probabilities(learner.p_positive(test)))
+    report = classification.judge(
+        [row.label for row in test], classification.from_probabilities(learner.p_positive(test))
+    )
     on_train = learner.p_positive(train)
     found: Cell = {key: getattr(report, key) for key in ("accuracy", "auc", "ece", "mean_confidence")}
-    found |= asdict(detection.memory((on_train > 0.5).astype(int).tolist(), given, truth))
-    found["in_sample"] = detection.detect(detection.losses(on_train, given), corrupted.flipped).auroc
+    found |= asdict(label_errors.memory((on_train > 0.5).astype(int).tolist(), given, truth))
+    found["in_sample"] = label_errors.detect(label_errors.losses(on_train, given), corrupted.flipped).auroc
     if detected and any(corrupted.flipped):
-        scores = detection.losses(detection.out_of_fold(vectors.fit, corrupted.rows, given, noise.seed), given)
-        seen = detection.detect(scores, corrupted.flipped)
-        pruned = detection.prune_and_retrain(
+        scores = label_errors.losses(label_errors.out_of_fold(vectors.fit, corrupted.rows, given, noise.seed), given)
+        seen = label_errors.detect(scores, corrupted.flipped)
+        pruned = label_errors.prune_and_retrain(
             vectors.fit, corrupted.rows, truth, scores, noise.rate, test, before=learner
         )
         found |= {"out_of_fold": seen.auroc, "auprc": seen.auprc, "pruned_accuracy": pruned.accuracy_after}

@@ -20,11 +20,11 @@ from typing import Any
 
 from data.labelled import SENTIMENTS, LabelledRow
 from data.prompts import REVIEW
+from openai_jobs.endpoint import Endpoint
+from openai_jobs.request_pool import Asking, Patience, ask
+from openai_jobs.response_log import Journal
+from recipes.noisy_labels.learners.openai_answers import prediction, questions
 from tests.fake_openai import KEY, Fake
-from train.endpoint import Endpoint
-from train.openai_answers import prediction, questions
-from train.openai_ask import Asking, Patience, ask
-from train.openai_journal import Journal
 
 LATENCY_S = 0.2
 FAULTS = 0.2

@@ -94,12 +94,12 @@ def load(task: Task) -> Bench:
     import numpy as np
     import torch
 
-    from data.chat import Row
-    from data.template import segments
-    from train.adapt import make_trainable
-    from train.batching import step_rows
-    from train.config import TuneConfig
+    from data.chat_template import segments
+    from data.conversation import Row
+    from recipes.sft.config import TuneConfig
     from train.encoding import encode
+    from train.packing import step_rows
+    from train.trainable import make_trainable
 
     torch.set_num_threads(task.threads)
     model, tokenizer = _model(task)
@@ -119,10 +119,10 @@ def _model(task: Task) -> tuple[Any, Any]:
     import torch
     from transformers import GPT2Config, GPT2LMHeadModel, GPT2Tokenizer
 
-    from train import base
+    from train import base_model
 
     if task.model != "distilgpt2":
-        model, tokenizer = base.load(base.resolve(task.model), "cpu")
+        model, tokenizer = base_model.load(base_model.resolve(task.model), "cpu")
         for module in model.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
@@ -135,7 +135,7 @@ def _model(task: Task) -> tuple[Any, Any]:
 
 def eval_loss(bench: Bench) -> float:
     """Mean loss per trained token of the held-out rows, the same way for every contender."""
-    from train.fit import mean_loss
+    from train.losses import mean_loss
 
     training = bench.model.training
     loss = mean_loss(bench.model, bench.held_out)

@@ -63,7 +63,7 @@ def share_priority(served: Served) -> None:
 
 def make_models() -> list[str]:
     """References of four versions of the bundled base."""
-    from train.base import BUNDLED
+    from train.base_model import BUNDLED
 
     return register(BUNDLED, list(make_adapters(BUNDLED, Path("adapters"), 4, RANK)))
 
@@ -129,8 +129,8 @@ async def answer(client: openai.AsyncOpenAI, model: str, number: int) -> tuple[i
 @cache
 def end() -> int:
     """The bundled base's end token."""
-    from registry.loading import load_tokenizer
-    from train.base import BUNDLED
+    from inference.loading import load_tokenizer
+    from train.base_model import BUNDLED
 
     return load_tokenizer(BUNDLED).eos_token_id
 

@@ -43,3 +43,13 @@ def first_line(error: BaseException) -> str:
 def explain(error: BaseException) -> str:
     """One line for an error: what it says where it is meant for people, else its kind as well."""
     return first_line(error) if isinstance(error, UserError) else f"{type(error).__name__}: {first_line(error)}"
+
+
+def require(condition: bool, message: str) -> None:
+    """Refuse a setting.
+
+    Raises:
+        ConfigError: with ``message``, where ``condition`` is false.
+    """
+    if not condition:
+        raise ConfigError(message)

@@ -1,6 +1,6 @@
 """Rows with a label, which may be wrong on purpose: film reviews with a sentiment, questions with a best answer.
 
-``data.catalogue.load`` finds them by the name of their data set, ``data.corruption`` changes labels, and
+``data.datasets.load`` finds them by the name of their data set, ``data.corruption`` changes labels, and
 ``data.prompts`` turns a row into what a model reads and answers.
 
 Two kinds of rows share what matters to all of these: ``text`` (what the model reads), ``label`` (what it is taught),

@@ -5,7 +5,7 @@ import re
 from functools import cache
 from pathlib import Path
 
-from data.chat import Row
+from data.conversation import Row
 from data.errors import DataError
 
 FOLDER = Path(__file__).parent / "sets" / "pirate"

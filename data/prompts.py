@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from data.chat import Row
+from data.conversation import Row
 from data.errors import ConfigError
 from data.labelled import AnyRow, LabelledRow, Labels, QuestionRow, R
 

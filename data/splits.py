@@ -5,7 +5,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-from data.chat import Row
+from data.conversation import Row
 from data.errors import ConfigError, DataError
 
 LEAST_TEST = 4  # one row to choose the checkpoint by and three to report: below that no share of rows means anything

@@ -6,12 +6,13 @@ from typing import Any
 
 import gradio as gr
 
-from demo import endpoints, view
-from demo.actions import Actions, resized_by
-from demo.browse import Shelf
-from demo.desk import Desk
-from demo.guard import guarded
+from demo import api
+from demo.errors import guarded
+from demo.events import Actions, resized_by
 from demo.limits import HIGHEST_SEED
+from demo.session import Desk
+from demo.version_cache import Shelf
+from demo.view import render
 
 HERE = Path(__file__).parent
 STYLES, SCRIPT = (HERE / "style.css", HERE / "page.css"), HERE / "page.js"
@@ -41,7 +42,7 @@ HELD = "held-out prompts of this version"
 def build(desk: Desk, shelf: Shelf) -> gr.Blocks:
     """The page over ``desk`` (conversations) and ``shelf`` (what the registry has)."""
     with gr.Blocks(title="Parley", analytics_enabled=False, fill_width=True) as blocks:
-        endpoints.add(desk, shelf, MODEL)  # first: a name that an event of the page's has already gets a number
+        api.add(desk, shelf, MODEL)  # first: a name that an event of the page's has already gets a number
         _Page(desk, shelf).lay_out(blocks)
     return blocks
 
@@ -73,7 +74,7 @@ class _Page:
             self.columns = [
                 gr.Dropdown([], label=name.lower(), allow_custom_value=True, min_width=170, scale=3, visible=i < 2,
                             elem_id=f"column-{i}")
-                for i, name in enumerate(view.NAMES)
+                for i, name in enumerate(render.NAMES)
             ]  # fmt: skip
             self.more = gr.Button("+ column", size="sm", min_width=84, scale=0, elem_id="more")
             self.fewer = gr.Button("– column", size="sm", min_width=84, scale=0, visible=False, elem_id="fewer")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 from data.errors import ConfigError, UserError
-from registry.transcript import Sampling
+from inference.transcript import Sampling
 
 HIGHEST_TEMPERATURE = 5.0
 HIGHEST_SEED = 2**31 - 1

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from data.errors import UserError
 from demo.limits import Caps, sampling_problems
-from registry.transcript import Exchange, Reply, Transcript, Voice
+from inference.transcript import Exchange, Reply, Transcript, Voice
 
 if TYPE_CHECKING:
-    from registry.chat import Panel, Pool
+    from inference.model_pool import Panel, Pool
 
 CUT_OFF = ("stopped", "time")  # by the clock or by hand: such a reply can only be compared as far as it came
 UNBOUNDED = Caps(new_tokens=10**9)
@@ -88,7 +88,7 @@ def _is_local(voice: Voice) -> bool:
 
 
 def _ask_again(transcript: Transcript, panel: "Panel", number: int, panes: Sequence[int]) -> Exchange | None:
-    from registry.chat import Panel
+    from inference.model_pool import Panel
 
     kept = transcript.exchanges[number]
     lengths = [len(kept.replies[i].token_ids) for i in panes]

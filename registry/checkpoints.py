@@ -16,7 +16,7 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.uri import is_local_uri
 
 from data.errors import UserError, first_line
-from registry.door import is_down, reached
+from registry.store import is_down, reached
 from registry.versions import Version
 
 FOLDER = "checkpoints"

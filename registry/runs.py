@@ -25,7 +25,7 @@ from mlflow.tracking import MlflowClient  # noqa: E402
 from requests.exceptions import RequestException  # noqa: E402
 
 from data.errors import UserError, first_line  # noqa: E402
-from registry import afterwards  # noqa: E402
+from registry import run_finalizer  # noqa: E402
 
 EXPERIMENT = "parley"
 OUTBOX = "outbox.jsonl"
@@ -108,7 +108,7 @@ class Run:
             try:
                 self.client.set_terminated(self.run_id, status)
                 if status == "KILLED" and os.environ.get("MLFLOW_RUN_ID") == self.run_id:
-                    afterwards.later("kill", self.run_id, self.client.tracking_uri)
+                    run_finalizer.later("kill", self.run_id, self.client.tracking_uri)
             except (MlflowException, OSError) as error:
                 self._keep(error)
 
@@ -288,7 +288,7 @@ def reopen(run_id: str, outputs: Path) -> Run:
     given = os.environ.get("MLFLOW_RUN_ID")
     if given and given != run_id:
         client.set_tag(given, "resumed_run", run_id)
-        afterwards.later("remove", given, client.tracking_uri)
+        run_finalizer.later("remove", given, client.tracking_uri)
     client.update_run(run_id, status="RUNNING")
     sent = {key: max(m.step for m in client.get_metric_history(run_id, key)) for key in found.data.metrics}
     run = Run(client, run_id, outputs / run_id, sent)
@@ -333,7 +333,7 @@ def discard_given() -> None:
         client = MlflowClient()
         client.delete_run(given)
         atexit.register(client.restore_run, given)  # for mlflow run, which ends by setting its status and would fail
-        afterwards.later("remove", given, client.tracking_uri)
+        run_finalizer.later("remove", given, client.tracking_uri)
 
 
 def is_away(error: BaseException | None) -> bool:

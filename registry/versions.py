@@ -16,8 +16,8 @@ from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
 from data.errors import UserError
-from registry.door import is_down, reached, registry_address, without_password
 from registry.runs import Run
+from registry.store import is_down, reached, registry_address, without_password
 
 CODE = Path(__file__).with_name("chat_model.py")
 CHAMPION = "champion"

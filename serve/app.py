@@ -14,14 +14,14 @@ from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
-from serve import files
-from serve.clerk import Clerk
-from serve.faults import Fault
-from serve.gate import Gate
-from serve.house import House
+from serve.batch_worker import Clerk
+from serve.errors import Fault
+from serve.http.middleware import Gate
+from serve.http.schemas import fault_of_validation
 from serve.routes import batches, chat, graders, jobs, models, permissions
 from serve.routes import files as file_routes
-from serve.shapes import fault_of_validation
+from serve.state import House
+from serve.store import files
 
 SWEEP_S = 60.0
 ERROR = {

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from steps.edge import main
-from steps.job import run_job
-from train.config import BaseConfig
+from recipes.pretraining.config import BaseConfig
+from steps.cli import main
+from steps.tracked_run import run_job
 
 if TYPE_CHECKING:
     from registry.runs import Run
@@ -17,7 +17,7 @@ def base(argv: list[str]) -> None:
 
 
 def _make(config: BaseConfig, run: "Run") -> Iterator[str]:
-    from train.make_base import make_base
+    from recipes.pretraining.run import make_base
 
     return make_base(config, run)
 

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from data.errors import UserError
-from steps.edge import main
+from openai_jobs.following import attached
+from steps.cli import main
 from steps.flags import parse
 from steps.ui import discard_own_run
-from steps.watching import attached
 
 
 @dataclass(frozen=True)
@@ -26,16 +26,16 @@ def cancel(argv: list[str]) -> None:
     config = parse(CancelConfig, argv)
     discard_own_run()
     with attached(config.run_id) as (_, desk, job_id):
-        from train import openai_job
-        from train.openai_events import ENDED
+        from openai_jobs import jobs
+        from openai_jobs.event_metrics import ENDED
 
-        job = openai_job.retrieve(desk, job_id)
+        job = jobs.retrieve(desk, job_id)
         if job.status == "cancelled":
             print(f"{job_id} was cancelled before")
             return
         if job.status in ENDED:
             raise UserError(f"{job_id} can't be cancelled: it has {job.status} already")
-        print(f"{job_id} {openai_job.cancel(desk, job_id).status}")
+        print(f"{job_id} {jobs.cancel(desk, job_id).status}")
 
 
 if __name__ == "__main__":

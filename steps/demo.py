@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from demo.config import DemoConfig
-from steps.edge import OUTPUTS, Stopped, main
+from steps.cli import OUTPUTS, Stopped, main
 from steps.flags import parse
 from steps.ui import discard_own_run, free_port
 
@@ -16,7 +16,7 @@ def demo(argv: list[str]) -> None:
     if port != config.port:
         print(f"Port {config.port} is taken; this is {port}.", flush=True)
     print("Opening the chat page ...", flush=True)
-    from demo.launch import open_page  # after parsing, so that --help and a wrong flag are answered at once
+    from demo.server import open_page  # after parsing, so that --help and a wrong flag are answered at once
 
     try:
         open_page(replace(config, port=port), OUTPUTS)

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from steps.edge import Stopped, main
+from openai_jobs.following import attached
+from steps.cli import Stopped, main
 from steps.flags import parse
 from steps.ui import discard_own_run
-from steps.watching import attached
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ def monitor(argv: list[str]) -> None:
     config = parse(MonitorConfig, argv)
     discard_own_run()
     with attached(config.run_id) as (run, desk, job_id):
-        from train.openai_monitor import watch
+        from openai_jobs.monitor import watch
 
         try:
             for line in watch(run, desk, job_id):

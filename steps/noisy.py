@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from steps.edge import main
-from steps.job import run_job
-from train.config import NoisyConfig
+from recipes.noisy_labels.config import NoisyConfig
+from steps.cli import main
+from steps.tracked_run import run_job
 
 if TYPE_CHECKING:
     from registry.runs import Run
@@ -17,7 +17,7 @@ def noisy(argv: list[str]) -> None:
 
 
 def _teach(config: NoisyConfig, run: "Run") -> Iterator[str]:
-    from train.noisy import noisy as teach
+    from recipes.noisy_labels.run import noisy as teach
 
     return teach(config, run)
 

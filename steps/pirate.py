@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from steps.edge import main
-from steps.job import run_job
-from train.config import TuneConfig
+from recipes.sft.config import TuneConfig
+from steps.cli import main
+from steps.tracked_run import run_job
 
 if TYPE_CHECKING:
     from registry.runs import Run
@@ -17,7 +17,7 @@ def pirate(argv: list[str]) -> None:
 
 
 def _tune(config: TuneConfig, run: "Run") -> Iterator[str]:
-    from train.tune import tune
+    from recipes.sft.run import tune
 
     return tune(config, run)
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from data.errors import ConfigError, UserError
 from demo.config import DemoConfig
-from steps.edge import main
+from steps.cli import main
 from steps.flags import parse
 from steps.ui import discard_own_run
 
 if TYPE_CHECKING:
     from demo.replay import Outcome
-    from registry.transcript import Transcript
+    from inference.transcript import Transcript
 
 TEXT_CHARS = 300
 
@@ -55,15 +55,15 @@ def load(file: str) -> "Transcript":
     Raises:
         UserError: there is none, or it can't be read.
     """
-    from demo import page
+    from demo import transcript_html
 
     if not file:
         raise ConfigError("file names the transcript to play: python -m steps.replay FILE")
     path = Path(file).expanduser()
     try:
-        if path.stat().st_size > 4 * page.LARGEST_CHARS:
+        if path.stat().st_size > 4 * transcript_html.LARGEST_CHARS:
             raise ConfigError(f"file={file}: this is no transcript, it is too large")
-        return page.read(path.read_text(encoding="utf-8"))
+        return transcript_html.read(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no text"
         raise ConfigError(f"file={file} can't be read: {why}") from error
@@ -79,8 +79,8 @@ def report(config: ReplayConfig, transcript: "Transcript") -> Iterator[str]:
     Raises:
         UserError: not everything is the same; the message is the sum.
     """
-    from demo.launch import make_pool
     from demo.replay import changes, open_voices, play
+    from demo.server import make_pool
 
     sampling, voices = transcript.sampling, transcript.voices
     yield (

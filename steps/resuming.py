@@ -25,10 +25,10 @@ def open_run(entry: str, config: C, outputs: Path) -> "tuple[runs.Run, C]":
         UserError: the run to resume is unknown, finished, or has left nothing in ``outputs``.
     """
     from registry import runs
-    from train import parallel
+    from train import distributed
 
     run = None
-    if parallel.rank() == 0:
+    if distributed.rank() == 0:
         if config.resume:
             config = _saved(config, outputs)
             run = runs.reopen(config.resume, outputs)
@@ -37,7 +37,7 @@ def open_run(entry: str, config: C, outputs: Path) -> "tuple[runs.Run, C]":
             run.folder.mkdir(parents=True, exist_ok=True)
             (run.folder / SETTINGS).write_text(json.dumps(dataclasses.asdict(config), indent=1))
         print(f"Run {run.run_id}" + (" goes on" if config.resume else ""))
-    run_id, config = parallel.share((run.run_id if run else "", config))
+    run_id, config = distributed.share((run.run_id if run else "", config))
     return run or runs.Silent(run_id, outputs / run_id), config
 
 

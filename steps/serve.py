@@ -1,7 +1,7 @@
 """``mlflow run . -e serve``: a server that speaks OpenAI's language, for jobs and chats on this machine."""
 
 from serve.config import ServeConfig
-from steps.edge import OUTPUTS, Stopped, main
+from steps.cli import OUTPUTS, Stopped, main
 from steps.flags import parse
 from steps.ui import discard_own_run
 
@@ -11,12 +11,12 @@ def serve(argv: list[str]) -> None:
     config = parse(ServeConfig, argv)
     discard_own_run()
     if config.new_key or config.drop_key:
-        from serve.keys import change
+        from serve.store.auth import change
 
         change(config.database, config.new_key, config.drop_key)
         return
     print("Starting the server ...", flush=True)
-    from serve.launch import open_server  # after parsing, so that --help and a wrong flag are answered at once
+    from serve.server import open_server  # after parsing, so that --help and a wrong flag are answered at once
 
     try:
         open_server(config, OUTPUTS)

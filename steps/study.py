@@ -5,10 +5,10 @@ import json
 from typing import TYPE_CHECKING
 
 from data.errors import ConfigError, UserError
-from steps.edge import OUTPUTS, main
+from recipes.studies.config import WHERE, StudyConfig
+from steps.cli import OUTPUTS, main
 from steps.flags import parse
-from steps.job import carry_out
-from train.study_config import WHERE, StudyConfig
+from steps.tracked_run import carry_out
 
 if TYPE_CHECKING:
     from registry.runs import Run
@@ -19,17 +19,17 @@ SETTINGS = "config.json"
 def study(argv: list[str]) -> None:
     """Run the grid; failed cells, a signal or a crash leave the parent FAILED or KILLED, to be resumed."""
     config = parse(StudyConfig, argv)
-    from train import engines
-    from train.study_grid import cells
+    from recipes.studies import executors
+    from recipes.studies.grid import cells
 
     config = _saved(config) if config.resume else config
     cells(config)  # whatever doesn't go together shows before a run is opened
     if config.engine == "ray":
-        engines.require_ray()
+        executors.require_ray()
     else:
-        engines.warm(config.jobs or engines.cores())
+        executors.warm(config.jobs or executors.cores())
     run = _open(config)
-    from train.study import study as work
+    from recipes.studies.run import study as work
 
     carry_out(lambda: work(config, run), run, f"mlflow run . -e study -P resume={run.run_id}")
 

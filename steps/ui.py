@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data.errors import ConfigError, UserError
-from steps.edge import Stopped, main
+from steps.cli import Stopped, main
 from steps.flags import parse
 
 HOST = "127.0.0.1"

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from data.errors import ConfigError, UserError
-from steps.edge import main
+from steps.cli import main
 from steps.flags import parse
 
 if TYPE_CHECKING:
-    from registry.votes import Standing, Vote
+    from registry.votes.votes import Standing, Vote
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,13 @@ class VotesConfig:
 def votes(argv: list[str]) -> None:
     """Print the standings and write the pairs; looking is no experiment, so no run is left."""
     config = parse(VotesConfig, argv)
-    from registry import ballots, runs  # after parsing, so that --help and a wrong flag are answered at once
+    from registry import runs  # after parsing, so that --help and a wrong flag are answered at once
+    from registry.votes import (
+        store as vote_store,  # after parsing, so that --help and a wrong flag are answered at once
+    )
 
     runs.discard_given()
-    found = ballots.load(config.register_as)
+    found = vote_store.load(config.register_as)
     for line in report(found, config.register_as):
         print(line)
     if config.output and found:
@@ -58,7 +61,7 @@ def report(found: "list[Vote]", name: str) -> Iterator[str]:
     if not found:
         yield f"There are no votes{of} yet: open make demo, compare two versions and vote."
         return
-    from registry.votes import head_to_head, win_rates
+    from registry.votes.votes import head_to_head, win_rates
 
     blind = sum(vote.blind for vote in found)
     yield f"Votes{of}: {blind} blind, {len(found) - blind} with the versions shown"
@@ -88,7 +91,7 @@ def export(found: "Iterable[Vote]", config: VotesConfig) -> str:
     Raises:
         UserError: no vote makes a pair, or the file can't be written.
     """
-    from registry.votes import no_pair, preference_pairs
+    from registry.votes.votes import no_pair, preference_pairs
 
     used = [vote for vote in found if vote.blind or config.pairs == "all"]
     rows = list(preference_pairs(used))

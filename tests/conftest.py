@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+pytest_plugins = ["tests.fixtures.training", "tests.fixtures.versions"]
 
 
 def pytest_configure(config):
@@ -51,8 +52,8 @@ def tiny_base(tmp_path_factory):
     It is laid out like any Hugging Face model, so its path can be given as ``base_model``.
     """
     from data import pirate
-    from train.config import BaseConfig
-    from train.pretrain import make_model, make_tokenizer
+    from recipes.pretraining.config import BaseConfig
+    from recipes.pretraining.model import make_model, make_tokenizer
 
     folder = tmp_path_factory.mktemp("tiny_base")
     texts = (f" {text}" for row in pirate.named_rows("clean") for turn in row.turns for text in turn)

@@ -13,20 +13,20 @@ def register_adapter(base: Path, folder: Path, seed: int = 5, name: str = NAME) 
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
 
-    from registry.lineage import weights_digest
-    from train import adapt
-    from train.base import load, resolve
-    from train.config import TuneConfig
+    from inference.weights import weights_digest
+    from recipes.sft.config import TuneConfig
+    from train import trainable
+    from train.base_model import load, resolve
 
     model, tokenizer = load(resolve(str(base)), "cpu")
     torch.manual_seed(seed)
-    model = adapt.make_trainable(model, TuneConfig(seed=seed))
+    model = trainable.make_trainable(model, TuneConfig(seed=seed))
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.requires_grad:
                 parameter.add_(torch.randn_like(parameter), alpha=0.2)
     checkpoint = folder / f"adapter-{name}-{seed}"
-    adapt.save(model, tokenizer, str(base), checkpoint)
+    trainable.save(model, tokenizer, str(base), checkpoint)
     client = MlflowClient()
     with contextlib.suppress(MlflowException):  # it is there already
         client.create_registered_model(name)

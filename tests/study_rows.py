@@ -5,9 +5,9 @@ import os
 import random
 
 from data.errors import UserError
-from train.study_cells import Ended, Task
-from train.study_config import StudyConfig
-from train.study_grid import cells
+from recipes.studies.cell import Ended, Task
+from recipes.studies.config import StudyConfig
+from recipes.studies.grid import cells
 
 GOOD = "lovely warm clever bright moving funny tender superb".split()
 BAD = "dull flat clumsy boring cold stale noisy awful".split()

@@ -16,16 +16,20 @@ import yaml
 
 from demo.config import DemoConfig
 from demo.limits import Caps
+from recipes.autopsy.config import AutopsyConfig
+from recipes.noisy_labels.config import NoisyConfig
+from recipes.pretraining.config import BaseConfig
+from recipes.sft.config import TuneConfig
+from recipes.studies.config import StudyConfig
 from serve.config import ServeConfig
-from serve.names import OPENAI_MODELS
+from serve.model_names import OPENAI_MODELS
 from steps.cancel import CancelConfig
 from steps.flags import field_docs, parse
 from steps.monitor import MonitorConfig
 from steps.replay import ReplayConfig
 from steps.ui import UiConfig
 from steps.votes import VotesConfig
-from train.config import AutopsyConfig, BaseConfig, FitConfig, NoisyConfig, TuneConfig
-from train.study_config import StudyConfig
+from train.config import FitConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = {

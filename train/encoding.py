@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from data.chat import Row
+from data.chat_template import control_tokens, pieces, segments
+from data.conversation import Row
 from data.errors import DataError
-from data.template import control_tokens, pieces, segments
 
 IGNORE = -100
 

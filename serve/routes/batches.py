@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field, StrictInt
 
-from serve import batches
-from serve.house import Here
-from serve.shapes import After, Id, Metadata, Name
+from serve.http.schemas import After, Id, Metadata, Name
+from serve.state import Here
+from serve.store import batches
 
 router = APIRouter(prefix="/v1/batches", tags=["batches"])
 

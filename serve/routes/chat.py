@@ -9,12 +9,12 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from serve import chat
-from serve.chat_request import ChatRequest
-from serve.faults import Fault
-from serve.house import Here, House
-from serve.limits import Allowance
-from serve.shapes import fault_of_validation
+from serve.errors import Fault
+from serve.http import chat_completions
+from serve.http.chat_schema import ChatRequest
+from serve.http.rate_limits import Allowance
+from serve.http.schemas import fault_of_validation
+from serve.state import Here, House
 
 CLIENT_IS_GONE = 499
 
@@ -28,7 +28,7 @@ async def create(request: Request, here: Here, asked: ChatRequest) -> Response:
     _require_room(here)
     began_s = time.perf_counter()
     allowance: Allowance = request.scope["allowance"]
-    estimate = chat.estimated_tokens(asked)
+    estimate = chat_completions.estimated_tokens(asked)
     allowance.take_tokens(estimate)
     here.chatting += 1
     found = None
@@ -39,12 +39,12 @@ async def create(request: Request, here: Here, asked: ChatRequest) -> Response:
 
     try:
         reference = await run_in_threadpool(here.shelf.reference, asked.model)
-        found = await chat.begin(here.engine, asked, reference)
+        found = await chat_completions.begin(here.engine, asked, reference)
     except BaseException:
         over()
         raise
     if asked.stream:
-        events = _timed(chat.stream(found, over), here, began_s)
+        events = _timed(chat_completions.stream(found, over), here, began_s)
         return StreamingResponse(events, media_type="text/event-stream", headers={"cache-control": "no-cache"})
     try:
         body = await _unless_gone(request, found)
@@ -64,14 +64,14 @@ def _require_room(here: House) -> None:
         )
 
 
-async def _unless_gone(request: Request, found: chat.Chat) -> dict[str, Any] | None:
+async def _unless_gone(request: Request, found: chat_completions.Chat) -> dict[str, Any] | None:
     """The whole completion; None where the client has gone meanwhile, and nobody needs it."""
 
     async def leave() -> None:
         while (await request.receive())["type"] != "http.disconnect":
             pass
 
-    work, gone = asyncio.ensure_future(chat.whole(found)), asyncio.ensure_future(leave())
+    work, gone = asyncio.ensure_future(chat_completions.whole(found)), asyncio.ensure_future(leave())
     try:
         await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
         return work.result() if work.done() else None
@@ -106,6 +106,6 @@ async def answer_one(here: House, body: Any) -> tuple[int, dict[str, Any]]:
             raise fault_of_validation(error.errors()) from error
         asked.require_sound()
         reference = await run_in_threadpool(here.shelf.reference, asked.model)
-        return 200, await chat.whole(await chat.begin(here.engine, asked, reference))
+        return 200, await chat_completions.whole(await chat_completions.begin(here.engine, asked, reference))
     except Fault as fault:
         return fault.status, fault.envelope()

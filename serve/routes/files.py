@@ -9,11 +9,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
-from serve import files, training_file
-from serve.faults import Fault
-from serve.house import Here
-from serve.shapes import After, Id
-from serve.training_file import NOT_CHECKED
+from serve.errors import Fault
+from serve.http.schemas import After, Id
+from serve.state import Here
+from serve.store import files, training_file
+from serve.store.training_file import NOT_CHECKED
 
 PURPOSES = ("assistants", "batch", "fine-tune", "vision", "user_data", "evals")
 ANCHOR, SECONDS = "expires_after[anchor]", "expires_after[seconds]"

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from serve import graders
-from serve.shapes import Name, Text
+from serve.http.schemas import Name, Text
 
 Short = Annotated[Text, Field(max_length=graders.MOST_CHARACTERS)]
 

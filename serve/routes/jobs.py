@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Header, Request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt
 
-from serve import jobs
-from serve.faults import Fault
-from serve.house import Here
-from serve.shapes import BY_KIND, ELSE, IF_TEXT, After, Id, Limit, Metadata, Name, Text
+from serve.errors import Fault
+from serve.http.schemas import BY_KIND, ELSE, IF_TEXT, After, Id, Limit, Metadata, Name, Text
+from serve.state import Here
+from serve.store import jobs
 
 DPO = "this server trains by the supervised method only; dpo is not among what it can do"
 REINFORCEMENT = "this server trains by the supervised method only; reinforcement is not among what it can do"
@@ -84,7 +84,7 @@ class JobRequest(BaseModel):
     integrations: Annotated[list[Integration], Field(max_length=8)] | None = None
 
     def fields(self) -> dict[str, Any]:
-        """What ``serve.jobs.create`` takes.
+        """What ``serve.store.jobs.create`` takes.
 
         Raises:
             Fault: the method is none that is known here.

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
 
-from serve.house import Here
+from serve.state import Here
 
 ModelId = Annotated[str, Path(min_length=1, max_length=400)]
 

@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, Field
 
-from serve import permissions
-from serve.house import Here
-from serve.shapes import After, Id, Limit, Name
+from serve.http.schemas import After, Id, Limit, Name
+from serve.state import Here
+from serve.store import permissions
 
 Checkpoint = Annotated[str, Path(min_length=1, max_length=400, pattern=r"^[^\x00]+$")]
 Project = Annotated[str | None, Query(min_length=1, max_length=256, pattern=r"^[^\x00]+$")]

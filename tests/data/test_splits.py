@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from data import pirate
-from data.chat import Row
+from data.conversation import Row
 from data.errors import ConfigError, DataError
 from data.splits import normalised, overlap, split, validation_and_test
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from demo.config import DemoConfig
-from demo.desk import Desk
+from demo.session import Desk
 from tests.processes import free_port
 from tests.small_version import register_adapter
 
@@ -51,9 +51,9 @@ class Served:
 def serve_page(folder: Path, password: str = "", **settings: Any) -> Iterator[Served]:
     """The page over the store in use; closed at the end."""
     from demo.app import build
-    from demo.browse import Shelf
-    from demo.launch import make_pool, serve
-    from registry.ballot_box import BallotBox
+    from demo.server import make_pool, serve
+    from demo.version_cache import Shelf
+    from registry.votes.outbox import BallotBox
 
     config = DemoConfig(port=free_port(), threads=1, **{"tokens_per_minute": 10**6, "queue": 8, **settings})
     pool, box = make_pool(config), BallotBox(folder / "votes")

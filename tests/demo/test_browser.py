@@ -39,9 +39,9 @@ def store(folder, empty_store):
 
 def train(folder):
     """One short, real run in this process."""
+    from recipes.sft.config import TuneConfig
+    from recipes.sft.run import tune
     from registry import runs
-    from train.config import TuneConfig
-    from train.tune import tune
 
     config = TuneConfig(base_model="bundled", epochs=3, keep="all")
     run = runs.start("pirate", folder / "outputs")
@@ -53,9 +53,9 @@ def train(folder):
 @pytest.fixture(scope="module")
 def desk(store, folder):
     from demo.config import DemoConfig
-    from demo.desk import Desk
-    from demo.launch import make_pool
-    from registry.ballot_box import BallotBox
+    from demo.server import make_pool
+    from demo.session import Desk
+    from registry.votes.outbox import BallotBox
 
     config = DemoConfig(port=free_port(), tokens_per_minute=1_000_000)
     pool, box = make_pool(config), BallotBox(folder / "votes")
@@ -66,8 +66,8 @@ def desk(store, folder):
 @pytest.fixture(scope="module")
 def address(desk):
     from demo.app import build
-    from demo.browse import Shelf
-    from demo.launch import serve
+    from demo.server import serve
+    from demo.version_cache import Shelf
 
     blocks = build(desk, Shelf())
     yield serve(blocks, desk.config)[0]
@@ -109,9 +109,9 @@ def visit(browser, address):
 @pytest.fixture
 def gate(monkeypatch):
     """Holds every answer after ``gate.tokens`` tokens until ``gate.open()``: what happens then needs no luck."""
-    from registry import asking, chat
+    from inference import generation, model_pool
 
-    real = asking.decode
+    real = generation.decode
 
     class Gate:
         tokens = 3
@@ -130,8 +130,8 @@ def gate(monkeypatch):
                 yield step
 
     held = Gate()
-    monkeypatch.setattr(chat, "FRAME_S", 0)  # every token is shown, so that the last one before the gate is too
-    monkeypatch.setattr(asking, "decode", held.decode)
+    monkeypatch.setattr(model_pool, "FRAME_S", 0)  # every token is shown, so that the last one before the gate is too
+    monkeypatch.setattr(generation, "decode", held.decode)
     yield held
     held.open()
 
@@ -236,7 +236,7 @@ def test_again_edit_and_a_new_chat(visit):
 
 
 def test_a_blind_vote_hides_the_sides_and_lands_in_mlflow(visit, desk):
-    from registry import ballots
+    from registry.votes import store as vote_store
 
     tab = visit("?blind=1")
     say(tab, ASKED)
@@ -251,7 +251,7 @@ def test_a_blind_vote_hides_the_sides_and_lands_in_mlflow(visit, desk):
     assert "left was pirate/1" in tab.inner_text("#notice")
     assert "they part at token" in parted(tab)
     desk.deliver_votes(60)
-    vote = ballots.load("pirate")[-1]
+    vote = vote_store.load("pirate")[-1]
     assert vote.blind and vote.choice == "left" and vote.prompt == ASKED
     assert vote.left.reply.text == left and {*vote.versions} == {"pirate/1", "pirate/1:base"}
     tab.click("button[role=tab]:has-text('Votes')")
@@ -330,7 +330,7 @@ def test_the_self_check_passes(visit):
 
 @pytest.mark.parametrize("kind", ["html", "json"])
 def test_a_transcript_can_be_saved_and_read_again(visit, kind):
-    from demo.page import read
+    from demo.transcript_html import read
 
     tab = visit()
     say(tab, ASKED)

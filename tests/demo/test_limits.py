@@ -9,7 +9,7 @@ import pytest
 
 from data.errors import ConfigError, UserError
 from demo.limits import Budget, Caps, check_request
-from registry.transcript import Sampling
+from inference.transcript import Sampling
 
 CAPS = Caps()
 GOOD = Sampling()

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from demo.page import STYLE
+from demo.transcript_html import STYLE
 
 CSS = re.sub(r"/\*.*?\*/", "", STYLE.read_text(), flags=re.DOTALL)
 BLOCKS = re.findall(r"(?:^|\n)\s*(:root|\.dark|\.parley-standalone) \{\n([^}]*--parley-ink[^}]*)\}", CSS)

@@ -14,7 +14,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from data.errors import UserError
-from registry import afterwards, runs
+from registry import run_finalizer, runs
 from registry.runs import OUTBOX, Run, TrackingAway
 from tests.processes import free_port
 
@@ -120,13 +120,13 @@ def ended() -> str:
 @pytest.mark.parametrize("status", ["FINISHED", "FAILED"])
 def test_the_empty_run_of_mlflow_run_is_removed_once_that_has_set_its_status(client, run, ended, status):
     client.set_terminated(run.run_id, status)
-    afterwards.main(["remove", run.run_id, ended])
+    run_finalizer.main(["remove", run.run_id, ended])
     assert client.get_run(run.run_id).info.lifecycle_stage == "deleted"
 
 
 def test_a_killed_run_that_mlflow_run_calls_failed_is_killed_again(client, run, ended):
     client.set_terminated(run.run_id, "FAILED")
-    afterwards.main(["kill", run.run_id, ended])
+    run_finalizer.main(["kill", run.run_id, ended])
     assert client.get_run(run.run_id).info.status == "KILLED"
 
 

@@ -11,10 +11,10 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from data.errors import UserError
-from registry.loading import load_tokenizer
-from registry.spelling import Spelling
-from serve.engine import Answer, Engine, Piece, Request, Token
-from tests.registry import tiny
+from inference.detokenizer import Spelling
+from inference.loading import load_tokenizer
+from serve.engine.engine import Answer, Engine, Piece, Request, Token
+from tests.inference import tiny
 from tests.serve.served import Served
 
 GIB = 1 << 30

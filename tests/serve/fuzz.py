@@ -13,7 +13,7 @@ import schemathesis
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
 
-from serve.chat_request import ChatRequest
+from serve.http.chat_schema import ChatRequest
 from tests.serve.served import Served, training_lines, upload
 
 #: A line is named by its row, and by itself too where blank lines stand before.

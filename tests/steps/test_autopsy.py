@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from data import reviews
-from data.catalogue import load
+from data.datasets import load
 from data.errors import UserError
+from data.formats import reviews
+from recipes.autopsy.run import first_rows, replay
 from steps.autopsy import autopsy
-from train.autopsy import first_rows, replay
 
 
 @pytest.fixture(scope="module")

@@ -134,14 +134,14 @@ def test_rows_whose_answers_are_all_cut_off_are_named(refused):
     ],
 )
 def test_an_unknown_name_is_said_with_what_there_is(settings, said, refused, monkeypatch):
-    from train import base
+    from train import base_model
 
-    base.hub_problem.cache_clear()
+    base_model.hub_problem.cache_clear()
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     try:
         refused(said, **settings)
     finally:
-        base.hub_problem.cache_clear()
+        base_model.hub_problem.cache_clear()
 
 
 def test_a_folder_that_holds_no_model_is_said(refused, tmp_path):
@@ -256,8 +256,8 @@ def test_a_file_that_may_not_grow_ends_the_run_as_a_full_disk_does(quick, launch
 def _make_wide(tiny_base: Path, folder: Path) -> None:
     from transformers import AutoTokenizer
 
-    from train.config import BaseConfig
-    from train.pretrain import make_model
+    from recipes.pretraining.config import BaseConfig
+    from recipes.pretraining.model import make_model
 
     tokenizer = AutoTokenizer.from_pretrained(tiny_base)
     make_model(BaseConfig(layers=1, width=192, vocabulary=600), tokenizer).save_pretrained(folder)

@@ -3,10 +3,10 @@
 import pytest
 
 from data.errors import UserError
+from openai_jobs.jobs import ADDRESS_TAG, JOB_TAG
 from registry import runs
 from steps.cancel import cancel
 from steps.monitor import monitor
-from train.openai_job import ADDRESS_TAG, JOB_TAG
 
 
 @pytest.fixture

@@ -9,6 +9,10 @@ import pytest
 
 from data.errors import ConfigError
 from demo.config import DemoConfig
+from recipes.autopsy.config import AutopsyConfig
+from recipes.noisy_labels.config import NoisyConfig
+from recipes.pretraining.config import BaseConfig
+from recipes.sft.config import TuneConfig
 from serve.config import ServeConfig
 from steps.cancel import CancelConfig
 from steps.flags import field_docs, parse, usage
@@ -16,7 +20,6 @@ from steps.monitor import MonitorConfig
 from steps.replay import ReplayConfig
 from steps.ui import UiConfig
 from steps.votes import VotesConfig
-from train.config import AutopsyConfig, BaseConfig, NoisyConfig, TuneConfig
 
 SLOW = ("torch", "transformers", "mlflow", "datasets", "peft", "matplotlib", "sklearn", "gradio", "openai", "fastapi",
         "sqlalchemy")  # fmt: skip

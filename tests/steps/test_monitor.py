@@ -6,13 +6,13 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from data.errors import ConfigError, UserError
+from openai_jobs.event_metrics import Correction
+from openai_jobs.jobs import ADDRESS_TAG, JOB_TAG
+from openai_jobs.monitor import correction_tag
 from registry import runs
 from steps.monitor import monitor
 from tests.fake_openai import KEY
 from tests.processes import free_port
-from train.openai_events import Correction
-from train.openai_job import ADDRESS_TAG, JOB_TAG
-from train.openai_monitor import correction_tag
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def job(store, fake_openai, tmp_path, monkeypatch):
     """``job(name=value)``: an API that is so, and a run whose job is there."""
 
     def job(tagged=True, **settings):
-        monkeypatch.setattr("train.openai_follow.SHORTEST_S", 0.01)
+        monkeypatch.setattr("openai_jobs.events.SHORTEST_S", 0.01)
         fake = fake_openai(**{"steps": 9, **settings})
         run = runs.start("noisy", tmp_path / "outputs")
         file_id = fake.keep_file("f", b"x", "fine-tune")["id"]

@@ -17,14 +17,14 @@ import pytest
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from data import reviews
 from data.corruption import Noise, corrupt
 from data.errors import UserError
-from registry import label_versions, scores, versions
+from data.formats import reviews
+from recipes.noisy_labels.config import NoisyConfig
+from registry import tfidf_versions, version_metrics, versions
 from registry.versions import Version
-from steps.edge import OUTPUTS
+from steps.cli import OUTPUTS
 from steps.noisy import noisy
-from train.config import NoisyConfig
 
 QUICK = {"n_train": 240, "n_test": 100, "rate": 0.2, "learner": "tfidf"}
 LORA = {
@@ -180,7 +180,7 @@ def test_the_version_shows_accuracy_and_auc_first(tfidf, lora):
     for done, kind in ((tfidf, "tfidf"), (lora, "lora")):
         tags = done.version.tags
         assert tags["kind"] == kind and tags["verdict"] == done.run.data.tags["verdict"]
-        assert scores.headline(scores.scores_of(tags)).startswith("accuracy 0.")
+        assert version_metrics.headline(version_metrics.scores_of(tags)).startswith("accuracy 0.")
         assert float(tags["test/accuracy"]) == pytest.approx(done.run.data.metrics["test/accuracy"], abs=1e-4)
 
 
@@ -207,7 +207,7 @@ def test_a_tfidf_version_loads_without_this_project_and_without_pickle(tfidf):
 
 def test_a_reloaded_model_that_differs_is_not_registered_and_the_run_can_go_on(store, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(UserError, match="nothing was registered"):
-        patch.setattr(label_versions, "TOLERANCE", -1.0)
+        patch.setattr(tfidf_versions, "TOLERANCE", -1.0)
         noisy(flags(n_train=100, n_test=40))
     client = MlflowClient(store)
     [run] = all_runs(client)

@@ -15,11 +15,11 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from data.errors import ConfigError, UserError
+from inference.model_pool import Pool
+from inference.transcript import Sampling
 from registry import versions
-from registry.chat import Pool
-from registry.guide import Guide
-from registry.transcript import Sampling
-from steps.edge import OUTPUTS
+from registry.resolver import Guide
+from steps.cli import OUTPUTS
 from steps.noisy import noisy
 from tests.fake_openai import KEY, LABELS, Fake, at_hand, error
 from tests.processes import free_port
@@ -78,8 +78,8 @@ class Lab:
 def open_lab(patch: pytest.MonkeyPatch, stack: contextlib.ExitStack, settle: Any, folder: Path, **settings: Any) -> Lab:
     settle(folder, patch)
     write_rows(folder)
-    patch.setattr("train.openai_follow.SHORTEST_S", 0.01)
-    patch.setattr("train.openai_ledger.SETTLE_S", (0.01, 0.01))
+    patch.setattr("openai_jobs.events.SHORTEST_S", 0.01)
+    patch.setattr("openai_jobs.exactly_once.SETTLE_S", (0.01, 0.01))
     return Lab(stack.enter_context(at_hand(patch, **{"says": says, **STEPS, **settings})), folder)
 
 
@@ -265,10 +265,10 @@ def test_questions_are_refused_with_the_way_that_they_can_be_judged(lab):
 
 
 def test_a_fifth_of_the_replies_may_fail(lab, monkeypatch):
-    from train import openai_ask
+    from openai_jobs import request_pool
 
-    patient = openai_ask.Patience(first_s=0.01, longest_s=0.05, timeout_s=0.3)
-    monkeypatch.setattr("train.api_pupil.ApiPupil.__init__.__defaults__", (None, print, patient))
+    patient = request_pool.Patience(first_s=0.01, longest_s=0.05, timeout_s=0.3)
+    monkeypatch.setattr("recipes.noisy_labels.learners.openai.ApiPupil.__init__.__defaults__", (None, print, patient))
     here = lab(faults=0.2, epochs=1)
     here.noisy()
     assert here.fake.failed.total() > 9 and set(here.fake.answered.values()) == {1}
@@ -290,7 +290,7 @@ def test_what_an_endpoint_lacks_is_told_and_the_rest_goes_on(lab):
 
 
 def test_batches_answer_all_rows_without_a_chat(lab, monkeypatch):
-    monkeypatch.setattr("train.openai_batch.SHORTEST_S", 0.01)
+    monkeypatch.setattr("openai_jobs.batch_api.SHORTEST_S", 0.01)
     here = lab(epochs=1)
     here.noisy(mode="batch")
     assert here.fake.chats == [] and len(here.fake.batches) == 4

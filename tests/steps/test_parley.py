@@ -14,11 +14,11 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from data.errors import UserError
+from openai_jobs.local_server import PrivateServer
 from registry import versions
 from steps.noisy import noisy
 from tests.processes import ROOT, wait_until
 from tests.study_rows import write_rows
-from train.private_server import PrivateServer
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def alive(pid):
 
 def test_a_server_ends_with_the_run_that_wanted_it_even_by_a_kill(tmp_path):
     owner = (
-        "import sys, time; from pathlib import Path; from train.private_server import PrivateServer\n"
+        "import sys, time; from pathlib import Path; from openai_jobs.local_server import PrivateServer\n"
         "server = PrivateServer(Path('.'), 'sqlite:///x.db', [sys.executable, '-c', Path('stand_in.py').read_text()])\n"
         "server.wait(); Path('ready').touch(); time.sleep(600)"
     )

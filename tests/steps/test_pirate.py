@@ -19,12 +19,12 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from safetensors.torch import load_file
 
-from registry import story, versions
+from recipes.sft.config import TuneConfig
+from registry import version_details, versions
 from registry.versions import Version
-from steps.edge import OUTPUTS
+from steps.cli import OUTPUTS
 from steps.pirate import pirate
 from tests.processes import ROOT, wait_until
-from train.config import TuneConfig
 
 RATES = {"echo_rate", "loop_rate", "stop_rate", "copy_rate", "lexicon_rate"}
 SCORES = {"loss", "perplexity", "chrf", "distinct_2", "length_ratio", *RATES}
@@ -141,7 +141,7 @@ def test_checkpoints_are_kept_all_of_an_adapter_and_the_ends_of_a_full_model(don
 
 
 def test_a_version_can_tell_its_whole_story(done):
-    told = story.tell(done.version, "http://127.0.0.1:5000/")
+    told = version_details.tell(done.version, "http://127.0.0.1:5000/")
     assert told.notes == ()
     metrics = done.run.data.metrics
     assert (told.kind, told.verdict) == (done.method, done.run.data.tags["verdict"]) and told.reasons
@@ -150,14 +150,14 @@ def test_a_version_can_tell_its_whole_story(done):
     assert (told.best_step, told.restored_step) == (metrics["eval/best_step"],) * 2
     scores = {score.name: (score.base, score.tuned) for score in told.scores}
     assert scores["chrf"] == pytest.approx((metrics["base/chrf"], metrics["test/chrf"]), abs=1e-4)
-    assert told.card.startswith("# pirate") and len(told.prompts) == story.MOST_PROMPTS
+    assert told.card.startswith("# pirate") and len(told.prompts) == version_details.MOST_PROMPTS
     assert told.run_url.endswith(f"/#/experiments/{done.run.info.experiment_id}/runs/{done.run.info.run_id}")
     assert told.checkpoints[-1] == 6
 
 
 def test_the_registered_weights_are_those_of_the_restored_checkpoint(done):
-    told = story.tell(done.version)
-    [kept] = story.checkpoint_folder(done.version, told.restored_step or 0).glob("*.safetensors")
+    told = version_details.tell(done.version)
+    [kept] = version_details.checkpoint_folder(done.version, told.restored_step or 0).glob("*.safetensors")
     [registered] = done.folder.glob("mlruns/*/models/m-*/artifacts/artifacts/**/*.safetensors")
     assert kept.read_bytes() == registered.read_bytes()
 

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from data.errors import ConfigError, UserError
-from demo import page
+from demo import transcript_html
 from demo.config import DemoConfig
-from demo.launch import make_pool
-from registry.transcript import Sampling, Transcript, from_json
+from demo.server import make_pool
+from inference.transcript import Sampling, Transcript, from_json
 from steps.replay import ReplayConfig, replay
 from tests.small_version import register_adapter
 
@@ -65,7 +65,7 @@ def reply_of(raw, exchange, pane):
 
 @pytest.mark.parametrize("form", ["json", "html"])
 def test_what_was_said_is_said_again(play, form):
-    as_html = lambda raw: page.to_html(from_json(json.dumps(raw)))  # noqa: E731
+    as_html = lambda raw: transcript_html.to_html(from_json(json.dumps(raw)))  # noqa: E731
     lines, trouble = play(name=f"talk.{form}", form=as_html if form == "html" else json.dumps)
     assert trouble == ""
     assert lines[1:3] == [f"Voice 1     {BASE}, unchanged", f"Voice 2     {TUNED}, unchanged"]

@@ -14,7 +14,7 @@ from safetensors import safe_open
 
 from data.errors import ConfigError, UserError
 from registry import versions
-from steps.edge import OUTPUTS
+from steps.cli import OUTPUTS
 from steps.pirate import pirate
 from tests.processes import Step, TrackingServer, free_port
 

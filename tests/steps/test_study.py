@@ -96,8 +96,8 @@ def test_the_pirate_grid_of_two_tiny_cells_gives_one_table_and_one_picture(launc
 def test_cells_of_a_killed_ray_node_run_elsewhere_and_each_ends_once(store, tmp_path):
     from ray.cluster_utils import Cluster
 
-    from train.study import study as work
-    from train.study_config import StudyConfig
+    from recipes.studies.config import StudyConfig
+    from recipes.studies.run import study as work
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     try:

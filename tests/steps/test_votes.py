@@ -6,10 +6,10 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from data.errors import ConfigError, UserError
-from data.files import read_rows
-from registry import ballots
-from registry.transcript import Reply, Sampling, Voice
-from registry.votes import Side, Vote
+from data.formats.files import read_rows
+from inference.transcript import Reply, Sampling, Voice
+from registry.votes import store as vote_store
+from registry.votes.votes import Side, Vote
 from steps.votes import votes
 
 
@@ -19,7 +19,7 @@ def cast(number, choice="right", blind=True, ended="end"):
         Side(Voice(reference, "lora", "ab", "bundled", "cd", 9), Reply(f"{text} {number}.", (1, 2), ended, 0.1, 0.5))
         for reference, text in (("pirate/1:base", "Hello"), ("pirate/1", "Ahoy"))
     )
-    ballots.record(Vote(f"e{number}", "v", choice, blind, f"Hi {number}", left, right, Sampling(), 1_700_000_000.0))
+    vote_store.record(Vote(f"e{number}", "v", choice, blind, f"Hi {number}", left, right, Sampling(), 1_700_000_000.0))
 
 
 def test_no_votes_are_one_clear_line(store, tmp_path, capsys):
@@ -99,7 +99,7 @@ def test_the_run_that_mlflow_made_for_it_is_no_experiment_and_goes(store, monkey
     client = MlflowClient()
     run_id = client.create_run("0").info.run_id
     monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
-    monkeypatch.setattr("registry.afterwards.later", lambda *_: None)
+    monkeypatch.setattr("registry.run_finalizer.later", lambda *_: None)
     monkeypatch.setattr("registry.runs.atexit.register", lambda *_: None)
     votes([])
     assert client.get_run(run_id).info.lifecycle_stage == "deleted"

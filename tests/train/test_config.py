@@ -5,7 +5,9 @@ import dataclasses
 import pytest
 
 from data.errors import ConfigError
-from train.config import BaseConfig, FitConfig, TuneConfig
+from recipes.pretraining.config import BaseConfig
+from recipes.sft.config import TuneConfig
+from train.config import FitConfig
 
 NAN, INF = float("nan"), float("inf")
 COUNTS = ("epochs", "batch_size", "accumulation", "evals_per_epoch", "row_tokens", "max_length")

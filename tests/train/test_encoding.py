@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from data import pirate
-from data.chat import Row
+from data.chat_template import prompt_ids
+from data.conversation import Row
 from data.errors import DataError
-from data.template import prompt_ids
 from train.encoding import IGNORE, encode
 
 ROWS = pirate.named_rows("noisy")

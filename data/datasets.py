@@ -1,0 +1,155 @@
+"""From the name of a data set to rows for training and for the test that share nothing."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from data import sampling
+from data.duplicates import Unique, unique
+from data.errors import ConfigError, DataError
+from data.formats import jsonl, reviews, truthfulqa
+from data.labelled import ANSWERS, SENTIMENTS, Dataset, Labels, LoadReport, is_sorted
+
+NAMES = ("reviews", "imdb", "truthfulqa")
+IMDB_FILES = ("imdb_train.jsonl.gz", "imdb_test.jsonl.gz")
+TEST_SHARE = 0.2
+#: More shared rows than this are no accident: somebody gave the same file twice, or a part of it.
+LEAK_LIMIT = 0.02
+LEAST_ROWS = 10
+
+Rows = list[Any]  # all LabelledRow or all QuestionRow
+
+
+def load(
+    dataset: str = "reviews",
+    seed: int = 7,
+    n_train: int = 0,
+    n_test: int = 0,
+    test_dataset: str = "",
+) -> Dataset:
+    """The data set of a name, of a file, or of a folder with IMDB's two files.
+
+    ``dataset`` is ``reviews`` (bundled), ``imdb`` or ``truthfulqa`` (from the hub), or a file with ``text`` and
+    ``label`` or with ``question``, ``best`` and ``incorrect``. Without ``test_dataset`` a file's own rows are divided:
+    ``n_test`` of them, or a fifth, are held out. Copies, contradictions and training rows that are in the test are
+    taken out first, then ``n_train`` and ``n_test`` rows are drawn (0 means all): the test with as many rows of each
+    label, both with every stratum's share. The same seed draws the same rows.
+
+    Raises:
+        DataError: everything that is wrong with the rows, one line each; fewer rows than asked for; a test that is
+            largely trained on.
+        ConfigError: a number below 0, or a ``test_dataset`` for a set that has its own.
+    """
+    for flag, n in (("n_train", n_train), ("n_test", n_test)):
+        if n < 0:
+            raise ConfigError(f"{flag} must be at least 0 (all rows), not {n}")
+    train, test, labels = _read(dataset, test_dataset)
+    unique_train = unique(train)
+    unique_test = unique(test or [])
+    report = LoadReport(
+        train_read=len(train),
+        test_read=len(test or []),
+        train_duplicates=unique_train.copies,
+        train_exact=unique_train.exact,
+        test_duplicates=unique_test.copies,
+        test_exact=unique_test.exact,
+        train_contradictions=unique_train.contradictions,
+        test_contradictions=unique_test.contradictions,
+        train_sorted=is_sorted([row.label for row in train]),
+        test_sorted=is_sorted([row.label for row in test or []]),
+    )
+    if test is None:
+        rows, held_out = _divided(unique_train.rows, n_test, seed, dataset)
+        drawn_test = held_out
+    else:
+        rows = _without_leaks(unique_train, unique_test, test_dataset or dataset)
+        report = replace(report, leaked=len(unique_train.rows) - len(rows))
+        drawn_test = sampling.sample(unique_test.rows, n_test, seed, balanced=True, flag="n_test")
+    drawn_train = sampling.sample(rows, n_train, seed, flag="n_train")
+    found = Dataset(dataset, drawn_train, drawn_test, labels, report)
+    _require_classes(found)
+    return found
+
+
+def _read(dataset: str, test_dataset: str) -> tuple[Rows, Rows | None, Labels]:
+    """(training rows, test rows or None where they must be held out, label names)."""
+    if dataset in NAMES and test_dataset:
+        raise ConfigError(f"dataset={dataset} has test rows of its own; leave test_dataset empty")
+    if dataset == "reviews":
+        return *reviews.bundled(), SENTIMENTS
+    if dataset == "imdb":
+        return reviews.from_hub("train"), reviews.from_hub("test"), SENTIMENTS
+    if dataset == "truthfulqa":
+        return truthfulqa.from_hub(), None, ANSWERS
+    paths = _paths(dataset, test_dataset)
+    train, labels = _file(paths[0])
+    if len(paths) == 1:
+        return train, None, labels
+    test, test_labels = _file(paths[1])
+    if labels != test_labels:
+        raise DataError([
+            f"{paths[1].name}: its labels are {' and '.join(test_labels)}, those of the training rows "
+            f"{' and '.join(labels)}"
+        ])  # fmt: skip
+    return train, test, labels
+
+
+def _paths(dataset: str, test_dataset: str) -> list[Path]:
+    folder = Path(os.path.expanduser(dataset))
+    if folder.is_dir() and not test_dataset and all((folder / name).is_file() for name in IMDB_FILES):
+        return [folder / name for name in IMDB_FILES]
+    places = [place for place in (dataset, test_dataset) if place]
+    for place in places:
+        if not jsonl.is_file(place):
+            raise DataError([f"{place}: there is no such file, and the known data sets are {', '.join(NAMES)}"])
+    return [Path(os.path.expanduser(place)) for place in places]
+
+
+def _file(path: Path) -> tuple[Rows, Labels]:
+    """Rows and label names of one file, of whichever kind it is."""
+    found, problems = jsonl.read(path, _header_faults)
+    if any(truthfulqa.has_questions(record) for record in found[:1]):
+        return truthfulqa.questions(found, problems, path.name), ANSWERS
+    return reviews.labelled(found, problems, path.name)
+
+
+def _header_faults(header: list[str], where: str) -> list[str]:
+    plain = [column.strip().lower() for column in header]
+    return (truthfulqa if "question" in plain else reviews).header_faults(header, where)
+
+
+def _divided(rows: Rows, n_test: int, seed: int, dataset: str) -> tuple[Rows, Rows]:
+    if len(rows) < LEAST_ROWS:
+        raise DataError([
+            f"{dataset}: {len(rows)} rows with different texts are too few to hold some out for a test: needs at least "
+            f"{LEAST_ROWS}, or give test_dataset"
+        ])  # fmt: skip
+    return sampling.held_out(rows, n_test or max(2, round(len(rows) * TEST_SHARE)), seed)
+
+
+def _without_leaks(train: Unique, test: Unique, name: str) -> Rows:
+    """The training rows whose text is not in the test.
+
+    Raises:
+        DataError: so many are that the two can't be meant as training and test.
+    """
+    leaks = test.shared(train)
+    if len(leaks) > LEAK_LIMIT * len(test.rows):
+        row, other = leaks[0]
+        raise DataError([
+            f"{name}: {len(leaks):,} of {len(test.rows):,} test rows are trained on (the first: {row.where} is "
+            f"{other.where}), so the test would measure memory; give other test rows"
+        ])  # fmt: skip
+    return train.without(test)
+
+
+def _require_classes(found: Dataset) -> None:
+    """Refuse training or test rows that are all of one class."""
+    if found.is_questions:
+        return
+    for which, rows in (("training", found.train), ("test", found.test)):
+        present = {row.label for row in rows}
+        if len(present) < 2:
+            only = f"all {found.labels[present.pop()]}" if present else "none"
+            raise DataError([f"{found.name}: the {len(rows):,} {which} rows are {only}; both classes are needed"])

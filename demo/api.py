@@ -1,0 +1,83 @@
+"""The page's named endpoints for programs (``gradio_client`` and plain HTTP): compare, versions, vote."""
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import gradio as gr
+
+from data.errors import UserError
+from demo.errors import ODD, unforeseen
+from demo.session import Desk
+from demo.version_cache import Shelf
+from demo.view.html import placeless
+from inference.transcript import Sampling
+
+
+def add(desk: Desk, shelf: Shelf, line: str) -> None:
+    """Register the endpoints in the Blocks that are open; ``line`` is the queue that model events share."""
+
+    def compare(
+        prompt: str,
+        left: str,
+        right: str = "",
+        third: str = "",
+        fourth: str = "",
+        temperature: float = 0.7,
+        top_p: float = 1.0,
+        max_new_tokens: int = 60,
+        seed: int = 7,
+        conversation: str = "",
+    ) -> Iterator[dict]:
+        """Let one to four versions answer a prompt. Yields the exchange as it grows; the last one has ``done`` true.
+
+        References are those of ``versions``: pirate/3, pirate@champion, pirate/3:base, pirate/3:24 (a checkpoint).
+        Give the ``conversation`` of an answer to go on with it; the same references and settings must come with it.
+        """
+        try:
+            token = conversation or uuid.uuid4().hex
+            talk = desk.known(_session(token)) if conversation else desk.conversation(_session(token))
+            sampling = Sampling(temperature, top_p, max_new_tokens, seed)
+            frame: dict[str, Any] = {}
+            for exchange in desk.ask(talk, (left, right, third, fourth), prompt, sampling):
+                frame = {**asdict(exchange), "voices": [asdict(v) for v in talk.voices], "way": talk.way}
+                yield {"conversation": token, "done": False, **frame}
+            yield {"conversation": token, "done": True, **frame}
+        except UserError as error:
+            raise gr.Error(placeless(str(error)), print_exception=False) from error
+        except Exception as error:
+            unforeseen(error)
+            raise gr.Error(ODD, print_exception=False) from error
+
+    def versions(name: str = "") -> list:
+        """Every version of every registered model, or of ``name``: reference, aliases, kind, verdict, metrics, base."""
+        try:
+            return shelf.described(name)
+        except UserError as error:
+            raise gr.Error(placeless(str(error)), print_exception=False) from error
+        except Exception as error:
+            unforeseen(error)
+            raise gr.Error(ODD, print_exception=False) from error
+
+    def vote(conversation: str, choice: str, comment: str = "") -> dict:
+        """Vote on the last exchange of a conversation between two versions: left, right, tie or both_bad."""
+        try:
+            desk.vote(desk.known(_session(conversation)), choice, comment)
+        except UserError as error:
+            raise gr.Error(placeless(str(error)), print_exception=False) from error
+        except Exception as error:
+            unforeseen(error)
+            raise gr.Error(ODD, print_exception=False) from error
+        return {"conversation": conversation, "choice": choice}
+
+    gr.api(compare, api_name="compare", concurrency_id=line, concurrency_limit=1)
+    gr.api(versions, api_name="versions")
+    gr.api(vote, api_name="vote")
+
+
+def _session(conversation: object) -> str:
+    """Programs' conversations by a name that no visitor's session has."""
+    if not isinstance(conversation, str) or not conversation.isalnum() or len(conversation) > 64:
+        raise UserError("conversation is the text that came with an answer, or empty")
+    return f"api {conversation}"

@@ -1,0 +1,213 @@
+"""Judging a classifier by its answers: four outcomes a row, and what they amount to.
+
+An answer is one of the two labels, or *invalid* (there was an answer that is neither), or *error* (there was none:
+the request failed). The last two never count as a class, whatever the class that they would happen to hit: such rows
+are wrong in ``accuracy``, and left out of ``answered_accuracy``. What can't be said is None, never 0 or 1.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from data.labelled import SENTIMENTS, Labels
+from evals import calibration
+from evals.calibration import Interval
+from registry.votes.votes import wilson
+
+#: 0 and 1 are indices into the names of the labels.
+Outcome = Literal[0, 1, "invalid", "error"]
+OUTCOMES: tuple[Outcome, ...] = (0, 1, "invalid", "error")
+#: What may stand around a label without making it another answer.
+AROUND = " \t\r\n.,;:!?\"'`*_()[]{}<>\u2018\u2019\u201c\u201d\u00ab\u00bb\u2026"
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a model said about one row.
+
+    ``p_positive`` is its probability of label 1, renormalised over the two labels; None where it is not known. It may
+    be known for an invalid answer too. ``raw`` is the answer as it came, ``error`` why there is none.
+    """
+
+    outcome: Outcome
+    p_positive: float | None = None
+    raw: str = ""
+    error: str = ""
+
+    def __post_init__(self) -> None:
+        if self.p_positive is not None and not 0 <= self.p_positive <= 1:  # NaN is refused too
+            raise ValueError(f"p_positive is a probability, not {self.p_positive}")
+
+    def name(self, labels: Labels) -> str:
+        """The outcome as a word."""
+        return self.outcome if isinstance(self.outcome, str) else labels[self.outcome]
+
+
+def parse_answer(text: str, labels: Labels = SENTIMENTS) -> Outcome:
+    """The label that an answer is, else "invalid".
+
+    The whole answer must be the name of one label: " Positive.", "**positive**" and "POSITIVE" are, "positive or
+    negative", "not positive", "It is positive", "positively" and an empty answer are not. A reader would understand
+    some of them, but whoever guesses at answers ends up with figures that measure the guessing.
+
+    Case, white space and the signs in ``AROUND`` at both ends don't count, unless the labels differ in just these.
+    """
+    for plain in (lambda word: word.strip(AROUND).casefold(), lambda word: word.strip().casefold(), str.strip):
+        names = [plain(label) for label in labels]
+        if all(names) and names[0] != names[1]:
+            word = plain(text)
+            return 0 if word == names[0] else 1 if word == names[1] else "invalid"
+    raise ValueError(f"the labels {labels[0]!r} and {labels[1]!r} can't be told apart")
+
+
+def from_probabilities(p_positive: Sequence[float] | np.ndarray, labels: Labels = SENTIMENTS) -> list[Prediction]:
+    """Predictions of a learner that always answers: label 1 where its probability is above a half."""
+    return [Prediction(1 if p > 0.5 else 0, float(p), labels[int(p > 0.5)]) for p in p_positive]
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """How one label fares; None where it was never answered (precision), never true (recall), or neither (F1)."""
+
+    precision: float | None
+    recall: float | None
+    f1: float | None
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that is said about one model on one list of rows; 95 % intervals as (low, high).
+
+    ``confusion[t][o]`` counts rows whose true label is ``t`` and whose outcome is ``OUTCOMES[o]``. ``macro`` is the
+    plain mean over both labels, None where either is. AUC, Brier score, ECE and mean confidence are over the
+    ``n_probabilities`` rows whose probability is known (see ``evals.calibration``).
+    """
+
+    n: int
+    labels: Labels
+    confusion: tuple[tuple[int, ...], tuple[int, ...]]
+    accuracy: float | None
+    accuracy_interval: Interval | None
+    answered_accuracy: float | None
+    answered_interval: Interval | None
+    rates: dict[str, float | None]
+    classes: tuple[ClassScores, ClassScores]
+    macro: ClassScores
+    n_probabilities: int
+    auc: float | None
+    brier: float | None
+    ece: float | None
+    ece_interval: Interval | None
+    ece_if_calibrated: float | None
+    mean_confidence: float | None
+
+    def record(self) -> dict[str, Any]:
+        """Everything, flat, by the names that metrics have; None is undefined."""
+        found: dict[str, Any] = {
+            "n": self.n,
+            "accuracy": self.accuracy,
+            **_ends("accuracy", self.accuracy_interval),
+            "answered_accuracy": self.answered_accuracy,
+            **_ends("answered_accuracy", self.answered_interval),
+            **{f"{name}_rate": rate for name, rate in self.rates.items()},
+        }
+        for suffix, scores in (*zip(keys(self.labels), self.classes, strict=True), ("macro", self.macro)):
+            found |= {f"{kind}_{suffix}": getattr(scores, kind) for kind in ("precision", "recall", "f1")}
+        return found | {
+            "n_probabilities": self.n_probabilities,
+            "auc": self.auc,
+            "brier": self.brier,
+            "ece": self.ece,
+            **_ends("ece", self.ece_interval),
+            "ece_if_calibrated": self.ece_if_calibrated,
+            "mean_confidence": self.mean_confidence,
+        }
+
+    def metrics(self) -> dict[str, float]:
+        """What of ``record`` is defined: the metrics of a run."""
+        return {key: float(value) for key, value in self.record().items() if value is not None}
+
+
+def judge(
+    truth: Sequence[int], predictions: Sequence[Prediction], labels: Labels = SENTIMENTS, seed: int = 0
+) -> Report:
+    """Judge predictions against the true labels (0 or 1); ``seed`` is that of the interval of the ECE.
+
+    Precision is over the rows with that answer, recall over the rows with that label, answered or not; F1 is
+    2 TP / (2 TP + FP + FN).
+
+    Raises:
+        ValueError: not one prediction a row, or a label other than 0 and 1.
+    """
+    _require_pairs(truth, predictions)
+    counts = [[0] * 4 for _ in range(2)]
+    for label, each in zip(truth, predictions, strict=True):
+        counts[label][OUTCOMES.index(each.outcome)] += 1
+    table = np.array(counts)
+    n, right, answered = len(truth), int(table[0, 0] + table[1, 1]), int(table[:, :2].sum())
+    classes = _class_scores(table, 0), _class_scores(table, 1)
+    known = [i for i, each in enumerate(predictions) if each.p_positive is not None]
+    p = np.array([predictions[i].p_positive for i in known], dtype=float)
+    y = np.array([truth[i] for i in known], dtype=int)
+    measured = calibration.measure(y, p, seed)
+    return Report(
+        n=n,
+        labels=labels,
+        confusion=(tuple(counts[0]), tuple(counts[1])),
+        accuracy=_share(right, n),
+        accuracy_interval=wilson(right, n) if n else None,
+        answered_accuracy=_share(right, answered),
+        answered_interval=wilson(right, answered) if answered else None,
+        rates={name: _share(int(table[:, i].sum()), n) for i, name in enumerate((*keys(labels), "invalid", "error"))},
+        classes=classes,
+        macro=ClassScores(*(_mean(classes, kind) for kind in ("precision", "recall", "f1"))),
+        n_probabilities=len(known),
+        auc=auc(y, p),
+        brier=measured.brier,
+        ece=measured.ece,
+        ece_interval=measured.ece_interval,
+        ece_if_calibrated=measured.ece_if_calibrated,
+        mean_confidence=measured.mean_confidence,
+    )
+
+
+def auc(truth: Sequence[int] | np.ndarray, scores: Sequence[float] | np.ndarray) -> float | None:
+    """Chance that a row of label 1 scores above one of label 0, ties half; None where there is only one class."""
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(truth, scores)) if len(np.unique(truth)) == 2 else None
+
+
+def _class_scores(table: np.ndarray, label: int) -> ClassScores:
+    hits, answered, true = int(table[label, label]), int(table[:, label].sum()), int(table[label].sum())
+    return ClassScores(_share(hits, answered), _share(hits, true), _share(2 * hits, answered + true))
+
+
+def _mean(classes: Sequence[ClassScores], kind: str) -> float | None:
+    values = [getattr(each, kind) for each in classes]
+    return None if None in values else sum(values) / len(values)
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def _ends(name: str, interval: Interval | None) -> dict[str, float | None]:
+    low, high = interval or (None, None)
+    return {f"{name}_low": low, f"{name}_high": high}
+
+
+def keys(labels: Labels) -> tuple[str, str]:
+    """The labels as parts of the names of metrics; label_0 and label_1 where they can't be told apart there."""
+    first, second = ("".join(ch if ch.isalnum() else "_" for ch in label.strip().casefold()) for label in labels)
+    clear = first != second and not {first, second} & {"invalid", "error", "macro", ""}
+    return (first, second) if clear else ("label_0", "label_1")
+
+
+def _require_pairs(truth: Sequence[int], predictions: Sequence[Prediction]) -> None:
+    if len(truth) != len(predictions):
+        raise ValueError(f"{len(truth)} rows but {len(predictions)} predictions")
+    if strange := set(truth) - {0, 1}:
+        raise ValueError(f"true labels are 0 or 1, not {min(strange, key=str)!r}")

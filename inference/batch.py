@@ -1,0 +1,103 @@
+"""Rows of one model that are decoded together, each with an adapter of its own; they come and go between steps."""
+
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from inference.kv_cache import Columns
+from inference.lora import Adapter, Mixture
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True)
+class Line:
+    """What one pane decodes: ``model`` with ``adapter``, from ``prompt`` (token ids) on, until one of ``ends``."""
+
+    model: Any
+    adapter: Adapter | None
+    prompt: Sequence[int]
+    ends: Set[int]
+
+
+def positions(model: Any) -> int:
+    """How many tokens ``model`` can read at all; 2048 where it does not say."""
+    return getattr(model.config.get_text_config(), "max_position_embeddings", None) or 2048
+
+
+class Batch(Generic[Row]):
+    """The ``lines``, all of one model, in one batch; ``rows[i]`` is what the caller knows line ``i`` by.
+
+    ``read``, then ``give`` each row its next token, ``drop`` those that end, and so on. No other thread may use the
+    model during ``read``; between two it is as it was before.
+
+    Prompts are padded on the left to one width. A model that ``inference.kv_cache.can_join`` denies has one line only.
+    """
+
+    def __init__(self, lines: Sequence[Line], rows: Sequence[Row]):
+        self.model = lines[0].model
+        self.rows = list(rows)
+        self.limit = positions(self.model)
+        self._device = next(self.model.parameters()).device
+        self._mixture = Mixture(self.model, [line.adapter for line in lines])
+        width = max(len(line.prompt) for line in lines)
+        unread = torch.zeros((len(lines), width), dtype=torch.long)
+        for row, line in enumerate(lines):
+            unread[row, width - len(line.prompt) :] = torch.tensor(line.prompt)
+        self._unread: Tensor | None = unread
+        self._columns = Columns(self.model, [width - len(line.prompt) for line in lines], width)
+
+    @torch.inference_mode()
+    def read(self, most: int = 0) -> Tensor | None:
+        """Let the model read what is unread; the logits ``[rows, vocabulary]`` of what comes next.
+
+        Args:
+            most: columns to read now; 0 is all. None is returned while there are more.
+        """
+        assert self._unread is not None
+        now, later = (self._unread[:, :most], self._unread[:, most:]) if most else (self._unread, None)
+        mask, position_ids = self._columns.view(now.shape[1])
+        with self._mixture.worn():
+            out = self.model(
+                input_ids=now.to(self._device),
+                attention_mask=None if mask is None else mask.to(self._device),
+                position_ids=position_ids.to(self._device),
+                past_key_values=self._columns.cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+        self._columns.at += now.shape[1]
+        self._unread = later if later is not None and later.shape[1] else None
+        return out.logits[:, -1] if self._unread is None else None
+
+    def give(self, tokens: Sequence[int]) -> None:
+        """The next token of every row."""
+        self._unread = torch.tensor(tokens)[:, None]
+
+    def is_full(self, row: int) -> bool:
+        """Whether ``row`` has used all of the model's positions, so that no more can be read."""
+        return self._columns.read(row) >= self.limit
+
+    @torch.inference_mode()
+    def drop(self, row: int) -> None:
+        """End ``row``; the last one takes its place. Of several, end the last first."""
+        last = self.rows.pop()
+        if row < len(self.rows):
+            self.rows[row] = last
+        if self._unread is not None:
+            self._unread[row] = self._unread[-1]
+            self._unread = self._unread[:-1]
+        self._mixture.drop(row)
+        self._columns.drop(row)
+
+    @torch.inference_mode()
+    def absorb(self, other: "Batch[Row]") -> None:
+        """Take in the rows of ``other``, after those that are here; both have been given their next tokens."""
+        assert self._unread is not None and other._unread is not None
+        self._unread = torch.cat([self._unread, other._unread])
+        self._mixture.extend(other._mixture.rows)
+        self._columns.absorb(other._columns)
+        self.rows += other.rows

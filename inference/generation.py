@@ -1,0 +1,280 @@
+"""One prompt on its way through all panes: local ones token by token, remote ones as their pieces come."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from data.chat_template import Turns, control_tokens, conversation_text, messages_of, prompt_ids, prompt_text, text_ids
+from data.errors import DataError, UserError, explain, first_line
+from inference import remote
+from inference.batch import Line
+from inference.lockstep import Step, decode
+from inference.lora import Adapter
+from inference.transcript import Exchange, Parting, Reply, Sampling, Voice
+
+#: A conversation as (role, text), roles system, user and assistant; any order.
+Messages = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """A voice that can speak now, or the line that says why it can't (``error``; ``voice`` is then as asked for).
+
+    ``alone``: why it is a model of its own and no row of its base's batch; empty where it is one. ``remote``: model id
+    and address of a remote one.
+    """
+
+    voice: Voice
+    model: Any = None
+    adapter: Adapter | None = None
+    tokenizer: Any = None
+    template: str = ""
+    alone: str = ""
+    remote: tuple[str, str] | None = None
+    error: str = ""
+
+    @property
+    def ends(self) -> set[int]:
+        """The tokens that end an answer: the tokenizer's end token, and those that the model's own settings name."""
+        settings = getattr(self.model, "generation_config", None)
+        named = getattr(settings, "eos_token_id", None)
+        return {self.tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])} - {None}
+
+
+class Asking:
+    """The answers of ``speakers`` to one prompt, as they grow.
+
+    ``begin``, then ``advance`` and ``listen`` until ``ended``; ``close`` at the end, whatever happened. The models may
+    be used by nobody else during ``begin`` and during ``advance``; between those they are free.
+    """
+
+    def __init__(
+        self,
+        speakers: Sequence[Speaker],
+        prompt: str,
+        sampling: Sampling,
+        history: Sequence[Exchange],
+        stop: Callable[[], bool],
+        limit_s: float,
+        system: str,
+    ):
+        if any(len(exchange.replies) != len(speakers) for exchange in history):
+            raise UserError(f"what was said before was not said by these {len(speakers)} speakers")
+        self.speakers, self.prompt, self.sampling, self.system = speakers, prompt, sampling, system
+        self.history, self.stop, self.limit_s = history, stop, limit_s
+        self.start = time.perf_counter()
+        self.replies = [Reply("", (), "", None, 0.0) for _ in speakers]
+        self.tokens: list[list[int]] = [[] for _ in speakers]
+        self.partings: list[Parting | None] = [None] * len(speakers)
+        self._ends = [speaker.ends if speaker.tokenizer else set() for speaker in speakers]
+        self._streams: dict[int, remote.Stream] = {}
+        self._panes: list[int] = []  # those decoded here; row r of a step is pane _panes[r]
+        self._steps: Iterator[Step] | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether every reply has ended."""
+        return all(reply.ended for reply in self.replies)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether ``advance`` has anything left to do."""
+        return self._steps is not None
+
+    @property
+    def exchange(self) -> Exchange:
+        """What has been said so far."""
+        return Exchange(self.prompt, tuple(self.replies), tuple(self.partings))
+
+    def begin(self) -> None:
+        """Start the remote answers, and read the prompt for the others."""
+        lines = []
+        for i, speaker in enumerate(self.speakers):
+            turns: Turns = tuple((e.prompt, e.replies[i].text) for e in self.history if not e.replies[i].error)
+            if speaker.error:
+                self._end(i, "error", speaker.error)
+            elif speaker.remote:
+                messages = messages_of((*turns, (self.prompt, "")), self.system)[:-1]
+                self._streams[i] = remote.Stream(speaker.remote, messages, self.sampling, self.limit_s)
+            else:
+                try:
+                    lines.append(self._line(i, turns))
+                    self._panes.append(i)
+                except Exception as error:  # a chat template is a program of a stranger's
+                    self._end(i, "error", explain(error))
+        if lines:
+            self._steps = decode(lines, self.sampling, turn=len(self.history))
+
+    def _line(self, i: int, turns: Turns) -> Line:
+        speaker = self.speakers[i]
+        _refuse_control_tokens(speaker, (self.prompt, self.system, *(prompt for prompt, _ in turns)))
+        ids = chat_ids(speaker, turns, self.prompt, self.system)
+        _require_known(speaker, ids)
+        return Line(speaker.model, speaker.adapter, ids, frozenset(self._ends[i]))
+
+    def advance(self, frame_s: float) -> None:
+        """Decode for ``frame_s`` seconds, or until all local replies have ended; the very first token comes alone."""
+        until = time.perf_counter() + (frame_s if any(self.tokens) else 0)
+        while self._steps is not None:
+            over = self._over()
+            step = None if over else next(self._steps, None)
+            if step is None:
+                self._steps = None
+                for i in self._panes:
+                    self._end(i, over or "length")
+                break
+            self._take(step)
+            if time.perf_counter() >= until:
+                break
+        for i in self._panes:
+            reply = self.replies[i]
+            text = _text(self.speakers[i].tokenizer, self.tokens[i], self._ends[i], bool(reply.ended))
+            self.replies[i] = replace(reply, text=text, token_ids=tuple(self.tokens[i]))
+
+    def listen(self, wait_s: float = 0.0) -> bool:
+        """Take in what remote models have said, waiting up to ``wait_s`` for it; returns whether there was anything."""
+        before = list(self.replies)
+        over = self._over() if self._streams else ""
+        for i, stream in list(self._streams.items()):
+            stream.read(0.0 if over else wait_s)
+            self.replies[i] = stream.reply
+            if over:
+                self._end(i, over)
+            if self.replies[i].ended:
+                stream.close()
+                del self._streams[i]
+        return self.replies != before
+
+    def close(self) -> None:
+        """Ask nobody for more."""
+        self._steps = None
+        for stream in self._streams.values():
+            stream.close()
+
+    def _take(self, step: Step) -> None:
+        now = time.perf_counter() - self.start
+        for row, i in enumerate(self._panes):
+            token = step.tokens[row]
+            if row in step.failed:
+                self._end(i, "error", explain(step.failed[row]))
+            if token is None:
+                continue
+            self.tokens[i].append(token)
+            reply = self.replies[i]
+            first = now if reply.first_token_s is None else reply.first_token_s
+            self.replies[i] = replace(reply, first_token_s=first, seconds=now)
+            if row and self._panes[0] == 0 and self.partings[i] is None:
+                self.partings[i] = self._parting(step, row, i)
+            if token in self._ends[i]:
+                self._end(i, "end")
+
+    def _parting(self, step: Step, row: int, i: int) -> Parting | None:
+        """Whether pane ``i`` leaves the first pane here. To end earlier is to leave, too.
+
+        The two can have different tokenizers, and then the same token is one that is written or read the same.
+        """
+        theirs, ours = step.tokens[0], step.tokens[row]
+        if theirs is None or ours is None:
+            return None
+        first, own = self.speakers[0].tokenizer, self.speakers[i].tokenizer
+        texts = first.decode([theirs]), own.decode([ours])
+        same = first.convert_ids_to_tokens(theirs) == own.convert_ids_to_tokens(ours)
+        if first is not own and "\ufffd" not in texts[0]:  # half a character says nothing by its text
+            same = same or texts[0] == texts[1]
+        ends = theirs in self._ends[0], ours in self._ends[i]
+        if all(ends) or (same and not any(ends)):
+            return None
+        return Parting(len(self.tokens[i]) - 1, texts, (_top(step, 0, first), _top(step, row, own)))
+
+    def _over(self) -> str:
+        """Why everything must end now; empty while it may go on."""
+        if self.stop():
+            return "stopped"
+        return "time" if time.perf_counter() - self.start > self.limit_s else ""
+
+    def _end(self, i: int, how: str, error: str = "") -> None:
+        if not self.replies[i].ended:
+            seconds = self.replies[i].seconds or time.perf_counter() - self.start
+            self.replies[i] = replace(self.replies[i], ended=how, error=error, seconds=seconds)
+
+
+def line_of(speaker: Speaker, messages: Messages) -> Line:
+    """What ``speaker`` decodes to answer ``messages``; as it was trained to read them where they are turns.
+
+    The tokenizer is changed meanwhile: only one thread at a time may use it.
+
+    Raises:
+        UserError: a text holds a control token, or the chat template takes no such conversation.
+    """
+    _refuse_control_tokens(speaker, (text for _, text in messages))
+    asked = _as_turns(messages)
+    if asked:
+        ids = chat_ids(speaker, *asked)
+    else:
+        with _own_template(speaker) as tokenizer:
+            try:
+                ids = text_ids(tokenizer, conversation_text(tokenizer, messages))
+            except Exception as error:  # a chat template is a program of a stranger's
+                raise UserError(f"its chat template takes no such conversation: {first_line(error)}") from error
+    _require_known(speaker, ids)
+    return Line(speaker.model, speaker.adapter, ids, frozenset(speaker.ends))
+
+
+def _as_turns(messages: Messages) -> tuple[Turns, str, str] | None:
+    """Finished turns, the prompt after them and what the system says; None for any other order of roles."""
+    system = messages[0][1] if messages and messages[0][0] == "system" else ""
+    said = messages[1:] if system else messages
+    roles = [role for role, _ in said]
+    if roles != [("user", "assistant")[i % 2] for i in range(len(said))] or len(said) % 2 == 0:
+        return None
+    texts = [text for _, text in said]
+    return tuple(zip(texts[:-1:2], texts[1::2], strict=True)), texts[-1], system
+
+
+def chat_ids(speaker: Speaker, turns: Turns, prompt: str, system: str = "") -> list[int]:
+    """The prompt's tokens as this version was trained to read them.
+
+    The tokenizer is changed meanwhile: only one thread at a time may use it.
+    """
+    with _own_template(speaker) as tokenizer:
+        try:
+            return prompt_ids(tokenizer, turns, prompt, system)
+        except DataError:
+            # an empty reply, or a template that rewrites earlier turns: never trained on, but to be talked to
+            return text_ids(tokenizer, prompt_text(tokenizer, turns, prompt, system))
+
+
+@contextmanager
+def _own_template(speaker: Speaker) -> Iterator[Any]:
+    """The speaker's tokenizer, with the chat template of this version; others use it with theirs."""
+    tokenizer = speaker.tokenizer
+    own, tokenizer.chat_template = tokenizer.chat_template, speaker.template or tokenizer.chat_template
+    try:
+        yield tokenizer
+    finally:
+        tokenizer.chat_template = own
+
+
+def _refuse_control_tokens(speaker: Speaker, texts: Iterable[str]) -> None:
+    pattern = control_tokens(speaker.tokenizer)
+    for text in texts:
+        found = pattern.search(text)
+        if found:
+            raise UserError(f"the prompt holds {found[0]}, which this model reads as a control token")
+
+
+def _require_known(speaker: Speaker, ids: Sequence[int]) -> None:
+    if max(ids) >= speaker.model.get_input_embeddings().weight.shape[0]:
+        raise UserError("its tokenizer is not its model's: it makes tokens that the model does not know")
+
+
+def _text(tokenizer: Any, tokens: Sequence[int], ends: set[int], ended: bool) -> str:
+    kept = tokens[:-1] if tokens and tokens[-1] in ends else tokens
+    text = tokenizer.decode(kept, skip_special_tokens=True)
+    return text.strip() if ended else text.rstrip("\ufffd").lstrip()  # half a character is shown once it is whole
+
+
+def _top(step: Step, row: int, tokenizer: Any) -> tuple[tuple[str, float], ...]:
+    return tuple((tokenizer.decode([token]), round(p, 4)) for token, p in step.likeliest(row))

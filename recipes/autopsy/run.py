@@ -1,0 +1,146 @@
+"""Three mistakes that once gave perfect scores, made again on real rows, each beside the right figure and its guard.
+
+A model that always answered one word, an API whose every request failed, and "the first N rows" of a file that is
+sorted by label: scored as they were then, all three are 1.000.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from data.corruption import Corrupted, Noise, corrupt
+from data.datasets import load
+from data.errors import DataError
+from data.labelled import AnyRow, Dataset, label_counts
+from data.prompts import REVIEW
+from data.sampling import sample
+from evals.classification import Prediction, from_probabilities, judge
+from evals.sanity_checks import alarms, naive_score
+from recipes.autopsy.config import AutopsyConfig
+from recipes.noisy_labels import tfidf
+from recipes.noisy_labels.preflight import Plan, check
+from registry.runs import Run
+
+#: Labels of one class made wrong: a model that knows the texts and hardly ever says the other word.
+SHY = Noise("one_sided", 0.8)
+REFUSED = "Connection refused"
+Answer = Callable[[Sequence[AnyRow]], list[Prediction]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One mistake. ``false_score`` is what was believed, ``right`` what can be said, ``guard`` what now says so."""
+
+    mistake: str
+    done: str
+    false_score: float
+    right: str
+    guard: str
+
+
+def autopsy(config: AutopsyConfig, run: Run) -> Iterator[str]:
+    """Replay the mistakes and yield the lines that their reader sees.
+
+    Raises:
+        DataError: the rows can't be read, or are no texts of two classes.
+    """
+    dataset = load(config.dataset, config.seed, config.n_train, 0, config.test_dataset)
+    if dataset.is_questions:
+        raise DataError([f"{config.dataset}: these are questions; an autopsy needs texts with a class"])
+    run.params({name: value for name, value in asdict(config).items()})
+    run.tags({name: digest[:16] for name, digest in dataset.digests().items()})
+    cases = replay(dataset, config.n_test, config.seed)
+    for number, case in enumerate(cases):
+        run.log(number, {"autopsy/false_score": case.false_score})
+    run.flush()
+    run.table([{key: str(value) for key, value in asdict(case).items()} for case in cases], "autopsy.json")
+    page = markdown(dataset, cases)
+    run.text(page, "autopsy.md")
+    yield page
+
+
+def replay(dataset: Dataset, n_test: int, seed: int) -> list[Case]:
+    """The three cases on the rows of ``dataset``.
+
+    Raises:
+        DataError: the test has fewer than ``n_test`` rows of its first class.
+    """
+    top = first_rows(dataset.test, n_test)
+    fair = sample(dataset.test, n_test, seed, balanced=True, flag="n_test")
+    no, yes = dataset.labels
+    shy = corrupt(dataset.train, SHY)
+    learner = tfidf.fit(shy.rows, [row.label for row in shy.rows])
+    constant = _case(
+        "a constant answer",
+        f'a model that says "{no}" to everything is asked about the first {n_test:,} rows of a test sorted by label',
+        lambda rows: [Prediction(0, raw=no) for _ in rows],
+        (dataset, top, fair, fair),
+    )
+    failing = _case(
+        "an API that always fails",
+        f'every request about these rows fails, and whatever is not "{yes}" counts as "{no}"',
+        lambda rows: [Prediction("error", error=REFUSED) for _ in rows],
+        (dataset, top, fair, fair),
+    )
+    slice_ = _case(
+        "the first N rows",
+        f'a model taught with {SHY.rate:.0%} of the "{yes}" labels turned into "{no}" is asked about these rows',
+        lambda rows: from_probabilities(learner.p_positive(rows), dataset.labels),
+        (dataset, top, fair, top),
+    )
+    return [constant, failing, replace(slice_, guard=f"{slice_.guard}; preflight, before that: {stop(dataset, top)}")]
+
+
+def first_rows(test: Sequence[AnyRow], n: int) -> list[AnyRow]:
+    """The first ``n`` rows of the test as a file sorted by label has them, as IMDB's has.
+
+    Raises:
+        DataError: rows of the second class would be among them.
+    """
+    first = label_counts(test)[0]
+    if first < n:
+        raise DataError([f"n_test={n:,}: the test has {first:,} rows of the first class; ask for fewer"])
+    return sorted(test, key=lambda row: (row.label, row.position))[:n]
+
+
+def stop(dataset: Dataset, test: Sequence[AnyRow]) -> str:
+    """What the preflight says of these test rows."""
+    train = Corrupted(dataset.train, tuple(row.label for row in dataset.train), Noise(rate=0))
+    return "; ".join(check(train, test, dataset.labels, Plan(REVIEW)).errors) or "nothing"
+
+
+def _case(
+    mistake: str, done: str, answer: Answer, rows: tuple[Dataset, list[AnyRow], list[AnyRow], list[AnyRow]]
+) -> Case:
+    """The score on the ``top``, the honest one on the ``fair`` rows, and the alarms about the ``shown``."""
+    dataset, top, fair, shown = rows
+    false = naive_score([row.label for row in top], answer(top))
+    report = judge([row.label for row in fair], answer(fair), dataset.labels)
+    said = alarms([row.label for row in shown], answer(shown), shown, dataset.labels)
+    low, high = report.accuracy_interval or (0.0, 0.0)
+    right = f"accuracy {report.accuracy:.3f} ({low:.3f} to {high:.3f}), AUC {_figure(report.auc)}"
+    if report.rates["error"]:
+        right += f", errors {report.rates['error']:.0%}, accuracy of the answered {_figure(report.answered_accuracy)}"
+    return Case(
+        mistake, done, false, f"{right}, on {len(fair):,} rows drawn evenly", f"alarm: {'; '.join(said) or 'none'}"
+    )
+
+
+def markdown(dataset: Dataset, cases: Sequence[Case]) -> str:
+    """The autopsy as a page, which is also what is printed."""
+    lines = ["# Autopsy", "", f"Three ways to a perfect score, replayed on {dataset.name}.", ""]
+    for number, case in enumerate(cases, 1):
+        lines += [
+            f"## {number}. {case.mistake}",
+            "",
+            f"- what was done: {case.done}",
+            f"- false score: {case.false_score:.3f}",
+            f"- what can be said: {case.right}",
+            f"- caught by: {case.guard}",
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def _figure(value: Any) -> str:
+    return "undefined" if value is None else f"{value:.3f}"

@@ -1,0 +1,68 @@
+"""One test row as a chat request, and a raw reply as a prediction.
+
+The request is made from the same messages as the training file's line. A reply is only taken for an answer if it is a
+whole chat completion; what can't be read is a fault of the server, never a label.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from data.labelled import AnyRow, Labels
+from data.prompts import PromptTemplate, prompt_messages
+from evals.classification import Prediction, parse_answer
+from openai_jobs.requests import Question
+
+#: OpenAI's mark of a log-probability that is not known; any below it is none either.
+SENTINEL = -9999.0
+
+
+def questions(
+    rows: Sequence[AnyRow], model: str, template: PromptTemplate, max_tokens: int, seed: int
+) -> list[Question]:  # fmt: skip
+    """The requests that ask a model about rows."""
+    return [Question(row.id, model, tuple(prompt_messages(row, template)), max_tokens, seed) for row in rows]
+
+
+def prediction(reply: Mapping[str, Any], labels: Labels) -> Prediction:
+    """What a checked reply says about its row; a refusal is an answer that is no label."""
+    choice = reply["choices"][0]
+    text = choice["message"].get("content")
+    if text is None:
+        text = str(choice["message"].get("refusal") or "")
+    return Prediction(parse_answer(text, labels), p_positive(choice.get("logprobs"), labels), text)
+
+
+def p_positive(logprobs: Any, labels: Labels) -> float | None:
+    """Probability of the second label, renormalised over both, by the first token's alternatives; None if unknown.
+
+    A token counts for the label that it begins, whatever its case and the space before it. With labels of several
+    tokens this is the chance of how they begin. A label that is not among the alternatives is at most as likely as the
+    least likely of them, and counts as that.
+    """
+    try:
+        first = next(token for token in logprobs["content"] if token["token"].strip())
+        listed = first["top_logprobs"] or [first]
+        known = {each["token"]: float(each["logprob"]) for each in listed if _is_known(each["logprob"])}
+    except (KeyError, TypeError, StopIteration, AttributeError, ValueError):
+        return None
+    shares = [0.0, 0.0]
+    for token, value in known.items():
+        begun = [i for i, label in enumerate(labels) if _begins(label, token)]
+        if len(begun) == 1:
+            shares[begun[0]] += math.exp(value)
+    if not any(shares):
+        return None
+    least = min(math.exp(value) for value in known.values())
+    rest = max(0.0, 1.0 - sum(math.exp(value) for value in known.values()))
+    p0, p1 = (share or min(least, rest) for share in shares)
+    return p1 / (p0 + p1)
+
+
+def _is_known(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value) and SENTINEL < value <= 1e-3
+
+
+def _begins(label: str, token: str) -> bool:
+    part = token.strip().casefold()
+    return bool(part) and label.strip().casefold().startswith(part)

@@ -1,0 +1,159 @@
+"""What a job at an API will take: tokens by the model's own vocabulary where that is here, and what they cost."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+from data.chat_template import SPECIAL_TOKENS, pieces, segments
+from data.conversation import Row
+from data.prompts import Counter, conversation
+from openai_jobs.endpoint import Endpoint
+from openai_jobs.prices import Price
+from recipes.noisy_labels.config import NoisyConfig
+from recipes.noisy_labels.data import Material
+from recipes.noisy_labels.preflight import TOKENS_PER_ANSWER, TOKENS_PER_MESSAGE, Preflight, estimated_tokens
+from train import base_model
+
+#: Tokens of one training example, by the beginning of the model's name; longer ones are cut at their end, silently.
+LONGEST = {"gpt-3.5-turbo-0613": 4096, "gpt-3.5": 16385, "gpt-4o": 65536, "gpt-4.1": 65536}
+LONGEST_ELSEWHERE = 8192
+#: The Batch API's price next to that of single requests.
+BATCH_SHARE = 0.5
+#: OpenAI keeps the checkpoints of so many epochs; the last of them is the tuned model itself.
+KEPT_CHECKPOINTS = 3
+#: Labels are common words, most of them one token of their own where running text has four characters a token.
+LABEL_CHARACTERS = 6
+NO_NETWORK = "the vocabulary is not on this machine"
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """How tokens of conversations and of single texts are counted; ``how`` says it in words.
+
+    ``special_tokens``: what no text may hold.
+    """
+
+    count: Counter
+    count_text: Callable[[str], int]
+    how: str
+    special_tokens: tuple[str, ...] = SPECIAL_TOKENS
+
+
+def yardstick(model: str) -> Yardstick:
+    """The model's own vocabulary where tiktoken has it on this machine, else four characters a token."""
+    encoding = _encoding(model)
+    if encoding is None:
+        return Yardstick(
+            estimated_tokens,
+            lambda text: max(1, round(len(text) / LABEL_CHARACTERS)),
+            "about, by 4 characters a token: no vocabulary here",
+        )
+
+    def count_text(text: str) -> int:
+        return len(encoding.encode(text, disallowed_special=()))
+
+    def count(row: Row) -> int:
+        texts = [text for text in (row.system, *sum(row.turns, ())) if text]
+        return sum(count_text(text) + TOKENS_PER_MESSAGE for text in texts) + TOKENS_PER_ANSWER
+
+    return Yardstick(count, count_text, f"by tiktoken's {encoding.name}")
+
+
+def bundled_yardstick() -> Yardstick:
+    """The bundled base's own tokens, chat template included: what a server of our own trains on."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(base_model.resolve("bundled").folder)
+    special = tuple(token.content for token in tokenizer.added_tokens_decoder.values() if token.special)
+
+    def count(row: Row) -> int:
+        return sum(len(piece) for _, piece in pieces(segments(tokenizer, row.turns, row.system), tokenizer))
+
+    def count_text(text: str) -> int:
+        return len(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    return Yardstick(count, count_text, "by the bundled base's own", (*SPECIAL_TOKENS, *special))
+
+
+@lru_cache(4)
+def _encoding(model: str) -> Any:
+    """tiktoken's encoding for the model if its file is in tiktoken's cache; the network is not asked, it could hang."""
+    import tiktoken
+    import tiktoken.load
+
+    def refuse(blobpath: str) -> bytes:
+        raise FileNotFoundError(NO_NETWORK)
+
+    before = tiktoken.load.read_file
+    tiktoken.load.read_file = refuse  # it has no switch of its own for this
+    try:
+        return tiktoken.encoding_for_model(model)
+    except (KeyError, OSError, ValueError):
+        return None
+    finally:
+        tiktoken.load.read_file = before
+
+
+def longest(model: str) -> int:
+    """Tokens of the longest example that the model is taught whole."""
+    plain = model.split(":")[1] if model.startswith("ft:") else model
+    named = [name for name in LONGEST if plain.startswith(name)]
+    return LONGEST[max(named, key=len)] if named else LONGEST_ELSEWHERE
+
+
+def evaluations(config: NoisyConfig) -> int:
+    """How often rows are asked: by the base, by the tuned model, and by every checkpoint that is kept before it."""
+    return 2 + min(config.epochs, KEPT_CHECKPOINTS) - 1
+
+
+def weighed(flight: Preflight, material: Material, config: NoisyConfig, price: Price | None, endpoint: Endpoint,
+            ruler: Yardstick) -> Preflight:  # fmt: skip
+    """The preflight with what job and evaluation cost, and an error where that is above ``budget_usd``."""
+    trained, asked, answered = tokens(material, config, ruler)
+    passes = "1 epoch" if config.epochs == 1 else f"{config.epochs} epochs"
+    facts = [
+        f"{trained:,} tokens to train on in {passes}, {asked:,} to ask with, at most {answered:,} in "
+        f"answers ({ruler.how})"
+    ]
+    numbers = {**flight.numbers, "train_tokens": trained, "asked_tokens": asked, "answered_tokens": answered}
+    errors, warnings = list(flight.errors), list(flight.warnings)
+    if config.provider == "parley":
+        facts.append("no cost: it runs on this machine")
+    elif price is None:
+        line = f"no price of {config.taught_model} is known: give a table with it, prices=FILE"
+        (errors if config.budget_usd else warnings).append(line)
+    else:
+        share = BATCH_SHARE if config.mode == "batch" else 1.0
+        cost = price.training(trained) + share * price.evaluation(asked, answered)
+        numbers["cost"] = cost
+        whose = "" if endpoint.is_openai else f"; OpenAI's, {endpoint.name} may have others"
+        facts.append(
+            f"about {cost:,.2f} {price.currency} ({price.training(trained):,.2f} training, "
+            f"{cost - price.training(trained):,.2f} asking), by the prices of {price.as_of} for {price.model}{whose}"
+        )
+        if config.budget_usd and cost > config.budget_usd:
+            said = f"the job is estimated at {cost:,.2f} {price.currency}"
+            errors.append(f"budget_usd={config.budget_usd:g}: {said}; nothing was sent")
+    return replace(flight, errors=errors, warnings=warnings, facts=[*flight.facts, *facts], numbers=numbers)
+
+
+def tokens(material: Material, config: NoisyConfig, ruler: Yardstick) -> tuple[int, int, int]:
+    """(tokens trained, tokens of all requests, tokens of all answers at most)."""
+
+    def total(rows: Any) -> int:
+        return sum(ruler.count(conversation(row, material.labels, material.template)) for row in rows)
+
+    train = material.train.rows
+    of_train = total(train)
+    memory = min(config.n_memory, len(train))
+    each = evaluations(config)
+    asked = each * (total(material.test) + round(of_train * memory / max(len(train), 1)))
+    answered = each * (len(material.test) + memory) * config.max_new_tokens
+    return of_train * config.epochs, asked, answered
+
+
+def label_tokens(material: Material, ruler: Yardstick) -> float:
+    """Mean number of tokens of the answers that are taught."""
+    rows = material.train.rows
+    return sum(ruler.count_text(row.answer(material.labels)) for row in rows) / max(len(rows), 1)

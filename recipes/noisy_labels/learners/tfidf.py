@@ -1,0 +1,100 @@
+"""The cheap pupil: TF-IDF and logistic regression, through the same steps as a language model."""
+
+from collections.abc import Sequence
+
+from data.errors import DataError
+from data.labelled import AnyRow, label_counts
+from evals.classification import Prediction, from_probabilities
+from evals.label_errors import Fit
+from evals.verdict import Verdict
+from recipes.noisy_labels import tfidf
+from recipes.noisy_labels.config import NoisyConfig
+from recipes.noisy_labels.data import Material, Reading
+from recipes.noisy_labels.learners.base import Logged, LogProbs, OnThisMachine
+from recipes.noisy_labels.tfidf import TfidfLearner, Vectors
+from registry import tfidf_versions
+from registry.runs import Run
+
+#: How many test texts the reloaded model is compared on.
+PROBED = 50
+
+
+class TfidfPupil(OnThisMachine):
+    """Its base knows no texts, only the shares of the given labels: the same answer to every row."""
+
+    kind = "tfidf"
+    base = "label shares"
+    base_digest = ""
+    step = 0
+
+    def __init__(self, config: NoisyConfig):
+        self.config = config
+        self.learner: TfidfLearner | None = None
+
+    def reading(self) -> Reading:
+        """Whole texts, of any length."""
+        return Reading()
+
+    def start(self, material: Material, run: Run) -> list[str]:
+        """Weight the words of the training rows; no label takes part in that."""
+        if material.dataset.is_questions:
+            raise DataError(["learner=tfidf tells two classes of texts apart; for questions take learner=lora or full"])
+        self.material = material
+        self.vectors = Vectors(material.train.rows, self._settings(), others=material.test)
+        zeros, ones = label_counts(material.train.rows)
+        self.share = ones / (zeros + ones)
+        return [
+            f"Learner TF-IDF of {len(self.vectors.words):,} words and logistic regression (C={self.config.c:g})",
+            *(f"Note    {note}" for note in self.vectors.notes),
+        ]
+
+    def ask(self, rows: Sequence[AnyRow]) -> list[Prediction]:
+        """It always answers."""
+        p_positive = self.learner.p_positive(rows) if self.learner else [self.share] * len(rows)
+        return from_probabilities(p_positive, self.material.labels)
+
+    lean = ask
+
+    def choices(self, rows: Sequence[AnyRow]) -> list[LogProbs | None]:
+        """It has no choices to weigh: questions are refused."""
+        raise NotImplementedError
+
+    def teach(self, run: Run) -> str:
+        """Fit; there is nothing to go on with after an interruption, it takes seconds."""
+        self.learner = self.vectors.fit(self.material.train.rows, self.material.given, self.material.labels)
+        self.step = 1
+        return f"TF-IDF on {len(self.material.train.rows):,} rows"
+
+    def points(self) -> Sequence[int]:
+        """There is one fit and nothing before it."""
+        return (1,)
+
+    def put(self, step: int) -> None:
+        """Nothing to change."""
+
+    def fit(self, run: Run) -> Fit:
+        """The same words with other weights."""
+        return self.vectors.fit
+
+    def log(self, run: Run, verdict: Verdict) -> Logged:
+        """Write words and numbers, log them, and hold the reloaded model's probabilities against the fitted one's."""
+        assert self.learner
+        folder = run.folder / "tfidf"
+        vectorizer, model = self.vectors._vectorizer, self.learner._model
+        tfidf_versions.write(
+            folder,
+            self.vectors.words,
+            self.material.labels,
+            vectorizer.token_pattern,
+            vectorizer.idf_,
+            model.coef_[0],
+            float(model.intercept_[0]),
+        )
+        rows = self.material.test[:PROBED]
+        uri = tfidf_versions.log_model(run, folder, rows[0].text)
+        tfidf_versions.verify(uri, [row.text for row in rows], self.learner.p_positive(rows).tolist())
+        run.text("\n".join(f"{e['weight']:+.3f} {e['word']}" for e in self.learner.strongest()) + "\n", "words.txt")
+        return Logged(uri, {"words": len(self.vectors.words)})
+
+    def _settings(self) -> tfidf.Settings:
+        return tfidf.Settings(self.config.min_df, self.config.c)

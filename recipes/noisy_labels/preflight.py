@@ -1,0 +1,234 @@
+"""What can be known to go wrong, or to show nothing, before anything is spent on training."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from math import log2, sqrt
+
+from data.chat_template import SPECIAL_TOKENS
+from data.conversation import Row
+from data.corruption import Corrupted
+from data.duplicates import unique
+from data.errors import DataError
+from data.labelled import AnyRow, LabelledRow, Labels, QuestionRow, is_sorted
+from data.prompts import PromptTemplate, conversation
+from evals import power
+from openai_jobs.prices import Price
+
+#: Below this the labels say next to nothing: |1 - 2 rate| for symmetric noise.
+LEAST_INFORMATION = 0.1
+#: Rows come in runs of one label: a Wald-Wolfowitz z below this does not happen by chance (p < 1e-9).
+CLUSTERED_Z = -6.0
+CHARACTERS_PER_TOKEN = 4
+#: What OpenAI's chat format adds to a message, and to the beginning of the answer.
+TOKENS_PER_MESSAGE, TOKENS_PER_ANSWER = 3, 3
+
+
+def estimated_tokens(row: Row) -> int:
+    """Tokens of a conversation where no tokenizer is at hand: four characters each, and the chat format's own."""
+    texts = [text for text in (row.system, *sum(row.turns, ())) if text]
+    return sum(-(-len(text) // CHARACTERS_PER_TOKEN) + TOKENS_PER_MESSAGE for text in texts) + TOKENS_PER_ANSWER
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is about to be done with the rows.
+
+    ``count_tokens`` counts a conversation as the model sees it. ``max_tokens`` is the longest that the model takes, 0
+    for no limit. ``evaluations`` is how often the test rows are asked (base and tuned: 2);
+    with 0 nothing is said of tokens and cost.
+    """
+
+    template: PromptTemplate
+    count_tokens: Callable[[Row], int] = estimated_tokens
+    max_tokens: int = 0
+    special_tokens: Sequence[str] = SPECIAL_TOKENS
+    epochs: int = 1
+    evaluations: int = 2
+    price: Price | None = None
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """``errors`` must stop the job, ``warnings`` should be read, ``facts`` are what it will take and can show."""
+
+    errors: list[str]
+    warnings: list[str]
+    facts: list[str]
+    numbers: dict[str, float] = field(default_factory=dict)
+
+    def lines(self) -> list[str]:
+        """All of it for a user, one line each, the worst first."""
+        errors = [f"Error: {line}" for line in self.errors]
+        return errors + [f"Warning: {line}" for line in self.warnings] + self.facts
+
+    def require(self) -> None:
+        """Stop here if anything is wrong.
+
+        Raises:
+            DataError: holding the errors.
+        """
+        if self.errors:
+            raise DataError(self.errors)
+
+
+def check(train: Corrupted, test: Sequence[AnyRow], labels: Labels, plan: Plan) -> Preflight:
+    """Look at the rows as they will be taught and tested; pure, so nothing is read or written."""
+    numbers: dict[str, float] = {}
+    errors = [
+        *_class_faults("training", train.rows, labels),
+        *_class_faults("test", test, labels),
+        *_leaks(train.rows, test),
+        *_special(train.rows, test, plan),
+    ]
+    warnings = [*_copies("training", train.rows), *_copies("test", test), *_information(train, numbers)]
+    warnings += _imbalance(test, labels)
+    lengths = [plan.count_tokens(conversation(row, labels, plan.template)) for row in train.rows]
+    asked = [plan.count_tokens(conversation(row, labels, plan.template)) for row in test]
+    errors += _too_long([*train.rows, *test], [*lengths, *asked], plan.max_tokens)
+    cost = _cost(sum(lengths), sum(asked), len(test), plan, numbers) if plan.evaluations else ()
+    facts = [*cost, *_smallest_effect(len(test), numbers)]
+    return Preflight(errors, warnings, facts, numbers)
+
+
+def _class_faults(which: str, rows: Sequence[AnyRow], labels: Labels) -> Iterator[str]:
+    if not rows:
+        yield f"there are no {which} rows"
+        return
+    if isinstance(rows[0], QuestionRow):  # all are taught the best answer where nothing was corrupted
+        return
+    given = [row.label for row in rows]
+    if len(set(given)) == 1:
+        yield (
+            f"all {len(given):,} {which} rows have the label {labels[given[0]]}: a model that always says so scores "
+            "1.0; two classes are needed"
+        )
+    elif is_sorted(given) or _runs_z(given) < CLUSTERED_Z:
+        first = next(i for i, label in enumerate(given) if label != given[0])
+        yield (
+            f"the {which} rows are sorted by label (the first {first:,} are {labels[given[0]]}): the first rows are no "
+            "sample of the others; draw them with data.sampling"
+        )
+
+
+def _runs_z(labels: Sequence[int]) -> float:
+    """How far the number of runs is from what mixed labels have, in standard deviations (Wald and Wolfowitz 1940)."""
+    ones, n = sum(labels), len(labels)
+    zeros = n - ones
+    runs = 1 + sum(a != b for a, b in zip(labels, labels[1:], strict=False))
+    mean = 2 * ones * zeros / n + 1
+    variance = (mean - 1) * (mean - 2) / (n - 1)
+    return (runs - mean) / sqrt(variance) if variance > 0 else 0.0
+
+
+def _leaks(train: Sequence[AnyRow], test: Sequence[AnyRow]) -> Iterator[str]:
+    shared = unique(test).shared(unique(train)) if train and test else []  # type: ignore[type-var]
+    if shared:
+        row, other = shared[0]
+        yield (
+            f"{len(shared):,} test rows are trained on (the first: {row.where} is {other.where}), so the test would "
+            "measure memory"
+        )
+
+
+def _copies(which: str, rows: Sequence[AnyRow]) -> Iterator[str]:
+    found = unique(rows)  # type: ignore[type-var]
+    if found.copies:
+        yield f"{found.copies:,} {which} rows repeat another one's text"
+    if found.contradictions:
+        yield f"{found.contradictions:,} {which} rows have a text that occurs with both labels"
+
+
+def _special(train: Sequence[AnyRow], test: Sequence[AnyRow], plan: Plan) -> Iterator[str]:
+    if not plan.special_tokens:
+        return
+    pattern = re.compile("|".join(map(re.escape, plan.special_tokens)))
+    hits = [(row, found) for row in (*train, *test) if (found := pattern.search(row.text))]
+    if hits:
+        row, found = hits[0]
+        yield (
+            f"{len(hits):,} rows hold a special token in their text (the first: {found.group()} in {row.where}), which "
+            "could end a text in its middle; take it out"
+        )
+
+
+def _information(train: Corrupted, numbers: dict[str, float]) -> Iterator[str]:
+    """How much the given labels say about the true ones: counted, so it holds for every kind of noise."""
+    pairs = Counter(zip(train.originals, (row.label for row in train.rows), strict=True))
+    totals = [pairs[label, 0] + pairs[label, 1] for label in (0, 1)]
+    flipped = [pairs[0, 1], pairs[1, 0]]
+    numbers["flipped_share"] = sum(flipped) / max(sum(totals), 1)
+    if not all(totals):
+        return
+    # 1 - P(flipped | 0) - P(flipped | 1): Youden's J of the labels, 1 - 2 rate for symmetric noise.
+    worth = 1 - flipped[0] / totals[0] - flipped[1] / totals[1]
+    numbers["label_information"] = worth
+    numbers["label_bits"] = _bits(pairs)
+    if abs(worth) < LEAST_INFORMATION:
+        yield (
+            f"the labels carry almost no information (1 - 2 rate = {worth:.3f}, {numbers['label_bits']:.3f} bits a "
+            "row), so nothing but chance can be learned from them"
+        )
+    elif worth < 0:
+        yield f"the labels are wrong more often than right (1 - 2 rate = {worth:.2f}): the opposite is taught"
+
+
+def _bits(pairs: Counter[tuple[int, int]]) -> float:
+    """Mutual information of true and given label."""
+    n = sum(pairs.values())
+    true, given = ({v: sum(c for p, c in pairs.items() if p[side] == v) for v in (0, 1)} for side in (0, 1))
+    return sum(c / n * log2(c * n / (true[a] * given[b])) for (a, b), c in pairs.items() if c)
+
+
+def _imbalance(test: Sequence[AnyRow], labels: Labels) -> Iterator[str]:
+    counts = Counter(row.label for row in test if isinstance(row, LabelledRow))
+    if counts and max(counts.values()) > 0.6 * sum(counts.values()):
+        label, most = counts.most_common(1)[0]
+        yield (
+            f"{most:,} of {sum(counts.values()):,} test rows are {labels[label]}: a model that always says so scores "
+            f"{most / sum(counts.values()):.2f}"
+        )
+
+
+def _too_long(rows: Sequence[AnyRow], lengths: Sequence[int], most: int) -> Iterator[str]:
+    long = [i for i, tokens in enumerate(lengths) if most and tokens > most]
+    if long:
+        worst = max(long, key=lengths.__getitem__)
+        yield (
+            f"{len(long):,} rows are longer than max_length={most:,} tokens (the longest: {lengths[worst]:,}, "
+            f"{rows[worst].where}) and would lose their label; cut their texts (data.prompts.fitted) or raise it"
+        )
+
+
+def _cost(trained: int, asked: int, n_test: int, plan: Plan, numbers: dict[str, float]) -> Iterator[str]:
+    about = "about " if plan.count_tokens is estimated_tokens else ""
+    numbers["train_tokens"], numbers["test_tokens"] = trained * plan.epochs, asked * plan.evaluations
+    yield (
+        f"{about}{trained * plan.epochs:,} training tokens ({trained:,} x {plan.epochs} epochs), "
+        f"{asked * plan.evaluations:,} for {plan.evaluations} evaluations"
+    )
+    if plan.price:
+        price = plan.price
+        training = price.training(trained * plan.epochs)
+        evaluation = price.evaluation(asked * plan.evaluations, n_test * plan.evaluations)
+        numbers["cost"] = training + evaluation
+        yield (
+            f"{about}{training + evaluation:,.2f} {price.currency} ({training:,.2f} training, {evaluation:,.2f} "
+            f"evaluations) by the prices of {price.as_of} for {price.model}"
+        )
+
+
+def _smallest_effect(n: int, numbers: dict[str, float]) -> Iterator[str]:
+    found = {
+        "smallest_paired": power.paired_difference(n),
+        "smallest_independent": power.independent_difference(n),
+        "smallest_above_chance": power.accuracy_above_chance(n),
+    }
+    numbers.update({name: value for name, value in found.items() if value is not None})
+    paired, apart, chance = (f"{value:.3f}" if value is not None else "none at all" for value in found.values())
+    yield (
+        f"{n:,} test rows can show (80 % power, 5 % level): between two models on the same rows a difference of "
+        f"{paired} (if {power.DISCORDANT:.0%} of answers differ), between separate samples one of {apart} (from "
+        f"{power.ACCURACY}), against chance an accuracy of {chance}"
+    )

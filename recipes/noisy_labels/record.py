@@ -1,0 +1,190 @@
+"""What is kept of a noisy-labels job, and what its user reads: params, data, tables, pictures, a registered version."""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from data.formats import openai
+from evals import error_analysis, plots
+from evals.verdict import Verdict
+from recipes.noisy_labels import report
+from recipes.noisy_labels.learners.base import Pupil
+from recipes.noisy_labels.types import Evaluation, NoisyJob, NoisyOutcome
+from registry import lineage, versions
+from registry.runs import Run
+
+#: The metrics that a version carries as tags, for lists and for choosing the champion.
+HEADLINES = (
+    "accuracy", "auc", "f1_macro", "ece", "brier", "mean_confidence", "answered_accuracy", "invalid_rate",
+    "error_rate", "mc1", "mc2",
+)  # fmt: skip
+#: More rows than this are packed when they are kept as an artifact.
+MOST_PLAIN = 5000
+SUSPECTS = 50
+#: Rows of the table of answers, the first of the test rows in their seeded order: more would be slow to look at.
+MOST_ANSWERS = 2000
+
+
+def record_start(job: NoisyJob, pupil: Pupil, run: Run) -> None:
+    """Params, lineage, the data as it is taught and which labels are wrong: all before the first step."""
+    config, rows = job.config, job.material
+    run.params({k: v for k, v in dataclasses.asdict(config).items() if k != "resume"})
+    run.tags({**start_tags(job, pupil), **lineage.code_state()})
+    digests = rows.digests()
+    n, noise = len(rows.corrupted.rows), config.noise()
+    given = f"{noise.kind} {noise.rate:g} seed {noise.seed}"
+    run.datasets([
+        (f"{config.dataset} train, true labels"[:250], digests["clean_digest"], config.dataset, n, "clean"),
+        (f"{config.dataset} train, {given}"[:250], digests["dataset_digest"], config.dataset, n, "training"),
+        (f"{config.dataset} test"[:250], digests["test_digest"], config.test_dataset or config.dataset,
+         len(rows.test), "testing"),
+        (f"mask {given}", digests["mask_digest"], "flip_mask.jsonl", n, "mask"),
+    ])  # fmt: skip
+    mask = run.folder / "flip_mask.jsonl"
+    openai.write_lines(rows.corrupted.mask(), mask)
+    run.file(mask, "data")
+    whole = rows.train
+    name = "train.jsonl" if len(whole.rows) <= MOST_PLAIN else "train.jsonl.gz"
+    run.file(openai.write(whole.rows, run.folder / name, rows.labels, rows.template).path, "data")
+    run.text(json.dumps(rows.corrupted.summary(), indent=1), "data/corruption.json")
+    run.text("\n".join(job.preflight.lines()) + "\n", "preflight.txt")
+    run.log(0, {f"preflight/{key}": value for key, value in job.preflight.numbers.items()})
+    run.text(json.dumps({**dataclasses.asdict(config), **lineage.environment()}, indent=1), "config.json")
+
+
+def start_tags(job: NoisyJob, pupil: Pupil) -> dict[str, Any]:
+    """Tags of the run and of its version: what was taught to whom."""
+    summary = job.material.corrupted.summary()
+    return {
+        "kind": pupil.kind,
+        "base_model": pupil.base,
+        "base_name": pupil.base,
+        "base_digest": pupil.base_digest,
+        "provider": job.config.provider,
+        "noise": f"{summary['kind']} {summary['rate']:g}",
+        "flipped": summary["flipped"],
+        "mask_sha256": summary["mask_sha256"],
+        "template": job.material.template.name,
+        **job.material.digests(),
+    }
+
+
+def record_results(job: NoisyJob, pupil: Pupil, run: Run, outcome: NoisyOutcome) -> None:
+    """Metrics, curves, pictures and tables."""
+    before, after = outcome.before.metrics(), outcome.after.metrics()
+    for point in outcome.on_training.curve:
+        found = dataclasses.asdict(point.memory)
+        run.log(point.step, {f"curve/{key}": value for key, value in found.items() if value is not None})
+    for step, (evaluation, _) in sorted(outcome.points.items()):
+        run.log(step, {f"test/{key}": value for key, value in evaluation.metrics().items()})
+    compared = {key: value for key, value in dataclasses.asdict(outcome.compared).items() if value is not None}
+    run.log(pupil.step, {
+        **{f"base/{key}": value for key, value in before.items()},
+        **{f"test/{key}": value for key, value in after.items()},
+        **{f"mcnemar/{key}": value for key, value in compared.items()},
+        **outcome.on_training.metrics(),
+        **{f"time/{key}_s": value for key, value in outcome.seconds.items()},
+    })  # fmt: skip
+    run.flush()
+    run.tags({
+        "verdict": outcome.verdict.name,
+        "verdict_reasons": "; ".join(outcome.verdict.reasons),
+        "alarms": "; ".join(outcome.after.alarms) or "none",
+    })  # fmt: skip
+    _keep_pictures(job, run, outcome)
+    _keep_tables(job, run, outcome)
+    run.text(json.dumps(report.results(job, outcome), indent=1), "eval_results.json")
+    run.text(report.results_markdown(job, pupil, outcome), "eval_results.md")
+
+
+def _keep_pictures(job: NoisyJob, run: Run, outcome: NoisyOutcome) -> None:
+    folder = run.folder / "plots"
+    folder.mkdir(parents=True, exist_ok=True)
+    title = report.title(job)
+    reports = [(name, e.report) for name, e in (("base", outcome.before), ("tuned", outcome.after)) if e.report]
+    for name, evaluation in (("base", outcome.before), ("tuned", outcome.after)):
+        if evaluation.report:
+            where = folder / f"reliability_{name}.png"
+            plots.reliability(job.material.truth, evaluation.predictions, evaluation.report, f"{title}: {name}", where)
+    if reports:
+        plots.confusion(reports, title, folder / "confusion.png")
+    run.folder_of_files(folder, "plots")
+
+
+def _keep_tables(job: NoisyJob, run: Run, outcome: NoisyOutcome) -> None:
+    rows = job.material
+    if outcome.after.report:
+        args = (rows.test, rows.truth, outcome.after.predictions, rows.labels)
+        _table(run, error_analysis.most_confident(*args), "confident_mistakes.json")
+        _table(run, error_analysis.by_group(*args), "mistakes_by_group.json")
+        _table(run, answers(job, outcome.before, outcome.after), "eval_table.json")
+    _table(run, suspects(job, outcome.on_training.losses), "suspect_rows.json")
+
+
+def answers(job: NoisyJob, before: Evaluation, after: Evaluation) -> list[dict[str, Any]]:
+    """One record a test row: its text, its label, what both models said and how sure they were."""
+    rows = job.material
+    return [
+        {"text": row.text, "true": rows.labels[row.label], "base": b.name(rows.labels), "base_p": b.p_positive,
+         "tuned": a.name(rows.labels), "tuned_p": a.p_positive, "base_raw": b.raw, "tuned_raw": a.raw}
+        for row, b, a in islice(zip(rows.test, before.predictions, after.predictions, strict=True), MOST_ANSWERS)
+    ]  # fmt: skip
+
+
+def suspects(job: NoisyJob, losses: Sequence[float | None], most: int = SUSPECTS) -> list[dict[str, Any]]:
+    """The training rows whose given label has the highest loss, and whether it was indeed flipped."""
+    train, labels = job.material.train, job.material.labels
+    known = [(loss, i) for i, loss in enumerate(losses) if loss is not None]
+    order = sorted(known, key=lambda pair: -pair[0])[:most]
+    return [
+        {"id": train.rows[i].id, "loss": loss, "given": labels[train.rows[i].label],
+         "true": labels[train.originals[i]], "flipped": train.flipped[i], "text": train.rows[i].text}
+        for loss, i in order
+    ]  # fmt: skip
+
+
+def _table(run: Run, records: Sequence[Mapping[str, Any]], name: str) -> None:
+    if records:
+        shown = [{key: "" if value is None else str(value) for key, value in record.items()} for record in records]
+        run.table(shown, name)
+
+
+def register(job: NoisyJob, pupil: Pupil, run: Run, outcome: NoisyOutcome) -> tuple[versions.Version, str]:
+    """Log the model, prove it by reloading, register it; returns it and what became of the champion.
+
+    Points that no run keeps are registered too, before it and as versions of their own.
+    """
+    restored = pupil.step
+    for step, (evaluation, verdict) in outcome.points.items():
+        pupil.put(step)
+        _register_one(job, pupil, run, outcome, evaluation, verdict)
+    pupil.put(restored)
+    version = _register_one(job, pupil, run, outcome, outcome.after, outcome.verdict)
+    run.tags({"registered_version": f"{version.name}/{version.number}"})
+    name, value = outcome.after.primary
+    promotion = versions.promote(version, name, value, version.tags["test_digest"])
+    moved = "it is the champion now" if promotion.moved else "the champion did not move"
+    return version, f"{moved}: {promotion.reason}"
+
+
+def _register_one(
+    job: NoisyJob, pupil: Pupil, run: Run, outcome: NoisyOutcome, after: Evaluation, verdict: Verdict
+) -> versions.Version:  # fmt: skip
+    logged = pupil.log(run, verdict)
+    headline = {}
+    for side, evaluation in (("base", outcome.before), ("test", after)):
+        found = evaluation.metrics()
+        headline |= {f"{side}/{key}": f"{found[key]:.4f}" for key in HEADLINES if key in found}
+    tags = {
+        **start_tags(job, pupil),
+        **logged.tags,
+        **lineage.code_state(),
+        **headline,
+        "verdict": verdict.name,
+        "step": pupil.step,
+    }
+    card = report.card(job, pupil, run.run_id, dataclasses.replace(outcome, after=after, verdict=verdict))
+    run.text(card, "model_card.md")
+    return versions.register(job.config.register_as, logged.uri, run.run_id, tags, card)

@@ -1,0 +1,227 @@
+"""The words of a noisy-labels job: what it prints, its Markdown page, its JSON, and the version's card."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from recipes.noisy_labels.learners.base import Pupil
+from recipes.noisy_labels.types import CurvePoint, Evaluation, NoisyJob, NoisyOutcome
+from registry import lineage
+
+#: name on screen -> metric, in the order shown
+SHOWN = {
+    "accuracy": "accuracy", "AUC": "auc", "macro F1": "f1_macro", "ECE": "ece", "Brier": "brier",
+    "invalid": "invalid_rate", "errors": "error_rate", "MC1": "mc1", "MC2": "mc2",
+}  # fmt: skip
+
+
+def title(job: NoisyJob) -> str:
+    """The run in a few words."""
+    noise = job.config.noise()
+    learner = job.config.taught_model or job.config.learner
+    return f"{job.config.dataset}, {learner}, {noise.kind} noise at {noise.rate:g}"
+
+
+def describe(job: NoisyJob, pupil: Pupil) -> str:
+    """What is about to happen."""
+    rows, done = job.material, job.material.corrupted.summary()
+    aside = f", {len(rows.validation):,} of the same kind choose the checkpoint" if rows.validation else ""
+    word = f" ({done['word']!r})" if done["word"] else ""
+    return (
+        f"Base    {' '.join(filter(None, (pupil.base, pupil.base_digest)))}\n"
+        f"Rows    {len(rows.train.rows):,} to teach{aside}, {len(rows.test):,} to report ({rows.dataset.name})\n"
+        f"Labels  {done['flipped']:,} of {done['rows']:,} made wrong ({done['kind']}{word}, rate {done['rate']:g}, "
+        f"seed {done['noise_seed']}): {done['flipped_0']:,} were {rows.labels[0]}, "
+        f"{done['flipped_1']:,} {rows.labels[1]}"
+    )
+
+
+def dry_run(job: NoisyJob, pupil: Pupil, lines: Sequence[str]) -> str:
+    """What would have been done, as a page."""
+    flight = "\n".join(f"- {line}" for line in job.preflight.lines())
+    said = "\n".join([describe(job, pupil), *lines])
+    return f"""# Dry run: {title(job)}
+
+Nothing was trained or sent. The rows as they would be taught are in `data/`.
+
+## Preflight
+{flight}
+
+## What would be done
+```
+{said}
+```
+
+## Settings
+{_bullets({k: v for k, v in dataclasses.asdict(job.config).items() if k != "resume"})}
+"""
+
+
+def report(outcome: NoisyOutcome, version: str, champion: str) -> str:
+    """The last lines on screen."""
+    memory = outcome.on_training.memory
+    lines = ["", f"Trained   {outcome.taught} in {outcome.seconds['train']:.0f} s", "", *_metric_lines(outcome), ""]
+    lines += [f"Alarm     {side}: {alarm}" for side, alarm in _alarms(outcome)]
+    lines.append(
+        f"Training  {_figure(memory.accuracy_true)} right by the true labels, {_figure(memory.accuracy_given)} by the "
+        f"given ones; {_figure(memory.memorised_share)} of the flipped rows memorised"
+    )
+    lines += [f"Doubt     {line}" for line in _detection(outcome)]
+    lines += [f"Step      {step}: {_point(evaluation)}" for step, (evaluation, _) in outcome.points.items()]
+    lines.append(f"Verdict   {outcome.verdict.name}: {'; '.join(outcome.verdict.reasons)}")
+    lines += [
+        f"Version   {version}; {champion}",
+        "",
+        "Next      make ui     the run, its tables and pictures in MLflow",
+    ]
+    return "\n".join(lines)
+
+
+def _point(evaluation: Evaluation) -> str:
+    """A checkpoint that is a version too, in a few words."""
+    name, value = evaluation.primary
+    return f"{name} {value:.3f}, a version of its own"
+
+
+def _metric_lines(outcome: NoisyOutcome) -> list[str]:
+    before, after = outcome.before.metrics(), outcome.after.metrics()
+    lines = [f"{'Metrics':10}{'base':>24}{'tuned':>24}"]
+    for name, key in SHOWN.items():
+        if key in before or key in after:
+            lines.append(f"  {name:8}{_with_interval(before, key):>24}{_with_interval(after, key):>24}")
+    compared = outcome.compared
+    if compared.p_value is not None:
+        lines.append(
+            f"  McNemar: {compared.only_after:,} rows won, {compared.only_before:,} lost, p "
+            + ("< .001" if compared.p_value < 0.001 else f"= {compared.p_value:.3f}")
+        )
+    return lines
+
+
+def _with_interval(found: Mapping[str, float], key: str) -> str:
+    low, high = found.get(f"{key}_low"), found.get(f"{key}_high")
+    ends = f" ({low:.3f} to {high:.3f})" if low is not None and high is not None else ""
+    return _figure(found.get(key)) + ends
+
+
+def _figure(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.3f}"
+
+
+def _alarms(outcome: NoisyOutcome) -> list[tuple[str, str]]:
+    sides = (("base", outcome.before), ("tuned", outcome.after))
+    return [(side, alarm) for side, evaluation in sides for alarm in evaluation.alarms]
+
+
+def _detection(outcome: NoisyOutcome) -> list[str]:
+    found = outcome.on_training
+    some = len(found.losses) if found.asked == len(found.losses) else found.asked
+    if not found.asked:
+        return ["no training row was asked (n_memory=0)"]
+    if found.in_sample.flipped_share is None:
+        return ["no probability of a training row is known, so nothing can be said of wrong labels"]
+    if not found.in_sample.flipped_share:
+        return ["no label was made wrong, so there is none to find"]
+    seen = [f"flipped rows have the higher loss with AUROC {_figure(found.in_sample.auroc)} in sample"]
+    if some < len(found.losses):
+        seen.append(f"by {some:,} of {len(found.losses):,} training rows; out of fold would be five more jobs to pay")
+    elif found.out_of_fold:
+        seen.append(f"{_figure(found.out_of_fold.auroc)} out of fold")
+    else:
+        seen.append("out of fold not asked for (folds=5 does it, with five more trainings)")
+    lines = [", ".join(seen)]
+    if found.pruning:
+        p = found.pruning
+        lines.append(
+            f"without the {p.dropped:,} most suspect rows (as many as were flipped; {_figure(p.precision)} of them "
+            f"were): accuracy {p.accuracy_before:.3f} -> {p.accuracy_after:.3f}"
+        )
+    return lines
+
+
+def results(job: NoisyJob, outcome: NoisyOutcome) -> dict[str, Any]:
+    """Everything measured, as JSON; what is undefined is null."""
+    sides = {"base": outcome.before, "tuned": outcome.after}
+    return {
+        "verdict": outcome.verdict.name,
+        "reasons": outcome.verdict.reasons,
+        "corruption": job.material.corrupted.summary(),
+        **{name: side.report.record() if side.report else side.metrics() for name, side in sides.items()},
+        "alarms": {name: side.alarms for name, side in sides.items()},
+        "mcnemar": dataclasses.asdict(outcome.compared),
+        "training_rows": outcome.on_training.metrics(),
+        "curve": [{"step": p.step, **dataclasses.asdict(p.memory)} for p in outcome.on_training.curve],
+    }
+
+
+def results_markdown(job: NoisyJob, pupil: Pupil, outcome: NoisyOutcome) -> str:
+    """The evaluation as a page."""
+    before, after = outcome.before.metrics(), outcome.after.metrics()
+    lines = [f"# {title(job)}: {outcome.verdict.name}", "", *(f"- {reason}" for reason in outcome.verdict.reasons), ""]
+    lines += ["```", describe(job, pupil), "```", ""]
+    lines += [f"- alarm, {side}: {alarm}" for side, alarm in _alarms(outcome)]
+    lines += ["", "| metric | base | tuned |", "| --- | ---: | ---: |"]
+    lines += [f"| {key} | {_figure(before.get(key))} | {_figure(after.get(key))} |" for key in {**before, **after}]
+    lines += ["", "## The training rows", "", *(f"- {line}" for line in _detection(outcome))]
+    lines += [
+        "",
+        "| step | right by true labels | by given labels | flipped rows memorised |",
+        "| ---: | ---: | ---: | ---: |",
+    ]
+    for point in outcome.on_training.curve:
+        lines.append(f"| {point.step} | {' | '.join(map(_figure, figures_of(point)))} |")
+    return "\n".join(lines) + "\n"
+
+
+def figures_of(point: CurvePoint) -> tuple[float | None, ...]:
+    """What a line of the curve's table says beside the step."""
+    return point.memory.accuracy_true, point.memory.accuracy_given, point.memory.memorised_share
+
+
+def card(job: NoisyJob, pupil: Pupil, run_id: str, outcome: NoisyOutcome) -> str:
+    """The version's card as Markdown."""
+    config, rows = job.config, job.material
+    before, after = outcome.before.metrics(), outcome.after.metrics()
+    scores = "\n".join(
+        f"| {name} | {_with_interval(before, key)} | {_with_interval(after, key)} |"
+        for name, key in SHOWN.items()
+        if key in after
+    )
+    settings = {k: v for k, v in dataclasses.asdict(config).items() if k != "resume"}
+    origin = {**rows.digests(), **rows.corrupted.summary(), **lineage.code_state(), **lineage.environment()}
+    return f"""# {config.register_as}: {title(job)}
+
+{FORMS[pupil.kind]} Base: {pupil.base} {pupil.base_digest}. Weights of step {pupil.step}.
+
+**{rows.corrupted.summary()["flipped"]:,} of its {len(rows.corrupted.rows):,} training labels were made wrong on \
+purpose.** It is an object of study, not a tool.
+
+**Verdict: {outcome.verdict.name}.** {"; ".join(outcome.verdict.reasons)}.
+
+| {len(rows.test):,} held-out rows, true labels | base | tuned |
+| --- | ---: | ---: |
+{scores}
+
+## Where it comes from
+{_bullets(origin)}
+- run: {run_id}
+
+## Settings
+{_bullets(settings)}
+"""
+
+
+FORMS = {
+    "lora": "LoRA adapter, in PEFT's layout.",
+    "full": "Full fine-tuning, in Hugging Face's layout.",
+    "openai": "A model behind an OpenAI-compatible API, kept by its name and address; its weights are not here.",
+    "tfidf": (
+        "TF-IDF and logistic regression, kept as words (JSON) and numbers (safetensors), read by a file of its own "
+        "that needs numpy alone: nothing is pickled. `predict(texts)` gives labels, with `params={\"probability\": "
+        "True}` the probability of the second label."
+    ),
+}  # fmt: skip
+
+
+def _bullets(items: Mapping[str, Any]) -> str:
+    return "\n".join(f"- {key}: {value}" for key, value in items.items())

@@ -1,0 +1,119 @@
+"""What a run tells its reader: the mask report, the evaluation as JSON and Markdown, and the last lines on screen."""
+
+import html
+from collections.abc import Mapping, Sequence
+from statistics import mean
+from typing import Any
+
+from data.conversation import Row
+from evals.generation import Scores
+from evals.verdict import Verdict
+from train.encoding import IGNORE, Example
+
+#: the figures shown first, with their format; each is given as base -> tuned
+HEADLINES = (
+    ("lexicon_rate", "pirate lexicon", "{:.2f}"),
+    ("content_rate", "content kept", "{:.2f}"),
+    ("chrf", "chrF", "{:.1f}"),
+    ("echo_rate", "echo", "{:.2f}"),
+    ("loop_rate", "loop", "{:.2f}"),
+    ("stop_rate", "stop", "{:.2f}"),
+    ("perplexity", "perplexity", "{:.1f}"),
+)
+
+
+def mask_report(examples: Sequence[Example], eos: int) -> dict[str, Any]:
+    """Which tokens are trained: counts over all rows, and the trained tokens of each row in order."""
+    return {
+        "rows": len(examples),
+        "tokens": sum(len(e.input_ids) for e in examples),
+        "trained_tokens": sum(e.trained for e in examples),
+        "trained_tokens_per_row_mean": round(mean(e.trained for e in examples), 2),
+        "truncated_rows": sum(e.truncated for e in examples),
+        "dropped_rows": 0,  # a row without a trained token is an error, so none is ever dropped
+        "rows_with_eos_trained": sum(bool((e.labels == eos).any()) for e in examples),
+        "trained_tokens_per_row": [e.trained for e in examples],
+    }
+
+
+def mask_sample(examples: Sequence[Example], tokenizer: Any, shown: int = 12) -> str:
+    """A page that shows the first rows token by token, trained ones in colour."""
+    rows = []
+    for example in examples[:shown]:
+        spans = []
+        for token, label in zip(example.input_ids.tolist(), example.labels.tolist(), strict=True):
+            text = html.escape(tokenizer.decode([token], clean_up_tokenization_spaces=False)).replace("\n", "&crarr;")
+            spans.append(f'<span class="{"trained" if label != IGNORE else "seen"}">{text}</span>')
+        rows.append(f"<p>{''.join(spans)}</p>")
+    return _PAGE.format(rows="\n".join(rows), shown=min(shown, len(examples)), total=len(examples))
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Trained tokens</title>
+<style>
+:root {{ color-scheme: light dark; }}
+body {{ font: 16px/1.7 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; }}
+p {{ font-family: ui-monospace, monospace; font-size: 14px; white-space: pre-wrap; margin: .5rem 0; }}
+span {{ border-radius: 3px; padding: 1px 0; box-shadow: inset 0 0 0 .5px rgba(128, 128, 128, .35); }}
+.trained {{ background: #c3fae8; color: #0b3d36; }}
+.seen {{ color: #868e96; }}
+</style>
+<h1>What the model is trained on</h1>
+<p style="font-family:inherit;font-size:1rem">The first {shown} of {total} rows, token by token.
+<span class="trained">Trained tokens</span> count in the loss; <span class="seen">the others</span> are only read.</p>
+{rows}
+</html>
+"""
+
+
+def headline(base: Mapping[str, float], tuned: Mapping[str, float]) -> str:
+    """``pirate lexicon 0.02 -> 0.94, content kept ...`` over the metrics that both have."""
+    parts = (
+        f"{name} {form.format(base[key])} -> {form.format(tuned[key])}"
+        for key, name, form in HEADLINES
+        if key in base and key in tuned
+    )
+    return ", ".join(parts)
+
+
+def examples_table(rows: Sequence[Row], base: Scores, tuned: Scores) -> list[dict[str, str]]:
+    """One record a held-out row: prompt, reference, base, tuned."""
+    return [
+        {"prompt": row.prompt, "reference": row.response, "base": before.text, "tuned": after.text}
+        for row, before, after in zip(rows, base.answers, tuned.answers, strict=True)
+    ]
+
+
+def results_markdown(base: Scores, tuned: Scores, table: Sequence[Mapping[str, str]], verdict: Verdict) -> str:
+    """The evaluation as a page: verdict, metrics base and tuned, every row."""
+    lines = [f"# Evaluation: {verdict.name}", "", *(f"- {reason}" for reason in verdict.reasons), ""]
+    lines += ["| metric | base | tuned |", "| --- | ---: | ---: |"]
+    lines += [f"| {key} | {base.values[key]:.4g} | {tuned.values[key]:.4g} |" for key in tuned.values]
+    lines += ["", "| prompt | reference | base | tuned |", "| --- | --- | --- | --- |"]
+    lines += [
+        "| " + " | ".join(_cell(record[key]) for key in ("prompt", "reference", "base", "tuned")) + " |"
+        for record in table
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def screen_table(table: Sequence[Mapping[str, str]], shown: int = 5, width: int = 100) -> str:
+    """A few rows for the terminal, evenly taken from the whole table."""
+    step = max(1, len(table) // shown)
+    out = []
+    for record in table[::step][:shown]:
+        out.append(f"  prompt  {_short(record['prompt'], width)}")
+        out.append(f"  base    {_short(record['base'], width)}")
+        out.append(f"  tuned   {_short(record['tuned'], width)}")
+        out.append("")
+    return "\n".join(out)
+
+
+def _short(text: str, width: int) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= width else text[: width - 3] + "..."

@@ -1,0 +1,154 @@
+"""Every setting of a study: the grid, what all its cells share, and where they run."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from data.corruption import KINDS
+from data.errors import ConfigError, require
+
+LEARNERS = ("tfidf", "lora", "full")
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """A grid of trainings, each a run of its own under one parent, and what they say together."""
+
+    grid: Literal["noise", "pirate"] = "noise"
+    """noise: kinds, rates, seeds and learners; pirate: sets, lengths, labels, seeds and learners."""
+    kinds: str = "symmetric,one_sided"
+    """Noise: comma-separated kinds of corruption; see kind of noisy."""
+    rates: str = "0,0.1,0.3,0.5"
+    """Noise: comma-separated shares of labels to make wrong; a clean control (0) is always among them, once."""
+    seeds: str = "1,2,3"
+    """Comma-separated seeds; each draws rows, chooses the labels made wrong and seeds the training."""
+    learners: str = ""
+    """Comma-separated: tfidf, lora, full; empty is tfidf for noise and lora for pirate, which has no tfidf."""
+    sets: str = "tiny,clean,noisy"
+    """Pirate: comma-separated training sets of 20, 250 and 500 rows, or files."""
+    lengths: str = "3,8,20,60"
+    """Pirate: comma-separated numbers of epochs."""
+    labels: str = "response,all"
+    """Pirate: which tokens are trained, response, all, or both with a comma."""
+    dataset: str = "reviews"
+    """Noise: reviews, imdb or truthfulqa; a file with text and label, or question, best and incorrect; a folder."""
+    test_dataset: str = ""
+    """File with test rows; empty takes the set's own, or holds some out."""
+    n_train: int = 1000
+    """Noise: training rows, drawn with every stratum's share; 0 takes all."""
+    n_test: int = 400
+    """Noise: test rows, drawn with as many of each label; 0 takes all."""
+    word: str = ""
+    """Noise: rows with this word are flipped by kind trigger."""
+    side: int = 1
+    """Noise: the label that kind one_sided flips, 0 or 1."""
+    folds: int = 0
+    """Noise: trainings for out-of-fold detection; 1 is none, 0 is 5 for tfidf and none for the others."""
+    min_df: int = 5
+    """Tfidf: words in fewer training texts than this are not used."""
+    c: float = 1.0
+    """Tfidf: inverse strength of the penalty on weights; the higher, the more is memorised."""
+    base_model: str = "auto"
+    """Lora and full: auto, bundled, a model on the Hugging Face hub, or a local folder."""
+    epochs: int = 3
+    """Noise, lora and full: passes over all training rows."""
+    lr: float = 0.0
+    """Lora and full: peak learning rate; 0 takes the method's own default."""
+    batch_size: int = 0
+    """Lora and full: rows of one forward and backward pass; 0 is 16 for noise and 8 for pirate."""
+    rank: int = 16
+    """Lora: rank of the update."""
+    max_length: int = 256
+    """Lora and full: tokens of one example."""
+    max_new_tokens: int = 0
+    """Lora and full: longest answer in tokens; 0 is 8 for noise and 64 for pirate."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Lora and full: arithmetic of the forward and backward pass."""
+    register_as: str = "study"
+    """Name of the registered model whose versions the cells become."""
+    engine: Literal["local", "ray"] = "local"
+    """local: processes on this machine; ray: Ray's scheduler, on all machines of its cluster."""
+    jobs: int = 0
+    """Cells at once on this machine; 0 is one a core. A cluster decides that itself."""
+    ray_address: str = ""
+    """Ray: the cluster's address, such as auto or 10.0.0.1:6379; empty starts Ray on this machine."""
+    retries: int = 3
+    """Ray: how often a cell whose machine died is begun anew elsewhere."""
+    resume: str = ""
+    """Run id of an interrupted study to go on with: cells that ended are not run again."""
+
+    def __post_init__(self) -> None:
+        for name, read in LISTS.items():
+            listed(name, getattr(self, name), read)
+        for name in ("jobs", "retries", *OWN):
+            require(getattr(self, name) >= 0, f"{name} must be at least 0, not {getattr(self, name)}")
+        require(self.engine == "ray" or not self.ray_address, "ray_address only applies to engine=ray")
+        require(self.grid != "pirate" or "tfidf" not in self.all("learners"), "grid=pirate has no learner tfidf")
+        require("trigger" in self.all("kinds") or not self.word, "word only applies to kinds=trigger")
+
+    def all(self, name: str) -> list[Any]:
+        """The values of a comma-separated setting, each once."""
+        text = getattr(self, name)
+        if name == "learners" and not text.strip():
+            text = "tfidf" if self.grid == "noise" else "lora"
+        return listed(name, text, LISTS[name])
+
+
+def listed(name: str, text: str, read: Callable[[str], Any]) -> list[Any]:
+    """The values in ``text``, each once and in its order.
+
+    Raises:
+        ConfigError: one can't be read, or there is none.
+    """
+    try:
+        found = list(dict.fromkeys(read(part.strip()) for part in text.split(",") if part.strip()))
+    except ValueError as error:
+        raise ConfigError(f"{name} takes values with commas between them; {error}") from None
+    require(bool(found) or name == "learners", f"{name} must name at least one")
+    return found
+
+
+def _one_of(*known: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in known:
+            raise ValueError(f"each is one of {', '.join(known)}, not {text!r}")
+        return text
+
+    return read
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not (math.isfinite(value) and 0 <= value <= 1):
+        raise ValueError(f"each is a share, from 0 to 1, not {text}")
+    return value
+
+
+def _whole(least: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise ValueError(f"each is a whole number of at least {least}, not {text!r}")
+        return int(text)
+
+    return read
+
+
+#: The comma-separated settings and how one value of each is read.
+LISTS: dict[str, Callable[[str], Any]] = {
+    "kinds": _one_of(*KINDS),
+    "rates": _share,
+    "seeds": _whole(0),
+    "learners": _one_of(*LEARNERS),
+    "sets": str,
+    "lengths": _whole(1),
+    "labels": _one_of("response", "all"),
+}
+
+#: Settings that say where cells run and not what they are: they may be others when a study goes on.
+WHERE = ("engine", "jobs", "ray_address", "retries", "resume")
+#: Settings of a cell that the study has by the same name and with the same default.
+SHARED = ("test_dataset", "base_model", "lr", "max_length", "precision", "register_as")
+#: Settings of a cell that differ between the grids: 0 is the cell's own default.
+OWN = ("batch_size", "max_new_tokens")
+NOISY = ("dataset", "n_train", "n_test", "side", "folds", "min_df", "c", "epochs")

@@ -1,0 +1,78 @@
+"""The study: every cell of a grid run once, under one parent, and the answer written from all of them."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from data.errors import UserError
+from recipes.studies import executors, results
+from recipes.studies.cell import DIED, Ended, Task
+from recipes.studies.config import WHERE, StudyConfig
+from recipes.studies.grid import Cell, cells
+from registry import lineage, study_runs
+from registry.runs import Run
+
+PASSED_ON = ("MLFLOW_REGISTRY_URI", "PARLEY_OUTPUTS", "PARLEY_TRACKING_PATIENCE_S", "MLFLOW_TRACKING_USERNAME",
+             "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "HF_HUB_OFFLINE")  # fmt: skip
+
+
+def study(config: StudyConfig, run: Run) -> Iterator[str]:
+    """Run what has not ended yet, then read all cells and answer; yields the lines that its user reads.
+
+    Raises:
+        UserError: some cell failed. The others are done, and the answer is written without it.
+    """
+    grid = cells(config)
+    if config.engine == "ray":
+        executors.require_ray()
+    _record_start(config, grid, run)
+    study_runs.bury(run.run_id, DIED)
+    done = study_runs.ended(run.run_id)
+    todo = [cell for cell in grid if cell.digest not in done]
+    ready = f", {len(grid) - len(todo)} of them done before" if len(todo) < len(grid) else ""
+    yield f"Grid    {len(grid)} cells{ready}; engine={config.engine}"
+    failed: list[Ended] = []
+    try:
+        for i, ended in enumerate(_run(config, todo, run), 1):
+            if ended.error:
+                failed.append(ended)
+                study_runs.bury(run.run_id, ended.error, ended.digest)
+            yield _said(ended, i, len(todo))
+    except BaseException:
+        study_runs.bury(run.run_id, "the study was stopped")
+        raise
+    yield results.record(config, grid, run)
+    if failed:
+        raise UserError(
+            f"{len(failed)} of {len(grid)} cells failed; mend what is wrong and go on with -P resume={run.run_id}\n"
+            + "\n".join(f"  {each.name}: {each.error}" for each in failed)
+        )
+
+
+def _run(config: StudyConfig, todo: Sequence[Cell], run: Run) -> Iterator[Ended]:
+    environment = {"MLFLOW_TRACKING_URI": study_runs.address(), "MLFLOW_LOGGING_LEVEL": "WARNING",
+                   "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false", "TOKENIZERS_PARALLELISM": "false",
+                   "TRANSFORMERS_VERBOSITY": "error"}  # fmt: skip
+    environment |= {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    folder, outputs = str(Path.cwd()), str(run.folder.parent.absolute())
+    tasks = [Task(cell, run.run_id, folder, outputs, environment) for cell in todo]
+    if not tasks:
+        return iter(())
+    jobs = config.jobs or executors.cores()
+    if config.engine == "ray":
+        return executors.run_ray(tasks, jobs, config.ray_address, config.retries)
+    return executors.run_local(tasks, jobs)
+
+
+def _record_start(config: StudyConfig, grid: Sequence[Cell], run: Run) -> None:
+    run.params({k: v for k, v in dataclasses.asdict(config).items() if k not in WHERE})
+    run.tags({"cells": len(grid), "engine": config.engine, **lineage.code_state()})
+    described = [{"digest": cell.digest, "entry": cell.entry, **dict(cell.place)} for cell in grid]
+    run.text(json.dumps(described, indent=1), "cells.json")
+
+
+def _said(ended: Ended, i: int, n: int) -> str:
+    what = f"FAILED: {ended.error}" if ended.error else f"run {ended.run_id}, {ended.seconds:.1f} s"
+    return f"{i:>4}/{n}  {ended.name}: {what}"

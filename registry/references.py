@@ -1,0 +1,238 @@
+"""What a reference stands for: which weights, on which base, of which kind, and where they lie on this machine.
+
+A reference is a version (``pirate/3``, ``pirate@champion``), its base (``pirate/3:base``) or a checkpoint that its run
+kept (``pirate/3:24``, by step). Versions that other tools made are understood where their weights are safetensors: a
+plain ``mlflow.transformers`` model, a bare PEFT folder, a bare Transformers folder.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from mlflow.artifacts import download_artifacts
+from mlflow.exceptions import MlflowException
+from mlflow.utils.file_utils import local_file_uri_to_path
+from mlflow.utils.uri import is_local_uri
+
+from data.errors import UserError, first_line
+from inference import lora
+from inference.weights import weights_digest
+from registry.checkpoints import checkpoint_folder, download_folder
+from registry.store import is_down, reached, registry_address
+from registry.versions import Version, resolve
+
+BASE = "base"
+#: Given a base model's name, finds its folder; raises UserError where it can't be had.
+FindBase = Callable[[str], Path]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a voice comes from.
+
+    ``reference``: aliases resolved. ``kind``: base, lora, full or openai. ``folder``: its own weights; for a base, the
+    base's; None for a remote model. ``base_name``, ``base_path``, ``base_digest``: of the base under it, as far as is
+    known. ``template``: Jinja source of its chat template, empty for the tokenizer's own. ``tokenizer``: folder of its
+    tokenizer where that lies apart from the model. ``remote``: model id and address of a remote one.
+    """
+
+    reference: str
+    kind: str
+    folder: Path | None
+    base_name: str
+    base_path: str = ""
+    base_digest: str = ""
+    template: str = ""
+    tokenizer: Path | None = None
+    remote: tuple[str, str] | None = None
+
+
+def find(reference: str, find_base: FindBase) -> Source:
+    """The source that ``reference`` stands for.
+
+    Raises:
+        UserError: there is no such version or checkpoint, its files are missing, or they are no weights that can be
+            loaded safely; one line says which.
+        TrackingAway: the registry does not answer.
+    """
+    version, part = split(reference)
+    whole = _of_version(version)
+    name = f"{version.name}/{version.number}"
+    if not part:
+        return whole
+    if part == BASE:
+        return _base_of(whole, f"{name}:{BASE}", find_base)
+    if whole.kind not in ("lora", "full"):
+        raise UserError(f"{name} keeps no checkpoints: its weights are not here")
+    folder = checkpoint_folder(version, int(part))
+    return Source(f"{name}:{part}", whole.kind, folder, whole.base_name, whole.base_path, whole.base_digest,
+                  whole.template)  # fmt: skip
+
+
+def split(reference: str) -> tuple[Version, str]:
+    """The version that ``reference`` names, and what of it is meant: empty, ``base`` or a step.
+
+    Raises:
+        UserError: it is no reference, or there is no such version.
+    """
+    match = re.fullmatch(r"(?:models:/)?([^:]{1,300}?)(?::(base|\d{1,9}))?", reference.strip())
+    if match is None:
+        raise UserError(f"{reference[:80]!r} names no version: write pirate/3, pirate/3:base or pirate/3:24 (a step)")
+    return resolve(match[1]), match[2] or ""
+
+
+def find_base_folder(source: Source, find_base: FindBase) -> Path:
+    """Folder of the base under ``source``: where it was when the version was made, or wherever it is found by name.
+
+    Raises:
+        UserError: it can't be had, or holds other weights than the version was trained on.
+    """
+    wanted = source.base_digest
+    tried = Path(source.base_path) if source.base_path else None
+    if tried and any(tried.glob("*.safetensors")) and wanted in ("", weights_digest(tried)):
+        return tried
+    if not source.base_name:
+        raise UserError(f"the base of {source.reference} can't be had: it is no longer at {source.base_path}")
+    try:
+        folder = find_base(source.base_name)
+    except UserError as error:
+        raise UserError(f"the base of {source.reference} can't be had: {error}") from error
+    if wanted and weights_digest(folder) != wanted:
+        raise UserError(
+            f"the base of {source.reference} can't be had: {source.base_name} is not the one that it was trained on "
+            f"(weights {weights_digest(folder)}, not {wanted})"
+        )
+    return folder
+
+
+def _base_of(whole: Source, reference: str, find_base: FindBase) -> Source:
+    if whole.kind == "openai":
+        assert whole.remote
+        return Source(reference, "openai", None, whole.base_name, remote=(whole.base_name, whole.remote[1]))
+    if not whole.base_name and not whole.base_path:
+        raise UserError(f"{whole.reference} does not say which base it was made from")
+    folder = find_base_folder(whole, find_base)
+    return Source(reference, BASE, folder, whole.base_name or folder.name, str(folder), weights_digest(folder),
+                  whole.template)  # fmt: skip
+
+
+def _of_version(version: Version) -> Source:
+    return _described(registry_address(), version.name, version.number, version.source, (*version.tags.items(),))
+
+
+@lru_cache(256)
+def _described(registry: str, name: str, number: int, source: str, tagged: tuple[tuple[str, str], ...]) -> Source:
+    """What the version's files say, remembered: a version's source never changes, and asking takes a while."""
+    tags, reference = dict(tagged), f"{name}/{number}"
+    folder = _files(name, number)
+    flavors = _mapping(_description(folder).get("flavors"))
+    pyfunc = _mapping(flavors.get("python_function"))
+    config = _mapping(pyfunc.get("config"))
+    if config.get("kind") == "openai":
+        if not config.get("model"):
+            raise UserError(f"{reference} does not say which remote model it is")
+        where = (str(config["model"]), str(config.get("base_url") or ""))
+        return Source(reference, "openai", None, str(config.get("base_model") or ""), remote=where)
+    if config.get("kind") in ("lora", "full"):
+        name = tags.get("base_model") or str(config.get("base_path") or "")
+        digest = str(config.get("base_digest") or tags.get("base_digest") or "")
+        artifact = _mapping(_mapping(pyfunc.get("artifacts")).get("checkpoint"))
+        checkpoint = _inside(folder, str(artifact.get("path") or "artifacts/checkpoint"), reference)
+        _require_weights(checkpoint, reference)
+        return Source(reference, config["kind"], checkpoint, name, str(config.get("base_path") or ""), digest,
+                      str(config.get("chat_template") or ""))  # fmt: skip
+    return _foreign(reference, folder, flavors, tags)
+
+
+def _foreign(reference: str, folder: Path, flavors: Mapping[str, Any], tags: Mapping[str, str]) -> Source:
+    """A version that another tool made."""
+    known = (tags.get("base_model", ""), "", tags.get("base_digest", ""))
+    transformers = _mapping(flavors.get("transformers"))
+    if transformers.get("peft_adaptor"):
+        return _foreign_adapter(reference, _inside(folder, str(transformers["peft_adaptor"]), reference), tags)
+    if transformers:
+        weights = _inside(folder, str(transformers.get("model_binary") or "model"), reference)
+        if not weights.is_dir():
+            raise UserError(f"{reference} keeps only the name of its weights, {transformers.get('source_model_name')}")
+        _require_weights(weights, reference)
+        apart = _inside(folder, "components/tokenizer", reference)  # where MLflow puts what is not the model itself
+        return Source(reference, "full", weights, *known, tokenizer=apart if apart.is_dir() else None)
+    for place in (folder, *sorted(path for path in folder.glob("*") if path.is_dir() and not path.is_symlink())):
+        if (place / lora.CONFIG).is_file():
+            return _foreign_adapter(reference, place, tags)
+        if (place / "config.json").is_file():
+            _require_weights(place, reference)
+            return Source(reference, "full", place, *known)
+    if any(folder.rglob("*.pkl")):
+        raise UserError(f"{reference} is a pickled model; those are not loaded, they can run code")
+    kinds = ", ".join(map(str, flavors)) or "nothing that MLflow describes"
+    raise UserError(f"{reference} is no language model that can be loaded here: it holds {kinds}")
+
+
+def _foreign_adapter(reference: str, folder: Path, tags: Mapping[str, str]) -> Source:
+    _require_weights(folder, reference)
+    trained_on = str(lora.configuration(folder).get("base_model_name_or_path") or "")
+    name = tags.get("base_model") or trained_on
+    if not name:
+        raise UserError(f"{reference} does not say which base its adapter was made for")
+    path = trained_on if Path(trained_on).is_dir() else ""
+    return Source(reference, "lora", folder, name, path, tags.get("base_digest", ""))
+
+
+def _inside(folder: Path, name: str, reference: str) -> Path:
+    """The place ``name`` in ``folder``; a version's own description could lead to any other on this machine."""
+    place = (folder / name).resolve()
+    if not place.is_relative_to(folder.resolve()):
+        raise UserError(f"{reference} names files outside of its own folder; those are not loaded")
+    return place
+
+
+def _mapping(found: Any) -> Mapping[str, Any]:
+    return found if isinstance(found, dict) else {}
+
+
+def _require_weights(folder: Path, reference: str) -> None:
+    if any(folder.glob("*.safetensors")):
+        return
+    pickled = [path.name for path in folder.glob("*") if path.suffix in (".bin", ".pt", ".pth", ".pkl", ".ckpt")]
+    if pickled:
+        raise UserError(f"{reference} holds {pickled[0]}; pickled weights are not loaded, they can run code")
+    raise UserError(f"{reference} holds no weights: its artifact is missing or empty")
+
+
+def _description(folder: Path) -> Mapping[str, Any]:
+    """The MLmodel file as plain values; empty where there is none."""
+    path = folder / "MLmodel"
+    try:
+        found = yaml.safe_load(path.read_text()) if path.is_file() else {}
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise UserError(f"{path} can't be read: {first_line(error)}") from error
+    return _mapping(found)
+
+
+def _files(name: str, number: int) -> Path:
+    """The version's artifact folder on this machine: the store's own where it is here, else a copy."""
+    reference = f"{name}/{number}"
+    with reached() as client:
+        try:
+            uri = client.get_model_version_download_uri(name, str(number))
+            if uri.startswith("models:/m-"):
+                uri = client.get_logged_model(uri.removeprefix("models:/")).artifact_location
+            if is_local_uri(uri, is_tracking_or_registry_uri=False):
+                folder = Path(local_file_uri_to_path(uri))
+            else:
+                # by its address: a name that was deleted and made anew counts from 1 again
+                kept = f"{name}-{number}-{hashlib.sha256(uri.encode()).hexdigest()[:16]}"
+                folder = download_folder(kept, lambda place: download_artifacts(artifact_uri=uri, dst_path=place))
+        except (MlflowException, OSError) as error:
+            if is_down(error):
+                raise
+            raise UserError(f"the files of {reference} can't be had: {first_line(error)}") from error
+    if not folder.is_dir():
+        raise UserError(f"the files of {reference} are missing: {folder} is no folder")
+    return folder

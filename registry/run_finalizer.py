@@ -1,0 +1,62 @@
+"""The last word on a run, for ``mlflow run`` sets the status of the run it made after its command has ended.
+
+It means to leave a run that has ended alone but compares a status' name with its number (MLflow 3.17), so KILLED
+becomes FAILED, and a run that was removed meanwhile makes ``mlflow run`` itself fail. What must hold in the end is
+therefore done by a small process that outlives both.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PATIENCE_S = 30.0
+#: what is done -> the statuses that show that ``mlflow run`` has had its say
+AFTER = {"remove": ("FINISHED", "FAILED", "KILLED"), "kill": ("FAILED",)}
+
+
+def later(action: str, run_id: str, tracking_uri: str) -> None:
+    """Once this process has ended and ``mlflow run`` has had its say, ``remove`` the run or set it to KILLED."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    subprocess.Popen(
+        [sys.executable, "-m", "registry.run_finalizer", action, run_id, str(os.getpid())],
+        env={**os.environ, "MLFLOW_TRACKING_URI": tracking_uri, "PYTHONPATH": path},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # a Ctrl-C in the terminal is not meant for it
+    )
+
+
+def main(argv: Sequence[str]) -> None:
+    """``action run_id pid``: wait for the process to end, then for the status to be set, and act."""
+    action, run_id, pid = argv
+    while _is_alive(int(pid)):
+        time.sleep(0.2)
+    from mlflow.tracking import MlflowClient  # only now: a job of hours shall not keep this much in memory
+
+    client = MlflowClient()
+    until = time.monotonic() + PATIENCE_S
+    while client.get_run(run_id).info.status not in AFTER[action] and time.monotonic() < until:
+        time.sleep(0.2)
+    if action == "remove":
+        client.delete_run(run_id)
+    else:
+        client.set_terminated(run_id, "KILLED")
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

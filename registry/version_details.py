@@ -1,0 +1,274 @@
+"""What a version says of itself: scores, curves, lineage, card and kept checkpoints, as plain values for a page.
+
+Every part is had alone. What a version lacks, because its run was removed or another tool made it, leaves a line in
+``Story.notes`` and takes nothing else away.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
+
+import mlflow
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from data.errors import first_line
+from registry import checkpoints, versions
+from registry.checkpoints import checkpoint_folder
+from registry.store import is_down, reached, without_password
+from registry.version_metrics import Score, headline, number, scores_of
+from registry.versions import Version
+
+__all__ = ["Entry", "Score", "Story", "catalogue", "checkpoint_folder", "tell"]
+
+T = TypeVar("T")
+Curve = tuple[tuple[int, float], ...]
+
+#: where a curve is looked for: our own name, then those of other trainers
+TRAIN_LOSS = ("train/loss", "loss", "train_loss")
+EVAL_LOSS = ("eval/loss", "eval_loss")
+BEST = "eval/best_step"
+SETTINGS = ("method", "labels", "rank", "alpha", "epochs", "batch_size", "lr", "restore", "seed")
+RESULTS, CARD = "eval_results.json", "model_card.md"
+WANTED = {RESULTS: "held-out prompts", checkpoints.FOLDER: "checkpoints"}
+MOST_PROMPTS = 12
+
+
+@dataclass(frozen=True)
+class Story:
+    """What is known of a version. What is not known is empty or None, and ``notes`` say why, one line each.
+
+    ``train_loss`` and ``eval_loss`` hold (step, loss in nats). ``restored_step`` is the step whose weights were
+    registered; ``checkpoints`` are the steps whose weights are kept, ascending. ``lineage`` holds (label, value),
+    ``card`` is Markdown, ``prompts`` are held-out ones, ``run_url`` leads to the run in the MLflow UI.
+    """
+
+    version: Version
+    kind: str
+    verdict: str
+    reasons: tuple[str, ...]
+    scores: tuple[Score, ...]
+    train_loss: Curve
+    eval_loss: Curve
+    best_step: int | None
+    restored_step: int | None
+    checkpoints: tuple[int, ...]
+    lineage: tuple[tuple[str, str], ...]
+    card: str
+    prompts: tuple[str, ...]
+    run_url: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A version as a list shows it. ``kind``, ``verdict`` and ``headline`` are empty where it has none."""
+
+    version: Version
+    kind: str
+    verdict: str
+    headline: str
+    created: datetime
+
+
+def catalogue(name: str = "") -> list[Entry]:
+    """Every version of every registered model, or of ``name``: names sorted, the newest version of each first.
+
+    Raises:
+        TrackingAway: the registry does not answer.
+    """
+    return [
+        Entry(version, tags.get("kind", ""), tags.get("verdict", ""), headline(scores_of(tags)), made)
+        for version, made in versions.search(name)
+        for tags in [version.tags]
+    ]
+
+
+def tell(version: Version, ui_address: str = "") -> Story:
+    """Everything that is known of ``version``.
+
+    Args:
+        ui_address: where the MLflow UI answers, such as ``http://127.0.0.1:5000``; empty takes the tracking server's
+            own address where there is one.
+
+    Raises:
+        TrackingAway: the registry does not answer.
+    """
+    notes: list[str] = []
+    with reached() as client:
+        registered = _registered(client, version, notes)
+        run = _run(client, version, notes)
+        tags = {**(run.data.tags if run else {}), **version.tags}
+        train_loss = _curve(client, run, TRAIN_LOSS, notes)
+        eval_loss = _curve(client, run, EVAL_LOSS, notes)
+        best, restored = _steps(client, run, version, eval_loss, notes)
+        kept = _artifacts(client, run, notes)
+        card = getattr(registered, "description", None) or _text(client, run, CARD, kept, notes)
+        prompts = _prompts(client, run, kept, notes)
+        steps = _checkpoints(client, run, kept, notes)
+    scores = scores_of(version.tags) or scores_of(run.data.metrics if run else {})
+    lacking = {"no scores": scores, "no card": card, "no loss curve": train_loss or eval_loss or run is None}
+    notes += [f"it has {what}" for what, there in lacking.items() if not there]
+    return Story(
+        version=version,
+        kind=tags.get("kind", ""),
+        verdict=tags.get("verdict", ""),
+        reasons=tuple(filter(None, tags.get("verdict_reasons", "").split("; "))),
+        scores=scores,
+        train_loss=train_loss,
+        eval_loss=eval_loss,
+        best_step=best,
+        restored_step=restored,
+        checkpoints=steps,
+        lineage=_lineage(version, registered, run, tags),
+        card=card,
+        prompts=prompts,
+        run_url=_run_url(run, ui_address),
+        notes=tuple(notes),
+    )
+
+
+def _part(work: Callable[[], T], empty: T, lost: str, notes: list[str]) -> T:
+    """What ``work`` gives. Where the store has no such thing: ``empty``, and a line in ``notes``."""
+    try:
+        return work()
+    except (MlflowException, OSError) as error:
+        if is_down(error):
+            raise
+        notes.append(f"{lost}: {first_line(error)}")
+        return empty
+
+
+def _artifact(work: Callable[[], T], empty: T, lost: str, notes: list[str]) -> T:
+    """As ``_part``, for what lies in the artifact store, which can be any and fails in its own ways."""
+    try:
+        return work()
+    except Exception as error:
+        notes.append(f"{lost}: {first_line(error)}")
+        return empty
+
+
+def _registered(client: MlflowClient, version: Version, notes: list[str]) -> Any:
+    lost = f"{version.name}/{version.number} is no longer in the registry"
+    return _part(lambda: client.get_model_version(version.name, str(version.number)), None, lost, notes)
+
+
+def _run(client: MlflowClient, version: Version, notes: list[str]) -> Run | None:
+    if not version.run_id:
+        notes.append("it names no run, so its curves, data and checkpoints are unknown")
+        return None
+    run = _part(lambda: client.get_run(version.run_id), None, f"its run {version.run_id} is gone", notes)
+    if run and run.info.lifecycle_stage == "deleted":
+        notes.append("its run was deleted; what is still shown of it can go at any time")
+    return run
+
+
+def _curve(client: MlflowClient, run: Run | None, keys: Sequence[str], notes: list[str]) -> Curve:
+    key = next((key for key in keys if run and key in run.data.metrics), None)
+    if run is None or key is None:
+        return ()
+    points = _part(lambda: client.get_metric_history(run.info.run_id, key), [], f"{key} can't be had", notes)
+    return tuple(sorted({p.step: p.value for p in points if number(p.value) is not None}.items()))
+
+
+def _steps(
+    client: MlflowClient, run: Run | None, version: Version, eval_loss: Curve, notes: list[str]
+) -> tuple[int | None, int | None]:
+    """The best step and the one that was registered. Older runs tell the second by where they logged the first."""
+    best = min(eval_loss, key=lambda point: (point[1], point[0]))[0] if eval_loss else None
+    restored = number(version.tags.get("step"))
+    if run and BEST in run.data.metrics:
+        points = _part(lambda: client.get_metric_history(run.info.run_id, BEST), [], f"{BEST} can't be had", notes)
+        for point in points[-1:]:
+            said = number(point.value)
+            best = best if said is None else int(said)
+            restored = point.step if restored is None else restored
+    return best, None if restored is None else int(restored)
+
+
+def _artifacts(client: MlflowClient, run: Run | None, notes: list[str]) -> set[str]:
+    """Names of what the run keeps."""
+    if run is None:
+        return set()
+    entries = _artifact(lambda: client.list_artifacts(run.info.run_id), None, "its artifacts can't be had", notes)
+    names = {entry.path for entry in entries or ()}
+    missing = [f"{what} ({name})" for name, what in WANTED.items() if name not in names and entries is not None]
+    if missing:
+        notes.append(f"its run keeps no {' and no '.join(missing)}")
+    return names
+
+
+def _text(client: MlflowClient, run: Run | None, name: str, kept: set[str], notes: list[str]) -> str:
+    if run is None or name not in kept:
+        return ""
+
+    def read() -> str:
+        with TemporaryDirectory() as place:
+            return Path(client.download_artifacts(run.info.run_id, name, place)).read_text(encoding="utf-8")
+
+    return _artifact(read, "", f"{name} can't be read", notes)
+
+
+def _prompts(client: MlflowClient, run: Run | None, kept: set[str], notes: list[str]) -> tuple[str, ...]:
+    text = _text(client, run, RESULTS, kept, notes)
+    if not text:
+        return ()
+    rows = _artifact(lambda: [str(row["prompt"]) for row in json.loads(text)["rows"]], [], f"{RESULTS} is odd", notes)
+    prompts = list(dict.fromkeys(prompt for prompt in rows if prompt.strip()))
+    count = min(MOST_PROMPTS, len(prompts))
+    return tuple(prompts[i * len(prompts) // count] for i in range(count))
+
+
+def _checkpoints(client: MlflowClient, run: Run | None, kept: set[str], notes: list[str]) -> tuple[int, ...]:
+    if run is None or checkpoints.FOLDER not in kept:
+        return ()
+    found = _artifact(lambda: checkpoints.paths(client, run.info.run_id), {}, "its checkpoints can't be had", notes)
+    return tuple(sorted(found))
+
+
+def _lineage(
+    version: Version, registered: Any, run: Run | None, tags: Mapping[str, str]
+) -> tuple[tuple[str, str], ...]:
+    params = run.data.params if run else {}
+    commit = tags.get("git_commit") or tags.get("mlflow.source.git.commit", "")
+    changed = ", with changes that are not committed" if tags.get("git_dirty") == "true" else ""
+    made = getattr(registered, "creation_timestamp", None)
+    settings = (f"{key} {_setting(key, params[key])}" for key in SETTINGS if key in params)
+    pairs = {
+        "data": _joined(*_data(run, "training", params.get("dataset", ""), tags.get("dataset_digest", ""))),
+        "held-out rows": _joined(*_data(run, "testing", params.get("test_dataset", ""), tags.get("test_digest", ""))),
+        "base": _joined(tags.get("base_model") or tags.get("base_name", ""), tags.get("base_digest", "")),
+        "settings": ", ".join(settings),
+        "code": commit and commit[:12] + changed,
+        "run": version.run_id,
+        "made": f"{datetime.fromtimestamp(made / 1000, UTC):%Y-%m-%d %H:%M} UTC" if made else "",
+    }
+    return tuple((label, value) for label, value in pairs.items() if value)
+
+
+def _data(run: Run | None, context: str, name: str, digest: str) -> tuple[str, str]:
+    """Name and digest of the data that the run used as ``context``; what its tags say comes first."""
+    for given in run.inputs.dataset_inputs if run and run.inputs else ():
+        if context in {tag.value for tag in given.tags}:
+            return name or given.dataset.name, digest or given.dataset.digest
+    return name, digest
+
+
+def _joined(*parts: str) -> str:
+    return " · ".join(filter(None, parts))
+
+
+def _setting(key: str, value: str) -> str:
+    return "of the method's own" if key == "lr" and number(value) == 0 else value
+
+
+def _run_url(run: Run | None, ui_address: str) -> str:
+    address = without_password(ui_address or mlflow.get_tracking_uri()).rstrip("/")
+    if run is None or not address.startswith(("http://", "https://")):
+        return ""
+    return f"{address}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"

@@ -1,0 +1,255 @@
+"""Votes on which of two answers is better, as plain values; what they say of versions, and what can be learned of them.
+
+``registry.votes.store`` keeps them in MLflow, ``registry.votes.outbox`` in the background.
+"""
+
+import json
+import math
+import re
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Self, get_args
+
+from data.chat_template import messages_of
+from data.conversation import Turns
+from data.errors import UserError
+from inference.transcript import Reply, Sampling, Transcript, Voice
+
+Choice = Literal["left", "right", "tie", "both_bad"]
+LONGEST_COMMENT = 500
+SIDES = ("left", "right")
+
+
+@dataclass(frozen=True)
+class Side:
+    """What stood on one side: who spoke, its reply, and the (prompt, answer) turns of this side that came before."""
+
+    voice: Voice
+    reply: Reply
+    earlier: Turns = ()
+
+
+@dataclass(frozen=True)
+class Vote:
+    """One voter's choice between two answers to one prompt.
+
+    ``exchange``: id of the exchange, ``voter``: a random id of the session, never personal data; a later vote with
+    both the same replaces this one. ``blind``: the versions were hidden until this choice. Times are seconds since the
+    epoch; ``asked_at_s`` is when the prompt was sent.
+
+    Raises:
+        UserError: the choice is none of the four, the comment is too long, or both sides are one version.
+    """
+
+    exchange: str
+    voter: str
+    choice: Choice
+    blind: bool
+    prompt: str
+    left: Side
+    right: Side
+    sampling: Sampling
+    asked_at_s: float
+    cast_at_s: float = field(default_factory=time.time)
+    comment: str = ""
+    vote_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def __post_init__(self) -> None:
+        if self.choice not in get_args(Choice):
+            raise UserError(f"a vote is one of {', '.join(get_args(Choice))}, not {str(self.choice)[:30]!r}")
+        if len(self.comment) > LONGEST_COMMENT:
+            raise UserError(f"a comment has at most {LONGEST_COMMENT} characters, not {len(self.comment)}")
+        if self.left.voice.reference == self.right.voice.reference:
+            raise UserError(f"both sides are {self.left.voice.reference}: there is nothing to choose between")
+
+    @classmethod
+    def on(cls, transcript: Transcript, panes: tuple[int, int], **rest: Any) -> Self:
+        """The vote on the last exchange of ``transcript`` between two of its panes, left one first.
+
+        ``rest``: exchange, voter, choice, blind, asked_at_s and, where there is one, the comment.
+        """
+        *before, last = transcript.exchanges
+        left, right = (
+            Side(
+                transcript.voices[pane],
+                last.replies[pane],
+                tuple((each.prompt, each.replies[pane].text) for each in before),
+            )
+            for pane in panes
+        )
+        return cls(prompt=last.prompt, left=left, right=right, sampling=transcript.sampling, **rest)
+
+    @property
+    def versions(self) -> tuple[str, str]:
+        """The references of both sides, left one first."""
+        return self.left.voice.reference, self.right.voice.reference
+
+    @property
+    def winner(self) -> Side | None:
+        """The preferred side, None where there is none."""
+        return {"left": self.left, "right": self.right}.get(self.choice)
+
+    @property
+    def loser(self) -> Side | None:
+        """The other side of a decided vote."""
+        return {"left": self.right, "right": self.left}.get(self.choice)
+
+    def to_json(self) -> str:
+        """The vote on one line of JSON."""
+        return json.dumps(asdict(self), ensure_ascii=True)
+
+
+def from_json(text: str) -> Vote:
+    """What ``to_json`` wrote.
+
+    Raises:
+        ValueError: it is no vote.
+    """
+    try:
+        raw = json.loads(text)
+        sides = {name: side_of(**raw[name]) for name in SIDES}
+        return Vote(**{**raw, **sides, "sampling": Sampling(**raw["sampling"])})
+    except (KeyError, TypeError, UserError) as error:
+        raise ValueError(f"this is no vote: {error}") from error
+
+
+def side_of(voice: dict[str, Any], reply: dict[str, Any], earlier: Sequence[Sequence[str]]) -> Side:
+    """A side from the values that JSON keeps of it."""
+    said = Reply(**{**reply, "token_ids": tuple(reply["token_ids"])})
+    return Side(Voice(**voice), said, tuple((turn[0], turn[1]) for turn in earlier))
+
+
+def messages(turns: Turns, prompt: str) -> list[dict[str, str]]:
+    """``turns`` and then ``prompt`` as chat messages."""
+    return [*messages_of(turns), {"role": "user", "content": prompt}]
+
+
+def model_of(reference: str) -> str:
+    """The registered model that a reference such as ``pirate/3:base`` belongs to."""
+    return re.split(r"[/@:]", reference, maxsplit=1)[0]
+
+
+# What they say
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How often a version was preferred: over all its rivals, or over the one named by ``rival``.
+
+    Ties and votes for neither are counted apart: they are no half wins, and the win rate leaves them out.
+    """
+
+    version: str
+    wins: int = 0
+    losses: int = 0
+    ties: int = 0
+    both_bad: int = 0
+    rival: str = ""
+
+    @property
+    def votes(self) -> int:
+        """All votes in which it took part."""
+        return self.wins + self.losses + self.ties + self.both_bad
+
+    @property
+    def win_rate(self) -> float | None:
+        """Wins / (wins + losses); None where no vote decided."""
+        decided = self.wins + self.losses
+        return self.wins / decided if decided else None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % interval of the win rate; None where no vote decided."""
+        decided = self.wins + self.losses
+        return wilson(self.wins, decided) if decided else None
+
+
+def wilson(successes: int, trials: int) -> tuple[float, float]:
+    """The 95 % score interval of a rate (Wilson, JASA 22, 1927), which holds for few trials and for rates of 0 or 1."""
+    z = 1.959963984540054  # the normal distribution's 97.5th percentile
+    rate = successes / trials
+    scale = 1 + z * z / trials
+    middle = (rate + z * z / (2 * trials)) / scale
+    half = z / scale * math.sqrt(rate * (1 - rate) / trials + z * z / (4 * trials * trials))
+    # At the ends the formula gives exactly 0 and 1, but for rounding.
+    return (0.0 if successes == 0 else middle - half), (1.0 if successes == trials else middle + half)
+
+
+def win_rates(votes: Iterable[Vote], blind: bool = True) -> list[Standing]:
+    """One standing a version over all its rivals, most wins against losses first.
+
+    Only blind votes count, or, with ``blind`` false, only the others: who reads "tuned" tends to like it better, so
+    the two are never added up.
+    """
+    entries = ((one, "", outcome) for vote in votes if vote.blind == blind for one, _, outcome in _outcomes(vote))
+    return _standings(entries)
+
+
+def head_to_head(votes: Iterable[Vote], blind: bool = True) -> list[Standing]:
+    """One standing a pair of versions, told from the side that won more often; most votes first."""
+    entries = (entry for vote in votes if vote.blind == blind for entry in _outcomes(vote))
+    found = _standings(entries)
+    ahead = [each for each in found if (each.losses, each.version) < (each.wins, each.rival)]
+    return sorted(ahead, key=lambda each: (-each.votes, each.version, each.rival))
+
+
+def _outcomes(vote: Vote) -> Iterator[tuple[str, str, str]]:
+    """(version, rival, outcome for the version), once a side."""
+    left, right = vote.versions
+    fate = {"left": ("wins", "losses"), "right": ("losses", "wins")}
+    mine, theirs = fate.get(vote.choice, ("ties", "ties") if vote.choice == "tie" else ("both_bad", "both_bad"))
+    yield left, right, mine
+    yield right, left, theirs
+
+
+def _standings(entries: Iterable[tuple[str, str, str]]) -> list[Standing]:
+    counts: dict[tuple[str, str], dict[str, int]] = {}
+    for version, rival, outcome in entries:
+        count = counts.setdefault((version, rival), {})
+        count[outcome] = count.get(outcome, 0) + 1
+    found = [Standing(version, rival=rival, **count) for (version, rival), count in counts.items()]
+    return sorted(found, key=lambda each: (-(each.win_rate if each.win_rate is not None else -1), each.version))
+
+
+# What can be learned of them
+
+
+def no_pair(vote: Vote) -> str:
+    """Why ``vote`` makes no preference pair: a few words, or an empty string where it makes one."""
+    winner, loser = vote.winner, vote.loser
+    if winner is None or loser is None:
+        return "no answer was preferred"
+    if winner.reply.ended != "end":
+        return "the preferred answer was cut off"  # learned, it would teach to end in mid-sentence
+    if not winner.reply.text.strip():
+        return "the preferred answer is blank"
+    if winner.reply.text.strip() == loser.reply.text.strip():
+        return "both answers are the same"
+    if winner.earlier != loser.earlier:
+        return "the two conversations differed before"  # two answers to two questions, in truth
+    return ""
+
+
+def preference_pairs(votes: Iterable[Vote]) -> Iterator[dict[str, Any]]:
+    """Rows of TRL's conversational preference format, one a pair of answers however often it was voted for.
+
+    ``prompt`` holds the messages up to the question, ``chosen`` and ``rejected`` one answer each. Messages instead of
+    texts, because TRL joins texts as they are and applies a chat template to messages only. ``preferred`` (the
+    winner's reference) and ``vote_id`` are columns that trainers leave alone.
+    """
+    seen: set[str] = set()
+    for vote in votes:
+        winner, loser = vote.winner, vote.loser
+        if winner is None or loser is None or no_pair(vote):
+            continue
+        row = {
+            "prompt": messages(winner.earlier, vote.prompt),
+            "chosen": [{"role": "assistant", "content": winner.reply.text.strip()}],
+            "rejected": [{"role": "assistant", "content": loser.reply.text.strip()}],
+        }
+        key = json.dumps(row)
+        if key not in seen:
+            seen.add(key)
+            yield {**row, "preferred": winner.voice.reference, "vote_id": vote.vote_id}

@@ -1,0 +1,65 @@
+"""What models are called: OpenAI's names and the bases behind them, fine-tuned models, and their registered names."""
+
+import re
+from collections.abc import Mapping
+
+from serve.ids import fresh_id
+
+#: OpenAI's chat models that it fine-tunes or has fine-tuned; a date or a snapshot may follow.
+OPENAI_MODELS = (
+    "gpt-3.5-turbo", "gpt-4", "gpt-4-turbo", "gpt-4o", "gpt-4o-mini",
+    "gpt-4.1", "gpt-4.1-mini", "gpt-4.1-nano", "o4-mini",
+)  # fmt: skip
+_SNAPSHOT = re.compile(rf"({'|'.join(map(re.escape, OPENAI_MODELS))})(?:-\d{{4}}(?:-\d\d-\d\d)?)?")
+_REGISTERED_CHARACTERS = 100
+
+
+class Names:
+    """Which base a name stands for.
+
+    Args:
+        base_model: what OpenAI's own names stand for.
+        table: further names and their bases; they come first.
+    """
+
+    def __init__(self, base_model: str, table: Mapping[str, str]):
+        self.base_model, self.table = base_model, dict(table)
+
+    def base_of(self, model: str) -> str | None:
+        """The base that ``model`` stands for, or None: no other base can be had by a request."""
+        if model in self.table:
+            return self.table[model]
+        match = _SNAPSHOT.fullmatch(model)
+        if match:
+            return self.table.get(match[1], self.base_model)
+        bases = {"bundled", self.base_model, *self.table.values()}
+        return model if model in bases else None
+
+    def listed(self) -> list[str]:
+        """The names that a list of models shows: each base by its own, then those that stand for one."""
+        return list(dict.fromkeys([self.base_model, "bundled", *self.table.values(), *self.table, *OPENAI_MODELS]))
+
+
+def fine_tuned_name(model: str, organization: str, suffix: str | None) -> str:
+    """A new model id as OpenAI makes them: ``ft:gpt-4o-mini:parley:my-suffix:7p4lURel``."""
+    base, org, given = (_plain(part) for part in (model, organization, suffix or ""))
+    return f"ft:{base}:{org}:{given}:{fresh_id('', 8)}"
+
+
+def registered_name(model: str, suffix: str | None) -> str:
+    """The registered model that a job's versions go to: ``ft-gpt-4o-mini-my-suffix``. MLflow takes no ``:`` and ``/``.
+
+    Jobs with equal model and suffix make versions of one registered model.
+    """
+    parts = ["ft", model, *([suffix] if suffix else [])]
+    return _plain("-".join(parts))[:_REGISTERED_CHARACTERS]
+
+
+def checkpoint_name(fine_tuned: str, step: int) -> str:
+    """The id of a checkpoint before the last."""
+    return f"{fine_tuned}:ckpt-step-{step}"
+
+
+def _plain(text: str) -> str:
+    """``text`` with a hyphen for what has a meaning in ids and references, or can't be typed."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-")

@@ -1,0 +1,157 @@
+"""Starting the server and stopping it: nothing is lost on the way."""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+
+from data.errors import UserError
+from registry import runs
+from serve.app import build
+from serve.config import ServeConfig
+from serve.engine.engine import Engine, Request
+from serve.engine.resolver import PLAIN
+from serve.http.auth import Doorkeeper
+from serve.http.metrics import Measures
+from serve.http.rate_limits import Limits
+from serve.model_catalog import Shelf
+from serve.model_names import Names
+from serve.state import House, jobs_by_status
+from serve.store import files
+from serve.store.database import Database, now_s
+from serve.training.supervisor import Foreman
+from train import base_model
+
+GIB = 1 << 30
+KEY = "PARLEY_SERVE_KEY"
+STREAMS_S = 5.0  # for answers on their way to be told that the server stops
+
+
+def open_server(config: ServeConfig, outputs: Path) -> None:
+    """Serve until the process is asked to stop; prints the address when it answers.
+
+    Args:
+        outputs: folder of what interrupted runs need to go on.
+
+    Raises:
+        UserError: the port is taken, the database can't be opened, or another server runs its jobs.
+    """
+    database = Database(config.database)
+    with _alone(database, config, outputs), _listening(config) as listener:
+        files.sweep_halves(database)
+        _serve(config, database, outputs, listener)
+
+
+@contextmanager
+def _alone(database: Database, config: ServeConfig, outputs: Path) -> Iterator[None]:
+    """Refuse to run beside another server on the same database: both would train its jobs."""
+    folder = outputs / "serve"
+    folder.mkdir(parents=True, exist_ok=True)
+    if database.is_sqlite:
+        place = Path(config.database.removeprefix("sqlite:///"))
+        lock = place.with_name(place.name + ".lock").open("w")
+    else:
+        lock = (folder / "server.lock").open("w")
+    with lock, database.owned() as owned:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            owned = False
+        if not owned:
+            raise UserError("database: another server runs the jobs of this one; stop it, or name another database")
+        yield
+
+
+@contextmanager
+def _listening(config: ServeConfig) -> Iterator[socket.socket]:
+    """The socket, taken before anything slow happens."""
+    with socket.socket(socket.AF_INET6 if ":" in config.host else socket.AF_INET) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((config.host, config.port))
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise UserError(f"port {config.port} of {config.host} can't be had ({reason}); name another one") from error
+        yield listener
+
+
+def make_house(config: ServeConfig, database: Database, outputs: Path) -> House:
+    """All parts of the server."""
+    import torch
+
+    torch.set_num_threads(config.chat_threads or torch.get_num_threads())
+    doorkeeper = Doorkeeper(database, os.environ.get(KEY, ""))
+    names = Names(config.base_model, config.table())
+    engine = Engine(
+        lambda name: base_model.resolve(name).folder,
+        int(config.memory_gb * GIB),
+        base_model.pick_device(),
+        config.chats,
+    )
+    return House(
+        config,
+        database,
+        doorkeeper,
+        Limits(config.requests_per_minute, config.tokens_per_minute),
+        names,
+        Shelf(names, now_s()),
+        engine,
+        Foreman(database, config, outputs),
+        Measures(engine.stats, lambda: jobs_by_status(database)),
+    )
+
+
+def _serve(config: ServeConfig, database: Database, outputs: Path, listener: socket.socket) -> None:
+    trouble = runs.open_store()
+    if trouble:
+        print(f"The tracking server is away ({trouble}). Jobs wait for it.", flush=True)
+    house = make_house(config, database, outputs)
+    settings = uvicorn.Config(
+        build(house), log_level="warning", access_log=False, lifespan="on", server_header=False,
+        timeout_graceful_shutdown=int(STREAMS_S),
+    )  # fmt: skip
+    server = _Server(settings, house)
+    key = house.doorkeeper.first_key()
+    if key:
+        print(f"The first key, shown this once: {key}", flush=True)
+    house.foreman.start()
+    try:
+        asyncio.run(server.serve([listener]))
+    finally:
+        house.foreman.close()
+        house.engine.close()
+        database.close()
+
+
+async def _warm_up(house: House) -> None:
+    """Import and load what the first answer needs, before somebody waits for it."""
+    request = Request(PLAIN + house.config.base_model, (("user", "Hello."),), max_tokens=1)
+    with contextlib.suppress(UserError):  # whoever asks for it is told
+        async for _ in await house.engine.ask(request):
+            pass
+
+
+class _Server(uvicorn.Server):
+    """Tells when it answers; once it is to stop, answers on their way are ended, each with a word."""
+
+    def __init__(self, config: uvicorn.Config, house: House):
+        super().__init__(config)
+        self.house = house
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and sockets:
+            self._warm = asyncio.create_task(_warm_up(self.house))
+            host, port = sockets[0].getsockname()[:2]
+            place = f"[{host}]" if ":" in host else host
+            print(f"Parley server: http://{place}:{port}/v1\nCtrl-C stops it.", flush=True)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await asyncio.to_thread(self.house.engine.close)
+        await super().shutdown(sockets)

@@ -1,0 +1,125 @@
+"""The one way into the database: short transactions, of which those that write come one after the other on SQLite."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, RowMapping, Table, create_engine, event, select, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from data.errors import UserError, first_line
+from registry.store import without_password
+from serve.errors import Fault
+from serve.store.tables import VERSION, facts, schema
+
+PATIENCE_S = 30.0
+POOL: dict[str, Any] = {"pool_size": 10, "max_overflow": 40}
+#: Of one server on PostgreSQL: whoever holds this lock runs the jobs.
+OWNER = 0x7061726C6579
+
+
+class Database:
+    """Files, jobs, batches and keys at ``url``; opened by several processes at once.
+
+    Raises:
+        UserError: the database can't be opened, or another version of Parley made it.
+    """
+
+    def __init__(self, url: str):
+        self.url = url.replace("postgresql://", "postgresql+psycopg://", 1)
+        self.is_sqlite = url.startswith("sqlite")
+        try:
+            self.engine = _engine(self.url, self.is_sqlite)
+            with self.write() as connection:
+                self._make(connection)
+        except ModuleNotFoundError as error:
+            raise UserError(f"database: {error.name} is missing; pip install -r requirements-postgres.txt") from error
+        except SQLAlchemyError as error:
+            line = first_line(getattr(error, "orig", None) or error)
+            raise UserError(f"database {without_password(url)} can't be opened: {line}") from error
+
+    def _make(self, connection: Connection) -> None:
+        if not self.is_sqlite:  # two that make the same tables at once would meet
+            connection.execute(text(f"select pg_advisory_xact_lock({OWNER + 1})"))
+        schema.create_all(connection)
+        found = connection.execute(select(facts.c.value).where(facts.c.name == "version")).scalar()
+        if found is None:
+            connection.execute(facts.insert().values(name="version", value=VERSION))
+        elif found != VERSION:
+            raise UserError(f"database {without_password(self.url)} has version {found}; this server needs {VERSION}")
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that only reads: it sees one state of things."""
+        with self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that may write; all of it happens or nothing. Keep it short."""
+        with self.engine.connect() as connection, connection.execution_options(writes=True).begin():
+            yield connection
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        self.engine.dispose()
+
+    @contextmanager
+    def owned(self) -> Iterator[bool]:
+        """Whether this process is the only one that runs the jobs of a PostgreSQL database, while the context lasts."""
+        if self.is_sqlite:
+            yield True
+            return
+        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            yield bool(connection.execute(text(f"select pg_try_advisory_lock({OWNER})")).scalar())
+
+
+def _engine(url: str, is_sqlite: bool) -> Engine:
+    if not is_sqlite:
+        patience: dict[str, Any] = {"connect_timeout": int(PATIENCE_S)}
+        return create_engine(url, **POOL, pool_pre_ping=True, connect_args=patience)
+    engine = create_engine(url, **POOL, connect_args={"timeout": PATIENCE_S})
+
+    @event.listens_for(engine, "connect")
+    def _opened(connection: Any, record: object) -> None:
+        connection.isolation_level = None  # the driver begins no transactions of its own
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+
+    @event.listens_for(engine, "begin")
+    def _begun(connection: Connection) -> None:
+        # A transaction that reads first and writes then could find that another one has written in between.
+        writes = connection.get_execution_options().get("writes")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def now_s() -> int:
+    """Unix time."""
+    return int(time.time())
+
+
+def page(
+    connection: Connection,
+    table: Table,
+    wanted: Sequence[Any] = (),
+    after: str | None = None,
+    limit: int = 20,
+    newest_first: bool = True,
+) -> tuple[list[RowMapping], bool]:
+    """Rows of ``table`` that meet all of ``wanted`` and come after the id ``after``; and whether there are more.
+
+    Raises:
+        Fault: there is no row ``after``.
+    """
+    query = select(table).where(*wanted)
+    if after is not None:
+        at = connection.execute(select(table.c.number).where(table.c.id == after)).scalar()
+        if at is None:
+            raise Fault(f"after: there is no {after!r}", param="after")
+        query = query.where(table.c.number < at if newest_first else table.c.number > at)
+    query = query.order_by(table.c.number.desc() if newest_first else table.c.number).limit(limit + 1)
+    found = list(connection.execute(query).mappings())
+    return found[:limit], len(found) > limit

@@ -1,0 +1,201 @@
+"""Uploaded and finished files: kept in the database in parts, so that no file is ever held as a whole."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from sqlalchemy import Connection, RowMapping, or_, select
+
+from serve.errors import conflict, missing
+from serve.ids import fresh_id
+from serve.store import idempotency
+from serve.store.database import Database, now_s, page
+from serve.store.tables import batches, files, jobs, parts
+from serve.store.training_file import NOT_CHECKED, Checked
+
+PART_BYTES = 1 << 20
+OVER = ("succeeded", "failed", "cancelled")
+BATCH_OVER = ("completed", "failed", "expired", "cancelled")
+ROUTE = "files"
+
+
+def add(
+    database: Database, content: IO[bytes], filename: str, purpose: str, expires_after_s: int | None = None,
+    checked: Checked = NOT_CHECKED, key: str = "",
+) -> dict[str, Any]:  # fmt: skip
+    """Keep ``content`` and return the file's object; with an idempotency ``key`` only the first time.
+
+    Raises:
+        Fault: the key came with another file before.
+    """
+    file_id = fresh_id("file-")
+    try:
+        size, digest = _write_parts(database, file_id, content)
+        values = row(file_id, filename, purpose, size, expires_after_s, checked)
+        asked = hashlib.sha256(f"{digest} {purpose} {filename} {expires_after_s}".encode()).hexdigest()
+        with database.write() as connection:
+            earlier = idempotency.kept(connection, ROUTE, key, asked)
+            if earlier is None:
+                connection.execute(files.insert().values(values))
+                idempotency.keep(connection, ROUTE, key, asked, file_id)
+    except BaseException:
+        _drop_parts(database, file_id)
+        raise
+    if earlier is not None:
+        _drop_parts(database, file_id)
+        return get(database, earlier)
+    return describe(values)
+
+
+def row(
+    file_id: str, filename: str, purpose: str, size: int, expires_after_s: int | None = None,
+    checked: Checked = NOT_CHECKED,
+) -> dict[str, Any]:  # fmt: skip
+    """The row of a file that is made now."""
+    made_s = now_s()
+    return {
+        "id": file_id, "purpose": purpose, "filename": filename, "bytes": size, "rows": checked.rows,
+        "kind": checked.kind, "created_at": made_s,
+        "expires_at": made_s + expires_after_s if expires_after_s else None,
+    }  # fmt: skip
+
+
+def add_parts(database: Database, content: IO[bytes]) -> tuple[str, int]:
+    """Keep the parts of a file whose row is made later; returns its id and its bytes."""
+    file_id = fresh_id("file-")
+    return file_id, _write_parts(database, file_id, content)[0]
+
+
+def add_small(connection: Connection, content: bytes, filename: str, purpose: str) -> str:
+    """Keep ``content`` within a transaction that also does other things; returns the id."""
+    file_id = fresh_id("file-")
+    for number, start in enumerate(range(0, len(content), PART_BYTES)):
+        connection.execute(
+            parts.insert().values(file_id=file_id, part=number, content=content[start : start + PART_BYTES])
+        )
+    connection.execute(files.insert().values(row(file_id, filename, purpose, len(content))))
+    return file_id
+
+
+def _write_parts(database: Database, file_id: str, content: IO[bytes]) -> tuple[int, str]:
+    state, size, number = hashlib.sha256(), 0, 0
+    while part := content.read(PART_BYTES):
+        state.update(part)
+        size += len(part)
+        with database.write() as connection:
+            connection.execute(parts.insert().values(file_id=file_id, part=number, content=part))
+        number += 1
+    return size, state.hexdigest()
+
+
+def _drop_parts(database: Database, file_id: str) -> None:
+    with database.write() as connection:
+        connection.execute(parts.delete().where(parts.c.file_id == file_id))
+
+
+def row_of(connection: Connection, file_id: str, param: str = "file_id") -> RowMapping:
+    """The file's row.
+
+    Raises:
+        Fault: there is no such file, or it has expired.
+    """
+    found = connection.execute(select(files).where(files.c.id == file_id, _lives())).mappings().first()
+    if found is None:
+        raise missing("File object", file_id, param)
+    return found
+
+
+def get(database: Database, file_id: str) -> dict[str, Any]:
+    """The file's object."""
+    with database.read() as connection:
+        return describe(row_of(connection, file_id))
+
+
+def listing(
+    database: Database, purpose: str | None, after: str | None, limit: int, newest_first: bool
+) -> dict[str, Any]:
+    """A page of files."""
+    wanted = [_lives(), *([files.c.purpose == purpose] if purpose else [])]
+    with database.read() as connection:
+        rows, more = page(connection, files, wanted, after, limit, newest_first)
+    return paged([describe(each) for each in rows], more)
+
+
+def paged(data: list[dict[str, Any]], more: bool) -> dict[str, Any]:
+    """A page of objects, with its ends."""
+    first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
+    return {"object": "list", "data": data, "first_id": first, "last_id": last, "has_more": more}
+
+
+def read(database: Database, file_id: str) -> Iterator[bytes]:
+    """The content, part by part; one that is deleted meanwhile ends early."""
+    number = 0
+    while True:
+        with database.read() as connection:
+            query = select(parts.c.content).where(parts.c.file_id == file_id, parts.c.part == number)
+            part = connection.execute(query).scalar()
+        if part is None:
+            return
+        yield part
+        number += 1
+
+
+def save(database: Database, file_id: str, path: Path) -> Path:
+    """Write the content to ``path``."""
+    with path.open("wb") as out:
+        for part in read(database, file_id):
+            out.write(part)
+    return path
+
+
+def delete(database: Database, file_id: str) -> dict[str, Any]:
+    """Remove the file.
+
+    Raises:
+        Fault: there is no such file, or a job or batch that is not over needs it.
+    """
+    with database.write() as connection:
+        row_of(connection, file_id)
+        user = _user_of(connection, file_id)
+        if user:
+            raise conflict(
+                f"{file_id} is used by {user}, which is not over; cancel that first", "file_id", "file_in_use"
+            )
+        _remove(connection, [file_id])
+    return {"id": file_id, "object": "file", "deleted": True}
+
+
+def _user_of(connection: Connection, file_id: str) -> str | None:
+    of_job = or_(jobs.c.training_file == file_id, jobs.c.validation_file == file_id)
+    job = connection.execute(select(jobs.c.id).where(of_job, jobs.c.status.not_in(OVER))).scalar()
+    batch = select(batches.c.id).where(batches.c.input_file_id == file_id, batches.c.status.not_in(BATCH_OVER))
+    return job or connection.execute(batch).scalar()
+
+
+def sweep(database: Database) -> None:
+    """Remove files that have expired and that nothing needs."""
+    with database.write() as connection:
+        expired = connection.execute(select(files.c.id).where(files.c.expires_at <= now_s())).scalars()
+        _remove(connection, [each for each in expired if not _user_of(connection, each)])
+
+
+def sweep_halves(database: Database) -> None:
+    """Remove parts of uploads that a killed server left unfinished; only while nobody uploads."""
+    with database.write() as connection:
+        connection.execute(parts.delete().where(parts.c.file_id.not_in(select(files.c.id))))
+
+
+def _remove(connection: Connection, file_ids: list[str]) -> None:
+    connection.execute(files.delete().where(files.c.id.in_(file_ids)))
+    connection.execute(parts.delete().where(parts.c.file_id.in_(file_ids)))
+
+
+def _lives() -> Any:
+    return or_(files.c.expires_at.is_(None), files.c.expires_at > now_s())
+
+
+def describe(found: Any) -> dict[str, Any]:
+    """OpenAI's object of a file."""
+    shown = ("id", "bytes", "created_at", "expires_at", "filename", "purpose")
+    return {"object": "file", **{name: found[name] for name in shown}, "status": "processed", "status_details": None}

@@ -1,0 +1,99 @@
+"""Training files: checked line by line when they are uploaded, and read as rows when they are trained on."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import IO, Any
+
+from data.conversation import Row
+from data.formats import jsonl, openai
+from data.formats.records import BadRecord, Record, to_row
+from serve.errors import Fault
+
+SHOWN = 5
+DPO_KEYS = {"input", "preferred_output", "non_preferred_output"}
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a file turned out to be: its lines that are not blank, and the method that they can teach by."""
+
+    rows: int = 0
+    kind: str = ""
+
+
+NOT_CHECKED = Checked()
+
+
+def check(content: IO[bytes], filename: str) -> Checked:
+    """Check an uploaded training or validation file.
+
+    Raises:
+        Fault: a line is wrong; the first few are told with line and reason.
+    """
+    with tempfile.TemporaryDirectory(prefix="parley-upload-") as folder:
+        path = Path(folder, _plain(filename))
+        with path.open("wb") as out:
+            shutil.copyfileobj(content, out)
+        content.seek(0)
+        return check_path(path)
+
+
+def check_path(path: Path) -> Checked:
+    """The same for a file at hand."""
+    kind = _kind(path)
+    found = []
+    for problem in openai.problems(path, least=1):
+        found.append(problem)
+        if len(found) > SHOWN:
+            found[-1] = "..."
+            break
+    if found:
+        raise Fault(f"Invalid file format. {' '.join(found)}", param="file", code="invalid_training_file")
+    with path.open("rb") as stream:
+        return Checked(sum(not line.isspace() for line in stream), kind)
+
+
+def _kind(path: Path) -> str:
+    first = next(iter(jsonl.stream(path, [])), None)
+    if first and isinstance(first.value, dict) and set(first.value) & DPO_KEYS:
+        raise Fault(
+            f"Invalid file format. {first.where}: it is a preference (input, preferred_output, non_preferred_output); "
+            "this server trains by the supervised method only, which needs messages",
+            param="file",
+            code="unsupported_method",
+        )
+    return "supervised"
+
+
+def rows(path: Path) -> list[Row]:
+    """The rows of a file that was checked, numbered as the check did.
+
+    Raises:
+        BadRecord: it is no such file after all.
+    """
+    problems: list[str] = []
+    found = [to_row(Record(each.where, each.value)) for each in jsonl.stream(path, problems)]
+    if problems:
+        raise BadRecord(*problems)
+    return found
+
+
+def _plain(filename: str) -> str:
+    """The file's own name, made safe, and such that its format is told from it."""
+    name = "".join(ch for ch in PurePath(filename.replace("\\", "/")).name if ch.isprintable() and ch != "/")[:40]
+    return name if name.lower().endswith(".jsonl") else f"{name or 'file'}.jsonl"
+
+
+def lines_of(path: Path) -> Iterator[tuple[int, Any]]:
+    """(line number from 1, parsed value or None where it is no JSON) of each line that is not blank."""
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, 1):
+            if not line.isspace():
+                try:
+                    yield number, json.loads(line)
+                except (ValueError, RecursionError):
+                    yield number, None

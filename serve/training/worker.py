@@ -1,0 +1,113 @@
+"""``python -m serve.training.worker JOB``: the process that trains one job, started by the server and never by hand.
+
+Its first line of input is a JSON object with its settings. When the input ends the server is gone, and so is this
+process at once: the next server starts another one, which goes on from the last resume point. A lock on a file keeps
+two of them from training one job, whatever happens.
+"""
+
+import fcntl
+import json
+import os
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+#: Exit codes: the job's status is final (or no longer this process's business), was asked to stop, try again later.
+DONE, STOPPED, LATER = 0, 130, 75
+
+
+class Stopped(BaseException):
+    """The server wants this process to end."""
+
+
+def main(argv: list[str]) -> int:
+    """Train the job ``argv[0]``; returns the exit code."""
+    settings = json.loads(sys.stdin.readline())
+    threading.Thread(target=_end_with_server, daemon=True).start()
+    signal.signal(signal.SIGTERM, _stop)
+    os.nice(settings["nice"])
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    outputs = Path(settings["outputs"])
+    try:
+        lock = _lock(outputs, argv[0])
+        try:
+            return _train(argv[0], settings, outputs)
+        finally:
+            lock.close()
+    except Stopped:
+        return STOPPED
+
+
+def _end_with_server() -> None:
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+
+def _stop(number: int, frame: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # one stop is enough: cleaning up must not be interrupted
+    raise Stopped
+
+
+def _lock(outputs: Path, job_id: str) -> IO[str]:
+    """Wait until no other process has the job."""
+    folder = outputs / "serve"
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = (folder / f"{job_id}.lock").open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
+
+
+def _train(job_id: str, settings: Mapping[str, Any], outputs: Path) -> int:
+    from serve.store import jobs
+    from serve.store.database import Database
+    from serve.training.progress import Overtaken
+
+    database = Database(settings["database"])
+    with database.write() as connection:
+        if not jobs.move(connection, job_id, ("queued", "running"), status="running"):
+            return DONE
+        row = dict(jobs.row_of(connection, job_id))
+        jobs.tell(connection, job_id, "started", "Fine-tuning job started")
+    from registry.runs import TrackingAway
+    from serve.training import finetune
+
+    try:
+        run = finetune.open_run(database, row, outputs)
+    except TrackingAway as error:
+        print(error, file=sys.stderr)
+        return LATER
+    try:
+        finetune.teach(database, finetune.prepare(database, row, settings["threads"], settings["checkpoints"]), run)
+    except (Stopped, Overtaken):
+        run.finish("KILLED")
+        return STOPPED
+    except TrackingAway as error:
+        print(error, file=sys.stderr)
+        return LATER
+    except Exception as error:
+        return _failed(database, row, run, error)
+    run.discard()
+    return DONE
+
+
+def _failed(database: Any, row: Mapping[str, Any], run: Any, error: Exception) -> int:
+    """End the job where the error is its own; any other ends this process only."""
+    from data.errors import UserError
+    from serve.training import finetune, progress
+    from train.loop import Diverged
+
+    if not isinstance(error, UserError):
+        raise error
+    param = error.param if isinstance(error, finetune.Unteachable) else None
+    code = f"invalid_{param}" if param else "training_diverged" if isinstance(error, Diverged) else "training_failed"
+    run.fail(error)
+    progress.fail(database, row["id"], code, " ".join(str(error).splitlines()), param)
+    return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,146 @@
+"""Each metric against cases worked out by hand."""
+
+import pytest
+
+from evals import text_metrics
+from evals.text_metrics import (
+    chrf,
+    content_rate,
+    content_words,
+    copy_rate,
+    distinct_2,
+    is_echo,
+    is_loop,
+    length_ratio,
+    words,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", []),
+        ("... !?", []),
+        ("The Ship's 3 masts", ["the", "ship's", "3", "masts"]),
+        ("I\u2019m drinkin\u2019 o' rum", ["i'm", "drinkin'", "o'", "rum"]),
+        ("'Tis well-known", ["tis", "well", "known"]),
+        ("Caf\u00e9 \u00c9cole na\u00efve", ["caf\u00e9", "\u00e9cole", "na\u00efve"]),
+        (
+            "\u041f\u0440\u0438\u0432\u0435\u0442, \u043c\u0438\u0440!",
+            ["\u043f\u0440\u0438\u0432\u0435\u0442", "\u043c\u0438\u0440"],
+        ),
+        ("snake_case", ["snake", "case"]),
+    ],
+)
+def test_words_are_runs_of_letters_digits_and_apostrophes_of_any_language(text, expected):
+    assert words(text) == expected
+
+
+def test_a_curly_apostrophe_is_as_good_as_a_straight_one():
+    assert words("Don\u2019t") == words("don't") == ["don't"]
+
+
+def test_content_words_are_what_the_reference_took_over_from_the_prompt():
+    assert content_words("Where is the big red boat?", "Where be the big boat, arr?") == {"big", "boat"}
+    assert content_words("Where is it?", "Where be it?") == set()
+
+
+def test_content_rate_is_the_share_of_due_words_over_all_rows():
+    prompts = ["Where is the big red boat?", "I like rum."]
+    references = ["Where be the big boat?", "I be likin' rum, I like it."]
+    assert content_rate(prompts, references, ["The boat!", "Rum!"]) == 2 / 4
+    assert content_rate(prompts, references, references) == 1.0
+    assert content_rate(prompts, references, ["", ""]) == 0.0
+
+
+def test_content_rate_is_not_defined_where_references_take_over_nothing():
+    assert content_rate(["Hello!"], ["Ahoy!"], ["Ahoy!"]) is None
+    assert content_rate(["What is it?"], ["It is what?"], ["It"]) is None
+
+
+@pytest.mark.parametrize(
+    ("prompt", "reference", "answer", "expected"),
+    [
+        ("Where are you?", "Where be ye?", "Where are you?", True),
+        ("Where are you?", "Where be ye?", "where are YOU", True),
+        ("Where are you?", "Where be ye?", "Arr! Where are you, matey?", True),
+        ("Where are you?", "Where be ye?", "Where be you?", False),
+        ("Where are you?", "Where be ye?", "", False),
+        ("Where are you?", "Where are you?", "Where are you?", False),
+        ("Hi.", "Hi, matey.", "Hi, friend.", False),
+        ("here", "Arr", "there", False),
+        ("?!", "Arr", "Arr", False),
+        ("I\u2019m fine", "I be fine", "I'm fine", True),
+    ],
+)
+def test_an_echo_holds_the_prompt_word_for_word_and_the_reference_does_not(prompt, reference, answer, expected):
+    assert is_echo(prompt, reference, answer) is expected
+
+
+@pytest.mark.parametrize("n", range(1, 9))
+def test_one_to_eight_words_three_times_in_a_row_are_a_loop(n):
+    part = [f"w{i}" for i in range(n)]
+    assert is_loop(" ".join(["so", *part * 3, "end"]))
+    assert not is_loop(" ".join(["so", *part * 2, "end"]))
+
+
+def test_nine_words_three_times_are_found_by_their_trigrams():
+    part = [f"w{i}" for i in range(9)]
+    assert is_loop(" ".join(part * 3))
+    assert not is_loop(" ".join(part * 2))
+
+
+@pytest.mark.parametrize("text", ["", "arr", "arr arr", "The quick brown fox jumps over the lazy dog today."])
+def test_plain_answers_are_no_loop(text):
+    assert not is_loop(text)
+
+
+def test_many_trigrams_of_which_less_than_half_are_distinct_are_a_loop():
+    text = "a b c a b c x a b c y a b c z a b c"
+    found = words(text)
+    trigrams = [tuple(found[i : i + 3]) for i in range(len(found) - 2)]
+    assert len(set(trigrams)) > len(trigrams) / 2 and not is_loop(text)
+    assert is_loop("a b c d a b c e a b c d a b c e a b c d a b c d")
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [([], 0.0), ([""], 0.0), (["one"], 0.0), (["a b a b"], 2 / 3), (["a b", "A B!"], 1 / 2), (["a b", "b c"], 1.0)],
+)
+def test_distinct_2_is_the_share_of_word_pairs_that_differ(answers, expected):
+    assert distinct_2(answers) == expected
+
+
+def test_pairs_do_not_reach_from_one_answer_into_the_next():
+    assert distinct_2(["a b", "c d"]) == 1.0 and distinct_2(["a", "b"]) == 0.0
+
+
+def test_a_copy_is_a_training_response_that_was_not_asked_for():
+    trained = ["Arr, the sea!", "Aye.", "Ahoy there."]
+    answers = ["arr the sea", "Aye!", "Something new", "Ahoy there, matey."]
+    assert copy_rate(["x", "Aye.", "x", "x"], answers, trained) == 1 / 4
+    assert copy_rate(["x"] * 4, answers, trained) == 2 / 4
+    assert copy_rate(["x"] * 4, answers, []) == 0.0
+
+
+def test_an_answer_without_words_is_no_copy():
+    assert copy_rate(["x", "y"], ["", "..."], ["!", "Arr"]) == 0.0
+
+
+def test_length_ratio_compares_all_words():
+    assert length_ratio(["a b", "c d"], ["a", "b c"]) == 3 / 4
+    assert length_ratio(["a b"], [""]) == 0.0
+    assert length_ratio(["..."], ["a b"]) == 2.0
+
+
+def test_chrf_is_sacrebleus():
+    import sacrebleu
+
+    references, answers = ["Where be ye, matey?", "Arr, the sea!"], ["Where are you?", "The sea, arr"]
+    assert chrf(references, answers) == sacrebleu.corpus_chrf(answers, [references]).score
+    assert chrf(references, references) == pytest.approx(100)
+    assert chrf(references, ["", ""]) == 0
+
+
+def test_function_words_are_spelt_as_words_are_found():
+    assert all(words(word) == [word] for word in text_metrics.FUNCTION_WORDS)

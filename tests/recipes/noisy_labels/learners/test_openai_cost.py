@@ -1,0 +1,132 @@
+"""What a job will take is told before anything is sent, and a budget below it stops the run."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from data.chat_template import SPECIAL_TOKENS
+from data.errors import DataError
+from data.labelled import SENTIMENTS, LabelledRow
+from data.prompts import conversation
+from openai_jobs.endpoint import Endpoint
+from recipes.noisy_labels import data
+from recipes.noisy_labels.config import NoisyConfig
+from recipes.noisy_labels.data import Reading
+from recipes.noisy_labels.learners import openai_cost
+from recipes.noisy_labels.learners.openai import ApiPupil
+from recipes.noisy_labels.preflight import estimated_tokens
+
+PRICES = {
+    "as_of": "2030-01", "currency": "EUR", "tokens": 1000,
+    "models": {"gpt-4o-mini": {"train": 1.0, "input": 0.1, "output": 10.0}},
+}  # fmt: skip
+SETTINGS = {"provider": "openai", "n_train": 0, "n_test": 0, "n_memory": 20, "rate": 0.2, "epochs": 4}
+
+
+@pytest.fixture
+def rows(tmp_path):
+    """Paths of 40 rows to teach and 20 to ask."""
+    found = []
+    for name, n in (("train", 40), ("test", 20)):
+        lines = [json.dumps({"text": f"{name} film {i} was a film", "label": i // 3 % 2}) for i in range(n)]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines))
+        found.append(str(tmp_path / f"{name}.jsonl"))
+    return dict(zip(("dataset", "test_dataset"), found, strict=True))
+
+
+@pytest.fixture
+def weigh(rows, tmp_path):
+    """``weigh(name=value)``: the config, its rows, and the preflight with its cost."""
+    (tmp_path / "prices.json").write_text(json.dumps(PRICES))
+
+    def weigh(**settings):
+        config = NoisyConfig(**{**SETTINGS, **rows, "prices": str(tmp_path / "prices.json"), **settings})
+        pupil = ApiPupil(config, Endpoint("http://127.0.0.1:9/v1"))
+        reading = pupil.reading()
+        found = data.prepare(config, data.read(config), reading)
+        return config, found, pupil.weigh(found, data.preflight(found, config, reading))
+
+    return weigh
+
+
+def tokens_of(rows, labels, template):
+    return sum(estimated_tokens(conversation(row, labels, template)) for row in rows)
+
+
+def test_tokens_and_cost_are_those_of_all_epochs_and_of_every_evaluation(weigh):
+    config, rows, flight = weigh()
+    taught = tokens_of(rows.train.rows, rows.labels, rows.template)
+    tested = tokens_of(rows.test, rows.labels, rows.template)
+    asked = 4 * (tested + round(taught * 20 / len(rows.train.rows)))  # the base, the tuned, and two checkpoints before
+    answered = 4 * (20 + 20) * config.max_new_tokens
+    numbers = flight.numbers
+    assert (numbers["train_tokens"], numbers["asked_tokens"], numbers["answered_tokens"]) == (
+        4 * taught, asked, answered,
+    )  # fmt: skip
+    assert numbers["cost"] == pytest.approx((4 * taught + 0.1 * asked + 10 * answered) / 1000)
+    assert any("by the prices of 2030-01 for gpt-4o-mini" in line and "EUR" in line for line in flight.facts)
+
+
+def test_a_batch_is_asked_at_half_the_price(weigh):
+    whole, half = (weigh(mode=mode)[2].numbers for mode in ("chat", "batch"))
+    training = whole["train_tokens"] / 1000
+    assert half["cost"] - training == pytest.approx((whole["cost"] - training) / 2)
+
+
+def test_a_budget_below_the_estimate_stops_the_run(weigh):
+    cost = weigh()[2].numbers["cost"]
+    weigh(budget_usd=cost + 0.01)[2].require()
+    with pytest.raises(DataError, match=r"budget_usd=1: the job is estimated at .* EUR; nothing was sent"):
+        weigh(budget_usd=1.0)[2].require()
+
+
+def test_a_model_without_a_price_is_a_warning_and_with_a_budget_an_error(weigh):
+    flight = weigh(model="llama")[2]
+    assert "no price of llama is known: give a table with it, prices=FILE" in flight.warnings
+    with pytest.raises(DataError, match="no price of llama"):
+        weigh(model="llama", budget_usd=1.0)[2].require()
+
+
+def test_without_a_vocabulary_the_count_is_said_to_be_an_estimate():
+    ruler = openai_cost.yardstick("gpt-4o-mini-2024-07-18")
+    assert "by 4 characters a token" in ruler.how and ruler.count is estimated_tokens
+
+
+def test_a_vocabulary_on_this_machine_counts_exactly(tmp_path, monkeypatch):
+    import tiktoken
+
+    letters = {bytes([i]): i for i in range(256)}
+    encoding = tiktoken.Encoding("letters", pat_str=r".", mergeable_ranks=letters, special_tokens={"<|x|>": 256})
+    monkeypatch.setattr(tiktoken, "encoding_for_model", lambda model: encoding)
+    openai_cost._encoding.cache_clear()
+    try:
+        ruler = openai_cost.yardstick("m")
+    finally:
+        openai_cost._encoding.cache_clear()
+    row = conversation(LabelledRow("<|x|>", 1, "r", 0), SENTIMENTS, data.prompts.BARE)
+    assert ruler.how == "by tiktoken's letters" and ruler.count_text("positive") == 8
+    assert ruler.count(row) == sum(map(len, sum(row.turns, ()))) + len(row.system or "") + 3 * (
+        2 + bool(row.system)
+    ) + 3  # fmt: skip
+
+
+def test_the_bundled_base_counts_by_its_own_tokens_and_names_its_special_ones():
+    ruler = openai_cost.bundled_yardstick()
+    assert set(SPECIAL_TOKENS) < set(ruler.special_tokens)
+    assert ruler.count_text("positive") == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "most"),
+    [("gpt-3.5-turbo-0613", 4096), ("gpt-3.5-turbo-0125", 16385), ("gpt-4o-mini-2024-07-18", 65536), ("llama", 8192),
+     ("ft:gpt-4.1-mini:org::x", 65536)],
+)  # fmt: skip
+def test_the_longest_example_is_that_of_the_model(model, most):
+    assert openai_cost.longest(model) == most
+
+
+def test_texts_are_cut_to_what_a_job_takes_whole(rows):
+    config = replace(NoisyConfig(**{**SETTINGS, **rows}), max_length=64)
+    reading = ApiPupil(config, Endpoint("http://127.0.0.1:9/v1")).reading()
+    assert isinstance(reading, Reading) and reading.max_tokens == 64 - config.max_new_tokens and reading.validates

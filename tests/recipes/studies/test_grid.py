@@ -1,0 +1,69 @@
+"""Which cells a study has, by what they are known, and which settings are refused."""
+
+import dataclasses
+
+import pytest
+
+from data.errors import ConfigError
+from recipes.studies.config import StudyConfig
+from recipes.studies.grid import cells
+
+
+def places(config):
+    return [dict(cell.place) for cell in cells(config)]
+
+
+def test_the_grid_is_the_product_and_one_clean_control_a_learner_and_seed():
+    config = StudyConfig(kinds="symmetric,one_sided", rates="0,.1,.3", seeds="1,2", learners="tfidf,lora")
+    found = places(config)
+    assert len(found) == 2 * 2 * (2 * 2 + 1)
+    controls = [(place["learner"], place["seed"]) for place in found if place["rate"] == 0]
+    assert controls == [("tfidf", 1), ("tfidf", 2), ("lora", 1), ("lora", 2)]
+    assert all((place["kind"] == "clean") == (place["rate"] == 0) for place in found)
+
+
+def test_a_clean_control_comes_without_being_asked_for():
+    assert [place["rate"] for place in places(StudyConfig(kinds="symmetric", rates=".3", seeds="1"))] == [0, 0.3]
+
+
+def test_a_seed_draws_rows_flips_labels_and_seeds_the_training():
+    cell = cells(StudyConfig(seeds="5"))[0]
+    assert (cell.config.seed, cell.config.noise_seed) == (5, 5)  # type: ignore[attr-defined]
+
+
+def test_the_pirate_grid_is_sets_by_lengths_by_labels():
+    found = cells(StudyConfig(grid="pirate", seeds="7"))
+    assert len(found) == 3 * 4 * 2
+    assert {cell.config.dataset for cell in found} == {"tiny", "clean", "noisy"}  # type: ignore[attr-defined]
+    assert {cell.config.epochs for cell in found} == {3, 8, 20, 60}
+
+
+def test_a_digest_tells_cells_apart_and_not_where_they_run():
+    config = StudyConfig(seeds="1,2", learners="tfidf,full")
+    digests = [cell.digest for cell in cells(config)]
+    assert len(set(digests)) == len(digests)
+    elsewhere = dataclasses.replace(config, engine="ray", jobs=7, register_as="other")
+    assert [cell.digest for cell in cells(elsewhere)] == digests
+    assert not {cell.digest for cell in cells(dataclasses.replace(config, n_train=9))} & set(digests)
+
+
+@pytest.mark.parametrize(
+    ("settings", "flag"),
+    [
+        ({"kinds": "symetric"}, "kinds"),
+        ({"rates": "0.1,1.5"}, "rates"),
+        ({"rates": "nan"}, "rates"),
+        ({"seeds": "one"}, "seeds"),
+        ({"seeds": ","}, "seeds"),
+        ({"learners": "tfidf,bert"}, "learners"),
+        ({"lengths": "0"}, "lengths"),
+        ({"jobs": -1}, "jobs"),
+        ({"grid": "pirate", "learners": "tfidf"}, "pirate"),
+        ({"word": "plot"}, "word"),
+        ({"ray_address": "auto"}, "ray_address"),
+        ({"kinds": "trigger"}, "word"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused_by_name(settings, flag):
+    with pytest.raises(ConfigError, match=flag):
+        cells(StudyConfig(**settings))

@@ -1,0 +1,241 @@
+"""The training loop: the same for a LoRA of one minute and for the base model of one hour."""
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, ClassVar, Protocol, TypeVar
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from data.errors import UserError
+from train import distributed
+from train.config import FitConfig
+from train.cpu_kernels import accelerated
+from train.encoding import Example
+from train.losses import loss_and_hits, measure
+from train.optimizer import load_optimizer, make_optimizer, optimizer_tensors
+from train.packing import Batch, pack, step_rows
+from train.resume import Progress, SavedState, StateFolder
+from train.schedule import dropout_seed, eval_schedule, lr_factor
+
+MOST_POINTS = 500
+T = TypeVar("T")
+
+
+class Tracker(Protocol):
+    """Where metrics go; ``registry.runs.Run`` is one."""
+
+    def log(self, step: int, metrics: dict[str, float]) -> None:
+        """Take ``metrics`` at ``step``."""
+
+    def flush(self) -> None:
+        """Deliver what was taken."""
+
+
+class Diverged(UserError):
+    """The loss or the gradient stopped being a number."""
+
+    tags: ClassVar = {"verdict": "diverged"}
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What training did. The model holds the restored weights (best or last, as configured).
+
+    ``kept_steps``, ascending, are those whose weights ``put(step)`` can put into the model.
+    """
+
+    progress: Progress
+    restored_step: int
+    seconds: float
+    trained_tokens: int
+    kept_steps: tuple[int, ...]
+    put: Callable[[int], None]
+
+
+def fit(
+    model: nn.Module,
+    rows: Sequence[Example],
+    eval_rows: Sequence[Example],
+    config: FitConfig,
+    state: StateFolder,
+    tracker: Tracker,
+    lr: float,
+) -> Fitted:
+    """Train ``model`` in place on ``rows``, evaluating on ``eval_rows``; both lists are tokenised and not empty.
+
+    Args:
+        state: where resume points are kept; if one is there, training goes on from it.
+        tracker: takes the metrics of steps and evaluations; flushed before each resume point, so none is lost.
+        lr: the peak learning rate.
+
+    Raises:
+        Diverged: a loss or gradient norm is not finite; the last resume point still is.
+    """
+    start = perf_counter()
+    loop = _Loop(model, rows, eval_rows, config, state, tracker, lr)
+    found = state.load()
+    distributed.wait()  # nobody may write a new point before everybody has read the old one
+    before = found[0].trained_tokens if found else 0
+    with accelerated(model):
+        progress = loop.run(found)
+    wanted = progress.best_step if config.restore == "best" else progress.step
+    loop.restore(wanted)
+    seconds, tokens = perf_counter() - start, progress.trained_tokens - before
+    return Fitted(progress, wanted, seconds, tokens, state.kept(progress), loop.restore)
+
+
+class _Loop:
+    def __init__(
+        self,
+        model: Any,
+        rows: Sequence[Example],
+        eval_rows: Sequence[Example],
+        config: FitConfig,
+        state: StateFolder,
+        tracker: Tracker,
+        lr: float,
+    ):
+        self.model, self.rows, self.eval_rows = model, rows, eval_rows
+        self.config, self.state, self.tracker = config, state, tracker
+        self.device = next(model.parameters()).device
+        self.weights = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        self.rows_per_step = config.batch_size * config.accumulation
+        self.steps_per_epoch = math.ceil(len(rows) / self.rows_per_step)
+        self.total_steps = self.steps_per_epoch * config.epochs
+        self.autocast = choose_autocast(config.precision, self.device)
+        self.optimizer = make_optimizer(self.weights.values(), lr, config)
+        self.lr = lr
+        self.since_point: list[tuple[float, float]] = []
+        self.steps_per_point = math.ceil(self.total_steps / MOST_POINTS)
+        self.eval_steps = eval_schedule(self.steps_per_epoch, config.epochs, config.evals_per_epoch)
+
+    def run(self, found: SavedState | None) -> Progress:
+        progress = self._resume(found)
+        if not progress.history:
+            self._evaluate(progress)
+        began, tokens_before = perf_counter(), progress.trained_tokens
+        with self._bar(progress.step) as bar:
+            for epoch, order in self._steps_from(progress.step):
+                if progress.finished:
+                    break
+                loss, accuracy, tokens, norm = self._step(order, progress.step)
+                progress.step += 1
+                progress.trained_tokens += tokens
+                due = progress.step in self.eval_steps
+                self.since_point.append((loss, accuracy))
+                self._log_step(progress.step, epoch, norm, due)
+                bar.update()
+                rate = (progress.trained_tokens - tokens_before) / (perf_counter() - began)
+                bar.set_postfix_str(f"{rate:.0f} trained tokens/s, loss {loss:.3f}", refresh=False)
+                if due:
+                    self._evaluate(progress)
+        return progress
+
+    def _bar(self, step: int) -> Any:
+        quiet = distributed.rank() > 0 or step == self.total_steps
+        return tqdm(total=self.total_steps, initial=step, desc="training", unit="step", mininterval=0.5, disable=quiet)
+
+    def _log_step(self, step: int, epoch: float, norm: float, due: bool) -> None:
+        """Log the means since the last point; long runs get a point every few steps, short ones every step."""
+        if due or step % self.steps_per_point == 0:
+            loss, accuracy = (sum(each) / len(self.since_point) for each in zip(*self.since_point, strict=True))
+            rest = {"train/grad_norm": norm, "train/lr": self._lr_at(step - 1), "epoch": epoch}
+            self.tracker.log(step, {"train/loss": loss, "train/token_accuracy": accuracy, **rest})
+            self.since_point.clear()
+
+    def _resume(self, found: SavedState | None) -> Progress:
+        if found is None:
+            return Progress()
+        progress, weights, optimizer = found
+        self._set_weights(weights)
+        load_optimizer(self.optimizer, self.weights, optimizer)
+        return progress
+
+    def _steps_from(self, step: int) -> Iterator[tuple[float, np.ndarray]]:
+        """(epochs done after the step, row numbers) of every step that is left."""
+        for epoch in range(step // self.steps_per_epoch, self.config.epochs):
+            for i, order in enumerate(step_rows(len(self.rows), self.rows_per_step, self.config.seed, epoch)):
+                if epoch * self.steps_per_epoch + i >= step:
+                    yield epoch + (i + 1) / self.steps_per_epoch, order
+
+    def _step(self, order: np.ndarray, step: int) -> tuple[float, float, int, float]:
+        """One step on the rows ``order``: (mean loss and share of hits of its tokens, their number, gradient norm)."""
+        self.model.train()
+        torch.manual_seed(dropout_seed(self.config.seed, step))
+        tokens = sum(self.rows[i].trained for i in order)
+        loss, hits = 0.0, 0.0
+        mine = order[distributed.rank() :: distributed.world_size()]
+        for start in range(0, len(mine), self.config.batch_size):
+            batch = self._pack([self.rows[i] for i in mine[start : start + self.config.batch_size]])
+            with self.autocast():
+                total, right = loss_and_hits(self.model, batch, self.device)
+            part = total / tokens
+            part.backward()
+            loss, hits = loss + part.item(), hits + right.item()
+        loss, hits = (distributed.sum_value(each, self.device) for each in (loss, hits))
+        distributed.sum_gradients(self.weights.values())
+        norm = float(nn.utils.clip_grad_norm_(self.weights.values(), self.config.clip or math.inf))
+        self._require_numbers(step + 1, {"loss": loss, "gradient norm": norm})
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._lr_at(step)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return loss, hits / tokens, tokens, norm
+
+    def _require_numbers(self, step: int, found: dict[str, float]) -> None:
+        if not all(map(math.isfinite, found.values())):
+            said = ", ".join(f"{name} {value:g}" for name, value in found.items())
+            raise Diverged(f"training diverged at step {step} ({said}): lower lr (it is {self.lr:g}) or raise warmup")
+
+    def _lr_at(self, step: int) -> float:
+        return self.lr * lr_factor(step, self.total_steps, self.config.warmup, self.config.schedule)
+
+    def _pack(self, examples: Sequence[Example]) -> Batch:
+        return pack(examples, self.config.row_tokens)
+
+    def _evaluate(self, progress: Progress) -> None:
+        with self.autocast():
+            loss, accuracy = measure(self.model, self.eval_rows, self.config.batch_size * 4, self.config.row_tokens)
+        self._require_numbers(progress.step, {"eval loss": loss})
+        progress.history.append((progress.step, loss))
+        self.tracker.log(progress.step, {"eval/loss": loss, "eval/token_accuracy": accuracy})
+        since_best = sum(step > progress.best_step for step, _ in progress.history)
+        stopped = 0 < self.config.patience <= since_best
+        progress.finished = stopped or progress.step == self.total_steps
+        if distributed.rank() == 0:
+            self.tracker.flush()
+            self.state.save(progress, self.weights, optimizer_tensors(self.optimizer, self.weights))
+        distributed.wait()
+
+    def restore(self, step: int) -> None:
+        self._set_weights(load_file(self.state.weights_file(step)))
+
+    @torch.no_grad()
+    def _set_weights(self, weights: dict[str, Tensor]) -> None:
+        for name, parameter in self.weights.items():
+            parameter.copy_(weights[name])
+
+
+def choose_autocast(precision: str, device: torch.device) -> Callable[[], Any]:
+    """bf16 where asked for or where it is fast: GPUs that have it, CPUs with AMX tiles; else plain fp32."""
+    fast = (
+        torch.cuda.is_bf16_supported(including_emulation=False)
+        if device.type == "cuda"
+        else torch.cpu._is_amx_tile_supported()
+    )
+    if precision == "bf16" or (precision == "auto" and fast):
+        return lambda: torch.autocast(device.type, dtype=torch.bfloat16)
+    return contextlib.nullcontext
+
+
+def timed(work: Callable[..., T], *args: Any) -> tuple[T, float]:
+    """What ``work`` returns, and the seconds that it took."""
+    start = perf_counter()
+    return work(*args), perf_counter() - start

@@ -1,0 +1,95 @@
+"""Making a model trainable: a LoRA adapter on its linear layers, or all of its weights."""
+
+from pathlib import Path
+from typing import Any
+
+from data.errors import ConfigError
+from train.config import FinetuneConfig
+
+
+def make_trainable(model: Any, config: FinetuneConfig) -> Any:
+    """The model to train: ``model`` itself with all weights trainable, or wrapped with a fresh adapter.
+
+    Adapters are drawn from the global generator right after it is seeded with ``config.seed``.
+
+    Raises:
+        ConfigError: a name in ``targets`` matches no linear layer.
+    """
+    import torch
+
+    torch.manual_seed(config.seed)
+    if config.method == "full":
+        return model.requires_grad_(True)
+    from peft import LoraConfig, get_peft_model
+
+    names = target_names(model, config.targets)
+    return get_peft_model(
+        model,
+        LoraConfig(
+            r=config.rank,
+            lora_alpha=config.alpha,  # pyright: ignore[reportArgumentType]  (PEFT only multiplies by it)
+            lora_dropout=config.dropout,
+            target_modules=names,
+            fan_in_fan_out=_is_conv1d(_linear_layers(model)[names[0]]),
+            task_type="CAUSAL_LM",
+        ),
+    )
+
+
+def check_targets(model: Any, config: FinetuneConfig) -> None:
+    """Raise ``ConfigError`` now for ``targets`` that ``make_trainable`` would refuse later."""
+    if config.method == "lora":
+        target_names(model, config.targets)
+
+
+def target_names(model: Any, wanted: str) -> list[str]:
+    """Last parts of the names of the layers to adapt, sorted: all Linear and Conv1D but the head, or those ``wanted``.
+
+    Raises:
+        ConfigError: one of the wanted names matches nothing; the message lists what there is.
+    """
+    present = sorted(_linear_layers(model))
+    if wanted == "all":
+        return present
+    chosen = sorted({name.strip() for name in wanted.split(",") if name.strip()})
+    unknown = [name for name in chosen if name not in present]
+    if unknown or not chosen:
+        raise ConfigError(f"targets: this model has no layer {', '.join(unknown)}; it has {', '.join(present)}")
+    return chosen
+
+
+def _linear_layers(model: Any) -> dict[str, Any]:
+    import torch
+    from transformers.pytorch_utils import Conv1D
+
+    head = model.get_output_embeddings()
+    return {
+        name.rpartition(".")[2]: module
+        for name, module in model.named_modules()
+        if isinstance(module, (torch.nn.Linear, Conv1D)) and module is not head
+    }
+
+
+def _is_conv1d(layer: Any) -> bool:
+    from transformers.pytorch_utils import Conv1D
+
+    return isinstance(layer, Conv1D)
+
+
+def pristine(model: Any) -> Any:
+    """A context in which ``model`` answers as its base does: adapters off. A fully trained model has no such thing."""
+    from contextlib import nullcontext
+
+    return model.disable_adapter() if hasattr(model, "disable_adapter") else nullcontext()
+
+
+def save(model: Any, tokenizer: Any, base_name: str, folder: Any) -> None:
+    """Write the tuned model as others read it: an adapter alone in PEFT's layout, or a model with its tokenizer."""
+    if hasattr(model, "peft_config"):
+        for adapter in model.peft_config.values():
+            adapter.base_model_name_or_path = base_name
+        model.save_pretrained(folder, save_embedding_layers=False)
+        Path(folder, "README.md").unlink(missing_ok=True)  # PEFT's form of a model card, with nothing filled in
+        return
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
