@@ -7,8 +7,8 @@ Run from the project's root::
 A base of distilgpt2's shape with random weights, LoRA versions of it (rank 8, all layers, random), and a real MLflow
 store are made in a temporary folder. Then, paired and in turns, greedy, all from the same 64 tokens:
 
-- "page": ``Backstage.open`` and ``Cast.ask``, which is what the chat page calls: text to text, partings and all, with
-  the models in a process of their own.
+- "page": ``ModelProcess.open`` and ``ModelProcessClient.ask``, as the chat page calls them: text to text, with
+  the token at which the answers diverge, and the models in a process of their own.
 - "one by one": ``generate`` of Transformers on the base, then on a PEFT model once a version. Its tuned side's first
   token comes when the base has ended.
 - "bare loop": forward, argmax, cache and nothing else, on the page's own model with the same adapters in the batch:
@@ -189,11 +189,11 @@ def make_pool(threads: int) -> Any:
     """The page's pool, with nothing loaded."""
     import torch
 
-    from inference.model_pool import Pool
-    from registry.resolver import Guide
+    from inference.model_pool import ModelPool
+    from registry.resolver import Resolver
 
     torch.set_num_threads(threads)
-    return Pool(Guide(Path).look)
+    return ModelPool(Resolver(Path).look)
 
 
 def prompt_of(speaker: Any, tokens: int = PROMPT_TOKENS) -> str:
@@ -216,11 +216,11 @@ def prompt_of(speaker: Any, tokens: int = PROMPT_TOKENS) -> str:
 
 def race(base: Path, references: Sequence[str], rounds: int, new_tokens: int, threads: int) -> Iterator[Bound]:
     """Two panes and four, each against the others in turns."""
-    from demo.model_process import Backstage, Room
+    from demo.model_process import ModelProcess, PoolSettings
     from inference.generation import chat_ids
 
     pool = make_pool(threads)
-    page = Backstage(Room(pool.capacity_bytes, threads), pool.look)
+    page = ModelProcess(PoolSettings(pool.capacity_bytes, threads), pool.look)
     panel = pool.open([f"{references[0]}:base", *references[:3]])
     failed = [speaker.error for speaker in panel.speakers if speaker.error]
     if failed:
@@ -308,10 +308,10 @@ def _generate(model: Any, ids: list[int], new_tokens: int) -> tuple[list[int], f
 
 
 def _bare(panel: Any, ids: list[int], new_tokens: int) -> Turn:
-    from inference.lora import Mixture
+    from inference.lora import AdapterBatch
 
     model, adapters = panel.speakers[0].model, [speaker.adapter for speaker in panel.speakers]
-    with Mixture(model, adapters).worn():
+    with AdapterBatch(model, adapters).worn():
         return _loop(model, ids, len(adapters), new_tokens)
 
 

@@ -21,8 +21,8 @@ from typing import Any
 from data.labelled import SENTIMENTS, LabelledRow
 from data.prompts import REVIEW
 from openai_jobs.endpoint import Endpoint
-from openai_jobs.request_pool import Asking, Patience, ask
-from openai_jobs.response_log import Journal
+from openai_jobs.request_pool import RequestPool, RetryPolicy, ask
+from openai_jobs.response_log import ResponseLog
 from recipes.noisy_labels.learners.openai_answers import prediction, questions
 from tests.fake_openai import KEY, Fake
 
@@ -61,11 +61,13 @@ def rows(n: int) -> list[LabelledRow]:
     return [LabelledRow(f"Number {i}, {'an even' if i % 2 else 'a dull'} film.", i % 2, f"r{i}", i) for i in range(n)]
 
 
-def asked(place: Endpoint, folder: Path, n: int, slots: int, patience: Patience) -> tuple[float, Asking, list[Any]]:
+def asked(
+    place: Endpoint, folder: Path, n: int, slots: int, patience: RetryPolicy
+) -> tuple[float, RequestPool, list[Any]]:
     """(seconds, the asking, one prediction a row or its error)."""
-    journal = Journal(folder / "answers.jsonl")
+    journal = ResponseLog(folder / "answers.jsonl")
     chosen = questions(rows(n), "m", REVIEW, 8, 7)
-    asking = Asking(place, journal, slots, patience)
+    asking = RequestPool(place, journal, slots, patience)
     start = time.perf_counter()
     ask(asking, chosen)
     seconds = time.perf_counter() - start
@@ -80,9 +82,11 @@ def asked(place: Endpoint, folder: Path, n: int, slots: int, patience: Patience)
 def speed(n: int, slots: int) -> None:
     for _ in range(ROUNDS):
         with tempfile.TemporaryDirectory() as folder, endpoint(latency_s=LATENCY_S) as (place, _):
-            asked(place, Path(folder, "warm"), 1, 1, Patience())  # the SDK is imported and a connection was made once
-            loop_s, _, _ = asked(place, Path(folder, "loop"), LOOPED, 1, Patience())
-            seconds, _, said = asked(place, Path(folder, "slots"), n, slots, Patience())
+            asked(
+                place, Path(folder, "warm"), 1, 1, RetryPolicy()
+            )  # the SDK is imported and a connection was made once
+            loop_s, _, _ = asked(place, Path(folder, "loop"), LOOPED, 1, RetryPolicy())
+            seconds, _, said = asked(place, Path(folder, "slots"), n, slots, RetryPolicy())
         ideal_s = -(-n // slots) * LATENCY_S
         looped_s = loop_s / LOOPED * n
         right = sum(each.outcome == i % 2 for i, each in enumerate(said))
@@ -95,7 +99,7 @@ def speed(n: int, slots: int) -> None:
 
 
 def faults(n: int, slots: int) -> None:
-    patience = Patience(first_s=0.05, longest_s=1.0, timeout_s=2.0)
+    patience = RetryPolicy(first_s=0.05, longest_s=1.0, timeout_s=2.0)
     with tempfile.TemporaryDirectory() as folder, endpoint(latency_s=LATENCY_S, faults=FAULTS) as (place, pipe):
         seconds, asking, said = asked(place, Path(folder), n, slots, patience)
         again_s, once_more, _ = asked(place, Path(folder), n, slots, patience)

@@ -9,13 +9,13 @@ import gradio as gr
 
 from data.errors import UserError
 from demo.errors import ODD, unforeseen
-from demo.session import Desk
-from demo.version_cache import Shelf
+from demo.session import ChatSessions
+from demo.version_cache import VersionCache
 from demo.view.html import placeless
 from inference.transcript import Sampling
 
 
-def add(desk: Desk, shelf: Shelf, line: str) -> None:
+def add(desk: ChatSessions, shelf: VersionCache, line: str) -> None:
     """Register the endpoints in the Blocks that are open; ``line`` is the queue that model events share."""
 
     def compare(

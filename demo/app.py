@@ -8,10 +8,10 @@ import gradio as gr
 
 from demo import api
 from demo.errors import guarded
-from demo.events import Actions, resized_by
+from demo.events import EventHandlers, resized_by
 from demo.limits import HIGHEST_SEED
-from demo.session import Desk
-from demo.version_cache import Shelf
+from demo.session import ChatSessions
+from demo.version_cache import VersionCache
 from demo.view import render
 
 HERE = Path(__file__).parent
@@ -39,7 +39,7 @@ VOTES = {"left": "◀ left", "tie": "tie", "both_bad": "both bad", "right": "rig
 HELD = "held-out prompts of this version"
 
 
-def build(desk: Desk, shelf: Shelf) -> gr.Blocks:
+def build(desk: ChatSessions, shelf: VersionCache) -> gr.Blocks:
     """The page over ``desk`` (conversations) and ``shelf`` (what the registry has)."""
     with gr.Blocks(title="Parley", analytics_enabled=False, fill_width=True) as blocks:
         api.add(desk, shelf, MODEL)  # first: a name that an event of the page's has already gets a number
@@ -48,8 +48,8 @@ def build(desk: Desk, shelf: Shelf) -> gr.Blocks:
 
 
 class _Page:
-    def __init__(self, desk: Desk, shelf: Shelf):
-        self.desk, self.do = desk, Actions(desk, shelf)
+    def __init__(self, desk: ChatSessions, shelf: VersionCache):
+        self.desk, self.do = desk, EventHandlers(desk, shelf)
 
     def lay_out(self, blocks: gr.Blocks) -> None:
         """Draw everything and connect it."""

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from data.errors import ConfigError
-from demo.limits import Caps
+from demo.limits import RequestLimits
 
 
 @dataclass(frozen=True)
-class DemoConfig(Caps):
+class DemoConfig(RequestLimits):
     """The chat page: base and tuned versions side by side. On this computer only, unless share=true."""
 
     share: bool = False

@@ -10,9 +10,9 @@ from data.errors import UserError
 from demo import transcript_html
 from demo.errors import guarded, unforeseen
 from demo.lazy import late
-from demo.session import Conversation, Desk
+from demo.session import ChatSessions, Conversation
 from demo.share_links import from_query, to_query
-from demo.version_cache import Shelf
+from demo.version_cache import VersionCache
 from demo.view import render
 from demo.view.details import empty_registry
 from inference.transcript import Exchange, Sampling
@@ -21,10 +21,10 @@ from registry.votes.votes import head_to_head, preference_pairs, win_rates
 MOST_COLUMNS = 4
 
 
-class Actions:
+class EventHandlers:
     """The page's events over ``desk`` (conversations) and ``shelf`` (what the registry has)."""
 
-    def __init__(self, desk: Desk, shelf: Shelf):
+    def __init__(self, desk: ChatSessions, shelf: VersionCache):
         self.desk, self.shelf = desk, shelf
 
     # What the registry has

@@ -14,7 +14,7 @@ _LINE_SIGNS = "\t\n\r"
 
 
 @dataclass(frozen=True)
-class Caps:
+class RequestLimits:
     """The most that one request, one conversation and all visitors together may take. All are at least 1."""
 
     prompt_chars: int = 2000
@@ -33,7 +33,7 @@ class Caps:
     """Tokens that all visitors together may draw in a minute."""
 
     def __post_init__(self):
-        for field in fields(Caps):  # not those of a config that has more
+        for field in fields(RequestLimits):  # not those of a config that has more
             value = getattr(self, field.name)
             if not _is_whole(value) or value < 1:
                 raise ConfigError(f"{field.name} must be a whole number, at least 1, not {value!r}")
@@ -97,7 +97,7 @@ def _amount(tokens: int) -> int:
     return tokens
 
 
-def check_request(prompt: object, turns: int, panes: int, sampling: Sampling, caps: Caps) -> None:
+def check_request(prompt: object, turns: int, panes: int, sampling: Sampling, caps: RequestLimits) -> None:
     """Check what arrived at the server, whatever the page's own fields allow.
 
     Args:
@@ -119,7 +119,7 @@ def check_request(prompt: object, turns: int, panes: int, sampling: Sampling, ca
             raise UserError(problem)
 
 
-def prompt_problem(prompt: object, caps: Caps) -> str:
+def prompt_problem(prompt: object, caps: RequestLimits) -> str:
     """What is wrong with a prompt, or nothing."""
     if not isinstance(prompt, str):
         return "the prompt must be text"
@@ -134,7 +134,7 @@ def prompt_problem(prompt: object, caps: Caps) -> str:
     return ""
 
 
-def sampling_problems(sampling: Sampling, caps: Caps) -> dict[str, str]:
+def sampling_problems(sampling: Sampling, caps: RequestLimits) -> dict[str, str]:
     """What is wrong with the settings, by the setting's name; nothing where all are good."""
     ranges = {
         "temperature": (0, HIGHEST_TEMPERATURE, _is_number),

@@ -17,7 +17,7 @@ SHUT = re.compile(
 )
 
 
-class Gate:
+class BodyLimit:
     """ASGI middleware in front of ``app``; ``most_bytes`` is the longest body that a request may have."""
 
     def __init__(self, app: Callable[..., Awaitable[None]], most_bytes: int):

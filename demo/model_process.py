@@ -16,28 +16,28 @@ from multiprocessing.connection import Client, Connection, Listener
 from typing import Any, TypeVar
 
 from data.errors import UserError, explain
-from inference.locations import Absent, Place
-from inference.transcript import Exchange, Sampling, Voice
+from inference.locations import ModelLocation, UnavailableModel
+from inference.transcript import Exchange, ModelInfo, Sampling
 
 T = TypeVar("T")
-Look = Callable[[Sequence[str]], Sequence[Place | Absent]]
+Look = Callable[[Sequence[str]], Sequence[ModelLocation | UnavailableModel]]
 GLANCE_S = 0.02  # between two looks whether an answer shall stop
 BACKLOG = 64
 ENDED = "the process of the models has ended, perhaps for want of memory; it is started anew: ask again"
 
 
 @dataclass(frozen=True)
-class Room:
+class PoolSettings:
     """How much the models may take: bytes of weights, and CPU threads (0: all cores)."""
 
     capacity_bytes: int
     threads: int = 0
 
 
-class Backstage:
-    """Stands where a ``inference.model_pool.Pool`` could; ``look`` finds the places of references, in this process."""
+class ModelProcess:
+    """A ``ModelPool`` in a process of its own; ``look`` finds the locations of references, in this process."""
 
-    def __init__(self, room: Room, look: Look):
+    def __init__(self, room: PoolSettings, look: Look):
         self._room, self._look = room, look
         self._lock = threading.Lock()
         self._start()
@@ -50,10 +50,10 @@ class Backstage:
         theirs.close()
         self._address = ""
 
-    def open(self, references: Sequence[str]) -> "Cast":
+    def open(self, references: Sequence[str]) -> "ModelProcessClient":
         """Load what ``references`` need; those that can't be had say why and leave the others alone."""
         places = tuple(self._look(references))
-        return Cast(self, places, *next(self.ask(("open", places))))
+        return ModelProcessClient(self, places, *next(self.ask(("open", places))))
 
     def ask(self, request: tuple[Any, ...], stop: Callable[[], bool] = lambda: False) -> Iterator[Any]:
         """What the models' process answers to ``request``, piece by piece.
@@ -95,12 +95,12 @@ class Backstage:
 
 
 @dataclass(frozen=True)
-class Cast:
+class ModelProcessClient:
     """What a ``inference.model_pool.Panel`` is, seen from the page."""
 
-    backstage: Backstage
-    places: tuple[Place | Absent, ...]
-    voices: tuple[Voice, ...]
+    backstage: ModelProcess
+    places: tuple[ModelLocation | UnavailableModel, ...]
+    voices: tuple[ModelInfo, ...]
     way: str
     remote: tuple[bool, ...]
 
@@ -119,7 +119,7 @@ class Cast:
 # The other process
 
 
-def _serve(news: Any, room: Room) -> None:
+def _serve(news: Any, room: PoolSettings) -> None:
     """Answer requests until the page is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the page's to act on, which ends this process
     threading.Thread(target=_end_with_the_page, daemon=True).start()
@@ -141,16 +141,16 @@ def _end_with_the_page() -> None:
     os._exit(0)
 
 
-def _make_pool(room: Room) -> Any:
+def _make_pool(room: PoolSettings) -> Any:
     import torch
 
-    from inference.model_pool import Pool
+    from inference.model_pool import ModelPool
     from train.base_model import pick_device
 
     torch.set_num_threads(room.threads or torch.get_num_threads())
     for name in ("transformers.models.gpt2.modeling_gpt2", "transformers.models.auto.modeling_auto"):
         import_module(name)  # now rather than at the first answer
-    return Pool(None, room.capacity_bytes, pick_device())
+    return ModelPool(None, room.capacity_bytes, pick_device())
 
 
 def _answer(line: Connection, pool: Any) -> None:

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from data.errors import UserError
-from demo.limits import Caps, sampling_problems
-from inference.transcript import Exchange, Reply, Transcript, Voice
+from demo.limits import RequestLimits, sampling_problems
+from inference.transcript import Exchange, ModelInfo, Reply, Transcript
 
 if TYPE_CHECKING:
-    from inference.model_pool import Panel, Pool
+    from inference.model_pool import ModelGroup, ModelPool
 
 CUT_OFF = ("stopped", "time")  # by the clock or by hand: such a reply can only be compared as far as it came
-UNBOUNDED = Caps(new_tokens=10**9)
+UNBOUNDED = RequestLimits(new_tokens=10**9)
 LIMIT_S = 24 * 3600.0
 
 
@@ -33,7 +33,7 @@ class Outcome:
     detail: str = ""
 
 
-def open_voices(transcript: Transcript, pool: "Pool") -> "Panel":
+def open_models(transcript: Transcript, pool: "ModelPool") -> "ModelGroup":
     """The transcript's voices, ready to speak where they can be had.
 
     Raises:
@@ -43,7 +43,7 @@ def open_voices(transcript: Transcript, pool: "Pool") -> "Panel":
     return pool.open([voice.reference for voice in transcript.voices])
 
 
-def changes(transcript: Transcript, panel: "Panel") -> list[tuple[int, str]]:
+def changes(transcript: Transcript, panel: "ModelGroup") -> list[tuple[int, str]]:
     """(pane, what is another now) for every voice that is not the one of the transcript, or can't be had."""
     found = []
     for pane, (then, speaker) in enumerate(zip(transcript.voices, panel.speakers, strict=True)):
@@ -59,13 +59,13 @@ def changes(transcript: Transcript, panel: "Panel") -> list[tuple[int, str]]:
     return found
 
 
-def play(transcript: Transcript, panel: "Panel") -> Iterator[Outcome]:
+def play(transcript: Transcript, panel: "ModelGroup") -> Iterator[Outcome]:
     """Every exchange again, each after the history that the transcript has; one outcome a reply, as they come."""
     for number in range(len(transcript.exchanges)):
         yield from _play_one(transcript, panel, number)
 
 
-def _play_one(transcript: Transcript, panel: "Panel", number: int) -> Iterator[Outcome]:
+def _play_one(transcript: Transcript, panel: "ModelGroup", number: int) -> Iterator[Outcome]:
     kept = transcript.exchanges[number]
     skipped = {i: _why_skipped(transcript.voices[i], reply) for i, reply in enumerate(kept.replies)}
     panes = [i for i, why in skipped.items() if not why]  # those that were rows of the batch, and no others
@@ -77,18 +77,18 @@ def _play_one(transcript: Transcript, panel: "Panel", number: int) -> Iterator[O
             yield _compared(number, i, reply, said.replies[panes.index(i)])
 
 
-def _why_skipped(voice: Voice, reply: Reply) -> str:
+def _why_skipped(voice: ModelInfo, reply: Reply) -> str:
     if voice.kind == "openai":
         return "remote models can't be played again"
     return "it failed then" if reply.ended == "error" or not _is_local(voice) else ""
 
 
-def _is_local(voice: Voice) -> bool:
+def _is_local(voice: ModelInfo) -> bool:
     return voice.kind not in ("openai", "")
 
 
-def _ask_again(transcript: Transcript, panel: "Panel", number: int, panes: Sequence[int]) -> Exchange | None:
-    from inference.model_pool import Panel
+def _ask_again(transcript: Transcript, panel: "ModelGroup", number: int, panes: Sequence[int]) -> Exchange | None:
+    from inference.model_pool import ModelGroup
 
     kept = transcript.exchanges[number]
     lengths = [len(kept.replies[i].token_ids) for i in panes]
@@ -96,7 +96,7 @@ def _ask_again(transcript: Transcript, panel: "Panel", number: int, panes: Seque
         Exchange(each.prompt, tuple(each.replies[i] for i in panes), (None,) * len(panes))
         for each in transcript.exchanges[:number]
     ]
-    again = Panel(panel.pool, tuple(panel.speakers[i] for i in panes))
+    again = ModelGroup(panel.pool, tuple(panel.speakers[i] for i in panes))
     now: Exchange | None = None
 
     def enough() -> bool:

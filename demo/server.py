@@ -14,15 +14,15 @@ from data.errors import UserError
 from data.formats.hub import probe
 from demo.config import DemoConfig
 from demo.lazy import late, once
-from demo.model_process import Backstage, Room
+from demo.model_process import ModelProcess, PoolSettings
 from demo.view import render
 from inference.transcript import Sampling
 
 if TYPE_CHECKING:
     from demo.model_process import Look
-    from demo.version_cache import Shelf
-    from inference.model_pool import Pool
-    from registry.votes.outbox import BallotBox
+    from demo.version_cache import VersionCache
+    from inference.model_pool import ModelPool
+    from registry.votes.outbox import VoteOutbox
 
 HOST = "127.0.0.1"
 USER = "parley"
@@ -48,15 +48,17 @@ def open_page(config: DemoConfig, outputs: Path) -> None:
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(sorted(around))  # Gradio asks the page itself at start
     trouble = share_trouble() if config.share else ""
     config = replace(config, share=config.share and not trouble)
-    models = Backstage(Room(int(config.memory_gb * GIB), config.threads), make_look())  # imports while this one does
+    models = ModelProcess(
+        PoolSettings(int(config.memory_gb * GIB), config.threads), make_look()
+    )  # imports while this one does
     gr = import_gradio()
     from demo.app import build
-    from demo.session import Desk
-    from demo.version_cache import Shelf
+    from demo.session import ChatSessions
+    from demo.version_cache import VersionCache
 
-    box: Callable[[], BallotBox] = once(lambda: late("registry.votes.outbox").BallotBox(outputs / "votes"))
-    shelf = Shelf("" if config.share else config.ui_address)
-    blocks = build(Desk(config, models, box), shelf)
+    box: Callable[[], VoteOutbox] = once(lambda: late("registry.votes.outbox").BallotBox(outputs / "votes"))
+    shelf = VersionCache("" if config.share else config.ui_address)
+    blocks = build(ChatSessions(config, models, box), shelf)
     seen = threading.Event()
     threading.Thread(target=warm_up, args=(models, shelf, config, seen), name="warm-up", daemon=True).start()
     password = make_password(config)
@@ -90,7 +92,7 @@ def import_gradio() -> Any:
     return gradio
 
 
-def warm_up(models: Backstage, shelf: "Shelf", config: DemoConfig, seen: threading.Event) -> None:
+def warm_up(models: ModelProcess, shelf: "VersionCache", config: DemoConfig, seen: threading.Event) -> None:
     """Load what the first answer needs, in the pair of versions that the page opens with.
 
     Args:
@@ -112,9 +114,11 @@ def serve(blocks: Any, config: DemoConfig, password: str = "") -> tuple[str, str
     from starlette.middleware import Middleware
 
     from demo.app import SCRIPT, STYLES, THEME
-    from demo.middleware import Gate
+    from demo.middleware import BodyLimit
 
-    gate = Middleware(Gate, most_bytes=BODY_BYTES + 12 * config.prompt_chars)  # a character of JSON has up to 12 bytes
+    gate = Middleware(
+        BodyLimit, most_bytes=BODY_BYTES + 12 * config.prompt_chars
+    )  # a character of JSON has up to 12 bytes
     # api_open lets direct calls past the queue, and so past its length and its one line for the models
     blocks.queue(max_size=config.queue, default_concurrency_limit=4, api_open=False)
     _, local, public = blocks.launch(
@@ -154,7 +158,7 @@ def make_look() -> "Look":
     return lambda references: guide().look(references)
 
 
-def make_pool(config: DemoConfig) -> "Pool":
+def make_pool(config: DemoConfig) -> "ModelPool":
     """The models in this process, for whoever needs no page."""
     torch, base, chat = (late(name) for name in ("torch", "train.base_model", "inference.model_pool"))
     torch.set_num_threads(config.threads or torch.get_num_threads())

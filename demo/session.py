@@ -15,13 +15,13 @@ from demo.config import DemoConfig
 from demo.limits import Budget, check_request, sampling_problems
 from demo.reply_stream import in_thread
 from demo.view.html import placeless
-from inference.transcript import Exchange, Sampling, Transcript, Voice
+from inference.transcript import Exchange, ModelInfo, Sampling, Transcript
 from registry.votes.votes import Vote
 
 if TYPE_CHECKING:
-    from demo.model_process import Backstage, Cast
-    from inference.model_pool import Panel, Pool
-    from registry.votes.outbox import BallotBox
+    from demo.model_process import ModelProcess, ModelProcessClient
+    from inference.model_pool import ModelGroup, ModelPool
+    from registry.votes.outbox import VoteOutbox
 
 T = TypeVar("T")
 MOST_CONVERSATIONS = 200
@@ -36,7 +36,7 @@ class Conversation:
     """
 
     references: tuple[str, ...] = ()
-    voices: tuple[Voice, ...] = ()
+    voices: tuple[ModelInfo, ...] = ()
     sampling: Sampling = Sampling()
     exchanges: tuple[Exchange, ...] = ()
     order: tuple[int, ...] = ()
@@ -58,10 +58,10 @@ class Conversation:
         return Transcript(self.voices, self.sampling, self.exchanges)
 
 
-class Desk:
+class ChatSessions:
     """Serves all visitors: one conversation at a time is answered, within the caps of ``config``."""
 
-    def __init__(self, config: DemoConfig, models: "Backstage | Pool", box: "Callable[[], BallotBox]"):
+    def __init__(self, config: DemoConfig, models: "ModelProcess | ModelPool", box: "Callable[[], VoteOutbox]"):
         self.config = config
         self._models, self._box = models, box
         self.budget = Budget(config.tokens_per_minute)
@@ -141,14 +141,14 @@ class Desk:
         """Wait a moment for votes that are still on their way to MLflow."""
         self._box().flush(patience_s)
 
-    def _panel(self, chosen: Sequence[str]) -> "Cast | Panel":
+    def _panel(self, chosen: Sequence[str]) -> "ModelProcessClient | ModelGroup":
         panel = self._models.open(chosen)
         if any(panel.remote) and self.config.share and self.remote_left <= 0:
             raise UserError("remote models are off on this shared page")
         return panel
 
     def _answers(
-        self, talk: Conversation, panel: "Cast | Panel", prompt: str, sampling: Sampling
+        self, talk: Conversation, panel: "ModelProcessClient | ModelGroup", prompt: str, sampling: Sampling
     ) -> Iterator[Exchange]:
         most = sampling.max_new_tokens * len(panel.voices)
         wait_s = self.budget.take(most)
@@ -170,7 +170,7 @@ class Desk:
             talk.exchanges = (*talk.exchanges, exchange)
             talk.exchange_id = uuid.uuid4().hex
 
-    def _remote_tokens(self, panel: "Cast | Panel", exchange: Exchange | None) -> int:
+    def _remote_tokens(self, panel: "ModelProcessClient | ModelGroup", exchange: Exchange | None) -> int:
         """An upper bound of what remote panes have answered with: four characters a token, at least one each."""
         if exchange is None:
             return 0
@@ -270,7 +270,7 @@ def folder_name(model: str) -> str:
     return PurePath(model).name if model.startswith(("/", "~", ".")) else model
 
 
-def _placeless(voices: Sequence[Voice]) -> tuple[Voice, ...]:
+def _placeless(voices: Sequence[ModelInfo]) -> tuple[ModelInfo, ...]:
     return tuple(replace(voice, base_model=folder_name(voice.base_model)) for voice in voices)
 
 

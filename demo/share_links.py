@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
-from demo.limits import Caps, prompt_problem, sampling_problems
+from demo.limits import RequestLimits, prompt_problem, sampling_problems
 from demo.view.html import one_line
 from inference.transcript import Sampling
 
-DEFAULT_CAPS = Caps()
+DEFAULT_CAPS = RequestLimits()
 PANES = ("left", "right", "third", "fourth")
 #: ``pirate/3``, ``pirate/3:base``, ``pirate/3:24``: a name, a version, and which weights of it
 REFERENCE = re.compile(r"[^/:@\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,120}/[0-9]{1,9}(:(base|[0-9]{1,9}))?")
@@ -48,7 +48,7 @@ def to_query(references: Sequence[str], sampling: Sampling, prompt: str, blind: 
     return urlencode(pairs, errors="replace")
 
 
-def from_query(query: Mapping[str, Any], caps: Caps = DEFAULT_CAPS) -> Shared:
+def from_query(query: Mapping[str, Any], caps: RequestLimits = DEFAULT_CAPS) -> Shared:
     """What a link asks for, as far as it makes sense.
 
     Unknown keys are ignored; a value that can't be used gives its default and a note.
@@ -77,7 +77,7 @@ def _first(value: Any) -> str:
     return value if isinstance(value, str) else str(value)[:100]
 
 
-def _references(given: Mapping[str, str], caps: Caps, notes: list[str]) -> list[str]:
+def _references(given: Mapping[str, str], caps: RequestLimits, notes: list[str]) -> list[str]:
     found = []
     for pane in PANES[: caps.panes]:
         reference = given.get(pane, "")
@@ -90,7 +90,7 @@ def _references(given: Mapping[str, str], caps: Caps, notes: list[str]) -> list[
     return found
 
 
-def _sampling(given: Mapping[str, str], caps: Caps, notes: list[str]) -> Sampling:
+def _sampling(given: Mapping[str, str], caps: RequestLimits, notes: list[str]) -> Sampling:
     """The settings one by one, so that a bad one leaves the others."""
     sampling = Sampling(max_new_tokens=min(Sampling.max_new_tokens, caps.new_tokens))
     for name, (form, read) in _READERS.items():

@@ -7,7 +7,7 @@ from data.errors import UserError
 from demo.view.diff import marked, marked_all
 from demo.view.html import Markup, escaped, joined
 from demo.view.panes import answer_text, look, parting_box, row, stats, voice_label
-from inference.transcript import Exchange, Transcript, Voice, from_json
+from inference.transcript import Exchange, ModelInfo, Transcript, from_json
 
 STYLE = Path(__file__).with_name("style.css")
 LARGEST_CHARS = 20_000_000
@@ -71,7 +71,7 @@ def _name(at: int) -> str:
     return NAMES[at] if at < len(NAMES) else f"Side {at + 1}"
 
 
-def _exchange(exchange: Exchange, voices: tuple[Voice, ...], number: int) -> str:
+def _exchange(exchange: Exchange, voices: tuple[ModelInfo, ...], number: int) -> str:
     texts = [reply.text for reply in exchange.replies]
     shown = marked_all(texts)
     columns = []

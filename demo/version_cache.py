@@ -8,21 +8,21 @@ from demo.lazy import late
 from demo.session import folder_name
 
 if TYPE_CHECKING:
-    from registry.version_details import Entry, Story
+    from registry.version_details import CatalogEntry, VersionDetails
 
 MOST_STORIES = 100
 
 
-class Shelf:
+class VersionCache:
     """All registered versions and their stories. ``ui_address``: where the MLflow UI answers, for links."""
 
     def __init__(self, ui_address: str = ""):
         self.ui_address = ui_address
-        self.entries: list[Entry] = []
-        self._stories: dict[str, Story] = {}
+        self.entries: list[CatalogEntry] = []
+        self._stories: dict[str, VersionDetails] = {}
         self._lock = threading.Lock()
 
-    def look(self) -> "list[Entry]":
+    def look(self) -> "list[CatalogEntry]":
         """Every registered version, asked for anew.
 
         Raises:
@@ -34,7 +34,7 @@ class Shelf:
             self._stories.clear()
         return found
 
-    def story(self, reference: str) -> "tuple[Story, int | None]":
+    def story(self, reference: str) -> "tuple[VersionDetails, int | None]":
         """What the version in ``reference`` says of itself, and the step of the checkpoint that was meant, if one was.
 
         Raises:

@@ -21,7 +21,7 @@ from data.labelled import AnyRow, R
 LEAST_PROBABILITY = 1e-12
 
 
-class Learner(Protocol):
+class Classifier(Protocol):
     """Something that was fitted."""
 
     def p_positive(self, rows: Sequence[AnyRow]) -> np.ndarray:
@@ -30,7 +30,7 @@ class Learner(Protocol):
 
 
 #: (rows, the label given to each) -> what was learned; must draw nothing, or draw from a seed of its own.
-Fit = Callable[[Sequence[AnyRow], Sequence[int]], Learner]
+Fit = Callable[[Sequence[AnyRow], Sequence[int]], Classifier]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Detection:
 
 
 @dataclass(frozen=True)
-class Memory:
+class Memorization:
     """Answers on the training rows; shares of rows, None where there are no such rows.
 
     ``memorised_share``: of the flipped rows, those answered with the wrong label they were given.
@@ -125,11 +125,11 @@ def detect(scores: Sequence[float] | np.ndarray, flipped: Sequence[bool]) -> Det
     return Detection(share, float(roc_auc_score(mask, scores)), float(average_precision_score(mask, scores)))
 
 
-def memory(answers: Sequence[int | str], given: Sequence[int], true: Sequence[int]) -> Memory:
+def memory(answers: Sequence[int | str], given: Sequence[int], true: Sequence[int]) -> Memorization:
     """What the answers on the training rows are worth: ``answers`` are outcomes, so "invalid" and "error" are wrong."""
     triples = list(zip(answers, given, true, strict=True))
     flipped = [(answer, label) for answer, label, right in triples if label != right]
-    return Memory(
+    return Memorization(
         _share([answer == label for answer, label in flipped]),
         _share([answer == right for answer, _, right in triples]),
         _share([answer == label for answer, label, _ in triples]),
@@ -151,7 +151,7 @@ def prune_and_retrain(
     scores: Sequence[float] | np.ndarray,
     share: float,
     test: Sequence[AnyRow],
-    before: Learner,
+    before: Classifier,
 ) -> Pruning:
     """Leave out the most suspect ``share`` of ``rows``, fit again, and compare with ``before`` on ``test``.
 
@@ -222,7 +222,7 @@ def _kept(scores: Sequence[float] | np.ndarray, n: int, share: float) -> list[in
     return sorted(np.argsort(ranked, kind="stable")[:keep].tolist())
 
 
-def _accuracy(learner: Learner, rows: Sequence[AnyRow]) -> float:
+def _accuracy(learner: Classifier, rows: Sequence[AnyRow]) -> float:
     return float(np.mean((learner.p_positive(rows) > 0.5) == np.array([row.label == 1 for row in rows])))
 
 

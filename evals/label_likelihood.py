@@ -74,7 +74,7 @@ def p_second(pairs: Sequence[Sequence[float]]) -> list[float]:
     return (1 / (1 + np.exp(np.clip(-gaps, -700, 700)))).tolist()
 
 
-def lean(
+def score_labels(
     model: Any, tokenizer: Any, rows: Sequence[AnyRow], labels: Labels, template: PromptTemplate
 ) -> list[Prediction]:
     """The label that the model finds likelier on each row, and its probability; nothing is generated."""
@@ -83,7 +83,7 @@ def lean(
     return [Prediction(int(p > 0.5), p) for p in p_second(found)]  # type: ignore[arg-type]
 
 
-def ask(
+def generate_labels(
     model: Any, tokenizer: Any, rows: Sequence[AnyRow], labels: Labels, template: PromptTemplate, decoding: Decoding
 ) -> list[Prediction]:
     """What the model answers by itself, greedily, with the probability of the second label beside it.
@@ -92,7 +92,7 @@ def ask(
     """
     asked = [conversation(row, labels, template) for row in rows]
     answers = answer(model, tokenizer, asked, decoding)
-    leaning = lean(model, tokenizer, rows, labels, template)
+    leaning = score_labels(model, tokenizer, rows, labels, template)
     return [
         Prediction(parse_answer(said.text, labels), sure.p_positive, said.text)
         for said, sure in zip(answers, leaning, strict=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from evals.classification import Report
-from evals.label_errors import Memory
+from evals.label_errors import Memorization
 from evals.sanity_checks import CONSTANT_SHARE
 from evals.significance import Comparison
 from evals.verdict import Verdict
@@ -29,7 +29,7 @@ class LabelThresholds:
 
 
 def judge_labels(
-    tuned: Report, comparison: Comparison, memory: Memory, flipped: tuple[int, int],
+    tuned: Report, comparison: Comparison, memory: Memorization, flipped: tuple[int, int],
     limits: LabelThresholds = LabelThresholds(),
 ) -> Verdict:  # fmt: skip
     """Judge a classifier by its report on true test labels, McNemar against its base, and its training rows.
@@ -63,7 +63,7 @@ def _answers(tuned: Report, limits: LabelThresholds) -> list[tuple[str, str]]:
 
 
 def _memory(
-    tuned: Report, memory: Memory, flipped: tuple[int, int], limits: LabelThresholds
+    tuned: Report, memory: Memorization, flipped: tuple[int, int], limits: LabelThresholds
 ) -> list[tuple[str, str]]:  # fmt: skip
     if memory.memorised_share is None or sum(flipped) < limits.least_flipped:
         return []

@@ -7,18 +7,18 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor
 
-from inference.kv_cache import Columns
-from inference.lora import Adapter, Mixture
+from inference.kv_cache import BatchCache
+from inference.lora import AdapterBatch, LoraAdapter
 
 Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
-class Line:
+class BatchRow:
     """What one pane decodes: ``model`` with ``adapter``, from ``prompt`` (token ids) on, until one of ``ends``."""
 
     model: Any
-    adapter: Adapter | None
+    adapter: LoraAdapter | None
     prompt: Sequence[int]
     ends: Set[int]
 
@@ -37,18 +37,18 @@ class Batch(Generic[Row]):
     Prompts are padded on the left to one width. A model that ``inference.kv_cache.can_join`` denies has one line only.
     """
 
-    def __init__(self, lines: Sequence[Line], rows: Sequence[Row]):
+    def __init__(self, lines: Sequence[BatchRow], rows: Sequence[Row]):
         self.model = lines[0].model
         self.rows = list(rows)
         self.limit = positions(self.model)
         self._device = next(self.model.parameters()).device
-        self._mixture = Mixture(self.model, [line.adapter for line in lines])
+        self._mixture = AdapterBatch(self.model, [line.adapter for line in lines])
         width = max(len(line.prompt) for line in lines)
         unread = torch.zeros((len(lines), width), dtype=torch.long)
         for row, line in enumerate(lines):
             unread[row, width - len(line.prompt) :] = torch.tensor(line.prompt)
         self._unread: Tensor | None = unread
-        self._columns = Columns(self.model, [width - len(line.prompt) for line in lines], width)
+        self._columns = BatchCache(self.model, [width - len(line.prompt) for line in lines], width)
 
     @torch.inference_mode()
     def read(self, most: int = 0) -> Tensor | None:

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 
-class Spelling:
+class Detokenizer:
     """The bytes of a tokenizer's tokens, as they read in the middle of a text."""
 
     def __init__(self, tokenizer: Any):

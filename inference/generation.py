@@ -9,26 +9,26 @@ from typing import Any
 from data.chat_template import Turns, control_tokens, conversation_text, messages_of, prompt_ids, prompt_text, text_ids
 from data.errors import DataError, UserError, explain, first_line
 from inference import remote
-from inference.batch import Line
+from inference.batch import BatchRow
 from inference.lockstep import Step, decode
-from inference.lora import Adapter
-from inference.transcript import Exchange, Parting, Reply, Sampling, Voice
+from inference.lora import LoraAdapter
+from inference.transcript import Divergence, Exchange, ModelInfo, Reply, Sampling
 
 #: A conversation as (role, text), roles system, user and assistant; any order.
 Messages = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
-class Speaker:
+class LoadedModel:
     """A voice that can speak now, or the line that says why it can't (``error``; ``voice`` is then as asked for).
 
     ``alone``: why it is a model of its own and no row of its base's batch; empty where it is one. ``remote``: model id
     and address of a remote one.
     """
 
-    voice: Voice
+    voice: ModelInfo
     model: Any = None
-    adapter: Adapter | None = None
+    adapter: LoraAdapter | None = None
     tokenizer: Any = None
     template: str = ""
     alone: str = ""
@@ -43,7 +43,7 @@ class Speaker:
         return {self.tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])} - {None}
 
 
-class Asking:
+class Generation:
     """The answers of ``speakers`` to one prompt, as they grow.
 
     ``begin``, then ``advance`` and ``listen`` until ``ended``; ``close`` at the end, whatever happened. The models may
@@ -52,7 +52,7 @@ class Asking:
 
     def __init__(
         self,
-        speakers: Sequence[Speaker],
+        speakers: Sequence[LoadedModel],
         prompt: str,
         sampling: Sampling,
         history: Sequence[Exchange],
@@ -67,7 +67,7 @@ class Asking:
         self.start = time.perf_counter()
         self.replies = [Reply("", (), "", None, 0.0) for _ in speakers]
         self.tokens: list[list[int]] = [[] for _ in speakers]
-        self.partings: list[Parting | None] = [None] * len(speakers)
+        self.partings: list[Divergence | None] = [None] * len(speakers)
         self._ends = [speaker.ends if speaker.tokenizer else set() for speaker in speakers]
         self._streams: dict[int, remote.Stream] = {}
         self._panes: list[int] = []  # those decoded here; row r of a step is pane _panes[r]
@@ -107,12 +107,12 @@ class Asking:
         if lines:
             self._steps = decode(lines, self.sampling, turn=len(self.history))
 
-    def _line(self, i: int, turns: Turns) -> Line:
+    def _line(self, i: int, turns: Turns) -> BatchRow:
         speaker = self.speakers[i]
         _refuse_control_tokens(speaker, (self.prompt, self.system, *(prompt for prompt, _ in turns)))
         ids = chat_ids(speaker, turns, self.prompt, self.system)
         _require_known(speaker, ids)
-        return Line(speaker.model, speaker.adapter, ids, frozenset(self._ends[i]))
+        return BatchRow(speaker.model, speaker.adapter, ids, frozenset(self._ends[i]))
 
     def advance(self, frame_s: float) -> None:
         """Decode for ``frame_s`` seconds, or until all local replies have ended; the very first token comes alone."""
@@ -170,7 +170,7 @@ class Asking:
             if token in self._ends[i]:
                 self._end(i, "end")
 
-    def _parting(self, step: Step, row: int, i: int) -> Parting | None:
+    def _parting(self, step: Step, row: int, i: int) -> Divergence | None:
         """Whether pane ``i`` leaves the first pane here. To end earlier is to leave, too.
 
         The two can have different tokenizers, and then the same token is one that is written or read the same.
@@ -186,7 +186,7 @@ class Asking:
         ends = theirs in self._ends[0], ours in self._ends[i]
         if all(ends) or (same and not any(ends)):
             return None
-        return Parting(len(self.tokens[i]) - 1, texts, (_top(step, 0, first), _top(step, row, own)))
+        return Divergence(len(self.tokens[i]) - 1, texts, (_top(step, 0, first), _top(step, row, own)))
 
     def _over(self) -> str:
         """Why everything must end now; empty while it may go on."""
@@ -200,7 +200,7 @@ class Asking:
             self.replies[i] = replace(self.replies[i], ended=how, error=error, seconds=seconds)
 
 
-def line_of(speaker: Speaker, messages: Messages) -> Line:
+def line_of(speaker: LoadedModel, messages: Messages) -> BatchRow:
     """What ``speaker`` decodes to answer ``messages``; as it was trained to read them where they are turns.
 
     The tokenizer is changed meanwhile: only one thread at a time may use it.
@@ -219,7 +219,7 @@ def line_of(speaker: Speaker, messages: Messages) -> Line:
             except Exception as error:  # a chat template is a program of a stranger's
                 raise UserError(f"its chat template takes no such conversation: {first_line(error)}") from error
     _require_known(speaker, ids)
-    return Line(speaker.model, speaker.adapter, ids, frozenset(speaker.ends))
+    return BatchRow(speaker.model, speaker.adapter, ids, frozenset(speaker.ends))
 
 
 def _as_turns(messages: Messages) -> tuple[Turns, str, str] | None:
@@ -233,7 +233,7 @@ def _as_turns(messages: Messages) -> tuple[Turns, str, str] | None:
     return tuple(zip(texts[:-1:2], texts[1::2], strict=True)), texts[-1], system
 
 
-def chat_ids(speaker: Speaker, turns: Turns, prompt: str, system: str = "") -> list[int]:
+def chat_ids(speaker: LoadedModel, turns: Turns, prompt: str, system: str = "") -> list[int]:
     """The prompt's tokens as this version was trained to read them.
 
     The tokenizer is changed meanwhile: only one thread at a time may use it.
@@ -247,7 +247,7 @@ def chat_ids(speaker: Speaker, turns: Turns, prompt: str, system: str = "") -> l
 
 
 @contextmanager
-def _own_template(speaker: Speaker) -> Iterator[Any]:
+def _own_template(speaker: LoadedModel) -> Iterator[Any]:
     """The speaker's tokenizer, with the chat template of this version; others use it with theirs."""
     tokenizer = speaker.tokenizer
     own, tokenizer.chat_template = tokenizer.chat_template, speaker.template or tokenizer.chat_template
@@ -257,7 +257,7 @@ def _own_template(speaker: Speaker) -> Iterator[Any]:
         tokenizer.chat_template = own
 
 
-def _refuse_control_tokens(speaker: Speaker, texts: Iterable[str]) -> None:
+def _refuse_control_tokens(speaker: LoadedModel, texts: Iterable[str]) -> None:
     pattern = control_tokens(speaker.tokenizer)
     for text in texts:
         found = pattern.search(text)
@@ -265,7 +265,7 @@ def _refuse_control_tokens(speaker: Speaker, texts: Iterable[str]) -> None:
             raise UserError(f"the prompt holds {found[0]}, which this model reads as a control token")
 
 
-def _require_known(speaker: Speaker, ids: Sequence[int]) -> None:
+def _require_known(speaker: LoadedModel, ids: Sequence[int]) -> None:
     if max(ids) >= speaker.model.get_input_embeddings().weight.shape[0]:
         raise UserError("its tokenizer is not its model's: it makes tokens that the model does not know")
 

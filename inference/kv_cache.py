@@ -24,7 +24,7 @@ def _layers(model: Any) -> list[Any]:
     return DynamicCache(config=model.config).layers
 
 
-class Columns:
+class BatchCache:
     """The memory of ``rows`` rows of ``model``, for ``columns`` columns at first; it grows as it is filled.
 
     ``cache`` is what the model is given. ``begins[i]`` is the column of row ``i``'s first token and ``at`` the column
@@ -77,7 +77,7 @@ class Columns:
         if self._layers and self.begins and rows * columns > WASTE * len(self.begins) * (self.used + SPARE_COLUMNS):
             self._rebuild(len(self.begins), self.used + SPARE_COLUMNS)
 
-    def absorb(self, other: "Columns") -> None:
+    def absorb(self, other: "BatchCache") -> None:
         """Take in the rows of ``other``, after those that are here."""
         rows, used = len(self.begins) + len(other.begins), max(self.used, other.used)
         if rows > self.shape[0] or other.used > self.at:
@@ -108,7 +108,7 @@ class _Layer(CacheLayerMixin):
 
     is_sliding = False
 
-    def __init__(self, columns: Columns):
+    def __init__(self, columns: BatchCache):
         super().__init__()
         self.columns = columns
 

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from inference.transcript import Voice
+from inference.transcript import ModelInfo
 
 
 @dataclass(frozen=True)
-class Place:
+class ModelLocation:
     """What a voice is made of, found and checked.
 
     ``folder``: its own weights (an adapter's, or a whole model's); None for a remote model. ``base``: folder of the
@@ -15,7 +15,7 @@ class Place:
     Jinja source of its chat template, empty for the tokenizer's own. ``remote``: model id and address of a remote one.
     """
 
-    voice: Voice
+    voice: ModelInfo
     folder: Path | None = None
     base: Path | None = None
     tokenizer: Path | None = None
@@ -24,7 +24,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Absent:
+class UnavailableModel:
     """A reference whose voice can't be had, and the line that says why."""
 
     reference: str

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from inference.batch import Batch, Line, positions
+from inference.batch import Batch, BatchRow, positions
 from inference.kv_cache import can_join
-from inference.sampling import Draw, draw
+from inference.sampling import SampledToken, draw
 from inference.transcript import Sampling
 
 
@@ -36,7 +36,7 @@ class Step:
         return list(zip(top.indices.tolist(), top.values.tolist(), strict=True))
 
 
-def decode(lines: Sequence[Line], sampling: Sampling, turn: int = 0) -> Iterator[Step]:
+def decode(lines: Sequence[BatchRow], sampling: Sampling, turn: int = 0) -> Iterator[Step]:
     """Yield one ``Step`` a token until every line has ended, has ``sampling.max_new_tokens``, or has failed.
 
     Args:
@@ -51,7 +51,7 @@ def decode(lines: Sequence[Line], sampling: Sampling, turn: int = 0) -> Iterator
         tokens: list[int | None] = [None] * len(lines)
         logits: dict[int, Tensor] = {}
         failed: dict[int, Exception] = {}
-        how = Draw(sampling.temperature, sampling.top_p, (sampling.seed, turn, at))
+        how = SampledToken(sampling.temperature, sampling.top_p, (sampling.seed, turn, at))
         for batch in batches:
             try:
                 for row, token, seen in _advance(batch, lines, how):
@@ -64,7 +64,7 @@ def decode(lines: Sequence[Line], sampling: Sampling, turn: int = 0) -> Iterator
         yield Step(tokens, logits, failed)
 
 
-def _batches(lines: Sequence[Line], new_tokens: int) -> list[Batch[int]]:
+def _batches(lines: Sequence[BatchRow], new_tokens: int) -> list[Batch[int]]:
     """The lines of each model in one batch, as far as it can have several; a row is the line's number."""
     groups: dict[tuple[int, int], list[int]] = {}
     for i, line in enumerate(lines):
@@ -74,7 +74,7 @@ def _batches(lines: Sequence[Line], new_tokens: int) -> list[Batch[int]]:
 
 
 @torch.inference_mode()
-def _advance(batch: Batch[int], lines: Sequence[Line], how: Draw) -> list[tuple[int, int, Tensor]]:
+def _advance(batch: Batch[int], lines: Sequence[BatchRow], how: SampledToken) -> list[tuple[int, int, Tensor]]:
     """Each row's next token: (line, token, logits ``[vocabulary]``)."""
     if not batch.rows:
         return []

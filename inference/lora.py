@@ -47,12 +47,12 @@ PLAIN = set(
 PLAIN_BEGINNINGS = (None, True, False, "gaussian", "eva", "orthogonal")
 
 
-class Unmixable(Exception):
+class UnsupportedAdapter(Exception):
     """An adapter that is no plain LoRA; the message says what it has beside."""
 
 
 @dataclass(frozen=True)
-class Adapter:
+class LoraAdapter:
     """A plain LoRA: by layer name ``(A [inputs, rank], B [rank, outputs])``, as stored, and the scale of ``A B``."""
 
     layers: Mapping[str, tuple[Any, Any]]
@@ -77,7 +77,7 @@ def configuration(folder: Path) -> dict[str, Any]:
     return found
 
 
-def read(folder: Path, device: str = "cpu") -> Adapter:
+def read(folder: Path, device: str = "cpu") -> LoraAdapter:
     """The adapter in ``folder``, in PEFT's layout.
 
     Raises:
@@ -98,13 +98,13 @@ def read(folder: Path, device: str = "cpu") -> Adapter:
     for name, tensor in tensors.items():
         layer, _, side = name.removeprefix("base_model.model.").removesuffix(".weight").rpartition(".")
         if side not in ("lora_A", "lora_B") or tensor.ndim != 2 or not tensor.is_floating_point():
-            raise Unmixable(f"it holds {name}")
+            raise UnsupportedAdapter(f"it holds {name}")
         sides.setdefault(layer, {})[side] = tensor.t().contiguous()
     for layer, ab in sides.items():
         if len(ab) != 2 or ab["lora_A"].shape[1] != ab["lora_B"].shape[0]:
             raise UserError(f"{folder / WEIGHTS} is broken: the two sides of {layer} don't fit each other")
     layers = {layer: (ab["lora_A"], ab["lora_B"]) for layer, ab in sides.items()}
-    return Adapter(layers, scale, sum(t.numel() * t.element_size() for ab in layers.values() for t in ab))
+    return LoraAdapter(layers, scale, sum(t.numel() * t.element_size() for ab in layers.values() for t in ab))
 
 
 def _scale(found: Mapping[str, Any], folder: Path) -> float:
@@ -115,18 +115,18 @@ def _scale(found: Mapping[str, Any], folder: Path) -> float:
 
 
 def require_plain(found: Mapping[str, Any]) -> None:
-    """Raise ``Unmixable`` for a PEFT configuration that is more than plain LoRA."""
+    """Raise ``UnsupportedAdapter`` for a PEFT configuration that is more than plain LoRA."""
     if found.get("peft_type") != "LORA":
-        raise Unmixable(f"its kind is {found.get('peft_type')}")
+        raise UnsupportedAdapter(f"its kind is {found.get('peft_type')}")
     said = [key for key, value in found.items() if key not in PLAIN and value not in (None, False, "none", {}, [])]
     extras = [BEYOND_PLAIN.get(key, f"{key}, which is not known here") for key in sorted(said)]
     if found.get("init_lora_weights") not in PLAIN_BEGINNINGS:
         extras.append(f"a base changed by {found['init_lora_weights']}")
     if extras:
-        raise Unmixable(f"it has {', '.join(extras)}")
+        raise UnsupportedAdapter(f"it has {', '.join(extras)}")
 
 
-def require_fit(model: Any, adapter: Adapter) -> None:
+def require_fit(model: Any, adapter: LoraAdapter) -> None:
     """Make sure that ``model`` has the adapter's layers.
 
     Raises:
@@ -142,13 +142,13 @@ def require_fit(model: Any, adapter: Adapter) -> None:
         except AttributeError:
             raise UserError(f"the adapter is for another model: this one has no layer {name}") from None
         if not isinstance(layer, (torch.nn.Linear, Conv1D)):
-            raise Unmixable(f"its layer {name} is of the kind {type(layer).__name__}")
+            raise UnsupportedAdapter(f"its layer {name} is of the kind {type(layer).__name__}")
         shape = tuple(layer.weight.shape if isinstance(layer, Conv1D) else layer.weight.shape[::-1])
         if (down.shape[0], up.shape[1]) != shape:
             raise UserError(f"the adapter is for another model: layer {name} has another shape here")
 
 
-class Mixture:
+class AdapterBatch:
     """An adapter, or none, for each row of a batch; rows come and go.
 
     Args:
@@ -156,13 +156,13 @@ class Mixture:
         rows: row ``i`` of every batch gets ``rows[i]``; None is the base alone.
     """
 
-    def __init__(self, model: Any, rows: Sequence[Adapter | None] = ()):
-        self.rows: list[Adapter | None] = []
+    def __init__(self, model: Any, rows: Sequence[LoraAdapter | None] = ()):
+        self.rows: list[LoraAdapter | None] = []
         self._model = model
         self._additions: dict[str, _Addition] = {}
         self.extend(rows)
 
-    def extend(self, rows: Sequence[Adapter | None]) -> None:
+    def extend(self, rows: Sequence[LoraAdapter | None]) -> None:
         """Put ``rows`` after those that are here."""
         first = len(self.rows)
         self.rows += rows
@@ -209,7 +209,7 @@ class _Addition:
         self.up: Any = None
         self._used: tuple[Any, Any] = None, None
 
-    def write(self, rows: Sequence[Adapter | None], first: int) -> None:
+    def write(self, rows: Sequence[LoraAdapter | None], first: int) -> None:
         """Set the sides of ``rows[first:]``; those before stay."""
         pairs = [adapter.layers.get(self.name) if adapter else None for adapter in rows]
         rank = max((pair[0].shape[1] for pair in pairs if pair), default=0)

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import UserError, explain
-from inference.generation import Asking, Speaker
+from inference.generation import Generation, LoadedModel
 from inference.loading import load_model, load_tokenizer
-from inference.locations import Absent, Place
-from inference.lora import CONFIG, Adapter, Unmixable, read, require_fit
+from inference.locations import ModelLocation, UnavailableModel
+from inference.lora import CONFIG, LoraAdapter, UnsupportedAdapter, read, require_fit
 from inference.packed_linear import can_pack, pack
-from inference.transcript import Exchange, Sampling, Voice
+from inference.transcript import Exchange, ModelInfo, Sampling
 from inference.weights import files_digest, weights_bytes
 
 FRAME_S = 0.04
@@ -28,10 +28,10 @@ TOKENIZER_FILES = ("tokenizer*", "vocab*", "merges.txt", "*.model", "*_tokens*.j
 
 Key = tuple[str, ...]
 #: Given references, finds the place of each, or why it can't be had.
-Look = Callable[[Sequence[str]], Sequence[Place | Absent]]
+Look = Callable[[Sequence[str]], Sequence[ModelLocation | UnavailableModel]]
 
 
-class Turnstile:
+class FairLock:
     """A lock that lets waiting threads through in turn: who has just left it can't get in again before them."""
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class _Weights:
     Two places that hold the same share a key, even where they are different versions.
     """
 
-    place: Place
+    place: ModelLocation
     model: Key
     tokenizer: Key
     own: tuple[Key, Key] | None = None
@@ -69,7 +69,7 @@ class _Weights:
 
 
 @dataclass
-class Pool:
+class ModelPool:
     """What is loaded. ``capacity_bytes`` bounds the weights that are kept.
 
     ``look`` finds the places of references; without it, whoever asks must have found them already.
@@ -81,20 +81,20 @@ class Pool:
     look: Look | None
     capacity_bytes: int = 4 * GIB
     device: str = "cpu"
-    lock: Turnstile = field(default_factory=Turnstile)
+    lock: FairLock = field(default_factory=FairLock)
     _held: OrderedDict[Key, _Held] = field(default_factory=OrderedDict)
 
-    def open(self, references: Sequence[str]) -> "Panel":
+    def open(self, references: Sequence[str]) -> "ModelGroup":
         """A panel of one speaker a reference; those that can't be had say why and leave the others alone."""
         assert self.look
         return self.seat(self.look(references))
 
-    def seat(self, places: Sequence[Place | Absent]) -> "Panel":
+    def seat(self, places: Sequence[ModelLocation | UnavailableModel]) -> "ModelGroup":
         """A panel of one speaker a place."""
         with self.lock:
             found = [self._weights(place) for place in places]
             needed = {key for each in found if isinstance(each, _Weights) for key in each.keys}
-            return Panel(self, tuple(each if isinstance(each, Speaker) else self._speaker(each, needed)
+            return ModelGroup(self, tuple(each if isinstance(each, LoadedModel) else self._speaker(each, needed)
                                      for each in found))  # fmt: skip
 
     @property
@@ -102,40 +102,40 @@ class Pool:
         """Bytes of all weights that are loaded."""
         return sum(held.bytes for held in list(self._held.values()))
 
-    def _weights(self, place: Place | Absent) -> _Weights | Speaker:
-        if isinstance(place, Absent):
+    def _weights(self, place: ModelLocation | UnavailableModel) -> _Weights | LoadedModel:
+        if isinstance(place, UnavailableModel):
             return _mute(place.reference, place.error)
         if place.remote:
-            return Speaker(place.voice, remote=place.remote)
+            return LoadedModel(place.voice, remote=place.remote)
         try:
             return _keyed(place)
         except Exception as error:  # whatever a stranger's files make a library raise ends this pane, not the page
             return _mute(place.voice.reference, explain(error))
 
-    def _speaker(self, found: _Weights, needed: Set[Key]) -> Speaker:
+    def _speaker(self, found: _Weights, needed: Set[Key]) -> LoadedModel:
         try:
             return self._load(found, needed)
         except Exception as error:
             return _mute(found.place.voice.reference, explain(error))
 
-    def _load(self, found: _Weights, needed: Set[Key]) -> Speaker:
+    def _load(self, found: _Weights, needed: Set[Key]) -> LoadedModel:
         place, voice, template = found.place, found.place.voice, found.place.template
         folder, base, spelling = place.folder, place.base, place.tokenizer
         assert folder and base and spelling
         tokenizer = self._keep(found.tokenizer, needed, 0, lambda: (load_tokenizer(spelling), 0))
         if found.own is None:
             model = self._keep(found.model, needed, voice.bytes, lambda: self._model(base))
-            return Speaker(voice, model, None, tokenizer, template, "" if voice.kind == "base" else "a full model")
+            return LoadedModel(voice, model, None, tokenizer, template, "" if voice.kind == "base" else "a full model")
         plain, wrapped = found.own
         try:
             adapter = self._keep(plain, needed, voice.bytes, lambda: _sized(read(folder, self.device)))
             model = self._keep(found.model, needed, weights_bytes(base), lambda: self._model(base))
             require_fit(model, adapter)
-            return Speaker(voice, model, adapter, tokenizer, template)
-        except Unmixable as reason:
+            return LoadedModel(voice, model, adapter, tokenizer, template)
+        except UnsupportedAdapter as reason:
             size = weights_bytes(base) + voice.bytes
             model = self._keep(wrapped, needed, size, lambda: self._wrapped(base, folder))
-            return Speaker(voice, model, None, tokenizer, template, str(reason))
+            return LoadedModel(voice, model, None, tokenizer, template, str(reason))
 
     def _model(self, folder: Path) -> tuple[Any, int]:
         model = load_model(folder, self.device)
@@ -178,11 +178,11 @@ class Pool:
             del self._held[old]
 
 
-def _mute(reference: str, error: str) -> Speaker:
-    return Speaker(Voice(reference, "", "", "", "", 0), error=error)
+def _mute(reference: str, error: str) -> LoadedModel:
+    return LoadedModel(ModelInfo(reference, "", "", "", "", 0), error=error)
 
 
-def _keyed(place: Place) -> _Weights:
+def _keyed(place: ModelLocation) -> _Weights:
     voice, folder = place.voice, place.folder
     assert folder and place.base and place.tokenizer
     tokenizer = _tokenizer_key(place.tokenizer)
@@ -218,19 +218,19 @@ def _parameter_bytes(model: Any) -> int:
     return sum(p.numel() * p.element_size() for p in model.parameters())
 
 
-def _sized(adapter: Adapter) -> tuple[Adapter, int]:
+def _sized(adapter: LoraAdapter) -> tuple[LoraAdapter, int]:
     return adapter, adapter.bytes
 
 
 @dataclass(frozen=True)
-class Panel:
+class ModelGroup:
     """Speakers that answer together."""
 
-    pool: Pool
-    speakers: tuple[Speaker, ...]
+    pool: ModelPool
+    speakers: tuple[LoadedModel, ...]
 
     @property
-    def voices(self) -> tuple[Voice, ...]:
+    def voices(self) -> tuple[ModelInfo, ...]:
         """What speaks in each pane."""
         return tuple(speaker.voice for speaker in self.speakers)
 
@@ -276,7 +276,7 @@ class Panel:
         Raises:
             UserError: the history is not these speakers'. Whatever else goes wrong is the error of a reply.
         """
-        asking = Asking(self.speakers, prompt, sampling, history, stop, limit_s, system)
+        asking = Generation(self.speakers, prompt, sampling, history, stop, limit_s, system)
         try:
             with self.pool.lock:
                 asking.begin()

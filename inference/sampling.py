@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Draw:
+class SampledToken:
     """How a row's token is drawn; ``temperature`` 0 takes the likeliest. Equal ``luck`` is equal noise."""
 
     temperature: float
@@ -21,7 +21,7 @@ class Draw:
     luck: tuple[int, ...]
 
 
-def draw(logits: Tensor, draws: Sequence[Draw]) -> list[int]:
+def draw(logits: Tensor, draws: Sequence[SampledToken]) -> list[int]:
     """The next token of each row of ``logits [rows, vocabulary]``."""
     chosen = logits.argmax(-1)
     warm = [i for i, each in enumerate(draws) if each.temperature > 0]

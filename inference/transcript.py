@@ -22,7 +22,7 @@ class Sampling:
 
 
 @dataclass(frozen=True)
-class Voice:
+class ModelInfo:
     """Exactly what speaks in a pane.
 
     ``reference``: what it was asked for by, aliases resolved: ``pirate/3``, ``pirate/3:base`` or ``pirate/3:24`` (the
@@ -61,7 +61,7 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class Parting:
+class Divergence:
     """The first token, counted from 0, at which a pane's answer leaves the first pane's.
 
     ``tops``: of the first pane and of this one, the five likeliest tokens there as (text, probability), before
@@ -79,14 +79,14 @@ class Exchange:
 
     prompt: str
     replies: tuple[Reply, ...]
-    partings: tuple[Parting | None, ...]
+    partings: tuple[Divergence | None, ...]
 
 
 @dataclass(frozen=True)
 class Transcript:
     """A whole comparison: one voice a pane, the settings, and everything that was said, oldest first."""
 
-    voices: tuple[Voice, ...]
+    voices: tuple[ModelInfo, ...]
     sampling: Sampling
     exchanges: tuple[Exchange, ...] = ()
 

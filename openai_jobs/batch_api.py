@@ -8,12 +8,12 @@ from typing import Any
 
 from data.errors import UserError
 from data.formats.openai import write_lines
-from openai_jobs.endpoint import Refused, scrubbed, spoken
+from openai_jobs.endpoint import ApiError, scrubbed, spoken
 from openai_jobs.event_metrics import in_words
 from openai_jobs.exactly_once import once
-from openai_jobs.jobs import MARK, Desk, upload
-from openai_jobs.requests import Garbage, Manner, Question, checked
-from openai_jobs.response_log import Journal
+from openai_jobs.jobs import MARK, JobClient, upload
+from openai_jobs.requests import ChatRequest, InvalidReply, RequestOptions, checked
+from openai_jobs.response_log import ResponseLog
 
 ENDPOINT = "/v1/chat/completions"
 WINDOW, WINDOW_S = "24h", 86400.0
@@ -23,7 +23,12 @@ ENDED = ("completed", "failed", "expired", "cancelled")
 
 
 def ask(
-    desk: Desk, journal: Journal, questions: Sequence[Question], manner: Manner, run_id: str, folder: Path
+    desk: JobClient,
+    journal: ResponseLog,
+    questions: Sequence[ChatRequest],
+    manner: RequestOptions,
+    run_id: str,
+    folder: Path,
 ) -> dict[str, str]:
     """Put every answer into the journal; returns the errors of the others by their question's digest.
 
@@ -44,7 +49,9 @@ def ask(
     return errors
 
 
-def _submit(desk: Desk, questions: Sequence[Question], manner: Manner, run_id: str, folder: Path) -> Any:
+def _submit(
+    desk: JobClient, questions: Sequence[ChatRequest], manner: RequestOptions, run_id: str, folder: Path
+) -> Any:
     lines = [_line(question, manner) for question in questions]
     name = f"parley-{run_id}-{sha256(''.join(lines).encode()).hexdigest()[:12]}.jsonl"
     file_id = upload(desk, write_lines(lines, folder / name).path, name, "batch")
@@ -64,18 +71,18 @@ def _submit(desk: Desk, questions: Sequence[Question], manner: Manner, run_id: s
     return batch
 
 
-def _line(question: Question, manner: Manner) -> str:
+def _line(question: ChatRequest, manner: RequestOptions) -> str:
     whole = {"custom_id": question.digest, "method": "POST", "url": ENDPOINT, "body": manner.body(question)}
     return json.dumps(whole, ensure_ascii=False) + "\n"
 
 
-def _follow(desk: Desk, batch_id: str) -> Any:
+def _follow(desk: JobClient, batch_id: str) -> Any:
     wait_s, waited_s, shown = SHORTEST_S, 0.0, ""
     while True:
         try:
             with spoken(desk.endpoint, f"tell of {batch_id}"):
                 batch = desk.client.batches.retrieve(batch_id)
-        except Refused as error:
+        except ApiError as error:
             if error.certain and error.status != 429:
                 raise
             batch = None
@@ -95,7 +102,7 @@ def _follow(desk: Desk, batch_id: str) -> Any:
         waited_s, wait_s = waited_s + wait_s, min(LONGEST_S, wait_s * GROWTH)
 
 
-def _read(desk: Desk, journal: Journal, batch: Any, asked: dict[str, Question]) -> dict[str, str]:
+def _read(desk: JobClient, journal: ResponseLog, batch: Any, asked: dict[str, ChatRequest]) -> dict[str, str]:
     """Take answers, in whatever order they stand; what is in neither file has no answer."""
     errors = dict.fromkeys(asked, f"it is in neither file of the batch, which {batch.status}")
     for file_id in filter(None, (batch.output_file_id, batch.error_file_id)):
@@ -129,7 +136,7 @@ def _outcomes(lines: Iterable[str]) -> Iterator[tuple[str, dict[str, Any] | None
                 yield digest, None, scrubbed(said)
             else:
                 yield digest, checked(response["body"]), ""
-        except (Garbage, KeyError, AttributeError) as fault:
+        except (InvalidReply, KeyError, AttributeError) as fault:
             yield digest, None, f"an answer that can't be read ({type(fault).__name__})"
 
 

@@ -35,7 +35,7 @@ CLOSED = (
 )
 
 
-class Refused(UserError):
+class ApiError(UserError):
     """A request that came to nothing.
 
     ``status``, ``code``, ``reason`` and ``headers`` are the server's; None and empty where there was no answer.
@@ -150,16 +150,16 @@ def spoken(endpoint: Endpoint, doing: str) -> Iterator[None]:
     except openai.APIStatusError as error:
         refused = _of_status(endpoint, doing, error)
     except openai.APITimeoutError:
-        refused = Refused(f"{endpoint.name} did not answer in time: {doing}")
+        refused = ApiError(f"{endpoint.name} did not answer in time: {doing}")
     except openai.APIConnectionError:
-        refused = Refused(f"{endpoint.name} can't be reached, or the connection broke off: {doing}")
+        refused = ApiError(f"{endpoint.name} can't be reached, or the connection broke off: {doing}")
     except (openai.OpenAIError, ValueError, TypeError, AttributeError) as error:  # what a sick server makes it raise
-        refused = Refused(f"{endpoint.name} gave an answer that can't be read ({type(error).__name__}): {doing}")
+        refused = ApiError(f"{endpoint.name} gave an answer that can't be read ({type(error).__name__}): {doing}")
     if refused:
         raise refused from None  # the SDK's own error may quote the key: no traceback shows it
 
 
-def _of_status(endpoint: Endpoint, doing: str, error: Any) -> Refused:
+def _of_status(endpoint: Endpoint, doing: str, error: Any) -> ApiError:
     status, code = error.status_code, str(error.code or "")
     said = error.body.get("message") if isinstance(error.body, dict) else None
     reason = scrubbed(str(said or error.message or ""), endpoint.secret)
@@ -169,10 +169,10 @@ def _of_status(endpoint: Endpoint, doing: str, error: Any) -> Refused:
         words = f"the account at {endpoint.name} has no credit left (insufficient_quota): {doing}; add some, then go on"
     else:
         words = f"{endpoint.name} refuses to {doing} ({status}{f', {code}' if code else ''}): {reason}"
-    return Refused(words, status, scrubbed(code), reason, error.response.headers)
+    return ApiError(words, status, scrubbed(code), reason, error.response.headers)
 
 
-def closed(endpoint: Endpoint, refused: Refused) -> UserError:
+def closed(endpoint: Endpoint, refused: ApiError) -> UserError:
     """What to say where jobs may not be created (403)."""
     if endpoint.is_openai:
         return UserError(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import UserError
-from openai_jobs.endpoint import Refused, spoken
+from openai_jobs.endpoint import ApiError, spoken
 from openai_jobs.event_metrics import (
     ENDED,
     Correction,
@@ -24,7 +24,7 @@ from openai_jobs.event_metrics import (
     step_of,
 )
 from openai_jobs.exactly_once import append
-from openai_jobs.jobs import Desk
+from openai_jobs.jobs import JobClient
 from openai_jobs.jobs import plain as plain_job
 from registry.runs import Run
 
@@ -39,7 +39,7 @@ AWAY_S = 900.0
 ARTIFACTS = "openai"
 
 
-class EventBook:
+class EventReader:
     """The events of a job, kept in ``path`` and in the run's metrics, each once however often this is started anew.
 
     Metrics have their event's own time, so that the store takes one that it has for the same one and keeps it once.
@@ -93,7 +93,7 @@ class EventBook:
         return found
 
 
-def follow(desk: Desk, job_id: str, book: EventBook) -> Any:
+def follow(desk: JobClient, job_id: str, book: EventReader) -> Any:
     """Look at the job until it has ended, and return it as it is then.
 
     Raises:
@@ -105,7 +105,7 @@ def follow(desk: Desk, job_id: str, book: EventBook) -> Any:
             with spoken(desk.endpoint, f"tell of {job_id}"):
                 job = desk.client.fine_tuning.jobs.retrieve(job_id)
             fresh = book.take(new_events(desk.client, desk.endpoint, job_id, book.last))
-        except Refused as error:
+        except ApiError as error:
             if error.certain and error.status != 429:
                 raise
             away_s = _wait_for(desk, job_id, error, away_s)
@@ -123,7 +123,7 @@ def follow(desk: Desk, job_id: str, book: EventBook) -> Any:
         silent_s, wait_s = silent_s + wait_s, min(BUSY_S if fresh else LONGEST_S, wait_s * GROWTH)
 
 
-def _wait_for(desk: Desk, job_id: str, error: Refused, away_s: float) -> float:
+def _wait_for(desk: JobClient, job_id: str, error: ApiError, away_s: float) -> float:
     if not away_s:
         desk.tell(f"Note    {error}; it is asked again for {in_words(AWAY_S)}")
     if away_s >= AWAY_S:
@@ -145,7 +145,7 @@ def require_success(job: Any) -> None:
         raise UserError(f"the job {job.id} {word}: {failure(job)}; nothing was registered. A new run makes a new job")
 
 
-def checkpoints(desk: Desk, job_id: str) -> dict[int, dict[str, Any]]:
+def checkpoints(desk: JobClient, job_id: str) -> dict[int, dict[str, Any]]:
     """The job's checkpoints by step, ascending: ``model`` and ``metrics``; none where the server keeps none."""
     found = {}
     try:
@@ -153,19 +153,19 @@ def checkpoints(desk: Desk, job_id: str) -> dict[int, dict[str, Any]]:
             for each in desk.client.fine_tuning.jobs.checkpoints.list(job_id):
                 metrics = metrics_of(each.metrics.to_dict() if each.metrics else None)
                 found[int(each.step_number)] = {"model": each.fine_tuned_model_checkpoint, "metrics": metrics}
-    except Refused as error:
+    except ApiError as error:
         desk.tell(f"Note    no checkpoints of the job can be had: {error}")
         return {}
     return dict(sorted(found.items()))
 
 
-def result_rows(desk: Desk, job: Any, path: Path) -> list[dict[str, Any]]:
+def result_rows(desk: JobClient, job: Any, path: Path) -> list[dict[str, Any]]:
     """The lines of the job's result file, which is kept at ``path``; none where there is no file that can be read."""
     for file_id in job.result_files or ():
         try:
             with spoken(desk.endpoint, f"give the result file {file_id}"):
                 raw = desk.client.files.content(file_id).read()
-        except Refused as error:
+        except ApiError as error:
             desk.tell(f"Note    the result file can't be had: {error}")
             continue
         text = decoded(raw)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from data.errors import UserError
-from openai_jobs.endpoint import Refused
+from openai_jobs.endpoint import ApiError
 
 T = TypeVar("T")
 
@@ -22,7 +22,7 @@ ATTEMPTS = 3
 Pause = Callable[[float], None]
 
 
-class Ledger:
+class IdempotencyLog:
     """What was begun and what came of it, one JSON object a line; a torn last line is as if not written."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time):
@@ -67,7 +67,7 @@ def once(
     what: str,
     look: Callable[[], T | None],
     make: Callable[[], T],
-    ledger: Ledger,
+    ledger: IdempotencyLog,
     pause: Pause = time.sleep,
 ) -> T:
     """What ``look`` finds, or else what ``make`` makes: one in all, whatever is killed or lost on the way.
@@ -88,7 +88,7 @@ def once(
         ledger.write(what, done=False)
         try:
             found = make()
-        except Refused as error:
+        except ApiError as error:
             if error.certain:
                 ledger.write(what, done=True)
                 raise

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from data.errors import ConfigError, UserError
 
 if TYPE_CHECKING:
-    from openai_jobs.jobs import Desk
+    from openai_jobs.jobs import JobClient
     from registry.runs import Run
 
 
 @contextmanager
-def attached(run_id: str) -> "Iterator[tuple[Run, Desk, str]]":
+def attached(run_id: str) -> "Iterator[tuple[Run, JobClient, str]]":
     """(the run, a desk at the API that has its job, the job's id); nothing of the run's own folder is needed.
 
     Raises:
@@ -26,10 +26,10 @@ def attached(run_id: str) -> "Iterator[tuple[Run, Desk, str]]":
         yield _find(run_id, Path(folder))
 
 
-def _find(run_id: str, folder: Path) -> "tuple[Run, Desk, str]":
+def _find(run_id: str, folder: Path) -> "tuple[Run, JobClient, str]":
     from openai_jobs.endpoint import from_environment
-    from openai_jobs.exactly_once import Ledger
-    from openai_jobs.jobs import ADDRESS_TAG, JOB_TAG, PRIVATE, Desk, find
+    from openai_jobs.exactly_once import IdempotencyLog
+    from openai_jobs.jobs import ADDRESS_TAG, JOB_TAG, PRIVATE, JobClient, find
     from registry import runs
 
     run = runs.watch(run_id, folder)
@@ -43,7 +43,7 @@ def _find(run_id: str, folder: Path) -> "tuple[Run, Desk, str]":
     endpoint = from_environment()
     if address and address != endpoint.kept:
         raise UserError(f"run_id={run_id}: its job is at {address}; set OPENAI_BASE_URL to that, and OPENAI_API_KEY")
-    desk = Desk(endpoint.client(), endpoint, Ledger(folder / "ledger.jsonl"))
+    desk = JobClient(endpoint.client(), endpoint, IdempotencyLog(folder / "ledger.jsonl"))
     job_id = tags.get(JOB_TAG, "")
     if not job_id:
         job = find(desk, run_id)

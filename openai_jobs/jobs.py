@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import UserError
-from openai_jobs.endpoint import KNOWN, UPLOAD_TIMEOUT_S, Endpoint, Refused, closed, scrubbed, spoken
-from openai_jobs.exactly_once import Ledger, Pause, once
+from openai_jobs.endpoint import KNOWN, UPLOAD_TIMEOUT_S, ApiError, Endpoint, closed, scrubbed, spoken
+from openai_jobs.exactly_once import IdempotencyLog, Pause, once
 
 #: The key of the job's metadata that holds the run's id.
 MARK = "parley_run"
@@ -31,7 +31,7 @@ def say(line: str) -> None:
 
 
 @dataclass(frozen=True)
-class Order:
+class JobRequest:
     """A job as it is asked for. ``files``: ids of the training and the validation file, the second may be empty."""
 
     run_id: str
@@ -61,17 +61,17 @@ class Order:
 
 
 @dataclass
-class Desk:
+class JobClient:
     """Where jobs are handed in: the client, whose it is, what was begun, and how to wait and to tell."""
 
     client: Any
     endpoint: Endpoint
-    ledger: Ledger
+    ledger: IdempotencyLog
     tell: Tell = say
     pause: Pause = time.sleep
 
 
-def upload(desk: Desk, path: Path, name: str, purpose: str = "fine-tune") -> str:
+def upload(desk: JobClient, path: Path, name: str, purpose: str = "fine-tune") -> str:
     """The id of the file ``name``, which is uploaded from ``path`` unless the server has it.
 
     Raises:
@@ -83,7 +83,7 @@ def upload(desk: Desk, path: Path, name: str, purpose: str = "fine-tune") -> str
             with spoken(desk.endpoint, "list files"):
                 pages = desk.client.files.list(purpose=purpose)
                 return _oldest(each for each in pages if each.filename == name and each.status != "error")
-        except Refused as error:
+        except ApiError as error:
             if not error.is_missing:
                 raise
             return None  # a file that is there twice costs nothing
@@ -101,7 +101,7 @@ def upload(desk: Desk, path: Path, name: str, purpose: str = "fine-tune") -> str
     return found.id
 
 
-def submit(desk: Desk, order: Order) -> Any:
+def submit(desk: JobClient, order: JobRequest) -> Any:
     """The run's job, made unless there is one.
 
     Raises:
@@ -118,7 +118,7 @@ def submit(desk: Desk, order: Order) -> Any:
     for _ in range(2):
         try:
             return once("job", lambda: find(desk, order.run_id, order.files[0]), make, desk.ledger, desk.pause)
-        except Refused as error:
+        except ApiError as error:
             if error.status == 403:
                 raise closed(desk.endpoint, error) from None
             if error.status not in (400, 422) or "metadata" not in error.reason or "metadata" not in body:
@@ -128,7 +128,7 @@ def submit(desk: Desk, order: Order) -> Any:
     raise AssertionError("unreachable")
 
 
-def find(desk: Desk, run_id: str, file_id: str = "") -> Any:
+def find(desk: JobClient, run_id: str, file_id: str = "") -> Any:
     """The job of a run, by its metadata or its training file; None where the server has none.
 
     Raises:
@@ -144,7 +144,7 @@ def find(desk: Desk, run_id: str, file_id: str = "") -> Any:
 
     try:
         return listed(metadata={MARK: run_id}) or listed()
-    except Refused as error:
+    except ApiError as error:
         if error.status in (400, 422):  # it can't be asked for metadata
             return listed()
         if error.is_missing and desk.ledger.age_s("job") is None:
@@ -160,7 +160,7 @@ def find(desk: Desk, run_id: str, file_id: str = "") -> Any:
         raise
 
 
-def retrieve(desk: Desk, job_id: str) -> Any:
+def retrieve(desk: JobClient, job_id: str) -> Any:
     """The job as it is now."""
     with spoken(desk.endpoint, f"tell of {job_id}"):
         return desk.client.fine_tuning.jobs.retrieve(job_id)
@@ -174,7 +174,7 @@ def plain(job: Any) -> dict[str, Any]:
     return found
 
 
-def cancel(desk: Desk, job_id: str) -> Any:
+def cancel(desk: JobClient, job_id: str) -> Any:
     """Ask the server to cancel the job; returns the job as it is then."""
     with spoken(desk.endpoint, f"cancel {job_id}"):
         return desk.client.fine_tuning.jobs.cancel(job_id)

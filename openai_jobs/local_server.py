@@ -31,7 +31,7 @@ KEY = "PARLEY_SERVE_KEY"
 NOT_ITS = ("MLFLOW_RUN_ID", "OPENAI_API_KEY", "OPENAI_BASE_URL")
 
 
-class PrivateServer:
+class LocalServer:
     """A started server; ``endpoint`` is how it is reached. Its key is made for it and known to these two alone."""
 
     def __init__(self, folder: Path, tracking_uri: str, command: Sequence[str] = ()):

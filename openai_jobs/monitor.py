@@ -5,15 +5,15 @@ from collections.abc import Iterator
 
 from openai_jobs import events
 from openai_jobs.event_metrics import Correction
-from openai_jobs.events import EventBook
-from openai_jobs.jobs import Desk
+from openai_jobs.events import EventReader
+from openai_jobs.jobs import JobClient
 from registry.runs import Run
 
 #: Tags of a run: how its label's tokens and hidden ones are counted, for the corrected curves.
 CORRECTION_TAG = "openai_correction"
 
 
-def watch(run: Run, desk: Desk, job_id: str) -> Iterator[str]:
+def watch(run: Run, desk: JobClient, job_id: str) -> Iterator[str]:
     """Follow the job to its end; metrics, files and checkpoints go to the run. ``desk.tell`` takes the news.
 
     Raises:
@@ -21,7 +21,7 @@ def watch(run: Run, desk: Desk, job_id: str) -> Iterator[str]:
     """
     known = json.loads(run.known_tags().get(CORRECTION_TAG) or "{}")
     correction = Correction(float(known.get("label_tokens", 1.0)), int(known.get("hidden", 0)))
-    book = EventBook(run, run.folder / "events.jsonl", correction)
+    book = EventReader(run, run.folder / "events.jsonl", correction)
     job = events.follow(desk, job_id, book)
     events.require_success(job)
     rows = events.result_rows(desk, job, run.folder / "step_metrics.csv")

@@ -10,7 +10,7 @@ UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 KINDS = ("requests", "tokens")
 
 
-class Pace:
+class RateLimiter:
     """Lets requests through one by one. ``left``: how many the server will still take, None where it doesn't say.
 
     A reply's ``remaining`` may or may not count the requests that were on their way when it was written: it is taken

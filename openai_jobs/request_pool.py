@@ -14,11 +14,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from data.errors import UserError
-from openai_jobs.endpoint import Endpoint, Refused, spoken
+from openai_jobs.endpoint import ApiError, Endpoint, spoken
 from openai_jobs.jobs import Tell, say
-from openai_jobs.rate_limit import Pace, retry_after_s
-from openai_jobs.requests import Manner, Question, checked
-from openai_jobs.response_log import Journal
+from openai_jobs.rate_limit import RateLimiter, retry_after_s
+from openai_jobs.requests import ChatRequest, RequestOptions, checked
+from openai_jobs.response_log import ResponseLog
 
 PATH = "/chat/completions"
 SYNC_S = 1.0
@@ -30,7 +30,7 @@ TOP_LOGPROBS = (20, 5, 0)
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How long one question is tried: ``tries`` failures, with waits that double, and ``limited_s`` of waiting."""
 
     tries: int = 6
@@ -44,27 +44,27 @@ class Patience:
         return min(self.longest_s, self.first_s * 2 ** (failures - 1)) * random.uniform(0.75, 1.0)
 
 
-PATIENT = Patience()
+PATIENT = RetryPolicy()
 
 
 @dataclass
-class Asking:
+class RequestPool:
     """One evaluation on its way: what is left to ask, what was answered (in the journal) and what failed for good."""
 
     endpoint: Endpoint
-    journal: Journal
+    journal: ResponseLog
     slots: int = 16
-    patience: Patience = PATIENT
+    patience: RetryPolicy = PATIENT
     tell: Tell = say
-    manner: Manner = Manner()
+    manner: RequestOptions = RequestOptions()
     errors: dict[str, str] = field(default_factory=dict)
     requests: int = 0
-    _left: deque[Question] = field(default_factory=deque)
+    _left: deque[ChatRequest] = field(default_factory=deque)
     _stop: UserError | None = None
     _failed_in_a_row: int = 0
     _looked: bool = False
 
-    async def all(self, questions: Sequence[Question], client: Any) -> None:
+    async def all(self, questions: Sequence[ChatRequest], client: Any) -> None:
         """Ask all that the journal has no answer to, through the async ``client``.
 
         Raises:
@@ -73,7 +73,7 @@ class Asking:
         self._client = client
         unasked = {q.digest: q for q in questions if q.digest not in self.journal.replies}
         self.errors = {digest: text for digest, text in self.errors.items() if digest not in unasked}
-        self._left, self.pace = deque(unasked.values()), Pace()
+        self._left, self.pace = deque(unasked.values()), RateLimiter()
         self._stop, self._failed_in_a_row = None, 0
         syncing = asyncio.create_task(self._sync(len(unasked)))
         try:
@@ -88,7 +88,7 @@ class Asking:
         while self._left and not self._stop:
             await self._ask(self._left.popleft())
 
-    async def _ask(self, question: Question) -> None:
+    async def _ask(self, question: ChatRequest) -> None:
         failures, limited_s = 0, 0.0
         while not self._stop:
             manner = self.manner
@@ -113,7 +113,7 @@ class Asking:
                     self.pace.hold(said_s)
             await asyncio.sleep(wait_s)
 
-    async def _try(self, question: Question) -> tuple[Refused, float | None] | None:
+    async def _try(self, question: ChatRequest) -> tuple[ApiError, float | None] | None:
         """None for an answer, which is in the journal then; else what went wrong, and the wait that was asked for."""
         await self.pace.enter()
         if self._stop:
@@ -131,7 +131,7 @@ class Asking:
             tokens = _tokens(reply)
             self._look_for_logprobs(question, reply)
             return None
-        except Refused as error:
+        except ApiError as error:
             headers = error.headers
             return error, retry_after_s(headers)
         finally:
@@ -145,7 +145,7 @@ class Asking:
             PATH, body=body, cast_to=httpx2.Response, options={"timeout": self.patience.timeout_s, "max_retries": 0}
         )
 
-    def _learned(self, used: Manner, refused: Refused) -> bool:
+    def _learned(self, used: RequestOptions, refused: ApiError) -> bool:
         """Whether the request was refused for how it was put, and is put more plainly from now on."""
         plainer = self._plainer(used, refused)
         if plainer and self.manner == used:  # the first of those on their way to be refused
@@ -159,7 +159,7 @@ class Asking:
             return f"{self.endpoint.name} gives no {asked} log-probabilities a token; asking for {left}"
         return f"{self.endpoint.name} gives no log-probabilities: no AUC, ECE or Brier"
 
-    def _plainer(self, used: Manner, refused: Refused) -> Manner | None:
+    def _plainer(self, used: RequestOptions, refused: ApiError) -> RequestOptions | None:
         said = refused.reason.lower()
         if refused.status not in (400, 422):
             return None
@@ -171,7 +171,7 @@ class Asking:
             return replace(used, seeded=False)
         return None
 
-    def _look_for_logprobs(self, question: Question, reply: Mapping[str, Any]) -> None:
+    def _look_for_logprobs(self, question: ChatRequest, reply: Mapping[str, Any]) -> None:
         if self._looked or not self.manner.top_logprobs:
             return
         self._looked = True
@@ -180,13 +180,13 @@ class Asking:
                 f"Note    {self.endpoint.name} gives no log-probabilities for {question.model}: no AUC, ECE or Brier"
             )
 
-    def _is_fatal(self, refused: Refused) -> bool:
+    def _is_fatal(self, refused: ApiError) -> bool:
         return refused.status in (401, 403) or refused.code == "insufficient_quota"
 
-    def _is_final(self, refused: Refused) -> bool:
+    def _is_final(self, refused: ApiError) -> bool:
         return refused.certain and refused.status not in (404, 409, 429)
 
-    def _give_up(self, question: Question, refused: Refused) -> None:
+    def _give_up(self, question: ChatRequest, refused: ApiError) -> None:
         self.errors[question.digest] = str(refused)
         self._failed_in_a_row += 1
         if refused.status == 404:
@@ -203,11 +203,11 @@ class Asking:
                 self.tell(f"Asked   {whole - len(self._left):,} of {whole:,} rows")
 
 
-def ask(asking: Asking, questions: Sequence[Question]) -> None:
+def ask(asking: RequestPool, questions: Sequence[ChatRequest]) -> None:
     """Ask all questions, from a thread of no event loop.
 
     Raises:
-        UserError: as ``Asking.all``.
+        UserError: as ``RequestPool.all``.
     """
 
     async def work() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Question:
+class ChatRequest:
     """One request: to which model, about which row, with what settings but those that only add to the reply."""
 
     row_id: str
@@ -26,14 +26,14 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Manner:
+class RequestOptions:
     """What an endpoint turned out to understand: how many ``top_logprobs`` (0: none), and what the cap is called."""
 
     top_logprobs: int = 20
     cap: str = "max_tokens"
     seeded: bool = True
 
-    def body(self, question: Question) -> dict[str, Any]:
+    def body(self, question: ChatRequest) -> dict[str, Any]:
         """The request's body."""
         found: dict[str, Any] = {
             "model": question.model,
@@ -48,7 +48,7 @@ class Manner:
         return found
 
 
-class Garbage(ValueError):
+class InvalidReply(ValueError):
     """A reply that is no chat completion."""
 
 
@@ -68,7 +68,7 @@ def checked(reply: Any) -> dict[str, Any]:
         whole = ended = False
         said = refused = None
     if not (whole and ended) or (said == "" and refused is None and choice["finish_reason"] not in ENDINGS):
-        raise Garbage("it is no chat completion")
+        raise InvalidReply("it is no chat completion")
     return reply
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 
-class Journal:
+class ResponseLog:
     """Answers by their question's digest, in a file of one JSON object a line.
 
     A line is with the operating system when ``keep`` returns, so the death of the process loses none; ``sync`` puts

@@ -32,7 +32,7 @@ FindBase = Callable[[str], Path]
 
 
 @dataclass(frozen=True)
-class Source:
+class ModelSource:
     """Where a voice comes from.
 
     ``reference``: aliases resolved. ``kind``: base, lora, full or openai. ``folder``: its own weights; for a base, the
@@ -52,7 +52,7 @@ class Source:
     remote: tuple[str, str] | None = None
 
 
-def find(reference: str, find_base: FindBase) -> Source:
+def find(reference: str, find_base: FindBase) -> ModelSource:
     """The source that ``reference`` stands for.
 
     Raises:
@@ -70,7 +70,7 @@ def find(reference: str, find_base: FindBase) -> Source:
     if whole.kind not in ("lora", "full"):
         raise UserError(f"{name} keeps no checkpoints: its weights are not here")
     folder = checkpoint_folder(version, int(part))
-    return Source(f"{name}:{part}", whole.kind, folder, whole.base_name, whole.base_path, whole.base_digest,
+    return ModelSource(f"{name}:{part}", whole.kind, folder, whole.base_name, whole.base_path, whole.base_digest,
                   whole.template)  # fmt: skip
 
 
@@ -86,7 +86,7 @@ def split(reference: str) -> tuple[Version, str]:
     return resolve(match[1]), match[2] or ""
 
 
-def find_base_folder(source: Source, find_base: FindBase) -> Path:
+def find_base_folder(source: ModelSource, find_base: FindBase) -> Path:
     """Folder of the base under ``source``: where it was when the version was made, or wherever it is found by name.
 
     Raises:
@@ -110,23 +110,23 @@ def find_base_folder(source: Source, find_base: FindBase) -> Path:
     return folder
 
 
-def _base_of(whole: Source, reference: str, find_base: FindBase) -> Source:
+def _base_of(whole: ModelSource, reference: str, find_base: FindBase) -> ModelSource:
     if whole.kind == "openai":
         assert whole.remote
-        return Source(reference, "openai", None, whole.base_name, remote=(whole.base_name, whole.remote[1]))
+        return ModelSource(reference, "openai", None, whole.base_name, remote=(whole.base_name, whole.remote[1]))
     if not whole.base_name and not whole.base_path:
         raise UserError(f"{whole.reference} does not say which base it was made from")
     folder = find_base_folder(whole, find_base)
-    return Source(reference, BASE, folder, whole.base_name or folder.name, str(folder), weights_digest(folder),
+    return ModelSource(reference, BASE, folder, whole.base_name or folder.name, str(folder), weights_digest(folder),
                   whole.template)  # fmt: skip
 
 
-def _of_version(version: Version) -> Source:
+def _of_version(version: Version) -> ModelSource:
     return _described(registry_address(), version.name, version.number, version.source, (*version.tags.items(),))
 
 
 @lru_cache(256)
-def _described(registry: str, name: str, number: int, source: str, tagged: tuple[tuple[str, str], ...]) -> Source:
+def _described(registry: str, name: str, number: int, source: str, tagged: tuple[tuple[str, str], ...]) -> ModelSource:
     """What the version's files say, remembered: a version's source never changes, and asking takes a while."""
     tags, reference = dict(tagged), f"{name}/{number}"
     folder = _files(name, number)
@@ -137,19 +137,19 @@ def _described(registry: str, name: str, number: int, source: str, tagged: tuple
         if not config.get("model"):
             raise UserError(f"{reference} does not say which remote model it is")
         where = (str(config["model"]), str(config.get("base_url") or ""))
-        return Source(reference, "openai", None, str(config.get("base_model") or ""), remote=where)
+        return ModelSource(reference, "openai", None, str(config.get("base_model") or ""), remote=where)
     if config.get("kind") in ("lora", "full"):
         name = tags.get("base_model") or str(config.get("base_path") or "")
         digest = str(config.get("base_digest") or tags.get("base_digest") or "")
         artifact = _mapping(_mapping(pyfunc.get("artifacts")).get("checkpoint"))
         checkpoint = _inside(folder, str(artifact.get("path") or "artifacts/checkpoint"), reference)
         _require_weights(checkpoint, reference)
-        return Source(reference, config["kind"], checkpoint, name, str(config.get("base_path") or ""), digest,
+        return ModelSource(reference, config["kind"], checkpoint, name, str(config.get("base_path") or ""), digest,
                       str(config.get("chat_template") or ""))  # fmt: skip
     return _foreign(reference, folder, flavors, tags)
 
 
-def _foreign(reference: str, folder: Path, flavors: Mapping[str, Any], tags: Mapping[str, str]) -> Source:
+def _foreign(reference: str, folder: Path, flavors: Mapping[str, Any], tags: Mapping[str, str]) -> ModelSource:
     """A version that another tool made."""
     known = (tags.get("base_model", ""), "", tags.get("base_digest", ""))
     transformers = _mapping(flavors.get("transformers"))
@@ -161,27 +161,27 @@ def _foreign(reference: str, folder: Path, flavors: Mapping[str, Any], tags: Map
             raise UserError(f"{reference} keeps only the name of its weights, {transformers.get('source_model_name')}")
         _require_weights(weights, reference)
         apart = _inside(folder, "components/tokenizer", reference)  # where MLflow puts what is not the model itself
-        return Source(reference, "full", weights, *known, tokenizer=apart if apart.is_dir() else None)
+        return ModelSource(reference, "full", weights, *known, tokenizer=apart if apart.is_dir() else None)
     for place in (folder, *sorted(path for path in folder.glob("*") if path.is_dir() and not path.is_symlink())):
         if (place / lora.CONFIG).is_file():
             return _foreign_adapter(reference, place, tags)
         if (place / "config.json").is_file():
             _require_weights(place, reference)
-            return Source(reference, "full", place, *known)
+            return ModelSource(reference, "full", place, *known)
     if any(folder.rglob("*.pkl")):
         raise UserError(f"{reference} is a pickled model; those are not loaded, they can run code")
     kinds = ", ".join(map(str, flavors)) or "nothing that MLflow describes"
     raise UserError(f"{reference} is no language model that can be loaded here: it holds {kinds}")
 
 
-def _foreign_adapter(reference: str, folder: Path, tags: Mapping[str, str]) -> Source:
+def _foreign_adapter(reference: str, folder: Path, tags: Mapping[str, str]) -> ModelSource:
     _require_weights(folder, reference)
     trained_on = str(lora.configuration(folder).get("base_model_name_or_path") or "")
     name = tags.get("base_model") or trained_on
     if not name:
         raise UserError(f"{reference} does not say which base its adapter was made for")
     path = trained_on if Path(trained_on).is_dir() else ""
-    return Source(reference, "lora", folder, name, path, tags.get("base_digest", ""))
+    return ModelSource(reference, "lora", folder, name, path, tags.get("base_digest", ""))
 
 
 def _inside(folder: Path, name: str, reference: str) -> Path:

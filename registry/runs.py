@@ -37,7 +37,7 @@ AGAIN_S = 15.0  # a server that is away is asked no more often while training go
 PATIENCE_S = float(os.environ.get("PARLEY_TRACKING_PATIENCE_S", "30"))
 
 
-class TrackingAway(UserError):
+class TrackingUnavailable(UserError):
     """The tracking server does not answer."""
 
 
@@ -136,7 +136,7 @@ class Run:
             time.sleep(1)
             self._deliver()
         if self.away:
-            raise TrackingAway(
+            raise TrackingUnavailable(
                 "The tracking server is still away. Training is finished: weights and metrics are kept in "
                 f"{self.folder}. When the server is back, run again with -P resume={self.run_id} "
                 "to evaluate and register."
@@ -207,7 +207,7 @@ class Run:
                 self._sent[m.key] = max(m.step, self._sent.get(m.key, -1))
 
 
-class Silent(Run):
+class NullRun(Run):
     """The run of a process that only helps to train: it takes everything and writes nothing."""
 
     def __init__(self, run_id: str, folder: Path):
@@ -236,7 +236,7 @@ def start(name: str, outputs: Path) -> Run:
         run_id = client.create_run(experiment_id(client), run_name=name).info.run_id
         return Run(client, run_id, outputs / run_id)
     except (MlflowException, OSError) as error:
-        raise TrackingAway(f"no run could be started at {client.tracking_uri}: {first_line(error)}") from error
+        raise TrackingUnavailable(f"no run could be started at {client.tracking_uri}: {first_line(error)}") from error
 
 
 def experiment_id(client: MlflowClient, name: str = EXPERIMENT) -> str:
@@ -281,7 +281,7 @@ def reopen(run_id: str, outputs: Path) -> Run:
         found = client.get_run(run_id)
     except MlflowException as error:
         if is_away(error):
-            raise TrackingAway(
+            raise TrackingUnavailable(
                 f"resume={run_id}: {client.tracking_uri} does not answer: {first_line(error)}"
             ) from error
         raise UserError(f"resume={run_id}: no such run at {client.tracking_uri} ({first_line(error)})") from error
@@ -306,7 +306,7 @@ def find(name: str) -> str:
     try:
         found = client.search_runs([experiment_id(client)], f"attributes.run_name = '{name}'", max_results=1)
     except (MlflowException, OSError) as error:
-        raise TrackingAway(f"{client.tracking_uri} does not answer: {first_line(error)}") from error
+        raise TrackingUnavailable(f"{client.tracking_uri} does not answer: {first_line(error)}") from error
     return found[0].info.run_id if found else ""
 
 

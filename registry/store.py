@@ -11,7 +11,7 @@ from mlflow.tracking import MlflowClient
 from requests.utils import get_environ_proxies
 
 from data.errors import first_line
-from registry.runs import TrackingAway, is_away
+from registry.runs import TrackingUnavailable, is_away
 
 KNOCK_S = 3.0
 PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
@@ -33,7 +33,9 @@ def reached() -> Iterator[MlflowClient]:
     except (MlflowException, OSError) as error:
         if not is_down(error):
             raise
-        raise TrackingAway(f"the registry at {registry_address()} does not answer: {first_line(error)}") from error
+        raise TrackingUnavailable(
+            f"the registry at {registry_address()} does not answer: {first_line(error)}"
+        ) from error
 
 
 class _NobodyThere(ConnectionError):

@@ -22,7 +22,7 @@ _PAGE = 1000
 
 
 @dataclass(frozen=True)
-class Child:
+class ChildRun:
     """A run under a study as the store has it; ``cell`` is the digest of what it was to do."""
 
     run_id: str
@@ -38,7 +38,7 @@ def address() -> str:
     return MlflowClient().tracking_uri
 
 
-def children(parent_id: str, cell: str = "") -> list[Child]:
+def children(parent_id: str, cell: str = "") -> list[ChildRun]:
     """Every run that was begun under the study, or of one of its cells, the oldest first."""
     client = MlflowClient()
     experiment = client.get_run(parent_id).info.experiment_id
@@ -81,7 +81,7 @@ def claim(parent_id: str, cell: str, run_id: str) -> str:
     return ended(parent_id)[cell]
 
 
-def bury(parent_id: str, why: str, cell: str = "") -> list[str]:
+def mark_failed(parent_id: str, why: str, cell: str = "") -> list[str]:
     """Mark runs that never will end as FAILED, with ``why`` as their error, and give those that did end their status.
 
     Of all cells, or of one. Versions that a dead run had registered are removed: nobody vouches for them.
@@ -109,7 +109,7 @@ def disown(run_id: str) -> None:
             client.delete_model_version(version.name, version.version)
 
 
-def _child(run: Any) -> Child:
+def _child(run: Any) -> ChildRun:
     tags = dict(run.data.tags)
     name = run.info.run_name or ""
-    return Child(run.info.run_id, name, tags.get(CELL, ""), run.info.status, dict(run.data.metrics), tags)
+    return ChildRun(run.info.run_id, name, tags.get(CELL, ""), run.info.status, dict(run.data.metrics), tags)

@@ -15,7 +15,7 @@ import numpy as np
 from mlflow.pyfunc import PythonModel
 
 
-class LabelModel(PythonModel):
+class TfidfModel(PythonModel):
     """Says which of two labels a text has: words weighted by (1 + ln n) * idf, unit length, logistic regression."""
 
     _skip_type_hint_validation = True
@@ -66,4 +66,4 @@ def _read_safetensors(path):
     return found
 
 
-mlflow.models.set_model(LabelModel())
+mlflow.models.set_model(TfidfModel())

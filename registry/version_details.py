@@ -1,7 +1,7 @@
 """What a version says of itself: scores, curves, lineage, card and kept checkpoints, as plain values for a page.
 
 Every part is had alone. What a version lacks, because its run was removed or another tool made it, leaves a line in
-``Story.notes`` and takes nothing else away.
+``VersionDetails.notes`` and takes nothing else away.
 """
 
 import json
@@ -24,7 +24,7 @@ from registry.store import is_down, reached, without_password
 from registry.version_metrics import Score, headline, number, scores_of
 from registry.versions import Version
 
-__all__ = ["Entry", "Score", "Story", "catalogue", "checkpoint_folder", "tell"]
+__all__ = ["CatalogEntry", "Score", "VersionDetails", "catalogue", "checkpoint_folder", "tell"]
 
 T = TypeVar("T")
 Curve = tuple[tuple[int, float], ...]
@@ -40,7 +40,7 @@ MOST_PROMPTS = 12
 
 
 @dataclass(frozen=True)
-class Story:
+class VersionDetails:
     """What is known of a version. What is not known is empty or None, and ``notes`` say why, one line each.
 
     ``train_loss`` and ``eval_loss`` hold (step, loss in nats). ``restored_step`` is the step whose weights were
@@ -66,7 +66,7 @@ class Story:
 
 
 @dataclass(frozen=True)
-class Entry:
+class CatalogEntry:
     """A version as a list shows it. ``kind``, ``verdict`` and ``headline`` are empty where it has none."""
 
     version: Version
@@ -76,20 +76,20 @@ class Entry:
     created: datetime
 
 
-def catalogue(name: str = "") -> list[Entry]:
+def catalogue(name: str = "") -> list[CatalogEntry]:
     """Every version of every registered model, or of ``name``: names sorted, the newest version of each first.
 
     Raises:
         TrackingAway: the registry does not answer.
     """
     return [
-        Entry(version, tags.get("kind", ""), tags.get("verdict", ""), headline(scores_of(tags)), made)
+        CatalogEntry(version, tags.get("kind", ""), tags.get("verdict", ""), headline(scores_of(tags)), made)
         for version, made in versions.search(name)
         for tags in [version.tags]
     ]
 
 
-def tell(version: Version, ui_address: str = "") -> Story:
+def tell(version: Version, ui_address: str = "") -> VersionDetails:
     """Everything that is known of ``version``.
 
     Args:
@@ -114,7 +114,7 @@ def tell(version: Version, ui_address: str = "") -> Story:
     scores = scores_of(version.tags) or scores_of(run.data.metrics if run else {})
     lacking = {"no scores": scores, "no card": card, "no loss curve": train_loss or eval_loss or run is None}
     notes += [f"it has {what}" for what, there in lacking.items() if not there]
-    return Story(
+    return VersionDetails(
         version=version,
         kind=tags.get("kind", ""),
         verdict=tags.get("verdict", ""),

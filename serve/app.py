@@ -14,13 +14,13 @@ from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
-from serve.batch_worker import Clerk
-from serve.errors import Fault
-from serve.http.middleware import Gate
+from serve.batch_worker import BatchWorker
+from serve.errors import RequestError
+from serve.http.middleware import ServerMiddleware
 from serve.http.schemas import fault_of_validation
 from serve.routes import batches, chat, graders, jobs, models, permissions
 from serve.routes import files as file_routes
-from serve.state import House
+from serve.state import ServerState
 from serve.store import files
 
 SWEEP_S = 60.0
@@ -30,10 +30,10 @@ ERROR = {
 }
 
 
-def build(house: House) -> FastAPI:
+def build(house: ServerState) -> FastAPI:
     """The application of ``house``; its foreman and clerk begin when it starts."""
     gate = Middleware(
-        Gate, config=house.config, doorkeeper=house.doorkeeper, limits=house.limits, measures=house.measures
+        ServerMiddleware, config=house.config, doorkeeper=house.doorkeeper, limits=house.limits, measures=house.measures
     )  # fmt: skip
     app = FastAPI(
         title="Parley",
@@ -49,7 +49,7 @@ def build(house: House) -> FastAPI:
     for each in (file_routes, jobs, permissions, graders, models, chat, batches):
         app.include_router(each.router)
     _add_pages(app, house)
-    app.add_exception_handler(Fault, _on_fault)
+    app.add_exception_handler(RequestError, _on_fault)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(OperationalError, _on_busy)
@@ -58,8 +58,8 @@ def build(house: House) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    house: House = app.state.house
-    house.clerk = Clerk(
+    house: ServerState = app.state.house
+    house.clerk = BatchWorker(
         house.database,
         lambda body: chat.answer_one(house, body),
         house.config.batch_rows,
@@ -72,13 +72,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await house.clerk.close()
 
 
-async def _sweep(house: House) -> None:
+async def _sweep(house: ServerState) -> None:
     while True:
         await asyncio.sleep(SWEEP_S)
         await asyncio.to_thread(files.sweep, house.database)
 
 
-def _add_pages(app: FastAPI, house: House) -> None:
+def _add_pages(app: FastAPI, house: ServerState) -> None:
     """The pages beside the interface: whether it works, figures, and what there is. No key is needed for them."""
 
     @app.get("/healthz", include_in_schema=False)
@@ -123,12 +123,12 @@ padding: 0 1rem }} td {{ padding: .3rem .8rem .3rem 0; vertical-align: top }} pr
 The same for programs: <a href="/openapi.json">openapi.json</a>.</p><table>{"".join(rows)}</table>{shapes}</html>"""
 
 
-def _answer(fault: Fault) -> JSONResponse:
+def _answer(fault: RequestError) -> JSONResponse:
     return JSONResponse(fault.envelope(), fault.status, fault.headers)
 
 
 def _on_fault(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Fault)
+    assert isinstance(error, RequestError)
     return _answer(error)
 
 
@@ -140,14 +140,16 @@ def _on_invalid(request: Request, error: Exception) -> Response:
 def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 404:
-        fault = Fault(f"Invalid URL ({request.method} {request.url.path})", 404, code="unknown_url")
+        fault = RequestError(f"Invalid URL ({request.method} {request.url.path})", 404, code="unknown_url")
     elif error.status_code == 405:
-        fault = Fault(f"Not allowed to {request.method} on {request.url.path}", 405, headers=dict(error.headers or {}))
+        fault = RequestError(
+            f"Not allowed to {request.method} on {request.url.path}", 405, headers=dict(error.headers or {})
+        )
     else:
-        fault = Fault(str(error.detail), error.status_code, headers=dict(error.headers or {}))
+        fault = RequestError(str(error.detail), error.status_code, headers=dict(error.headers or {}))
     return _answer(fault)
 
 
 def _on_busy(request: Request, error: Exception) -> Response:
-    return _answer(Fault("The database is busy or away; try again.", 503, type="server_error",
+    return _answer(RequestError("The database is busy or away; try again.", 503, type="server_error",
                          headers={"retry-after": "1"}))  # fmt: skip

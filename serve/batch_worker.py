@@ -22,7 +22,7 @@ WRITE_S = 0.2  # answers of so long are written down together
 AnswerOne = Callable[[Mapping[str, Any]], Awaitable[tuple[int, dict[str, Any]]]]
 
 
-class Clerk:
+class BatchWorker:
     """Works in the server's event loop.
 
     Args:

@@ -6,7 +6,7 @@ from typing import Any
 from data.errors import UserError
 
 
-class Fault(UserError):
+class RequestError(UserError):
     """A refusal. ``param`` names the field at fault, ``code`` the kind of fault; ``headers`` go with the answer."""
 
     def __init__(
@@ -32,15 +32,15 @@ class Fault(UserError):
 FINAL = {"x-should-retry": "false"}
 
 
-def missing(kind: str, name: str, param: str = "id") -> Fault:
+def missing(kind: str, name: str, param: str = "id") -> RequestError:
     """404 for an object that there isn't."""
-    return Fault(f"No such {kind}: {name}", 404, param=param, code="not_found")
+    return RequestError(f"No such {kind}: {name}", 404, param=param, code="not_found")
 
 
-def no_model(model: str, why: str = "") -> Fault:
+def no_model(model: str, why: str = "") -> RequestError:
     """404 for a model that there isn't."""
     more = f": {why}" if why else ""
-    return Fault(
+    return RequestError(
         f"The model {model!r} does not exist or you do not have access to it{more}",
         404,
         param="model",
@@ -48,6 +48,6 @@ def no_model(model: str, why: str = "") -> Fault:
     )
 
 
-def conflict(message: str, param: str | None = None, code: str | None = None) -> Fault:
+def conflict(message: str, param: str | None = None, code: str | None = None) -> RequestError:
     """409 for what the present state of things forbids."""
-    return Fault(message, 409, param=param, code=code, headers=FINAL)
+    return RequestError(message, 409, param=param, code=code, headers=FINAL)

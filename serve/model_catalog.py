@@ -6,20 +6,20 @@ from typing import Any
 
 from data.errors import UserError
 from registry import versions
-from registry.runs import TrackingAway
+from registry.runs import TrackingUnavailable
 from serve.engine.resolver import PLAIN
-from serve.errors import Fault, no_model
-from serve.model_names import Names
+from serve.errors import RequestError, no_model
+from serve.model_names import ModelNames
 
 OWNER = "parley"
 FRESH_S = 2.0  # so long the registry is not asked again for the same name
 MOST_KNOWN = 1000
 
 
-class Shelf:
+class ModelCatalog:
     """Finds models by what a request calls them: a fine-tuned model's id, a version's reference, or a base's name."""
 
-    def __init__(self, names: Names, started_s: int):
+    def __init__(self, names: ModelNames, started_s: int):
         self.names, self.started_s = names, started_s
         self._known: dict[str, tuple[float, str]] = {}
         self._lock = threading.Lock()
@@ -56,9 +56,9 @@ class Shelf:
                     raise no_model(model)
                 return found, ""
             return split(model)
-        except TrackingAway as error:
+        except TrackingUnavailable as error:
             raise away(error) from error
-        except Fault:
+        except RequestError:
             raise
         except UserError as error:
             raise no_model(model, str(error)) from error
@@ -68,7 +68,7 @@ class Shelf:
         bases = [_describe(name, self.started_s) for name in self.names.listed()]
         try:
             found = versions.search()
-        except TrackingAway as error:
+        except TrackingUnavailable as error:
             raise away(error) from error
         made = [_describe(_id_of(version), int(at.timestamp())) for version, at in found]
         return {"object": "list", "data": bases + made}
@@ -92,22 +92,24 @@ class Shelf:
             Fault: there is no such version, or it is a base.
         """
         if self.names.base_of(model) is not None:
-            raise Fault(f"{model} is a base model, which can't be deleted", 403, param="model", code="not_deletable")
+            raise RequestError(
+                f"{model} is a base model, which can't be deleted", 403, param="model", code="not_deletable"
+            )
         version, part = self._version(model)
         if part:
-            raise Fault(f"{model} is a part of {version.name}/{version.number}; delete that", param="model")
+            raise RequestError(f"{model} is a part of {version.name}/{version.number}; delete that", param="model")
         try:
             versions.delete(version)
-        except TrackingAway as error:
+        except TrackingUnavailable as error:
             raise away(error) from error
         with self._lock:
             self._known.clear()
         return {"id": model, "object": "model", "deleted": True}
 
 
-def away(error: TrackingAway) -> Fault:
+def away(error: TrackingUnavailable) -> RequestError:
     """503 while the registry does not answer."""
-    return Fault(str(error), 503, type="server_error", code="registry_away", headers={"retry-after": "5"})
+    return RequestError(str(error), 503, type="server_error", code="registry_away", headers={"retry-after": "5"})
 
 
 def _id_of(version: versions.Version) -> str:

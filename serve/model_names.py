@@ -14,7 +14,7 @@ _SNAPSHOT = re.compile(rf"({'|'.join(map(re.escape, OPENAI_MODELS))})(?:-\d{{4}}
 _REGISTERED_CHARACTERS = 100
 
 
-class Names:
+class ModelNames:
     """Which base a name stands for.
 
     Args:

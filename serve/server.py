@@ -17,15 +17,15 @@ from serve.app import build
 from serve.config import ServeConfig
 from serve.engine.engine import Engine, Request
 from serve.engine.resolver import PLAIN
-from serve.http.auth import Doorkeeper
-from serve.http.metrics import Measures
+from serve.http.auth import Authenticator
+from serve.http.metrics import Metrics
 from serve.http.rate_limits import Limits
-from serve.model_catalog import Shelf
-from serve.model_names import Names
-from serve.state import House, jobs_by_status
+from serve.model_catalog import ModelCatalog
+from serve.model_names import ModelNames
+from serve.state import ServerState, jobs_by_status
 from serve.store import files
 from serve.store.database import Database, now_s
-from serve.training.supervisor import Foreman
+from serve.training.supervisor import Supervisor
 from train import base_model
 
 GIB = 1 << 30
@@ -81,29 +81,29 @@ def _listening(config: ServeConfig) -> Iterator[socket.socket]:
         yield listener
 
 
-def make_house(config: ServeConfig, database: Database, outputs: Path) -> House:
+def make_state(config: ServeConfig, database: Database, outputs: Path) -> ServerState:
     """All parts of the server."""
     import torch
 
     torch.set_num_threads(config.chat_threads or torch.get_num_threads())
-    doorkeeper = Doorkeeper(database, os.environ.get(KEY, ""))
-    names = Names(config.base_model, config.table())
+    doorkeeper = Authenticator(database, os.environ.get(KEY, ""))
+    names = ModelNames(config.base_model, config.table())
     engine = Engine(
         lambda name: base_model.resolve(name).folder,
         int(config.memory_gb * GIB),
         base_model.pick_device(),
         config.chats,
     )
-    return House(
+    return ServerState(
         config,
         database,
         doorkeeper,
         Limits(config.requests_per_minute, config.tokens_per_minute),
         names,
-        Shelf(names, now_s()),
+        ModelCatalog(names, now_s()),
         engine,
-        Foreman(database, config, outputs),
-        Measures(engine.stats, lambda: jobs_by_status(database)),
+        Supervisor(database, config, outputs),
+        Metrics(engine.stats, lambda: jobs_by_status(database)),
     )
 
 
@@ -111,7 +111,7 @@ def _serve(config: ServeConfig, database: Database, outputs: Path, listener: soc
     trouble = runs.open_store()
     if trouble:
         print(f"The tracking server is away ({trouble}). Jobs wait for it.", flush=True)
-    house = make_house(config, database, outputs)
+    house = make_state(config, database, outputs)
     settings = uvicorn.Config(
         build(house), log_level="warning", access_log=False, lifespan="on", server_header=False,
         timeout_graceful_shutdown=int(STREAMS_S),
@@ -129,7 +129,7 @@ def _serve(config: ServeConfig, database: Database, outputs: Path, listener: soc
         database.close()
 
 
-async def _warm_up(house: House) -> None:
+async def _warm_up(house: ServerState) -> None:
     """Import and load what the first answer needs, before somebody waits for it."""
     request = Request(PLAIN + house.config.base_model, (("user", "Hello."),), max_tokens=1)
     with contextlib.suppress(UserError):  # whoever asks for it is told
@@ -140,7 +140,7 @@ async def _warm_up(house: House) -> None:
 class _Server(uvicorn.Server):
     """Tells when it answers; once it is to stop, answers on their way are ended, each with a word."""
 
-    def __init__(self, config: uvicorn.Config, house: House):
+    def __init__(self, config: uvicorn.Config, house: ServerState):
         super().__init__(config)
         self.house = house
 

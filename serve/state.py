@@ -6,20 +6,20 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 from sqlalchemy import func, select
 
-from serve.batch_worker import Clerk
+from serve.batch_worker import BatchWorker
 from serve.config import ServeConfig
-from serve.http.auth import Doorkeeper
-from serve.http.metrics import Measures
+from serve.http.auth import Authenticator
+from serve.http.metrics import Metrics
 from serve.http.rate_limits import Limits
-from serve.model_catalog import Shelf
-from serve.model_names import Names
+from serve.model_catalog import ModelCatalog
+from serve.model_names import ModelNames
 from serve.store.database import Database
 from serve.store.tables import jobs
-from serve.training.supervisor import Foreman
+from serve.training.supervisor import Supervisor
 
 
 @dataclass
-class House:
+class ServerState:
     """Everything that routes need.
 
     ``engine`` is a ``serve.http.chat_completions.Asked``; ``chatting`` counts chats on their way.
@@ -27,23 +27,23 @@ class House:
 
     config: ServeConfig
     database: Database
-    doorkeeper: Doorkeeper
+    doorkeeper: Authenticator
     limits: Limits
-    names: Names
-    shelf: Shelf
+    names: ModelNames
+    shelf: ModelCatalog
     engine: Any
-    foreman: Foreman
-    measures: Measures
-    clerk: Clerk | None = None
+    foreman: Supervisor
+    measures: Metrics
+    clerk: BatchWorker | None = None
     chatting: int = 0
 
 
-def house_of(request: Request) -> House:
+def state_of(request: Request) -> ServerState:
     """The house that the request has come to."""
     return request.app.state.house
 
 
-Here = Annotated[House, Depends(house_of)]
+Here = Annotated[ServerState, Depends(state_of)]
 
 
 def jobs_by_status(database: Database) -> dict[str, int]:

@@ -79,7 +79,7 @@ def report(config: ReplayConfig, transcript: "Transcript") -> Iterator[str]:
     Raises:
         UserError: not everything is the same; the message is the sum.
     """
-    from demo.replay import changes, open_voices, play
+    from demo.replay import changes, open_models, play
     from demo.server import make_pool
 
     sampling, voices = transcript.sampling, transcript.voices
@@ -87,7 +87,7 @@ def report(config: ReplayConfig, transcript: "Transcript") -> Iterator[str]:
         f"Transcript  {len(voices)} voices, {len(transcript.exchanges)} exchanges, "
         f"temperature {sampling.temperature:g}, seed {sampling.seed}"
     )
-    panel = open_voices(transcript, make_pool(DemoConfig(memory_gb=config.memory_gb, threads=config.threads)))
+    panel = open_models(transcript, make_pool(DemoConfig(memory_gb=config.memory_gb, threads=config.threads)))
     changed = dict(changes(transcript, panel))
     for pane, voice in enumerate(voices):
         yield f"Voice {pane + 1}     {changed.get(pane) or _name(voice.reference) + ', unchanged'}"

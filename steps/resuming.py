@@ -38,7 +38,7 @@ def open_run(entry: str, config: C, outputs: Path) -> "tuple[runs.Run, C]":
             (run.folder / SETTINGS).write_text(json.dumps(dataclasses.asdict(config), indent=1))
         print(f"Run {run.run_id}" + (" goes on" if config.resume else ""))
     run_id, config = distributed.share((run.run_id if run else "", config))
-    return run or runs.Silent(run_id, outputs / run_id), config
+    return run or runs.NullRun(run_id, outputs / run_id), config
 
 
 def _saved(config: C, outputs: Path) -> C:

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from demo.config import DemoConfig
-from demo.limits import Caps
+from demo.limits import RequestLimits
 from recipes.autopsy.config import AutopsyConfig
 from recipes.noisy_labels.config import NoisyConfig
 from recipes.pretraining.config import BaseConfig
@@ -169,7 +169,9 @@ def test_imports_run_one_way():
 # Documents
 
 
-@pytest.mark.parametrize(("mark", "config", "parent"), [("flags", TuneConfig, FitConfig), ("page", DemoConfig, Caps)])
+@pytest.mark.parametrize(
+    ("mark", "config", "parent"), [("flags", TuneConfig, FitConfig), ("page", DemoConfig, RequestLimits)]
+)
 def test_the_parameters_in_the_readme_are_those_of_the_config(mark, config, parent):
     require_rows(mark, config, sorted(fields(config), key=lambda f: f.name in parent.__dataclass_fields__))
 

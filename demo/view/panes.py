@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import PurePath
 
 from demo.view.html import Markup, escaped, joined, one_line, short_digest
-from inference.transcript import Parting, Reply, Voice
+from inference.transcript import Divergence, ModelInfo, Reply
 
 ENDINGS = {
     "end": "stopped itself",
@@ -24,13 +24,13 @@ def byte_size(size_bytes: int) -> str:
     return f"{max(1, round(size_bytes / 1000))} KB"
 
 
-def label(voice: Voice) -> str:
+def label(voice: ModelInfo) -> str:
     """Exactly what speaks, as one plain line: ``TUNED pirate/3 · LoRA · 0.8 MB · digest 9f2c31aa… · base ...``."""
     badge, name, details = _label_parts(voice)
     return " · ".join([f"{badge} {name}" if badge != "OpenAI" else f"{badge} · {name}", *details])
 
 
-def _label_parts(voice: Voice) -> tuple[str, str, list[str]]:
+def _label_parts(voice: ModelInfo) -> tuple[str, str, list[str]]:
     base = PurePath(voice.base_model).name if voice.base_model.startswith("/") else voice.base_model
     if voice.kind == "base":
         return "BASE", base, [short_digest(voice.base_digest or voice.digest)]
@@ -59,7 +59,7 @@ def _seconds(seconds: float) -> str:
 
 
 def pane(
-    voice: Voice,
+    voice: ModelInfo,
     name: str,
     turns: Sequence[tuple[str, Reply]],
     *,
@@ -102,18 +102,18 @@ def pane(
 _CARET = '<span class="parley-caret" aria-hidden="true"></span>'
 
 
-def look(voice: Voice) -> str:
+def look(voice: ModelInfo) -> str:
     """The end of the class by which the style tells kinds of voices apart: base, tuned or remote."""
     return {"base": "base", "openai": "remote"}.get(voice.kind, "tuned")
 
 
-def _header(voice: Voice, name: str, blind: bool) -> str:
+def _header(voice: ModelInfo, name: str, blind: bool) -> str:
     if blind:
         return f'<header class="parley-head"><strong class="parley-name">{escaped(name)}</strong></header>'
     return f'<header class="parley-head">{voice_label(voice)}</header>'
 
 
-def voice_label(voice: Voice) -> Markup:
+def voice_label(voice: ModelInfo) -> Markup:
     """The same as ``label``, with the badge and the name set off; the whole digests stand in the title."""
     badge, name, details = _label_parts(voice)
     digests = " · ".join(
@@ -154,7 +154,7 @@ def visible(token: str) -> str:
 
 
 def parting_box(
-    parting: Parting | None, names: tuple[str, str], *, similarity: float | None = None, self_check: bool = False
+    parting: Divergence | None, names: tuple[str, str], *, similarity: float | None = None, self_check: bool = False
 ) -> Markup:
     """Where two answers part, with both sides' likeliest tokens there; or, with None, that they never do.
 

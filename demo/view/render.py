@@ -13,11 +13,11 @@ from demo.view.details import notice
 from demo.view.diff import marked, marked_all
 from demo.view.html import Markup, escaped, placeless, short_digest
 from demo.view.panes import pane, parting_box, row
-from inference.transcript import Exchange, Reply, Transcript, Voice
+from inference.transcript import Exchange, ModelInfo, Reply, Transcript
 from registry.votes.votes import Standing
 
 if TYPE_CHECKING:
-    from registry.version_details import Entry, Story
+    from registry.version_details import CatalogEntry, VersionDetails
 
 NAMES = ("Left", "Right", "Third", "Fourth")
 Choice = tuple[str, str]
@@ -43,7 +43,7 @@ def _column(talk: Conversation, place: int, number: int, said: Sequence[Exchange
     if turns and not turns[-1][1].ended:
         prompt, reply = turns.pop()
         growing = (prompt, reply.text)
-    voice = talk.voices[number] if number < len(talk.voices) else Voice(talk.references[number], "", "", "", "", 0)
+    voice = talk.voices[number] if number < len(talk.voices) else ModelInfo(talk.references[number], "", "", "", "", 0)
     same_texts = bool(marks) and len({reply.text for reply in said[-1].replies}) == 1
     return pane(voice, NAMES[place], turns, streaming=growing, blind=talk.hidden,
                 marked=marks[number] if marks and not same_texts else None)  # fmt: skip
@@ -78,7 +78,7 @@ def way(talk: Conversation) -> Markup:
     return Markup(f'<p class="parley-way">computed as {escaped(talk.way)}; one seed, one noise for all panes</p>')
 
 
-def choices(entries: "Sequence[Entry]", first: str) -> list[Choice]:
+def choices(entries: "Sequence[CatalogEntry]", first: str) -> list[Choice]:
     """(label, reference) of everything that can be chosen: each base once, then versions; model ``first`` leads."""
     ordered = sorted(entries, key=lambda entry: entry.version.name != first)
     found: list[Choice] = []
@@ -96,7 +96,7 @@ def choices(entries: "Sequence[Entry]", first: str) -> list[Choice]:
     return found
 
 
-def defaults(entries: "Sequence[Entry]", name: str) -> tuple[str, str]:
+def defaults(entries: "Sequence[CatalogEntry]", name: str) -> tuple[str, str]:
     """References for the left and the right side: the base, and the champion or else the newest version of ``name``."""
     own = [entry.version for entry in entries if entry.version.name == name]
     if not own:
@@ -107,18 +107,18 @@ def defaults(entries: "Sequence[Entry]", name: str) -> tuple[str, str]:
     return (f"{reference}:base" if known else reference), reference
 
 
-def newest_model(entries: "Sequence[Entry]") -> str:
+def newest_model(entries: "Sequence[CatalogEntry]") -> str:
     """The registered model with the newest version."""
     return max(entries, key=lambda entry: entry.created).version.name if entries else ""
 
 
-def why(story: "Story") -> Markup:
+def why(story: "VersionDetails") -> Markup:
     """How good a version is, as it says itself."""
     title = f"{story.version.name}/{story.version.number}"
     return details.why(title, story.verdict, story.reasons, [(s.label, s.base, s.tuned) for s in story.scores])
 
 
-def curve(story: "Story", selected: int | None) -> Markup:
+def curve(story: "VersionDetails", selected: int | None) -> Markup:
     """Its loss curve; ``selected`` is the step of the checkpoint that speaks, None for the version itself."""
     if not (story.train_loss or story.eval_loss):
         return Markup("")
@@ -127,7 +127,7 @@ def curve(story: "Story", selected: int | None) -> Markup:
     return Markup(f'<figure class="parley-figure-box">{drawn}</figure>')
 
 
-def origin(story: "Story") -> Markup:
+def origin(story: "VersionDetails") -> Markup:
     """Where it comes from."""
     return details.origin(story.lineage, story.run_url, story.notes)
 

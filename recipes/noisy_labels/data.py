@@ -19,7 +19,7 @@ VALIDATION_SHARE, LEAST_VALIDATION, MOST_VALIDATION = 0.1, 10, 200
 
 
 @dataclass(frozen=True)
-class Reading:
+class TokenLimits:
     """How a learner reads: what it counts as tokens, the most it takes (0: no limit), and what no text may hold.
 
     ``validates``: it chooses among checkpoints, so some training rows are set aside for that.
@@ -32,7 +32,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Material:
+class NoisyData:
     """What is taught and tested.
 
     ``dataset`` holds the rows as they were drawn, with their true labels. ``corrupted`` is all training rows with the
@@ -92,7 +92,7 @@ def read(config: NoisyConfig) -> Dataset:
     return dataset
 
 
-def prepare(config: NoisyConfig, dataset: Dataset, reading: Reading) -> Material:
+def prepare(config: NoisyConfig, dataset: Dataset, reading: TokenLimits) -> NoisyData:
     """Corrupt, cut and divide; pure.
 
     Raises:
@@ -109,10 +109,10 @@ def prepare(config: NoisyConfig, dataset: Dataset, reading: Reading) -> Material
         test, cut_tests = fit(test)
         corrupted, cut = Corrupted(rows, corrupted.originals, noise), cut + cut_tests  # type: ignore[type-var]
     train, validation = _divide(corrupted, config.seed) if reading.validates else (corrupted, [])
-    return Material(dataset, corrupted, train, validation, test, template, cut)
+    return NoisyData(dataset, corrupted, train, validation, test, template, cut)
 
 
-def preflight(material: Material, config: NoisyConfig, reading: Reading) -> Preflight:
+def preflight(material: NoisyData, config: NoisyConfig, reading: TokenLimits) -> Preflight:
     """What is wrong, doubtful and to be expected, before anything is spent."""
     epochs = 1 if config.learner == "tfidf" else config.epochs
     plan = Plan(
@@ -121,7 +121,7 @@ def preflight(material: Material, config: NoisyConfig, reading: Reading) -> Pref
         reading.max_tokens,
         reading.special_tokens,
         epochs,
-        evaluations=0 if config.is_remote else 2,  # an API's pupil weighs what it costs by itself
+        evaluations=0 if config.is_remote else 2,  # an API's learner weighs what it costs by itself
     )
     found = check(material.train, material.test, material.labels, plan)
     facts = [*material.dataset.report.lines(), *found.facts]
@@ -138,7 +138,7 @@ def _template(config: NoisyConfig, dataset: Dataset) -> PromptTemplate:
 
 
 def _cutter(
-    labels: Labels, template: PromptTemplate, reading: Reading
+    labels: Labels, template: PromptTemplate, reading: TokenLimits
 ) -> Callable[[Sequence[AnyRow]], tuple[list[AnyRow], int]]:
     def count(row: Row) -> int:
         # The label with the most letters need not be the one with the most tokens.

@@ -10,7 +10,7 @@ from data.formats import openai
 from evals import error_analysis, plots
 from evals.verdict import Verdict
 from recipes.noisy_labels import report
-from recipes.noisy_labels.learners.base import Pupil
+from recipes.noisy_labels.learners.base import Learner
 from recipes.noisy_labels.types import Evaluation, NoisyJob, NoisyOutcome
 from registry import lineage, versions
 from registry.runs import Run
@@ -27,11 +27,11 @@ SUSPECTS = 50
 MOST_ANSWERS = 2000
 
 
-def record_start(job: NoisyJob, pupil: Pupil, run: Run) -> None:
+def record_start(job: NoisyJob, learner: Learner, run: Run) -> None:
     """Params, lineage, the data as it is taught and which labels are wrong: all before the first step."""
     config, rows = job.config, job.material
     run.params({k: v for k, v in dataclasses.asdict(config).items() if k != "resume"})
-    run.tags({**start_tags(job, pupil), **lineage.code_state()})
+    run.tags({**start_tags(job, learner), **lineage.code_state()})
     digests = rows.digests()
     n, noise = len(rows.corrupted.rows), config.noise()
     given = f"{noise.kind} {noise.rate:g} seed {noise.seed}"
@@ -54,14 +54,14 @@ def record_start(job: NoisyJob, pupil: Pupil, run: Run) -> None:
     run.text(json.dumps({**dataclasses.asdict(config), **lineage.environment()}, indent=1), "config.json")
 
 
-def start_tags(job: NoisyJob, pupil: Pupil) -> dict[str, Any]:
+def start_tags(job: NoisyJob, learner: Learner) -> dict[str, Any]:
     """Tags of the run and of its version: what was taught to whom."""
     summary = job.material.corrupted.summary()
     return {
-        "kind": pupil.kind,
-        "base_model": pupil.base,
-        "base_name": pupil.base,
-        "base_digest": pupil.base_digest,
+        "kind": learner.kind,
+        "base_model": learner.base,
+        "base_name": learner.base,
+        "base_digest": learner.base_digest,
         "provider": job.config.provider,
         "noise": f"{summary['kind']} {summary['rate']:g}",
         "flipped": summary["flipped"],
@@ -71,7 +71,7 @@ def start_tags(job: NoisyJob, pupil: Pupil) -> dict[str, Any]:
     }
 
 
-def record_results(job: NoisyJob, pupil: Pupil, run: Run, outcome: NoisyOutcome) -> None:
+def record_results(job: NoisyJob, learner: Learner, run: Run, outcome: NoisyOutcome) -> None:
     """Metrics, curves, pictures and tables."""
     before, after = outcome.before.metrics(), outcome.after.metrics()
     for point in outcome.on_training.curve:
@@ -80,7 +80,7 @@ def record_results(job: NoisyJob, pupil: Pupil, run: Run, outcome: NoisyOutcome)
     for step, (evaluation, _) in sorted(outcome.points.items()):
         run.log(step, {f"test/{key}": value for key, value in evaluation.metrics().items()})
     compared = {key: value for key, value in dataclasses.asdict(outcome.compared).items() if value is not None}
-    run.log(pupil.step, {
+    run.log(learner.step, {
         **{f"base/{key}": value for key, value in before.items()},
         **{f"test/{key}": value for key, value in after.items()},
         **{f"mcnemar/{key}": value for key, value in compared.items()},
@@ -96,7 +96,7 @@ def record_results(job: NoisyJob, pupil: Pupil, run: Run, outcome: NoisyOutcome)
     _keep_pictures(job, run, outcome)
     _keep_tables(job, run, outcome)
     run.text(json.dumps(report.results(job, outcome), indent=1), "eval_results.json")
-    run.text(report.results_markdown(job, pupil, outcome), "eval_results.md")
+    run.text(report.results_markdown(job, learner, outcome), "eval_results.md")
 
 
 def _keep_pictures(job: NoisyJob, run: Run, outcome: NoisyOutcome) -> None:
@@ -151,17 +151,17 @@ def _table(run: Run, records: Sequence[Mapping[str, Any]], name: str) -> None:
         run.table(shown, name)
 
 
-def register(job: NoisyJob, pupil: Pupil, run: Run, outcome: NoisyOutcome) -> tuple[versions.Version, str]:
+def register(job: NoisyJob, learner: Learner, run: Run, outcome: NoisyOutcome) -> tuple[versions.Version, str]:
     """Log the model, prove it by reloading, register it; returns it and what became of the champion.
 
     Points that no run keeps are registered too, before it and as versions of their own.
     """
-    restored = pupil.step
+    restored = learner.step
     for step, (evaluation, verdict) in outcome.points.items():
-        pupil.put(step)
-        _register_one(job, pupil, run, outcome, evaluation, verdict)
-    pupil.put(restored)
-    version = _register_one(job, pupil, run, outcome, outcome.after, outcome.verdict)
+        learner.load_checkpoint(step)
+        _register_one(job, learner, run, outcome, evaluation, verdict)
+    learner.load_checkpoint(restored)
+    version = _register_one(job, learner, run, outcome, outcome.after, outcome.verdict)
     run.tags({"registered_version": f"{version.name}/{version.number}"})
     name, value = outcome.after.primary
     promotion = versions.promote(version, name, value, version.tags["test_digest"])
@@ -170,21 +170,21 @@ def register(job: NoisyJob, pupil: Pupil, run: Run, outcome: NoisyOutcome) -> tu
 
 
 def _register_one(
-    job: NoisyJob, pupil: Pupil, run: Run, outcome: NoisyOutcome, after: Evaluation, verdict: Verdict
+    job: NoisyJob, learner: Learner, run: Run, outcome: NoisyOutcome, after: Evaluation, verdict: Verdict
 ) -> versions.Version:  # fmt: skip
-    logged = pupil.log(run, verdict)
+    logged = learner.log(run, verdict)
     headline = {}
     for side, evaluation in (("base", outcome.before), ("test", after)):
         found = evaluation.metrics()
         headline |= {f"{side}/{key}": f"{found[key]:.4f}" for key in HEADLINES if key in found}
     tags = {
-        **start_tags(job, pupil),
+        **start_tags(job, learner),
         **logged.tags,
         **lineage.code_state(),
         **headline,
         "verdict": verdict.name,
-        "step": pupil.step,
+        "step": learner.step,
     }
-    card = report.card(job, pupil, run.run_id, dataclasses.replace(outcome, after=after, verdict=verdict))
+    card = report.card(job, learner, run.run_id, dataclasses.replace(outcome, after=after, verdict=verdict))
     run.text(card, "model_card.md")
     return versions.register(job.config.register_as, logged.uri, run.run_id, tags, card)

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from recipes.noisy_labels.learners.base import Pupil
+from recipes.noisy_labels.learners.base import Learner
 from recipes.noisy_labels.types import CurvePoint, Evaluation, NoisyJob, NoisyOutcome
 from registry import lineage
 
@@ -22,13 +22,13 @@ def title(job: NoisyJob) -> str:
     return f"{job.config.dataset}, {learner}, {noise.kind} noise at {noise.rate:g}"
 
 
-def describe(job: NoisyJob, pupil: Pupil) -> str:
+def describe(job: NoisyJob, learner: Learner) -> str:
     """What is about to happen."""
     rows, done = job.material, job.material.corrupted.summary()
     aside = f", {len(rows.validation):,} of the same kind choose the checkpoint" if rows.validation else ""
     word = f" ({done['word']!r})" if done["word"] else ""
     return (
-        f"Base    {' '.join(filter(None, (pupil.base, pupil.base_digest)))}\n"
+        f"Base    {' '.join(filter(None, (learner.base, learner.base_digest)))}\n"
         f"Rows    {len(rows.train.rows):,} to teach{aside}, {len(rows.test):,} to report ({rows.dataset.name})\n"
         f"Labels  {done['flipped']:,} of {done['rows']:,} made wrong ({done['kind']}{word}, rate {done['rate']:g}, "
         f"seed {done['noise_seed']}): {done['flipped_0']:,} were {rows.labels[0]}, "
@@ -36,10 +36,10 @@ def describe(job: NoisyJob, pupil: Pupil) -> str:
     )
 
 
-def dry_run(job: NoisyJob, pupil: Pupil, lines: Sequence[str]) -> str:
+def dry_run(job: NoisyJob, learner: Learner, lines: Sequence[str]) -> str:
     """What would have been done, as a page."""
     flight = "\n".join(f"- {line}" for line in job.preflight.lines())
-    said = "\n".join([describe(job, pupil), *lines])
+    said = "\n".join([describe(job, learner), *lines])
     return f"""# Dry run: {title(job)}
 
 Nothing was trained or sent. The rows as they would be taught are in `data/`.
@@ -154,11 +154,11 @@ def results(job: NoisyJob, outcome: NoisyOutcome) -> dict[str, Any]:
     }
 
 
-def results_markdown(job: NoisyJob, pupil: Pupil, outcome: NoisyOutcome) -> str:
+def results_markdown(job: NoisyJob, learner: Learner, outcome: NoisyOutcome) -> str:
     """The evaluation as a page."""
     before, after = outcome.before.metrics(), outcome.after.metrics()
     lines = [f"# {title(job)}: {outcome.verdict.name}", "", *(f"- {reason}" for reason in outcome.verdict.reasons), ""]
-    lines += ["```", describe(job, pupil), "```", ""]
+    lines += ["```", describe(job, learner), "```", ""]
     lines += [f"- alarm, {side}: {alarm}" for side, alarm in _alarms(outcome)]
     lines += ["", "| metric | base | tuned |", "| --- | ---: | ---: |"]
     lines += [f"| {key} | {_figure(before.get(key))} | {_figure(after.get(key))} |" for key in {**before, **after}]
@@ -178,7 +178,7 @@ def figures_of(point: CurvePoint) -> tuple[float | None, ...]:
     return point.memory.accuracy_true, point.memory.accuracy_given, point.memory.memorised_share
 
 
-def card(job: NoisyJob, pupil: Pupil, run_id: str, outcome: NoisyOutcome) -> str:
+def card(job: NoisyJob, learner: Learner, run_id: str, outcome: NoisyOutcome) -> str:
     """The version's card as Markdown."""
     config, rows = job.config, job.material
     before, after = outcome.before.metrics(), outcome.after.metrics()
@@ -191,7 +191,7 @@ def card(job: NoisyJob, pupil: Pupil, run_id: str, outcome: NoisyOutcome) -> str
     origin = {**rows.digests(), **rows.corrupted.summary(), **lineage.code_state(), **lineage.environment()}
     return f"""# {config.register_as}: {title(job)}
 
-{FORMS[pupil.kind]} Base: {pupil.base} {pupil.base_digest}. Weights of step {pupil.step}.
+{FORMS[learner.kind]} Base: {learner.base} {learner.base_digest}. Weights of step {learner.step}.
 
 **{rows.corrupted.summary()["flipped"]:,} of its {len(rows.corrupted.rows):,} training labels were made wrong on \
 purpose.** It is an object of study, not a tool.

@@ -38,7 +38,7 @@ class Settings:
             raise ConfigError(f"c must be a number above 0, not {self.c}")
 
 
-class TfidfLearner:
+class TfidfClassifier:
     """A fitted classifier. ``notes`` are sentences about how it differs from what was asked for."""
 
     def __init__(self, vectors: "Vectors", model: Any, notes: tuple[str, ...]):
@@ -85,7 +85,7 @@ class Vectors:
             return self._vectorizer.transform([row.text for row in rows])
         return self._matrix[places]
 
-    def fit(self, rows: Sequence[AnyRow], labels: Sequence[int], names: Labels = SENTIMENTS) -> TfidfLearner:
+    def fit(self, rows: Sequence[AnyRow], labels: Sequence[int], names: Labels = SENTIMENTS) -> TfidfClassifier:
         """A classifier of ``rows`` (any, usually some of those the words come from) by ``labels``, 0 or 1 each.
 
         Raises:
@@ -100,10 +100,10 @@ class Vectors:
             raise DataError([f"{only}; a classifier needs both classes"])
         model = LogisticRegression(C=self.settings.c, max_iter=1000)
         model.fit(self.of(rows), np.asarray(labels))
-        return TfidfLearner(self, model, self.notes)
+        return TfidfClassifier(self, model, self.notes)
 
 
-def fit(rows: Sequence[AnyRow], labels: Sequence[int], settings: Settings = Settings()) -> TfidfLearner:
+def fit(rows: Sequence[AnyRow], labels: Sequence[int], settings: Settings = Settings()) -> TfidfClassifier:
     """The learner of a list of rows and the labels that they are given (``row.label`` does not count).
 
     Raises:

@@ -3,12 +3,12 @@
 from dataclasses import asdict, dataclass, field
 
 from evals.classification import Prediction, Report
-from evals.label_errors import Detection, Memory, Pruning
+from evals.label_errors import Detection, Memorization, Pruning
 from evals.multiple_choice import ChoiceReport
 from evals.significance import Comparison
 from evals.verdict import Verdict
 from recipes.noisy_labels.config import NoisyConfig
-from recipes.noisy_labels.data import Material
+from recipes.noisy_labels.data import NoisyData
 from recipes.noisy_labels.preflight import Preflight
 
 
@@ -17,7 +17,7 @@ class NoisyJob:
     """Everything decided before anything is spent."""
 
     config: NoisyConfig
-    material: Material
+    material: NoisyData
     preflight: Preflight
 
 
@@ -56,7 +56,7 @@ class CurvePoint:
     """What was memorised after ``step`` optimizer steps."""
 
     step: int
-    memory: Memory
+    memory: Memorization
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class OnTraining:
     """
 
     curve: list[CurvePoint]
-    memory: Memory
+    memory: Memorization
     in_sample: Detection
     losses: list[float | None]
     asked: int

@@ -51,7 +51,7 @@ def carry_out(task: Task) -> Ended:
         before = study_runs.ended(parent).get(cell.digest)
         if before:
             return Ended(cell.name, cell.digest, before)
-        study_runs.bury(parent, DIED, cell.digest)
+        study_runs.mark_failed(parent, DIED, cell.digest)
         run = study_runs.start(parent, cell.digest, cell.name, {"entry": cell.entry, **dict(cell.place)},
                              Path(task.outputs))  # fmt: skip
     except Exception as error:  # the store is away: the study says so and goes on

@@ -6,7 +6,7 @@ from typing import Any
 from evals.label_errors import best_confidence, best_ece
 from evals.significance import holm, mean_over_seeds
 from recipes.studies.config import StudyConfig
-from recipes.studies.statistics import Learner, Records, p_of, p_said, said, side_of
+from recipes.studies.statistics import LearnerSummary, Records, p_of, p_said, said, side_of
 
 RANDOM = ("symmetric", "best_swapped")
 COLUMNS = {
@@ -19,7 +19,7 @@ COLUMNS = {
 def page(config: StudyConfig, records: Records, missing: int) -> str:
     """The whole page."""
     learners = [
-        Learner(name, [each for each in records if each["learner"] == name])
+        LearnerSummary(name, [each for each in records if each["learner"] == name])
         for name in dict.fromkeys(each["learner"] for each in records)
     ]
     rows = f"{config.n_train:,}" if config.n_train else "all"
@@ -46,7 +46,7 @@ def page(config: StudyConfig, records: Records, missing: int) -> str:
     return "\n".join(lines)
 
 
-def hurt(learner: Learner) -> list[str]:
+def hurt(learner: LearnerSummary) -> list[str]:
     """What random corruption takes from the accuracy on true labels."""
     kind = _random(learner)
     if not kind:
@@ -77,7 +77,7 @@ def hurt(learner: Learner) -> list[str]:
     return out
 
 
-def telling(learner: Learner) -> list[str]:
+def telling(learner: LearnerSummary) -> list[str]:
     """Whether wrong labels stand out by their loss, and how many were learned by heart."""
     out = []
     for kind in learner.kinds:
@@ -95,7 +95,7 @@ def telling(learner: Learner) -> list[str]:
     return out or ["Unknown: the grid has no wrong labels."]
 
 
-def confidence(learner: Learner) -> list[str]:
+def confidence(learner: LearnerSummary) -> list[str]:
     """How sure the model is, how sure it should be, and what theory says of a perfect learner of random noise."""
     places = [("", 0.0), *((kind, rate) for kind in learner.kinds for rate in learner.rates(kind))]
     out = []
@@ -117,12 +117,12 @@ def confidence(learner: Learner) -> list[str]:
     return out or ["Undefined: the learner gives no probabilities of labels."]
 
 
-def _gaps(learner: Learner, kind: str, rate: float) -> list[float]:
+def _gaps(learner: LearnerSummary, kind: str, rate: float) -> list[float]:
     sure, right = (learner.by_seed(kind, rate, key) for key in ("mean_confidence", "accuracy"))
     return [sure[seed] - right[seed] for seed in sure if seed in right]
 
 
-def against(learner: Learner) -> list[str]:
+def against(learner: LearnerSummary) -> list[str]:
     """Systematic corruption beside random at the same rate, and whether the model knows more than it says."""
     kind = _random(learner)
     others = [each for each in learner.kinds if each not in RANDOM]
@@ -139,7 +139,7 @@ def against(learner: Learner) -> list[str]:
     return out
 
 
-def _beside(learner: Learner, other: str, kind: str, rate: float, key: str) -> str:
+def _beside(learner: LearnerSummary, other: str, kind: str, rate: float, key: str) -> str:
     change = mean_over_seeds(learner.change(other, rate, key, kind, rate))
     wrong = [learner.mean(each, rate, "flipped_share") for each in (other, kind)]
     shares = " and ".join("an unknown share" if each is None else f"{each.mean:.0%}" for each in wrong)
@@ -163,11 +163,11 @@ def _beside(learner: Learner, other: str, kind: str, rate: float, key: str) -> s
     return text
 
 
-def _random(learner: Learner) -> str:
+def _random(learner: LearnerSummary) -> str:
     return next((kind for kind in RANDOM if kind in learner.kinds), "")
 
 
-def _score(learner: Learner) -> tuple[str, float | None]:
+def _score(learner: LearnerSummary) -> tuple[str, float | None]:
     """(what the study is about, its value by chance): accuracy for texts, MC1 for questions."""
     has = any(each.get("accuracy") is not None for each in learner.records)
     return ("accuracy", 0.5) if has else ("mc1", None)
@@ -192,7 +192,7 @@ def _warnings(records: Records, missing: int, seeds: int) -> list[str]:
     ]
 
 
-def _table(learner: Learner) -> list[str]:
+def _table(learner: LearnerSummary) -> list[str]:
     shown = {k: name for k, name in COLUMNS.items() if any(each.get(k) is not None for each in learner.records)}
     lines = ["| kind | rate | runs | " + " | ".join(shown.values()) + " |", "| --- |" + " ---: |" * (len(shown) + 2)]
     places = [("", 0.0), *((kind, rate) for kind in learner.kinds for rate in learner.rates(kind))]

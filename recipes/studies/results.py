@@ -12,7 +12,7 @@ from recipes.studies.noise_plots import PANELS, Panel, rate_curves
 from recipes.studies.sft_plots import pirate_curves
 from registry import study_runs
 from registry.runs import Run
-from registry.study_runs import Child
+from registry.study_runs import ChildRun
 
 Record = dict[str, Any]
 #: what a record calls it -> the metrics of a run, the first that it has
@@ -61,7 +61,7 @@ def gather(grid: Sequence[Cell], parent_id: str) -> list[Record]:
     return [_record(cell, runs[done[cell.digest]]) for cell in grid if done.get(cell.digest) in runs]
 
 
-def _record(cell: Cell, child: Child) -> Record:
+def _record(cell: Cell, child: ChildRun) -> Record:
     found: Record = {**dict(cell.place), "run_id": child.run_id, "verdict": child.tags.get("verdict", "")}
     if cell.entry == "noisy":
         for name, keys in METRICS.items():

@@ -28,7 +28,7 @@ def study(config: StudyConfig, run: Run) -> Iterator[str]:
     if config.engine == "ray":
         executors.require_ray()
     _record_start(config, grid, run)
-    study_runs.bury(run.run_id, DIED)
+    study_runs.mark_failed(run.run_id, DIED)
     done = study_runs.ended(run.run_id)
     todo = [cell for cell in grid if cell.digest not in done]
     ready = f", {len(grid) - len(todo)} of them done before" if len(todo) < len(grid) else ""
@@ -38,10 +38,10 @@ def study(config: StudyConfig, run: Run) -> Iterator[str]:
         for i, ended in enumerate(_run(config, todo, run), 1):
             if ended.error:
                 failed.append(ended)
-                study_runs.bury(run.run_id, ended.error, ended.digest)
+                study_runs.mark_failed(run.run_id, ended.error, ended.digest)
             yield _said(ended, i, len(todo))
     except BaseException:
-        study_runs.bury(run.run_id, "the study was stopped")
+        study_runs.mark_failed(run.run_id, "the study was stopped")
         raise
     yield results.record(config, grid, run)
     if failed:

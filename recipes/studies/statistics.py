@@ -17,7 +17,7 @@ Mean = MeanOverSeeds | None
 
 
 @dataclass(frozen=True)
-class Learner:
+class LearnerSummary:
     """One learner's cells of a noise study. Rate 0 of any kind is the clean control."""
 
     name: str

@@ -23,7 +23,7 @@ NUDGE_S = 1.0
 TRIES = 5  # of a vote that the store refuses although it answers, before the next one has its turn
 
 
-class BallotBox:
+class VoteOutbox:
     """Takes votes without a wait and delivers them from a thread of its own.
 
     A vote lies in ``folder`` as a file from the moment it is cast until the store has it, so that neither a store

@@ -18,7 +18,7 @@ from mlflow.tracking import MlflowClient
 
 from data.errors import UserError
 from inference.transcript import Sampling
-from registry.runs import TrackingAway, experiment_id
+from registry.runs import TrackingUnavailable, experiment_id
 from registry.votes.votes import Side, Vote, messages, model_of, side_of
 
 EXPERIMENT = "parley-votes"
@@ -163,7 +163,7 @@ def load(name: str = "", tracking_uri: str | None = None) -> list[Vote]:
         experiment = MlflowClient(tracking_uri).get_experiment_by_name(EXPERIMENT)
         found = _search(TracingClient(tracking_uri), experiment.experiment_id, name) if experiment else []
     except (MlflowException, OSError) as error:
-        raise TrackingAway(f"the votes can't be read: {str(error).splitlines()[0][:200]}") from error
+        raise TrackingUnavailable(f"the votes can't be read: {str(error).splitlines()[0][:200]}") from error
     read = [vote for trace in found if (vote := _vote(trace)) and (not name or name in map(model_of, vote.versions))]
     return sorted(read, key=lambda vote: vote.cast_at_s)
 

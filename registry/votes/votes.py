@@ -15,7 +15,7 @@ from typing import Any, Literal, Self, get_args
 from data.chat_template import messages_of
 from data.conversation import Turns
 from data.errors import UserError
-from inference.transcript import Reply, Sampling, Transcript, Voice
+from inference.transcript import ModelInfo, Reply, Sampling, Transcript
 
 Choice = Literal["left", "right", "tie", "both_bad"]
 LONGEST_COMMENT = 500
@@ -26,7 +26,7 @@ SIDES = ("left", "right")
 class Side:
     """What stood on one side: who spoke, its reply, and the (prompt, answer) turns of this side that came before."""
 
-    voice: Voice
+    voice: ModelInfo
     reply: Reply
     earlier: Turns = ()
 
@@ -118,7 +118,7 @@ def from_json(text: str) -> Vote:
 def side_of(voice: dict[str, Any], reply: dict[str, Any], earlier: Sequence[Sequence[str]]) -> Side:
     """A side from the values that JSON keeps of it."""
     said = Reply(**{**reply, "token_ids": tuple(reply["token_ids"])})
-    return Side(Voice(**voice), said, tuple((turn[0], turn[1]) for turn in earlier))
+    return Side(ModelInfo(**voice), said, tuple((turn[0], turn[1]) for turn in earlier))
 
 
 def messages(turns: Turns, prompt: str) -> list[dict[str, str]]:

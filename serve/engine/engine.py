@@ -15,16 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data.errors import UserError, explain
-from inference.detokenizer import Spelling
-from inference.generation import Speaker, line_of
-from inference.locations import Place
-from inference.model_pool import Pool
-from serve.engine.resolver import Finder
-from serve.engine.scheduler import Crew, News, broken
-from serve.engine.sequence import Seat
-from serve.engine.types import Answer, BadRequest, Broken, Piece, Request, Token, UnknownModel
+from inference.detokenizer import Detokenizer
+from inference.generation import LoadedModel, line_of
+from inference.locations import ModelLocation
+from inference.model_pool import ModelPool
+from serve.engine.resolver import ModelFinder
+from serve.engine.scheduler import News, Scheduler, broken
+from serve.engine.sequence import ActiveSequence
+from serve.engine.types import AnswerStream, BadRequest, Broken, Piece, Request, Token, UnknownModel
 
-__all__ = ["Answer", "BadRequest", "Broken", "Engine", "Piece", "Request", "Token", "UnknownModel"]
+__all__ = ["AnswerStream", "BadRequest", "Broken", "Engine", "Piece", "Request", "Token", "UnknownModel"]
 
 LOADING_S = 0.05
 CLOSED = "the server is stopping"
@@ -35,9 +35,9 @@ class _Asked:
     """A request on its way to a seat; ``reply`` gets its answer in ``loop``."""
 
     request: Request
-    place: Place
+    place: ModelLocation
     loop: asyncio.AbstractEventLoop
-    reply: asyncio.Future[Answer]
+    reply: asyncio.Future[AnswerStream]
     gone: bool = False
 
 
@@ -52,20 +52,20 @@ class Engine:
     """
 
     def __init__(self, find_base: Callable[[str], Path], capacity_bytes: int, device: str = "cpu", most_rows: int = 32):
-        self._finder, self._most_rows = Finder(find_base), most_rows
-        self._pool = Pool(None, capacity_bytes, device)
-        self._crews: dict[int, Crew] = {}
-        self._seats: dict[Seat, _Asked] = {}
+        self._finder, self._most_rows = ModelFinder(find_base), most_rows
+        self._pool = ModelPool(None, capacity_bytes, device)
+        self._crews: dict[int, Scheduler] = {}
+        self._seats: dict[ActiveSequence, _Asked] = {}
         self._queue: deque[_Asked] = deque()
-        self._crowd: set[Place] | None = None  # those in use when they took more than the capacity
-        self._spellings: weakref.WeakKeyDictionary[object, Spelling] = weakref.WeakKeyDictionary()
+        self._crowd: set[ModelLocation] | None = None  # those in use when they took more than the capacity
+        self._spellings: weakref.WeakKeyDictionary[object, Detokenizer] = weakref.WeakKeyDictionary()
         self._opened: dict[str, weakref.ref[object]] = {}
         self._counts = dict.fromkeys(("answers", "prompt_tokens", "completion_tokens", "failures"), 0.0)
         self._wake, self._closed = threading.Condition(), False
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
         self._thread.start()
 
-    async def ask(self, request: Request) -> Answer:
+    async def ask(self, request: Request) -> AnswerStream:
         """The answer to ``request``, which has begun; waits where too many are answered already.
 
         Raises:
@@ -159,19 +159,19 @@ class Engine:
             except Exception as error:  # a chat template is a program of a stranger's
                 raise BadRequest(explain(error), "messages") from error
             if speaker.tokenizer not in self._spellings:
-                self._spellings[speaker.tokenizer] = Spelling(speaker.tokenizer)
-            seat = Seat(asked.request, speaker, line, self._spellings[speaker.tokenizer])
+                self._spellings[speaker.tokenizer] = Detokenizer(speaker.tokenizer)
+            seat = ActiveSequence(asked.request, speaker, line, self._spellings[speaker.tokenizer])
         except Exception as error:
             _reply(asked, error if isinstance(error, UserError) else broken(error))
             return
         self._counts["prompt_tokens"] += seat.answer.prompt_tokens
         self._seats[seat] = asked
         if id(line.model) not in self._crews:
-            self._crews[id(line.model)] = Crew(line.model)
+            self._crews[id(line.model)] = Scheduler(line.model)
         self._crews[id(line.model)].add(seat)
         _reply(asked, seat.answer)
 
-    def _speaker(self, place: Place) -> Speaker:
+    def _speaker(self, place: ModelLocation) -> LoadedModel:
         """Whoever speaks from ``place``; what is in use stays loaded beside it."""
         in_use = {asked.place: seat.speaker for seat, asked in self._seats.items()}
         if place in in_use:
@@ -184,14 +184,14 @@ class Engine:
         self._opened[place.voice.reference] = weakref.ref(speaker.adapter or speaker.model)
         return speaker
 
-    def _has_room(self, place: Place) -> bool:
+    def _has_room(self, place: ModelLocation) -> bool:
         """False while those in use take more than the capacity, and ``place`` would come on top."""
         in_use = {asked.place for asked in self._seats.values()}
         return self._crowd is None or place in in_use or in_use != self._crowd
 
     def _tell(self, news: Iterable[News]) -> None:
         """Hand ``news`` over to those who read, all of a loop at once: waking it takes longer than the rest."""
-        parcels: dict[asyncio.AbstractEventLoop, list[tuple[Answer, Piece | Exception]]] = {}
+        parcels: dict[asyncio.AbstractEventLoop, list[tuple[AnswerStream, Piece | Exception]]] = {}
         for seat, each in news:
             failed = not isinstance(each, Piece)
             if failed or each.text or each.tokens or each.ended:
@@ -204,17 +204,17 @@ class Engine:
             _call(loop, _deliver, parcel)
 
 
-def _deliver(parcel: list[tuple[Answer, Piece | Exception]]) -> None:
+def _deliver(parcel: list[tuple[AnswerStream, Piece | Exception]]) -> None:
     for answer, news in parcel:
         answer.put(news)
 
 
-def _reply(asked: _Asked, reply: Answer | Exception) -> None:
+def _reply(asked: _Asked, reply: AnswerStream | Exception) -> None:
     def settle() -> None:
         if asked.reply.done():  # cancelled meanwhile
-            if isinstance(reply, Answer):
+            if isinstance(reply, AnswerStream):
                 reply.close()
-        elif isinstance(reply, Answer):
+        elif isinstance(reply, AnswerStream):
             asked.reply.set_result(reply)
         else:
             asked.reply.set_exception(reply)

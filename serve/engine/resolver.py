@@ -7,24 +7,24 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from data.errors import UserError, explain
-from inference.locations import Place
-from registry.resolver import Guide
-from registry.runs import TrackingAway
+from inference.locations import ModelLocation
+from registry.resolver import Resolver
+from registry.runs import TrackingUnavailable
 from serve.engine.types import Broken, UnknownModel
 
 PLAIN = "base:"
 FRESH_S = 1.0  # so long an answer of the registry holds
 
 
-class Finder:
+class ModelFinder:
     """Finds places; ``find_base`` finds the folder of a base model by its name."""
 
     def __init__(self, find_base: Callable[[str], Path]):
-        self._guide = Guide(find_base)
-        self._looks: dict[str, tuple[float, Future[Place]]] = {}
+        self._guide = Resolver(find_base)
+        self._looks: dict[str, tuple[float, Future[ModelLocation]]] = {}
         self._threads = ThreadPoolExecutor(2, "finder")
 
-    async def find(self, reference: str) -> Place:
+    async def find(self, reference: str) -> ModelLocation:
         """The place of ``reference``: a version, its base or a checkpoint, or ``base:NAME``.
 
         Raises:
@@ -44,7 +44,7 @@ class Finder:
         """Look for nothing more."""
         self._threads.shutdown(wait=False)
 
-    def _look(self, reference: str) -> Place:
+    def _look(self, reference: str) -> ModelLocation:
         try:
             if not reference.startswith(PLAIN):
                 place = self._guide.place(reference)
@@ -52,7 +52,7 @@ class Finder:
                 raise UnknownModel(f"{reference} names no base model: write {PLAIN}bundled")
             else:
                 place = self._guide.plain(reference.removeprefix(PLAIN), reference)
-        except TrackingAway:
+        except TrackingUnavailable:
             raise
         except UserError as error:
             raise UnknownModel(str(error)) from error

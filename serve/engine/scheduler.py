@@ -10,12 +10,12 @@ from data.errors import explain
 from inference.batch import Batch
 from inference.kv_cache import can_join
 from inference.sampling import draw
-from serve.engine.sequence import Seat
-from serve.engine.text_stream import Chance
+from serve.engine.sequence import ActiveSequence
+from serve.engine.text_stream import TokenProbability
 from serve.engine.types import Broken, Piece
 
 #: What a seat's reader is told.
-News = tuple[Seat, Piece | Exception]
+News = tuple[ActiveSequence, Piece | Exception]
 #: Prompts are read in parts of about so many multiplications, so that the answers that run wait for a moment only.
 READ_WORK = 2**32
 READ_TOKENS = 32, 512  # the smallest part and the largest
@@ -24,7 +24,7 @@ READ_TOKENS = 32, 512  # the smallest part and the largest
 NOT_A_NUMBER = "the model broke down: its numbers are none any more; its weights may have diverged"
 
 
-class Crew:
+class Scheduler:
     """The answers of ``model``. ``turn`` reads a part of a prompt, and adds a token to each that runs."""
 
     def __init__(self, model: Any):
@@ -33,16 +33,16 @@ class Crew:
         least, most = READ_TOKENS
         self._part = min(most, max(least, work))
         self._can_join = can_join(model)
-        self._new: deque[Seat] = deque()
-        self._reading: deque[Batch[Seat]] = deque()
-        self._running: list[Batch[Seat]] = []
+        self._new: deque[ActiveSequence] = deque()
+        self._reading: deque[Batch[ActiveSequence]] = deque()
+        self._running: list[Batch[ActiveSequence]] = []
 
     @property
-    def seats(self) -> list[Seat]:
+    def seats(self) -> list[ActiveSequence]:
         """Everyone."""
         return [*self._new, *(seat for batch in (*self._reading, *self._running) for seat in batch.rows)]
 
-    def add(self, seat: Seat) -> None:
+    def add(self, seat: ActiveSequence) -> None:
         """Answer ``seat``, too."""
         self._new.append(seat)
 
@@ -107,7 +107,7 @@ class Crew:
                 return [*_fail(batch, error), *_fail(self._running.pop(0), error)]
         return []
 
-    def _step(self, batch: Batch[Seat]) -> list[News]:
+    def _step(self, batch: Batch[ActiveSequence]) -> list[News]:
         try:
             logits = batch.read()
             assert logits is not None
@@ -116,7 +116,7 @@ class Crew:
             return _fail(batch, error)
 
     @torch.inference_mode()
-    def _take(self, batch: Batch[Seat], logits: Tensor) -> list[News]:
+    def _take(self, batch: Batch[ActiveSequence], logits: Tensor) -> list[News]:
         """Draw a token for each row, and let those go that have ended."""
         seats = list(batch.rows)
         scores = logits
@@ -137,7 +137,7 @@ class Crew:
         return told
 
 
-def _chances(logits: Tensor, chosen: list[int], seats: list[Seat]) -> dict[int, Chance]:
+def _chances(logits: Tensor, chosen: list[int], seats: list[ActiveSequence]) -> dict[int, TokenProbability]:
     """For the rows whose readers want log-probabilities: that of the chosen token, and the likeliest."""
     rows = [i for i, seat in enumerate(seats) if seat.request.top_logprobs is not None]
     if not rows:
@@ -150,11 +150,11 @@ def _chances(logits: Tensor, chosen: list[int], seats: list[Seat]) -> dict[int, 
     found = {}
     for at, i in enumerate(rows):
         count = seats[i].request.top_logprobs or 0
-        found[i] = Chance(own[at], list(zip(tokens[at][:count], values[at][:count], strict=True)))
+        found[i] = TokenProbability(own[at], list(zip(tokens[at][:count], values[at][:count], strict=True)))
     return found
 
 
-def _fail(batch: Batch[Seat], error: Exception) -> list[News]:
+def _fail(batch: Batch[ActiveSequence], error: Exception) -> list[News]:
     """The end of all in ``batch``."""
     seats = list(batch.rows)
     batch.rows.clear()

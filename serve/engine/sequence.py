@@ -5,22 +5,22 @@ import secrets
 import torch
 from torch import Tensor
 
-from inference.batch import Line, positions
-from inference.detokenizer import Spelling
-from inference.generation import Speaker
-from inference.sampling import Draw
-from serve.engine.text_stream import Chance, Writer
-from serve.engine.types import Answer, BadRequest, Piece, Request
+from inference.batch import BatchRow, positions
+from inference.detokenizer import Detokenizer
+from inference.generation import LoadedModel
+from inference.sampling import SampledToken
+from serve.engine.text_stream import TextStream, TokenProbability
+from serve.engine.types import AnswerStream, BadRequest, Piece, Request
 
 
-class Seat:
+class ActiveSequence:
     """The answer to ``request`` by ``speaker``, which reads it as ``line``.
 
     Raises:
         BadRequest: the prompt leaves no room for an answer, or a biased token does not exist.
     """
 
-    def __init__(self, request: Request, speaker: Speaker, line: Line, spelling: Spelling):
+    def __init__(self, request: Request, speaker: LoadedModel, line: BatchRow, spelling: Detokenizer):
         left = positions(line.model) - len(line.prompt)
         if left < 1:
             raise BadRequest(
@@ -30,9 +30,9 @@ class Seat:
                 "context_length_exceeded",
             )
         self.request, self.speaker, self.line = request, speaker, line
-        self.answer = Answer(len(line.prompt))
+        self.answer = AnswerStream(len(line.prompt))
         self._most = min(left, request.max_tokens or left)
-        self._writer = Writer(spelling, request.stop)
+        self._writer = TextStream(spelling, request.stop)
         turn = sum(role == "assistant" for role, _ in request.messages)
         self._luck = (secrets.randbits(63) if request.seed is None else request.seed, turn)  # as a chat's turn has it
         self.addend = self._addend()
@@ -52,11 +52,11 @@ class Seat:
         self._penalised: set[int] = set()
         return addend
 
-    def draw(self) -> Draw:
+    def draw(self) -> SampledToken:
         """How the next token is drawn."""
-        return Draw(self.request.temperature, self.request.top_p, (*self._luck, self.answer.completion_tokens))
+        return SampledToken(self.request.temperature, self.request.top_p, (*self._luck, self.answer.completion_tokens))
 
-    def take(self, token: int, chance: Chance | None) -> Piece:
+    def take(self, token: int, chance: TokenProbability | None) -> Piece:
         """What the reader gets for ``token``; ``ended`` is set where it is the last."""
         if token in self.line.ends:
             return self._writer.end("stop")

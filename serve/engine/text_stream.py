@@ -4,7 +4,7 @@ import codecs
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from inference.detokenizer import Spelling
+from inference.detokenizer import Detokenizer
 from serve.engine.types import Piece, Token
 
 #: How ``Token.logprob`` says that a token had no chance at all: JSON has no infinity.
@@ -12,21 +12,21 @@ NEVER = -9999.0
 
 
 @dataclass(frozen=True)
-class Chance:
+class TokenProbability:
     """The log-probability of the token that was drawn, and of the likeliest ones by token id."""
 
     logprob: float
     top: Sequence[tuple[int, float]] = ()
 
 
-class Writer:
+class TextStream:
     """The text of one answer as its tokens come.
 
     Blanks before its first word are the template's and left out, of the tokens there as well, so that the tokens' bytes
     joined are the text. What could become a stop string is held back until it is one, or can't be.
     """
 
-    def __init__(self, spelling: Spelling, stop: Sequence[str] = ()):
+    def __init__(self, spelling: Detokenizer, stop: Sequence[str] = ()):
         self._spelling = spelling
         self._stop = [each.encode() for each in stop if each]
         self._held = b""  # not shown yet
@@ -34,7 +34,7 @@ class Writer:
         self._begun = False
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
-    def write(self, token: int, chance: Chance | None = None) -> Piece:
+    def write(self, token: int, chance: TokenProbability | None = None) -> Piece:
         """What can be shown once ``token`` has come; ``ended`` is stop where it completes a stop string."""
         raw = b"" if self._spelling.is_control(token) else self._shown(token)
         if chance:
@@ -54,7 +54,7 @@ class Writer:
         raw = self._spelling.spell(token)
         return raw if self._begun else raw.lstrip()
 
-    def _token(self, token: int, raw: bytes, chance: Chance) -> Token:
+    def _token(self, token: int, raw: bytes, chance: TokenProbability) -> Token:
         text = self._spelled(token)[0] if self._spelling.is_control(token) else _readable(raw)
         top = []
         for each, logprob in chance.top:

@@ -69,7 +69,7 @@ class Piece:
     ended: str = ""
 
 
-class Answer:
+class AnswerStream:
     """An answer on its way: an async iterator of pieces, for one reader in the loop that it was asked in.
 
     A reader who is slower than the model gets larger pieces. ``close`` once no more is wanted, whatever happened.
@@ -98,7 +98,7 @@ class Answer:
             self._error = news
         self._news.set()
 
-    def __aiter__(self) -> "Answer":
+    def __aiter__(self) -> "AnswerStream":
         return self
 
     async def __anext__(self) -> Piece:

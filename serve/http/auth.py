@@ -16,7 +16,7 @@ from serve.store.tables import keys
 FRESH_S = 1.0  # so long the list of keys is not read again
 
 
-class Doorkeeper:
+class Authenticator:
     """Tells keys from other texts.
 
     Args:

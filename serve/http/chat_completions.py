@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from registry.runs import TrackingAway
-from serve.engine.types import Answer, BadRequest, Broken, Piece, Request, Token, UnknownModel
-from serve.errors import Fault, no_model
+from registry.runs import TrackingUnavailable
+from serve.engine.types import AnswerStream, BadRequest, Broken, Piece, Request, Token, UnknownModel
+from serve.errors import RequestError, no_model
 from serve.http.chat_schema import ChatRequest
 from serve.ids import fresh_id
 from serve.model_catalog import away
@@ -20,10 +20,10 @@ CHARACTERS_A_TOKEN = 4
 MOST_ESTIMATED = 4096  # tokens of an answer: a cap far above what any answer takes is no plan to take it
 
 
-class Asked(Protocol):
+class ChatEngine(Protocol):
     """Whoever answers; ``serve.engine.engine.Engine`` does."""
 
-    async def ask(self, request: Request) -> Answer:
+    async def ask(self, request: Request) -> AnswerStream:
         """The answer to ``request``, which has begun."""
         ...
 
@@ -41,7 +41,7 @@ class Chat:
     """One completion on its way: as many answers as choices are wanted."""
 
     asked: ChatRequest
-    answers: list[Answer]
+    answers: list[AnswerStream]
     id: str = field(default_factory=lambda: fresh_id("chatcmpl-"))
     created_s: int = field(default_factory=lambda: int(time.time()))
 
@@ -85,7 +85,7 @@ class Chat:
         }
 
 
-async def begin(engine: Asked, asked: ChatRequest, reference: str) -> Chat:
+async def begin(engine: ChatEngine, asked: ChatRequest, reference: str) -> Chat:
     """Ask the engine.
 
     Raises:
@@ -98,7 +98,7 @@ async def begin(engine: Asked, asked: ChatRequest, reference: str) -> Chat:
         for task in tasks:
             task.cancel()
         for found in await asyncio.gather(*tasks, return_exceptions=True):
-            if isinstance(found, Answer):
+            if isinstance(found, AnswerStream):
                 found.close()
         if isinstance(error, Exception):
             raise fault_of(error, asked.model) from error
@@ -110,11 +110,11 @@ def fault_of(error: Exception, model: str) -> Exception:
     if isinstance(error, UnknownModel):
         return no_model(model, str(error))
     if isinstance(error, BadRequest):
-        return Fault(str(error), param=error.param, code=error.code)
-    if isinstance(error, TrackingAway):
+        return RequestError(str(error), param=error.param, code=error.code)
+    if isinstance(error, TrackingUnavailable):
         return away(error)
     if isinstance(error, Broken):
-        return Fault(str(error), 503, type="server_error", code="model_error")
+        return RequestError(str(error), 503, type="server_error", code="model_error")
     return error
 
 
@@ -134,7 +134,7 @@ async def whole(chat: Chat) -> dict[str, Any]:
     return {**chat.frame("chat.completion", choices), "usage": chat.usage()}
 
 
-async def _collect(answer: Answer) -> Piece:
+async def _collect(answer: AnswerStream) -> Piece:
     pieces = [piece async for piece in answer]
     tokens = tuple(token for piece in pieces for token in piece.tokens)
     return Piece("".join(piece.text for piece in pieces), tokens, pieces[-1].ended if pieces else "stop")
@@ -176,7 +176,7 @@ async def stream(chat: Chat, over: Callable[[], None]) -> AsyncIterator[str]:
         yield "data: [DONE]\n\n"
     except Exception as error:
         fault = fault_of(error, chat.asked.model)
-        if not isinstance(fault, Fault):
+        if not isinstance(fault, RequestError):
             raise
         yield _event(fault.envelope())
     finally:
@@ -184,7 +184,7 @@ async def stream(chat: Chat, over: Callable[[], None]) -> AsyncIterator[str]:
         over()
 
 
-async def _merged(answers: list[Answer]) -> AsyncIterator[tuple[int, Piece]]:
+async def _merged(answers: list[AnswerStream]) -> AsyncIterator[tuple[int, Piece]]:
     """(which answer, its next piece) as they come."""
     waiting = {asyncio.ensure_future(anext(answer, None)): i for i, answer in enumerate(answers)}
     try:

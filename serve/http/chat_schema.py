@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
 from serve.engine.types import Request
-from serve.errors import Fault
+from serve.errors import RequestError
 from serve.http.schemas import BY_KIND, ELSE, IF_TEXT
 
 MOST_CHOICES = 16
@@ -106,16 +106,18 @@ class ChatRequest(BaseModel):
         """
         odd = [name for name, value in (self.model_extra or {}).items() if name not in LEFT_ASIDE and value is not None]
         if odd:
-            raise Fault(f"Unrecognized or unsupported request argument: {odd[0][:100]}", param=odd[0][:100])
+            raise RequestError(f"Unrecognized or unsupported request argument: {odd[0][:100]}", param=odd[0][:100])
         if self.top_logprobs is not None and not self.logprobs:
-            raise Fault("top_logprobs needs logprobs to be true", param="top_logprobs")
+            raise RequestError("top_logprobs needs logprobs to be true", param="top_logprobs")
         if self.stream_options and not self.stream:
-            raise Fault("stream_options needs stream to be true", param="stream_options")
+            raise RequestError("stream_options needs stream to be true", param="stream_options")
         if (self.response_format or {}).get("type", "text") != "text":
-            raise Fault("response_format can only be text here", param="response_format", code="unsupported_value")
+            raise RequestError(
+                "response_format can only be text here", param="response_format", code="unsupported_value"
+            )
         stops = [self.stop] if isinstance(self.stop, str) else self.stop or []
         if "" in stops:
-            raise Fault("stop must not hold an empty text", param="stop")
+            raise RequestError("stop must not hold an empty text", param="stop")
 
     def requests(self, reference: str) -> list[Request]:
         """What the engine is asked: one request for each choice, with a seed of its own."""

@@ -9,9 +9,9 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 
 from serve.config import ServeConfig
-from serve.errors import Fault
-from serve.http.auth import Doorkeeper
-from serve.http.metrics import Measures
+from serve.errors import RequestError
+from serve.http.auth import Authenticator
+from serve.http.metrics import Metrics
 from serve.http.rate_limits import Limits
 from serve.ids import fresh_id
 
@@ -27,12 +27,12 @@ MIB = 1 << 20
 FORM_BYTES = 1 << 16  # of an upload, beside its file
 
 
-class Gate:
+class ServerMiddleware:
     """ASGI middleware in front of ``app``."""
 
     def __init__(
-        self, app: Callable[..., Awaitable[None]], config: ServeConfig, doorkeeper: Doorkeeper, limits: Limits,
-        measures: Measures,
+        self, app: Callable[..., Awaitable[None]], config: ServeConfig, doorkeeper: Authenticator, limits: Limits,
+        measures: Metrics,
     ):  # fmt: skip
         self.app, self.config, self.doorkeeper, self.limits, self.measures = app, config, doorkeeper, limits, measures
 
@@ -47,13 +47,13 @@ class Gate:
                 await self._admit(scope, reply)
                 receive = await self._limited(scope, receive)
             await self.app(scope, receive, reply.send)
-        except Fault as fault:
+        except RequestError as fault:
             await reply.refuse(fault)
         except Exception:
             traceback.print_exc()
             if reply.status is None:
                 await reply.refuse(
-                    Fault("Something went wrong here; the server's log says what.", 500, type="server_error")
+                    RequestError("Something went wrong here; the server's log says what.", 500, type="server_error")
                 )
             else:
                 raise
@@ -62,14 +62,14 @@ class Gate:
         headers = dict(scope["headers"])
         kind, _, key = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         if kind.lower() != "bearer" or not key.strip():
-            raise Fault(
+            raise RequestError(
                 "You didn't provide an API key: send Authorization: Bearer YOUR_KEY (the SDK reads OPENAI_API_KEY).",
                 401,
                 code="invalid_api_key",
             )
         name = await run_in_threadpool(self.doorkeeper.name_of, key.strip())
         if name is None:
-            raise Fault("Incorrect API key provided.", 401, code="invalid_api_key")
+            raise RequestError("Incorrect API key provided.", 401, code="invalid_api_key")
         scope["allowance"] = reply.allowance = self.limits.of(name)
         reply.allowance.take_request()
         if headers.get(b"x-stainless-retry-count", b"0") != b"0":
@@ -124,14 +124,14 @@ def _given(body: bytes, receive: Receive) -> Receive:
     return again
 
 
-def _too_large(megabytes: int) -> Fault:
-    return Fault(f"The request is too large: at most {megabytes} MB are taken.", 413, code="request_too_large")
+def _too_large(megabytes: int) -> RequestError:
+    return RequestError(f"The request is too large: at most {megabytes} MB are taken.", 413, code="request_too_large")
 
 
 class _Reply:
     """The answer on its way out: headers are added, and it is counted."""
 
-    def __init__(self, scope: Scope, send: Send, organization: str, measures: Measures):
+    def __init__(self, scope: Scope, send: Send, organization: str, measures: Metrics):
         self.scope, self._send, self.organization, self.measures = scope, send, organization, measures
         self.began_s, self.id = time.perf_counter(), fresh_id("req_")
         self.status: int | None = None
@@ -145,7 +145,7 @@ class _Reply:
             self._count(seconds)
         await self._send(message)
 
-    async def refuse(self, fault: Fault) -> None:
+    async def refuse(self, fault: RequestError) -> None:
         if self.status is not None:
             return
         body = json.dumps(fault.envelope()).encode()

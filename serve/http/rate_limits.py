@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from serve.errors import Fault
+from serve.errors import RequestError
 
 
-class Bucket:
+class TokenBucket:
     """A budget that fills up at a steady rate, to a minute's worth at most.
 
     Args:
@@ -59,8 +59,8 @@ class Bucket:
 class Allowance:
     """The buckets of one key."""
 
-    requests: Bucket
-    tokens: Bucket
+    requests: TokenBucket
+    tokens: TokenBucket
     lock: threading.Lock
 
     def take_request(self) -> None:
@@ -84,11 +84,11 @@ class Allowance:
         with self.lock:
             self.tokens.correct(amount)
 
-    def _take(self, bucket: Bucket, amount: int, kind: str) -> None:
+    def _take(self, bucket: TokenBucket, amount: int, kind: str) -> None:
         with self.lock:
             wait_s = bucket.take(amount)
         if wait_s:
-            raise Fault(
+            raise RequestError(
                 f"Rate limit reached: {bucket.holds:,} {kind} per minute. Please try again in {spelled(wait_s)}.",
                 429,
                 type=kind,
@@ -122,7 +122,7 @@ class Limits:
         """That of the key called ``key``."""
         with self._lock:
             if key not in self._found:
-                requests, tokens = (Bucket(rate, self._clock) for rate in self._rates)
+                requests, tokens = (TokenBucket(rate, self._clock) for rate in self._rates)
                 self._found[key] = Allowance(requests, tokens, threading.Lock())
             return self._found[key]
 

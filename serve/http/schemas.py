@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import Path, Query
 from pydantic import AfterValidator, Discriminator, Field, StrictStr, Tag
 
-from serve.errors import Fault
+from serve.errors import RequestError
 
 
 def _no_nul(text: str) -> str:
@@ -37,7 +37,7 @@ Limit = Annotated[int, Query(ge=1, le=1000)]
 After = Annotated[str | None, Query(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.:-]+$")]
 
 
-def fault_of_validation(errors: Sequence[Mapping[str, Any]]) -> Fault:
+def fault_of_validation(errors: Sequence[Mapping[str, Any]]) -> RequestError:
     """The first of pydantic's errors, in OpenAI's words."""
     first = errors[0]
     place = [str(part) for part in first["loc"] if part not in TAGS]
@@ -45,6 +45,6 @@ def fault_of_validation(errors: Sequence[Mapping[str, Any]]) -> Fault:
         place = place[1:]
     param = ".".join(place)[:200] or None
     if first["type"] == "json_invalid":
-        return Fault("We could not parse the JSON body of your request.", code=None)
+        return RequestError("We could not parse the JSON body of your request.", code=None)
     said = str(first["msg"]).removeprefix("Value error, ")
-    return Fault(f"Invalid value for '{param}': {said}" if param else f"Invalid request: {said}", param=param)
+    return RequestError(f"Invalid value for '{param}': {said}" if param else f"Invalid request: {said}", param=param)

@@ -9,12 +9,12 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from serve.errors import Fault
+from serve.errors import RequestError
 from serve.http import chat_completions
 from serve.http.chat_schema import ChatRequest
 from serve.http.rate_limits import Allowance
 from serve.http.schemas import fault_of_validation
-from serve.state import Here, House
+from serve.state import Here, ServerState
 
 CLIENT_IS_GONE = 499
 
@@ -53,9 +53,9 @@ async def create(request: Request, here: Here, asked: ChatRequest) -> Response:
     return Response(status_code=CLIENT_IS_GONE) if body is None else JSONResponse(body)
 
 
-def _require_room(here: House) -> None:
+def _require_room(here: ServerState) -> None:
     if here.engine.stats()["waiting"] >= here.config.chat_queue:
-        raise Fault(
+        raise RequestError(
             "Too many answers wait already; try again in a moment.",
             429,
             type="requests",
@@ -82,7 +82,7 @@ async def _unless_gone(request: Request, found: chat_completions.Chat) -> dict[s
         found.close()
 
 
-async def _timed(events: AsyncIterator[str], here: House, began_s: float) -> AsyncIterator[str]:
+async def _timed(events: AsyncIterator[str], here: ServerState, began_s: float) -> AsyncIterator[str]:
     """``events``, with the time to the first text measured."""
     told = False
     try:
@@ -95,7 +95,7 @@ async def _timed(events: AsyncIterator[str], here: House, began_s: float) -> Asy
         await events.aclose()  # type: ignore[attr-defined]
 
 
-async def answer_one(here: House, body: Any) -> tuple[int, dict[str, Any]]:
+async def answer_one(here: ServerState, body: Any) -> tuple[int, dict[str, Any]]:
     """What a line of a batch is answered with: (HTTP status, body)."""
     from pydantic import ValidationError
 
@@ -107,5 +107,5 @@ async def answer_one(here: House, body: Any) -> tuple[int, dict[str, Any]]:
         asked.require_sound()
         reference = await run_in_threadpool(here.shelf.reference, asked.model)
         return 200, await chat_completions.whole(await chat_completions.begin(here.engine, asked, reference))
-    except Fault as fault:
+    except RequestError as fault:
         return fault.status, fault.envelope()

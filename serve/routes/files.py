@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
-from serve.errors import Fault
+from serve.errors import RequestError
 from serve.http.schemas import After, Id
 from serve.state import Here
 from serve.store import files, training_file
@@ -57,27 +57,27 @@ async def create(request: Request, here: Here, idempotency_key: Key = "") -> dic
 async def _form(request: Request) -> FormData:
     kind = request.headers.get("content-type", "")
     if not kind.startswith("multipart/form-data"):
-        raise Fault("An upload is multipart/form-data with the fields file and purpose.", param="file")
+        raise RequestError("An upload is multipart/form-data with the fields file and purpose.", param="file")
     try:
         return await request.form(max_files=1, max_fields=8)
     except HTTPException as error:
-        raise Fault(f"The upload can't be read: {error.detail}") from error
+        raise RequestError(f"The upload can't be read: {error.detail}") from error
 
 
 def _fields(form: FormData) -> tuple[UploadFile, str, int | None]:
     upload, purpose = form.get("file"), form.get("purpose")
     if not isinstance(upload, UploadFile):
-        raise Fault("'file' is missing, or is no file", param="file")
+        raise RequestError("'file' is missing, or is no file", param="file")
     if purpose not in PURPOSES:
-        raise Fault(f"'purpose' must be one of {', '.join(PURPOSES)}", param="purpose")
+        raise RequestError(f"'purpose' must be one of {', '.join(PURPOSES)}", param="purpose")
     anchor, seconds = form.get(ANCHOR), form.get(SECONDS)
     if anchor is None and seconds is None:
         return upload, str(purpose), None
     if anchor != "created_at":
-        raise Fault(f"{ANCHOR} must be created_at", param="expires_after")
+        raise RequestError(f"{ANCHOR} must be created_at", param="expires_after")
     text = str(seconds)
     if not (text.isascii() and text.isdigit() and SHORTEST_S <= int(text[:10]) <= LONGEST_S):
-        raise Fault(f"{SECONDS} must be a whole number from {SHORTEST_S} to {LONGEST_S}", param="expires_after")
+        raise RequestError(f"{SECONDS} must be a whole number from {SHORTEST_S} to {LONGEST_S}", param="expires_after")
     return upload, str(purpose), int(text)
 
 

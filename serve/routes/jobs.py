@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Header, Request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt
 
-from serve.errors import Fault
+from serve.errors import RequestError
 from serve.http.schemas import BY_KIND, ELSE, IF_TEXT, After, Id, Limit, Metadata, Name, Text
 from serve.state import Here
 from serve.store import jobs
@@ -91,7 +91,9 @@ class JobRequest(BaseModel):
         """
         method = self.method or Method(type="supervised")
         if method.type != "supervised":
-            raise Fault(DPO if method.type == "dpo" else REINFORCEMENT, param="method", code="unsupported_method")
+            raise RequestError(
+                DPO if method.type == "dpo" else REINFORCEMENT, param="method", code="unsupported_method"
+            )
         given = (method.supervised and method.supervised.hyperparameters) or self.hyperparameters or Hyperparameters()
         integrations = [
             {"type": each.type, "wandb": {**each.wandb.model_dump(), "run_id": None}}

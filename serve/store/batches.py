@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, select
 
-from serve.errors import Fault, missing
+from serve.errors import RequestError, missing
 from serve.ids import fresh_id
 from serve.store import files
 from serve.store.batch_input import ENDPOINT
@@ -29,16 +29,18 @@ def create(database: Database, asked: Mapping[str, Any]) -> dict[str, Any]:
         Fault: the endpoint, the window or the file is none that a batch can have.
     """
     if asked["endpoint"] != ENDPOINT:
-        raise Fault(f"endpoint {asked['endpoint'][:60]!r}: only {ENDPOINT} can be asked in batches", param="endpoint")
+        raise RequestError(
+            f"endpoint {asked['endpoint'][:60]!r}: only {ENDPOINT} can be asked in batches", param="endpoint"
+        )
     made_s = now_s()
     with database.write() as connection:
         file = files.row_of(connection, asked["input_file_id"], "input_file_id")
         if file["purpose"] != "batch":
-            raise Fault(
+            raise RequestError(
                 f"{file['id']} was uploaded with purpose {file['purpose']}; batch is needed", param="input_file_id"
             )
         if file["bytes"] > MOST_BYTES:
-            raise Fault(f"{file['id']} has more than {MOST_BYTES >> 20} MB", param="input_file_id")
+            raise RequestError(f"{file['id']} has more than {MOST_BYTES >> 20} MB", param="input_file_id")
         row = {
             "id": fresh_id("batch_"), "input_file_id": file["id"], "endpoint": asked["endpoint"],
             "completion_window": asked["completion_window"], "status": "validating", "total": 0,
@@ -85,7 +87,7 @@ def cancel(database: Database, batch_id: str) -> dict[str, Any]:
         if row["status"] in ("validating", "in_progress"):
             move(connection, row, "cancelling")
         elif row["status"] not in ("cancelling", "cancelled"):
-            raise Fault(f"{batch_id} can't be cancelled: it is {row['status']}", code="invalid_status")
+            raise RequestError(f"{batch_id} can't be cancelled: it is {row['status']}", code="invalid_status")
         return _described(connection, batch_id)
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from data.errors import UserError, first_line
 from registry.store import without_password
-from serve.errors import Fault
+from serve.errors import RequestError
 from serve.store.tables import VERSION, facts, schema
 
 PATIENCE_S = 30.0
@@ -118,7 +118,7 @@ def page(
     if after is not None:
         at = connection.execute(select(table.c.number).where(table.c.id == after)).scalar()
         if at is None:
-            raise Fault(f"after: there is no {after!r}", param="after")
+            raise RequestError(f"after: there is no {after!r}", param="after")
         query = query.where(table.c.number < at if newest_first else table.c.number > at)
     query = query.order_by(table.c.number.desc() if newest_first else table.c.number).limit(limit + 1)
     found = list(connection.execute(query).mappings())

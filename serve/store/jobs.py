@@ -14,9 +14,9 @@ from sqlalchemy import Connection, RowMapping, exists, func, select
 
 from data.formats.openai import LEAST_ROWS
 from serve import model_names
-from serve.errors import FINAL, Fault, missing
+from serve.errors import FINAL, RequestError, missing
 from serve.ids import fresh_id
-from serve.model_names import Names
+from serve.model_names import ModelNames
 from serve.store import files, idempotency
 from serve.store.database import Database, now_s, page
 from serve.store.hyperparameters import resolve
@@ -27,7 +27,9 @@ OVER = files.OVER
 ROUTE = "jobs"
 
 
-def create(database: Database, asked: Mapping[str, Any], known: Names, organization: str, queue: int, key: str) -> str:
+def create(
+    database: Database, asked: Mapping[str, Any], known: ModelNames, organization: str, queue: int, key: str
+) -> str:
     """Make the job that ``asked`` (checked fields of the request) describes; returns its id.
 
     Raises:
@@ -56,18 +58,20 @@ def create(database: Database, asked: Mapping[str, Any], known: Names, organizat
         assert made.inserted_primary_key
         for name, value in asked["metadata"].items():
             connection.execute(pairs.insert().values(job=made.inserted_primary_key[0], name=name, value=value))
-        tell(connection, job_id, "created", f"Created fine-tuning job: {job_id}")
-        tell(connection, job_id, "validating", f"Validating training file: {asked['training_file']}")
+        add_event(connection, job_id, "created", f"Created fine-tuning job: {job_id}")
+        add_event(connection, job_id, "validating", f"Validating training file: {asked['training_file']}")
         idempotency.keep(connection, ROUTE, key, digest, job_id)
     return job_id
 
 
-def _no_base(model: str) -> Fault:
+def _no_base(model: str) -> RequestError:
     if model.startswith("ft:"):
         why = "a model that is fine-tuned already can't be fine-tuned again here; name its base"
     else:
         why = "GET /v1/models lists the bases; start the server with --models NAME=BASE to add one"
-    return Fault(f"Model {model} is not available for fine-tuning: {why}", param="model", code="model_not_available")
+    return RequestError(
+        f"Model {model} is not available for fine-tuning: {why}", param="model", code="model_not_available"
+    )
 
 
 def _require_files(connection: Connection, asked: Mapping[str, Any]) -> int:
@@ -78,15 +82,15 @@ def _require_files(connection: Connection, asked: Mapping[str, Any]) -> int:
             continue
         row = files.row_of(connection, asked[param], param)
         if row["purpose"] != "fine-tune":
-            raise Fault(
+            raise RequestError(
                 f"{param} {asked[param]} was uploaded with purpose {row['purpose']}; fine-tune is needed", param=param
             )
         if row["kind"] != asked["method"]:
-            raise Fault(f"{param} {asked[param]} holds no rows for the method {asked['method']}", param=param)
+            raise RequestError(f"{param} {asked[param]} holds no rows for the method {asked['method']}", param=param)
         if param == "training_file":
             count = row["rows"]
     if count < LEAST_ROWS:
-        raise Fault(
+        raise RequestError(
             f"{asked['training_file']} has {count} example(s), but must have at least {LEAST_ROWS} examples",
             param="training_file",
             code="invalid_n_examples",
@@ -97,7 +101,7 @@ def _require_files(connection: Connection, asked: Mapping[str, Any]) -> int:
 def _require_room(connection: Connection, queue: int) -> None:
     waiting = connection.execute(select(func.count()).select_from(jobs).where(jobs.c.status.in_(ACTIVE))).scalar() or 0
     if waiting >= queue:
-        raise Fault(
+        raise RequestError(
             f"{waiting} jobs wait or run already, and the queue holds {queue}; try again when one is over",
             429,
             type="requests",
@@ -156,7 +160,7 @@ def cancel(database: Database, job_id: str) -> dict[str, Any]:
         if move(
             connection, job_id, (*ACTIVE, "paused"), status="cancelled", finished_at=now_s(), estimated_finish=None
         ):
-            tell(connection, job_id, "cancelled", "The job was cancelled")
+            add_event(connection, job_id, "cancelled", "The job was cancelled")
         return _in_status(connection, job_id, ("cancelled",), "cancelled")
 
 
@@ -168,7 +172,7 @@ def pause(database: Database, job_id: str) -> dict[str, Any]:
     """
     with database.write() as connection:
         if move(connection, job_id, ACTIVE, status="paused", estimated_finish=None):
-            tell(connection, job_id, fresh_id("paused-", 8), "The job was paused")
+            add_event(connection, job_id, fresh_id("paused-", 8), "The job was paused")
         return _in_status(connection, job_id, ("paused",), "paused")
 
 
@@ -180,21 +184,21 @@ def resume(database: Database, job_id: str) -> dict[str, Any]:
     """
     with database.write() as connection:
         if move(connection, job_id, ("paused",), status="queued"):
-            tell(connection, job_id, fresh_id("resumed-", 8), "The job was resumed")
+            add_event(connection, job_id, fresh_id("resumed-", 8), "The job was resumed")
         return _in_status(connection, job_id, ACTIVE, "resumed")
 
 
 def _in_status(connection: Connection, job_id: str, wanted: Sequence[str], done: str) -> dict[str, Any]:
     row = row_of(connection, job_id)
     if row["status"] not in wanted:
-        raise Fault(f"{job_id} can't be {done}: it has {row['status']} already", code="invalid_status")
+        raise RequestError(f"{job_id} can't be {done}: it has {row['status']} already", code="invalid_status")
     return describe(row)
 
 
 # Events and checkpoints
 
 
-def tell(
+def add_event(
     connection: Connection, job_id: str, mark: str, message: str, level: str = "info", data: Any = None
 ) -> None:  # fmt: skip
     """Add an event; one with this ``mark`` is there once, however often it is told."""

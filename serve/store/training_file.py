@@ -11,7 +11,7 @@ from typing import IO, Any
 from data.conversation import Row
 from data.formats import jsonl, openai
 from data.formats.records import BadRecord, Record, to_row
-from serve.errors import Fault
+from serve.errors import RequestError
 
 SHOWN = 5
 DPO_KEYS = {"input", "preferred_output", "non_preferred_output"}
@@ -52,7 +52,7 @@ def check_path(path: Path) -> Checked:
             found[-1] = "..."
             break
     if found:
-        raise Fault(f"Invalid file format. {' '.join(found)}", param="file", code="invalid_training_file")
+        raise RequestError(f"Invalid file format. {' '.join(found)}", param="file", code="invalid_training_file")
     with path.open("rb") as stream:
         return Checked(sum(not line.isspace() for line in stream), kind)
 
@@ -60,7 +60,7 @@ def check_path(path: Path) -> Checked:
 def _kind(path: Path) -> str:
     first = next(iter(jsonl.stream(path, [])), None)
     if first and isinstance(first.value, dict) and set(first.value) & DPO_KEYS:
-        raise Fault(
+        raise RequestError(
             f"Invalid file format. {first.where}: it is a preference (input, preferred_output, non_preferred_output); "
             "this server trains by the supervised method only, which needs messages",
             param="file",

@@ -38,7 +38,7 @@ TAG_CHARACTERS = 5000
 
 
 @dataclass(frozen=True)
-class Lesson:
+class PreparedJob:
     """A job made ready to be trained.
 
     ``checks``: validation rows, or a stand-in. ``epoch_steps``: where epochs end; the weights of the last
@@ -57,7 +57,7 @@ class Lesson:
         return max(self.epoch_steps)
 
 
-class Unteachable(UserError):
+class InvalidTrainingFile(UserError):
     """The job's files can't be trained on; ``param`` says which of them."""
 
     def __init__(self, message: str, param: str):
@@ -75,7 +75,7 @@ def open_run(database: Database, row: Mapping[str, Any], outputs: Path) -> Run:
     return run
 
 
-def prepare(database: Database, row: Mapping[str, Any], threads: int, keep: int) -> Lesson:
+def prepare(database: Database, row: Mapping[str, Any], threads: int, keep: int) -> PreparedJob:
     """Load the base, read and encode the files.
 
     Raises:
@@ -96,7 +96,7 @@ def prepare(database: Database, row: Mapping[str, Any], threads: int, keep: int)
     config = replace(config, evals_per_epoch=min(steps_per_epoch, 1 + steps_per_epoch // POINT_STEPS))
     job = Job(config, Rows(train, validation, [], ""), found, model, tokenizer, examples, config.max_length)
     epochs = eval_schedule(steps_per_epoch, config.epochs, 1)
-    return Lesson(row, job, checks, epochs, keep)
+    return PreparedJob(row, job, checks, epochs, keep)
 
 
 def _config(row: Mapping[str, Any], threads: int) -> TuneConfig:
@@ -125,14 +125,14 @@ def _rows(database: Database, row: Mapping[str, Any], param: str) -> list[Any]:
         try:
             return training_file.rows(path)
         except BadRecord as error:
-            raise Unteachable(str(error), param) from error
+            raise InvalidTrainingFile(str(error), param) from error
 
 
 def _encode(rows: list[Any], tokenizer: Any, max_length: int, param: str) -> list[Example]:
     try:
         return encode(rows, tokenizer, "response", max_length)
     except UserError as error:
-        raise Unteachable("; ".join(str(error).splitlines()), param) from error
+        raise InvalidTrainingFile("; ".join(str(error).splitlines()), param) from error
 
 
 class Epochs(StateFolder):
@@ -153,7 +153,7 @@ class Epochs(StateFolder):
         return {*ends[-self.kept_epochs :], progress.step}
 
 
-def teach(database: Database, lesson: Lesson, run: Run) -> None:
+def train(database: Database, lesson: PreparedJob, run: Run) -> None:
     """Train and register; nothing is done twice that an earlier process has finished.
 
     Raises:
@@ -176,17 +176,17 @@ def teach(database: Database, lesson: Lesson, run: Run) -> None:
     run.require_server()
     if not progress.succeed(database, row["id"], models, tokens):
         _unregister(models)
-        raise progress.Overtaken
+        raise progress.JobInterrupted
 
 
-def _record_start(lesson: Lesson, run: Run) -> None:
+def _record_start(lesson: PreparedJob, run: Run) -> None:
     record.record_start(lesson.job, run)
     row = lesson.row
     told = {"openai_job": row["id"], versions.OPENAI_ID: row["result"], "openai_model": row["model"]}
     run.tags({**told, "openai_metadata": json.dumps(row["pairs"])[:TAG_CHARACTERS]})
 
 
-def _record_results(lesson: Lesson, run: Run, outcome: Outcome) -> None:
+def _record_results(lesson: PreparedJob, run: Run, outcome: Outcome) -> None:
     job, history = lesson.job, outcome.fitted.progress.history if lesson.row["validation_file"] else []
     train_loss = run.history("train/loss")
     title = f"{lesson.row['result']}: {Path(job.base.name).name}, {len(job.rows.train)} rows"
@@ -197,7 +197,7 @@ def _record_results(lesson: Lesson, run: Run, outcome: Outcome) -> None:
         run.file(run.folder / "loss_curve.png")
 
 
-def _register(lesson: Lesson, run: Run, outcome: Outcome) -> dict[int, str]:
+def _register(lesson: PreparedJob, run: Run, outcome: Outcome) -> dict[int, str]:
     """Make a version of each kept epoch, proven by reloading; returns their model ids by step."""
     job, row, fitted = lesson.job, lesson.row, outcome.fitted
     record.keep_checkpoints(job, run, outcome)
@@ -226,7 +226,7 @@ def _settings(job: Job) -> dict[str, Any]:
     }
 
 
-def _tags(lesson: Lesson, step: int, model_id: str) -> dict[str, Any]:
+def _tags(lesson: PreparedJob, step: int, model_id: str) -> dict[str, Any]:
     job = lesson.job
     return {
         versions.OPENAI_ID: model_id,
@@ -240,7 +240,7 @@ def _tags(lesson: Lesson, step: int, model_id: str) -> dict[str, Any]:
     }
 
 
-def _card(lesson: Lesson, run: Run, model_id: str) -> str:
+def _card(lesson: PreparedJob, run: Run, model_id: str) -> str:
     row, job = lesson.row, lesson.job
     settings = "\n".join(
         f"- {name}: {value}" for name, value in {**row["hyperparameters"], "seed": row["seed"]}.items()

@@ -22,7 +22,7 @@ VALID = {"eval/loss": "valid_loss", "eval/token_accuracy": "valid_mean_token_acc
 WORDS = {"train_loss": "training loss", "valid_loss": "validation loss", "full_valid_loss": "full validation loss"}
 
 
-class Overtaken(Exception):  # noqa: N818
+class JobInterrupted(Exception):  # noqa: N818
     """The job is no longer this trainer's: it was cancelled or paused."""
 
 
@@ -70,12 +70,12 @@ class Progress:
             with self.database.write() as connection:
                 values = {"estimated_finish": self._estimate(max(self._steps))}
                 if not jobs.move(connection, self.job_id, ("running",), **values):
-                    raise Overtaken
+                    raise JobInterrupted
                 for step, told in sorted(self._steps.items()):
                     data = {"step": step, "total_steps": self.total_steps, **told}
                     said = ", ".join(f"{words}={told[name]:.2f}" for name, words in WORDS.items() if name in told)
                     message = f"Step {step}/{self.total_steps}: {said}"
-                    jobs.tell(connection, self.job_id, f"step-{step}", message, data=data)
+                    jobs.add_event(connection, self.job_id, f"step-{step}", message, data=data)
             self._steps.clear()
         self._delivered_s = time.monotonic()
 
@@ -117,9 +117,9 @@ def succeed(database: Database, job_id: str, models: Mapping[int, str], trained_
             connection.execute(checkpoints.insert().values(
                 id=fresh_id("ftckpt_"), job_id=job_id, step=step, model=model, created_at=now_s(), metrics=metrics,
             ))  # fmt: skip
-            jobs.tell(connection, job_id, f"checkpoint-{step}", f"Checkpoint created at step {step}")
-        jobs.tell(connection, job_id, "model", f"New fine-tuned model created: {row['result']}")
-        jobs.tell(connection, job_id, "done", "The job has successfully completed")
+            jobs.add_event(connection, job_id, f"checkpoint-{step}", f"Checkpoint created at step {step}")
+        jobs.add_event(connection, job_id, "model", f"New fine-tuned model created: {row['result']}")
+        jobs.add_event(connection, job_id, "done", "The job has successfully completed")
         return jobs.move(
             connection, job_id, ("running",), status="succeeded", finished_at=now_s(), estimated_finish=None,
             trained_tokens=trained_tokens, result_file=result_file,
@@ -134,7 +134,7 @@ def fail(database: Database, job_id: str, code: str, message: str, param: str | 
             connection, job_id, jobs.ACTIVE, status="failed", finished_at=now_s(), estimated_finish=None, error=error
         )
         if done:
-            jobs.tell(connection, job_id, "failed", f"The job failed: {message}", "error")
+            jobs.add_event(connection, job_id, "failed", f"The job failed: {message}", "error")
         return done
 
 

@@ -44,7 +44,7 @@ class _Trainer:
     told_s: float = 0.0  # when it was told to stop
 
 
-class Foreman:
+class Supervisor:
     """Starts a trainer for each job whose turn it is, ends those that may not run, and begins anew after crashes.
 
     Args:
@@ -122,7 +122,7 @@ class Foreman:
         for job_id in fresh:  # their files were checked line by line when they came
             with self.database.write() as connection:
                 if jobs.move(connection, job_id, ("validating_files",), status="queued"):
-                    jobs.tell(connection, job_id, "validated", "Files validated, moving job to queued state")
+                    jobs.add_event(connection, job_id, "validated", "Files validated, moving job to queued state")
         return found + fresh
 
     def _begin(self, job_id: str) -> _Trainer:

@@ -64,28 +64,28 @@ def _lock(outputs: Path, job_id: str) -> IO[str]:
 def _train(job_id: str, settings: Mapping[str, Any], outputs: Path) -> int:
     from serve.store import jobs
     from serve.store.database import Database
-    from serve.training.progress import Overtaken
+    from serve.training.progress import JobInterrupted
 
     database = Database(settings["database"])
     with database.write() as connection:
         if not jobs.move(connection, job_id, ("queued", "running"), status="running"):
             return DONE
         row = dict(jobs.row_of(connection, job_id))
-        jobs.tell(connection, job_id, "started", "Fine-tuning job started")
-    from registry.runs import TrackingAway
+        jobs.add_event(connection, job_id, "started", "Fine-tuning job started")
+    from registry.runs import TrackingUnavailable
     from serve.training import finetune
 
     try:
         run = finetune.open_run(database, row, outputs)
-    except TrackingAway as error:
+    except TrackingUnavailable as error:
         print(error, file=sys.stderr)
         return LATER
     try:
-        finetune.teach(database, finetune.prepare(database, row, settings["threads"], settings["checkpoints"]), run)
-    except (Stopped, Overtaken):
+        finetune.train(database, finetune.prepare(database, row, settings["threads"], settings["checkpoints"]), run)
+    except (Stopped, JobInterrupted):
         run.finish("KILLED")
         return STOPPED
-    except TrackingAway as error:
+    except TrackingUnavailable as error:
         print(error, file=sys.stderr)
         return LATER
     except Exception as error:
@@ -102,7 +102,7 @@ def _failed(database: Any, row: Mapping[str, Any], run: Any, error: Exception) -
 
     if not isinstance(error, UserError):
         raise error
-    param = error.param if isinstance(error, finetune.Unteachable) else None
+    param = error.param if isinstance(error, finetune.InvalidTrainingFile) else None
     code = f"invalid_{param}" if param else "training_diverged" if isinstance(error, Diverged) else "training_failed"
     run.fail(error)
     progress.fail(database, row["id"], code, " ".join(str(error).splitlines()), param)

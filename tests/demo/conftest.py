@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from demo.config import DemoConfig
-from demo.session import Desk
+from demo.session import ChatSessions
 from tests.processes import free_port
 from tests.small_version import register_adapter
 
@@ -24,7 +24,7 @@ class Served:
     """A page that answers at ``address``, its parts, and the folder that holds its store and its votes."""
 
     address: str
-    desk: Desk
+    desk: ChatSessions
     pool: Any
     box: Any
     folder: Path
@@ -52,13 +52,13 @@ def serve_page(folder: Path, password: str = "", **settings: Any) -> Iterator[Se
     """The page over the store in use; closed at the end."""
     from demo.app import build
     from demo.server import make_pool, serve
-    from demo.version_cache import Shelf
-    from registry.votes.outbox import BallotBox
+    from demo.version_cache import VersionCache
+    from registry.votes.outbox import VoteOutbox
 
     config = DemoConfig(port=free_port(), threads=1, **{"tokens_per_minute": 10**6, "queue": 8, **settings})
-    pool, box = make_pool(config), BallotBox(folder / "votes")
-    desk = Desk(config, pool, lambda: box)
-    blocks = build(desk, Shelf())
+    pool, box = make_pool(config), VoteOutbox(folder / "votes")
+    desk = ChatSessions(config, pool, lambda: box)
+    blocks = build(desk, VersionCache())
     try:
         yield Served(serve(blocks, config, password)[0], desk, pool, box, folder)
     finally:

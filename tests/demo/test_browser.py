@@ -54,12 +54,12 @@ def train(folder):
 def desk(store, folder):
     from demo.config import DemoConfig
     from demo.server import make_pool
-    from demo.session import Desk
-    from registry.votes.outbox import BallotBox
+    from demo.session import ChatSessions
+    from registry.votes.outbox import VoteOutbox
 
     config = DemoConfig(port=free_port(), tokens_per_minute=1_000_000)
-    pool, box = make_pool(config), BallotBox(folder / "votes")
-    yield Desk(config, pool, lambda: box)
+    pool, box = make_pool(config), VoteOutbox(folder / "votes")
+    yield ChatSessions(config, pool, lambda: box)
     box.close()
 
 
@@ -67,9 +67,9 @@ def desk(store, folder):
 def address(desk):
     from demo.app import build
     from demo.server import serve
-    from demo.version_cache import Shelf
+    from demo.version_cache import VersionCache
 
-    blocks = build(desk, Shelf())
+    blocks = build(desk, VersionCache())
     yield serve(blocks, desk.config)[0]
     blocks.close(verbose=False)
 

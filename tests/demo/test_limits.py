@@ -8,10 +8,10 @@ from dataclasses import fields, replace
 import pytest
 
 from data.errors import ConfigError, UserError
-from demo.limits import Budget, Caps, check_request
+from demo.limits import Budget, RequestLimits, check_request
 from inference.transcript import Sampling
 
-CAPS = Caps()
+CAPS = RequestLimits()
 GOOD = Sampling()
 
 
@@ -81,7 +81,7 @@ def test_conversations_and_columns_have_an_end():
 
 
 def test_the_caps_in_force_are_told_in_words():
-    caps = Caps(101, 102, 103, 104, 105, 106, 107_000)
+    caps = RequestLimits(101, 102, 103, 104, 105, 106, 107_000)
     said = " ".join(caps.lines())
     assert all(f"{getattr(caps, field.name):,}" in said for field in fields(caps))
 

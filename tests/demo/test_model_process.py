@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from data.errors import UserError
-from demo.model_process import ENDED, Backstage, Room
+from demo.model_process import ENDED, ModelProcess, PoolSettings
 from inference.transcript import Exchange, Sampling
 from tests.processes import ROOT, wait_until
 from tests.small_version import register_adapter
@@ -20,25 +20,25 @@ from tests.small_version import register_adapter
 SIDES = ("pirate/1:base", "pirate/1")
 SAMPLING = Sampling(max_new_tokens=12)
 PROMPT = "Where is the boat?"
-ROOM = Room(1 << 30, threads=1)
+ROOM = PoolSettings(1 << 30, threads=1)
 
 
 @pytest.fixture(scope="module")
 def pool(tiny_base, settle, tmp_path_factory):
     """The models in this process, over a store that has pirate/1."""
-    from inference.model_pool import Pool
-    from registry.resolver import Guide
+    from inference.model_pool import ModelPool
+    from registry.resolver import Resolver
 
     folder = tmp_path_factory.mktemp("backstage")
     with pytest.MonkeyPatch.context() as patch:
         settle(folder, patch)
         register_adapter(tiny_base, folder)
-        yield Pool(Guide(Path).look)
+        yield ModelPool(Resolver(Path).look)
 
 
 @pytest.fixture(scope="module")
 def models(pool):
-    made = Backstage(ROOM, pool.look)
+    made = ModelProcess(ROOM, pool.look)
     yield made
     made.close()
 
@@ -102,7 +102,7 @@ def test_several_ask_at_once_and_each_gets_its_own_answer(models):
 
 
 def test_a_process_that_is_killed_ends_its_answer_in_one_line_and_is_started_anew(pool):
-    models = Backstage(ROOM, pool.look)
+    models = ModelProcess(ROOM, pool.look)
     try:
         cast = models.open(SIDES)
         answering = cast.ask(PROMPT, Sampling(max_new_tokens=400))

@@ -5,7 +5,7 @@ from urllib.parse import parse_qs, parse_qsl
 
 import pytest
 
-from demo.limits import Caps, check_request
+from demo.limits import RequestLimits, check_request
 from demo.share_links import Shared, from_query, to_query
 from inference.transcript import Sampling
 
@@ -77,7 +77,7 @@ def test_a_long_prompt_is_cut_and_one_that_is_no_text_left_out():
 
 
 def test_tighter_caps_hold_a_link_made_under_wider_ones():
-    caps = Caps(prompt_chars=10, new_tokens=20, panes=2)
+    caps = RequestLimits(prompt_chars=10, new_tokens=20, panes=2)
     query = to_query(["a/1", "b/2", "c/3"], Sampling(max_new_tokens=150), "a prompt too long for this page", False)
     shared = from_query(parse_qs(query), caps)
     assert shared.references == ("a/1", "b/2") and len(shared.prompt) == 10 and len(shared.notes) == 2

@@ -8,11 +8,11 @@ import pytest
 
 from data.errors import UserError
 from demo.transcript_html import STYLE, read, to_html
-from inference.transcript import Exchange, Parting, Reply, Sampling, Transcript, Voice
+from inference.transcript import Divergence, Exchange, ModelInfo, Reply, Sampling, Transcript
 
-BASE = Voice("pirate/3:base", "base", "5cce91d2", "bundled", "5cce91d2", 48_000_000)
-TUNED = Voice("pirate/3", "lora", "9f2c31aa", "bundled", "5cce91d2", 812_345)
-PART = Parting(0, ("You", "Ye"), ((("You", 0.4),), (("Ye", 0.77),)))
+BASE = ModelInfo("pirate/3:base", "base", "5cce91d2", "bundled", "5cce91d2", 48_000_000)
+TUNED = ModelInfo("pirate/3", "lora", "9f2c31aa", "bundled", "5cce91d2", 812_345)
+PART = Divergence(0, ("You", "Ye"), ((("You", 0.4),), (("Ye", 0.77),)))
 ONE, TWO = Reply("You go", (1, 2), "end", 0.2, 0.4), Reply("Ye go", (3, 2), "length", 0.2, 0.4)
 WHOLE = Transcript((BASE, TUNED), Sampling(0.7, 1.0, 60, 7), (Exchange("Where?", (ONE, TWO), (None, PART)),))
 
@@ -60,9 +60,9 @@ HOSTILE = "</script><script>alert(1)</script><!--<script>]]>&amp;\u2028\x00\"'{s
 
 
 def hostile():
-    voice = Voice(HOSTILE, "lora", HOSTILE, HOSTILE, HOSTILE, 3)
+    voice = ModelInfo(HOSTILE, "lora", HOSTILE, HOSTILE, HOSTILE, 3)
     reply = Reply(HOSTILE, (1,), "error", None, 0.1, HOSTILE)
-    part = Parting(0, (HOSTILE, "x"), (((HOSTILE, 0.5),), ((HOSTILE, 0.5),)))
+    part = Divergence(0, (HOSTILE, "x"), (((HOSTILE, 0.5),), ((HOSTILE, 0.5),)))
     good = Reply(HOSTILE, (1,), "end", 0.1, 0.2)
     exchanges = (Exchange(HOSTILE, (good, good), (None, part)), Exchange(HOSTILE, (reply, good), (None, None)))
     return Transcript((voice, voice), Sampling(), exchanges)

@@ -11,7 +11,7 @@ from data.corruption import Noise, corrupt
 from data.errors import DataError
 from data.labelled import LabelledRow
 from evals.label_errors import (
-    Memory,
+    Memorization,
     best_confidence,
     best_ece,
     best_loss,
@@ -128,10 +128,10 @@ def test_few_rows_of_a_class_make_fewer_folds_and_one_is_refused():
 
 def test_memory_by_hand_and_silence_memorises_nothing():
     true, labels = [0, 0, 1, 1, 1], [1, 1, 1, 1, 0]
-    assert memory([1, 0, 1, "invalid", 1], labels, true) == Memory(1 / 3, 3 / 5, 2 / 5)
-    assert memory(["error"] * 5, labels, true) == Memory(0.0, 0.0, 0.0)
-    assert memory([0, 1], [0, 1], [0, 1]) == Memory(None, 1.0, 1.0)
-    assert memory([], [], []) == Memory(None, None, None)
+    assert memory([1, 0, 1, "invalid", 1], labels, true) == Memorization(1 / 3, 3 / 5, 2 / 5)
+    assert memory(["error"] * 5, labels, true) == Memorization(0.0, 0.0, 0.0)
+    assert memory([0, 1], [0, 1], [0, 1]) == Memorization(None, 1.0, 1.0)
+    assert memory([], [], []) == Memorization(None, None, None)
 
 
 def test_a_parrot_memorises_every_flipped_row(noisy):

@@ -8,7 +8,7 @@ from data.conversation import Row
 from data.labelled import SENTIMENTS, LabelledRow
 from data.prompts import BARE, REVIEW, conversation
 from evals.generation import Decoding
-from evals.label_likelihood import ask, lean, log_probs, need_the_end, p_second
+from evals.label_likelihood import generate_labels, log_probs, need_the_end, p_second, score_labels
 
 ROWS = [LabelledRow(f"The crew {'sang ' * (i % 7)}well.", i % 2, f"r{i}", i) for i in range(20)]
 
@@ -59,8 +59,8 @@ def test_the_end_counts_only_where_one_label_begins_with_the_other(tokenizer):
 
 
 def test_an_answer_that_is_no_label_is_invalid_whatever_its_probability(model, tokenizer):
-    said = ask(model, tokenizer, ROWS[:4], SENTIMENTS, BARE, Decoding(3))
+    said = generate_labels(model, tokenizer, ROWS[:4], SENTIMENTS, BARE, Decoding(3))
     assert {each.outcome for each in said} == {"invalid"}
-    leaning = lean(model, tokenizer, ROWS[:4], SENTIMENTS, BARE)
+    leaning = score_labels(model, tokenizer, ROWS[:4], SENTIMENTS, BARE)
     assert [each.p_positive for each in said] == [each.p_positive for each in leaning]
     assert all(each.outcome == (each.p_positive > 0.5) for each in leaning)

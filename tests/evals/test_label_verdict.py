@@ -3,13 +3,13 @@
 import pytest
 
 from evals.classification import Prediction, judge
-from evals.label_errors import Memory
+from evals.label_errors import Memorization
 from evals.label_verdict import LABEL_VERDICTS, judge_labels, judge_questions
 from evals.significance import Comparison, compare
 
 TRUTH = [0, 1] * 50
 GAIN = Comparison(100, 5, 40, 0.35, 0.0001)
-NOTHING = Memory(None, 0.9, 0.9)
+NOTHING = Memorization(None, 0.9, 0.9)
 
 
 def answered(right, other="wrong"):
@@ -41,18 +41,18 @@ def test_one_answer_to_nearly_all_is_constant():
 @pytest.mark.parametrize(("share", "name"), [(0.44, "healthy"), (0.46, "memorising_noise")])
 def test_memorising_is_measured_against_mistakes_on_test_rows(share, name):
     # A fifth of the test rows of either label is answered wrongly: as much is expected of flipped rows.
-    assert judge_labels(answered(80), GAIN, Memory(share, 0.8, 0.8), (20, 20)).name == name
+    assert judge_labels(answered(80), GAIN, Memorization(share, 0.8, 0.8), (20, 20)).name == name
 
 
 def test_a_class_that_is_always_missed_is_no_memory_of_its_flipped_rows():
     predictions = [Prediction(0) if t == 0 or i % 4 else Prediction(1) for i, t in enumerate(TRUTH)]
     report = judge(TRUTH, predictions)
     assert report.classes[1].recall is not None and report.classes[1].recall < 0.6
-    assert judge_labels(report, GAIN, Memory(0.7, 0.7, 0.9), (0, 40)).name != "memorising_noise"
+    assert judge_labels(report, GAIN, Memorization(0.7, 0.7, 0.9), (0, 40)).name != "memorising_noise"
 
 
 def test_few_flipped_rows_prove_no_memory():
-    assert judge_labels(answered(80), GAIN, Memory(1.0, 0.8, 0.8), (5, 4)).name == "healthy"
+    assert judge_labels(answered(80), GAIN, Memorization(1.0, 0.8, 0.8), (5, 4)).name == "healthy"
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_better_than_a_silent_base_but_no_better_than_chance_is_not_better():
 
 def test_the_worst_verdict_is_named_and_all_reasons_are_given():
     report = judge(TRUTH, [Prediction("invalid")] * 60 + [Prediction(0)] * 40)
-    found = judge_labels(report, Comparison(100, 10, 10, 0.0, 1.0), Memory(1.0, 0.5, 1.0), (0, 20))
+    found = judge_labels(report, Comparison(100, 10, 10, 0.0, 1.0), Memorization(1.0, 0.5, 1.0), (0, 20))
     assert found.name == "silent" and len(found.reasons) >= 3
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import torch
 
-from inference.batch import Batch, Line
-from inference.kv_cache import SPARE_COLUMNS, WASTE, Columns, can_join
+from inference.batch import Batch, BatchRow
+from inference.kv_cache import SPARE_COLUMNS, WASTE, BatchCache, can_join
 from inference.loading import load_model
 from inference.lockstep import decode
-from inference.lora import Adapter, read
+from inference.lora import LoraAdapter, read
 from inference.transcript import Sampling
 from tests.inference import tiny
 
@@ -35,7 +35,7 @@ def model(base) -> Any:
     return load_model(base)
 
 
-def run(model: Any, asked: Sequence[tuple[list[int], Adapter | None, int, int]], part: int = 0) -> list[list[int]]:
+def run(model: Any, asked: Sequence[tuple[list[int], LoraAdapter | None, int, int]], part: int = 0) -> list[list[int]]:
     """What is said greedily to ``asked``: (prompt, adapter, step at which it joins, tokens), ``part`` read at once."""
     said: list[list[int]] = [[] for _ in asked]
     running: Batch[int] | None = None
@@ -52,7 +52,7 @@ def run(model: Any, asked: Sequence[tuple[list[int], Adapter | None, int, int]],
     for step in range(100):
         come = [i for i, (_, _, join, _) in enumerate(asked) if join == step]
         if come:
-            new = Batch([Line(model, asked[i][1], asked[i][0], frozenset()) for i in come], come)
+            new = Batch([BatchRow(model, asked[i][1], asked[i][0], frozenset()) for i in come], come)
             while (logits := new.read(part if len(come) == 1 else 0)) is None:
                 pass
             take(new, logits)
@@ -65,7 +65,7 @@ def run(model: Any, asked: Sequence[tuple[list[int], Adapter | None, int, int]],
     return said
 
 
-def schedule(luck: random.Random, adapters: Sequence[Adapter | None], rows: int = 14) -> list[Any]:
+def schedule(luck: random.Random, adapters: Sequence[LoraAdapter | None], rows: int = 14) -> list[Any]:
     return [
         ([luck.randrange(5, 500) for _ in range(luck.choice((1, 3, 9, 30)))], luck.choice(adapters),
          luck.randrange(25), luck.choice((1, 4, 11, 30)))
@@ -100,18 +100,18 @@ def test_a_model_that_remembers_in_other_ways_is_decoded_row_by_row(tiny_base, t
     loaded = load_model(folder)
     assert not can_join(loaded)
     prompts = [[5, 9, 20, 33, 7], [44, 101], list(range(50, 71))]
-    lines = [Line(loaded, None, prompt, frozenset()) for prompt in prompts]
+    lines = [BatchRow(loaded, None, prompt, frozenset()) for prompt in prompts]
     said = [list(tokens) for tokens in zip(*(step.tokens for step in decode(lines, Sampling(0, 1, 12))), strict=True)]
     assert said == [tiny.greedy(folder, None, prompt, 12) for prompt in prompts]
 
 
-def cells(columns: Columns) -> int:
+def cells(columns: BatchCache) -> int:
     return sum(t.numel() for layer in columns._layers for t in (layer.keys, layer.values) if t is not None)
 
 
 def test_when_the_longest_row_leaves_its_padding_goes_and_soon_its_room(model):
     long, short = list(range(5, 205)), [7, 8, 9]
-    batch = Batch([Line(model, None, prompt, frozenset()) for prompt in (long, short)], ["long", "short"])
+    batch = Batch([BatchRow(model, None, prompt, frozenset()) for prompt in (long, short)], ["long", "short"])
     batch.read()
     batch.give([5, 5])
     full = cells(batch._columns)
@@ -123,13 +123,13 @@ def test_when_the_longest_row_leaves_its_padding_goes_and_soon_its_room(model):
 
 
 def test_room_stays_in_proportion_to_what_is_in_use(model):
-    luck, batch = random.Random(3), Batch([Line(model, None, [5], frozenset())], [0])
+    luck, batch = random.Random(3), Batch([BatchRow(model, None, [5], frozenset())], [0])
     batch.read()
     batch.give([5])
     for i in range(1, 300):
         if len(batch.rows) < 6 or luck.random() < 0.4:
             prompt = [7] * luck.choice((1, 5, 60))
-            new = Batch([Line(model, None, prompt, frozenset())], [i])
+            new = Batch([BatchRow(model, None, prompt, frozenset())], [i])
             new.read()
             new.give([5])
             batch.absorb(new)
@@ -146,7 +146,7 @@ def test_room_stays_in_proportion_to_what_is_in_use(model):
 def test_what_an_earlier_row_left_can_not_spoil_a_later_one(base, model):
     """Masked columns are multiplied by zero, and zero times infinity is no number."""
     prompts = [[5, 9, 20, 33, 7, 11, 12, 13], [44, 101, 9, 8, 7, 6, 5, 4]]
-    batch = Batch([Line(model, None, prompt, frozenset()) for prompt in prompts], [0, 1])
+    batch = Batch([BatchRow(model, None, prompt, frozenset()) for prompt in prompts], [0, 1])
     batch.read()
     with torch.inference_mode():
         for layer in batch._columns._layers:
@@ -154,7 +154,7 @@ def test_what_an_earlier_row_left_can_not_spoil_a_later_one(base, model):
             layer.keys[1], layer.values[1] = float("inf"), float("nan")
     batch.give([5, 5])
     batch.drop(1)
-    new = Batch([Line(model, None, [8], frozenset())], [2])
+    new = Batch([BatchRow(model, None, [8], frozenset())], [2])
     new.read()
     new.give([tiny.greedy(base, None, [8], 1)[0]])
     batch.absorb(new)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from inference.detokenizer import Spelling
+from inference.detokenizer import Detokenizer
 from inference.loading import load_tokenizer
 from train.base_model import BUNDLED
 
@@ -29,13 +29,13 @@ def sentence_pieces(decoder: Any) -> Any:
 
 
 def test_bytes_joined_are_what_the_tokenizer_decodes(bundled):
-    spelling = Spelling(bundled)
+    spelling = Detokenizer(bundled)
     tokens = bundled(TEXT)["input_ids"]
     assert b"".join(map(spelling.spell, tokens)).decode() == bundled.decode(tokens) == TEXT
 
 
 def test_tokens_in_any_order_are_spelled_as_they_are_decoded(bundled):
-    spelling, luck = Spelling(bundled), random.Random(1)
+    spelling, luck = Detokenizer(bundled), random.Random(1)
     plain = [token for token in range(len(bundled)) if not spelling.is_control(token)]
     for _ in range(200):
         tokens = luck.choices(plain, k=12)
@@ -43,7 +43,7 @@ def test_tokens_in_any_order_are_spelled_as_they_are_decoded(bundled):
 
 
 def test_control_tokens_are_told_apart_and_named(bundled):
-    spelling = Spelling(bundled)
+    spelling = Detokenizer(bundled)
     assert [token for token in range(len(bundled)) if spelling.is_control(token)] == [0, 1, 2, 3]
     assert spelling.spell(bundled.eos_token_id) == b"<|end|>"
     assert spelling.spell(len(bundled) + 5) == b""  # a model can have more rows than its tokenizer has tokens
@@ -59,7 +59,7 @@ def test_control_tokens_are_told_apart_and_named(bundled):
 )  # fmt: skip
 def test_pieces_of_sentences_and_bytes_are_spelled_in_the_middle_of_a_text(decoder):
     tokenizer = sentence_pieces(decoder)
-    spelling = Spelling(tokenizer)
+    spelling = Detokenizer(tokenizer)
     tokens = tokenizer("Ça va 🙂 and that")["input_ids"]
     assert b"".join(map(spelling.spell, tokens)).decode() == " Ça va 🙂 and that"
     assert spelling.spell(tokenizer.convert_tokens_to_ids("<0xF0>")) == b"\xf0"
@@ -71,5 +71,5 @@ def test_a_decoder_of_another_kind_is_asked_for_each_token():
     names = ["un", "##able", "##d", "at", "[UNK]"]
     inner = Tokenizer(models.WordPiece({name: i for i, name in enumerate(names)}, unk_token="[UNK]"))
     inner.decoder = decoders.WordPiece()
-    spelling = Spelling(PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="</s>"))
+    spelling = Detokenizer(PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="</s>"))
     assert b"".join(map(spelling.spell, [0, 1, 3])).decode() == " unable at"

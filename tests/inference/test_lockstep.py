@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from inference.batch import Line, positions
+from inference.batch import BatchRow, positions
 from inference.loading import load_model
 from inference.lockstep import Step, decode, room
 from inference.lora import read
@@ -52,7 +52,7 @@ def bare(base) -> Any:
     return load_model(base)
 
 
-def answers(lines: Sequence[Line], sampling: Sampling = GREEDY, turn: int = 0) -> list[list[int]]:
+def answers(lines: Sequence[BatchRow], sampling: Sampling = GREEDY, turn: int = 0) -> list[list[int]]:
     found: list[list[int]] = [[] for _ in lines]
     for step in decode(lines, sampling, turn):
         for i, token in enumerate(step.tokens):
@@ -60,8 +60,8 @@ def answers(lines: Sequence[Line], sampling: Sampling = GREEDY, turn: int = 0) -
     return found
 
 
-def line(model: Any, prompt: Sequence[int], adapter: Path | None = None, ends: Sequence[int] = ()) -> Line:
-    return Line(model, read(adapter) if adapter else None, prompt, frozenset(ends))
+def line(model: Any, prompt: Sequence[int], adapter: Path | None = None, ends: Sequence[int] = ()) -> BatchRow:
+    return BatchRow(model, read(adapter) if adapter else None, prompt, frozenset(ends))
 
 
 def hooks(model: Any) -> int:

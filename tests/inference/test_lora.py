@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from data.errors import UserError
 from inference.loading import load_model
-from inference.lora import CONFIG, WEIGHTS, Adapter, Mixture, Unmixable, read, require_fit
+from inference.lora import CONFIG, WEIGHTS, AdapterBatch, LoraAdapter, UnsupportedAdapter, read, require_fit
 from tests.inference import tiny
 
 
@@ -49,7 +49,7 @@ def test_a_plain_adapter_adds_what_peft_adds(base, model, tmp_path, settings):
     require_fit(model, worn)
     with torch.inference_mode():
         expected = tiny.plain(base, folder)(input_ids=IDS).logits
-        with Mixture(model, [worn]).worn():
+        with AdapterBatch(model, [worn]).worn():
             found = model(input_ids=IDS).logits
         assert not torch.allclose(model(input_ids=IDS).logits, expected, atol=0.01)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
@@ -74,19 +74,19 @@ def test_a_plain_adapter_adds_what_peft_adds(base, model, tmp_path, settings):
 )
 def test_what_is_more_than_plain_is_told_apart(base, tmp_path, settings, says):
     folder = tiny.adapter(base, tmp_path / "adapter", 1, **settings)
-    with pytest.raises(Unmixable, match=says):
+    with pytest.raises(UnsupportedAdapter, match=says):
         read(folder)
 
 
 @pytest.mark.parametrize("kind", ["PROMPT_TUNING", "IA3", "LOHA", None, 5])
 def test_other_kinds_of_adapters_are_told_apart(made, tmp_path, kind):
-    with pytest.raises(Unmixable, match=f"its kind is {kind}"):
+    with pytest.raises(UnsupportedAdapter, match=f"its kind is {kind}"):
         read(tiny.copy_with(made, tmp_path / "other", CONFIG, peft_type=kind))
 
 
 def test_settings_of_a_later_peft_are_not_taken_for_plain(made, tmp_path):
     read(tiny.copy_with(made, tmp_path / "off", CONFIG, use_novelty=False))
-    with pytest.raises(Unmixable, match="it has use_novelty, which is not known here"):
+    with pytest.raises(UnsupportedAdapter, match="it has use_novelty, which is not known here"):
         read(tiny.copy_with(made, tmp_path / "on", CONFIG, use_novelty=True))
 
 
@@ -135,11 +135,11 @@ def test_an_adapter_for_another_model_is_refused(tiny_base, model, tmp_path):
     with pytest.raises(UserError, match="this one has no layer model.layers.0"):
         require_fit(model, read(tiny.adapter(llama, tmp_path / "one", 1, target_modules=["q_proj"])))
     made = read(tiny.adapter(llama, tmp_path / "two", 1, target_modules=["q_proj"]))
-    odd = Adapter({"transformer.h.0.attn.c_attn": next(iter(made.layers.values()))}, 1.0, 1)
+    odd = LoraAdapter({"transformer.h.0.attn.c_attn": next(iter(made.layers.values()))}, 1.0, 1)
     with pytest.raises(UserError, match="layer transformer.h.0.attn.c_attn has another shape here"):
         require_fit(model, odd)
-    with pytest.raises(Unmixable, match="layer transformer.wte is of the kind Embedding"):
-        require_fit(model, Adapter({"transformer.wte": (torch.zeros(600, 2), torch.zeros(2, 64))}, 1.0, 1))
+    with pytest.raises(UnsupportedAdapter, match="layer transformer.wte is of the kind Embedding"):
+        require_fit(model, LoraAdapter({"transformer.wte": (torch.zeros(600, 2), torch.zeros(2, 64))}, 1.0, 1))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
@@ -151,7 +151,7 @@ def test_an_adapter_takes_the_memory_of_its_file(made, model, tmp_path, dtype):
     worn = read(folder)
     held = sum(t.untyped_storage().nbytes() for ab in worn.layers.values() for t in ab)
     assert held == worn.bytes <= (folder / WEIGHTS).stat().st_size
-    with torch.inference_mode(), Mixture(model, [worn]).worn():
+    with torch.inference_mode(), AdapterBatch(model, [worn]).worn():
         found = model(input_ids=IDS).logits
     with torch.inference_mode():
         torch.testing.assert_close(found, tiny.plain.__wrapped__(model.name_or_path, folder)(input_ids=IDS).logits,
@@ -159,7 +159,7 @@ def test_an_adapter_takes_the_memory_of_its_file(made, model, tmp_path, dtype):
 
 
 def test_hooks_are_gone_afterwards_even_after_an_error(made, model):
-    mixture = Mixture(model, [read(made), None])
+    mixture = AdapterBatch(model, [read(made), None])
     with pytest.raises(ZeroDivisionError), mixture.worn():
         assert any(module._forward_hooks for module in model.modules())
         raise ZeroDivisionError

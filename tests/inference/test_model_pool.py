@@ -18,11 +18,11 @@ from data.errors import UserError
 from inference import generation, model_pool
 from inference.loading import load_tokenizer
 from inference.lora import CONFIG
-from inference.model_pool import Panel, Pool
+from inference.model_pool import ModelGroup, ModelPool
 from inference.transcript import Exchange, Reply, Sampling
 from inference.weights import weights_digest
 from registry import resolver
-from registry.resolver import Guide
+from registry.resolver import Resolver
 from tests.inference import tiny
 from tests.processes import free_port, wait_until
 
@@ -99,11 +99,11 @@ def find_base(name: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def pool(shelf) -> Pool:
-    return Pool(Guide(find_base).look)
+def pool(shelf) -> ModelPool:
+    return ModelPool(Resolver(find_base).look)
 
 
-def last(panel: Panel, prompt: str = PROMPT, sampling: Sampling = GREEDY, *args: Any, **more: Any) -> Exchange:
+def last(panel: ModelGroup, prompt: str = PROMPT, sampling: Sampling = GREEDY, *args: Any, **more: Any) -> Exchange:
     *_, exchange = panel.ask(prompt, sampling, *args, **more)
     return exchange
 
@@ -254,7 +254,7 @@ def test_both_ending_with_another_end_token_is_no_parting(shelf, pool, ending):
     first, other = panel.speakers
     end = tokens(last(panel))[1][-1]
     step = generation.Step([first.tokenizer.eos_token_id, end], {}, {})
-    asked = generation.Asking((first, other), PROMPT, GREEDY, (), lambda: False, 60, "")
+    asked = generation.Generation((first, other), PROMPT, GREEDY, (), lambda: False, 60, "")
     asked._panes = [0, 1]
     asked._take(step)
     assert asked.partings == [None, None] and {reply.ended for reply in asked.replies} == {"end"}
@@ -402,7 +402,7 @@ def test_many_threads_on_one_model_take_turns_and_get_right_answers(shelf, pool)
 
 
 def test_a_lock_lets_those_who_wait_through_in_turn():
-    turnstile, order = model_pool.Turnstile(), []
+    turnstile, order = model_pool.FairLock(), []
 
     def work(name: str) -> None:
         for _ in range(3):
@@ -418,12 +418,12 @@ def test_a_lock_lets_those_who_wait_through_in_turn():
     assert sorted(order) == list("aaabbb") and order[:2] == ["a", "b"]
 
 
-def memory(pool: Pool) -> set[str]:
+def memory(pool: ModelPool) -> set[str]:
     return {key[0] for key in pool._held}
 
 
 def test_each_further_adapter_costs_about_its_file(shelf):
-    pool = Pool(Guide(find_base).look)
+    pool = ModelPool(Resolver(find_base).look)
     pool.open(["small/1:base"])
     for name in PLAIN:
         before = pool.bytes
@@ -433,10 +433,10 @@ def test_each_further_adapter_costs_about_its_file(shelf):
 
 
 def test_what_was_used_longest_ago_makes_room_and_what_is_needed_stays(shelf):
-    one = Pool(Guide(find_base).look)
+    one = ModelPool(Resolver(find_base).look)
     one.open(["full/1"])
     model_bytes = one.bytes
-    pool = Pool(Guide(find_base).look, capacity_bytes=int(2.5 * model_bytes))
+    pool = ModelPool(Resolver(find_base).look, capacity_bytes=int(2.5 * model_bytes))
     seen = {}
     for name in ("full", "full2", "full"):
         seen[name] = weakref.ref(pool.open([f"{name}/1"]).speakers[0].model)
@@ -454,7 +454,7 @@ def test_what_was_used_longest_ago_makes_room_and_what_is_needed_stays(shelf):
 
 def test_a_model_packs_only_where_its_copies_fit(shelf):
     size = sum(p.numel() * 4 for p in tiny.plain(shelf.base).parameters())
-    tight = Pool(Guide(find_base).look, capacity_bytes=int(1.5 * size))
+    tight = ModelPool(Resolver(find_base).look, capacity_bytes=int(1.5 * size))
     panel = tight.open(["small/1:base"])
     assert tight.bytes == size
     assert torch.equal(
@@ -489,7 +489,7 @@ def test_a_base_that_moved_or_changed_is_told_and_can_be_found_by_name(shelf, tm
     made = tiny.copy_with(shelf.folders["small"], tmp_path / "made", CONFIG, base_model_name_or_path=str(old))
     reference = register("moved", made, base_model="old-name", base_digest=weights_digest(shelf.base))
     places = {"old-name": new}
-    pool = Pool(Guide(lambda name: find_base(str(places[name]))).look)
+    pool = ModelPool(Resolver(lambda name: find_base(str(places[name]))).look)
     assert not pool.open([reference]).speakers[0].error
     old.rename(new)
     panel = pool.open([reference, f"{reference}:base"])
@@ -520,7 +520,7 @@ def test_a_reference_that_names_nothing_is_one_line(pool, name):
 
 
 def test_a_registry_that_is_down_stops_nobody_who_is_loaded(shelf, monkeypatch):
-    pool = Pool(Guide(find_base).look)
+    pool = ModelPool(Resolver(find_base).look)
     pool.open(["small/1", "small/1:base"])
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
     panel = pool.open(["small/1", "large/1", "small/1:base"])
@@ -531,14 +531,14 @@ def test_a_registry_that_is_down_stops_nobody_who_is_loaded(shelf, monkeypatch):
 
 
 def test_a_registry_that_is_down_is_asked_once_a_panel(shelf, monkeypatch):
-    from registry.runs import TrackingAway
+    from registry.runs import TrackingUnavailable
 
     asked = []
 
     def find(reference: str, find_base: Any) -> Any:
         asked.append(reference)
-        raise TrackingAway("it does not answer")
+        raise TrackingUnavailable("it does not answer")
 
     monkeypatch.setattr(resolver, "find", find)
-    panel = Pool(Guide(find_base).look).open(["small/1", "large/1", "full/1"])
+    panel = ModelPool(Resolver(find_base).look).open(["small/1", "large/1", "full/1"])
     assert [speaker.error for speaker in panel.speakers] == ["it does not answer"] * 3 and asked == ["small/1"]

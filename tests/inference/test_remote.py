@@ -12,11 +12,11 @@ import mlflow
 import pytest
 
 from inference import remote
-from inference.model_pool import Pool
+from inference.model_pool import ModelPool
 from inference.remote import Stream
 from inference.transcript import Reply, Sampling
 from registry import runs, versions
-from registry.resolver import Guide
+from registry.resolver import Resolver
 from tests.processes import free_port, wait_until
 
 KEY = "sk-parley-very-secret"
@@ -253,7 +253,7 @@ def find_base(name: str) -> Any:
 
 def test_a_registered_remote_version_and_its_base_speak_in_a_panel(server, registered):
     server.behave = lambda handler: says(f"I am {server.bodies[-1]['model']}")(handler)
-    panel = Pool(Guide(find_base).look).open([registered])
+    panel = ModelPool(Resolver(find_base).look).open([registered])
     assert (panel.voices[0].kind, panel.voices[0].reference, panel.voices[0].base_model) == ("openai", "far/1", "far-0")
     assert panel.way == "remote models stream beside; seed: best effort"
     *_, first = panel.ask("Ahoy?", SAMPLING)
@@ -265,7 +265,7 @@ def test_a_registered_remote_version_and_its_base_speak_in_a_panel(server, regis
         {"role": "assistant", "content": "I am ft:far-1"},
         {"role": "user", "content": "And?"},
     ]
-    *_, said = Pool(Guide(find_base).look).open([f"{registered}:base"]).ask("Ahoy?", SAMPLING)
+    *_, said = ModelPool(Resolver(find_base).look).open([f"{registered}:base"]).ask("Ahoy?", SAMPLING)
     assert said.replies[0].text == "I am far-0"
 
 
@@ -280,7 +280,7 @@ def test_a_panel_ends_remote_answers_by_its_limit_and_by_stop(server, registered
 
     server.behave = behave
     heard: list[str] = []
-    panel, limit_s = Pool(Guide(find_base).look).open([registered]), 1.5 if how == "time" else 60
+    panel, limit_s = ModelPool(Resolver(find_base).look).open([registered]), 1.5 if how == "time" else 60
     asking = panel.ask("Ahoy?", SAMPLING, stop=lambda: how == "stopped" and bool(heard), limit_s=limit_s)
     for said in asking:
         heard += [said.replies[0].text] if said.replies[0].text else []
@@ -291,7 +291,7 @@ def test_a_panel_ends_remote_answers_by_its_limit_and_by_stop(server, registered
 def test_a_panel_waiting_for_a_remote_answer_holds_nobody_up(server, registered):
     ended = threading.Event()
     server.behave = lambda handler: ended.wait(20)
-    pool = Pool(Guide(find_base).look)
+    pool = ModelPool(Resolver(find_base).look)
     asking = pool.open([registered]).ask("Ahoy?", SAMPLING)
     next(asking)
     with pool.lock:
@@ -305,7 +305,7 @@ def test_an_abandoned_panel_closes_its_streams(server, registered, monkeypatch):
     closed: list[bool] = []
     monkeypatch.setattr(remote.Stream, "close", lambda self: closed.append(True))
     server.behave = says("Ahoy")
-    asking = Pool(Guide(find_base).look).open([registered]).ask("Ahoy?", SAMPLING)
+    asking = ModelPool(Resolver(find_base).look).open([registered]).ask("Ahoy?", SAMPLING)
     next(asking)
     asking.close()
     assert closed

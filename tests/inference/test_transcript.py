@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from data.errors import UserError
-from inference.transcript import Exchange, Parting, Reply, Sampling, Transcript, Voice, from_json
+from inference.transcript import Divergence, Exchange, ModelInfo, Reply, Sampling, Transcript, from_json
 
 TOP = ((" the", 0.41), (" yer", 0.2))
 WHOLE = Transcript(
     (
-        Voice("pirate/3:base", "base", "9f2c", "bundled", "9f2c", 10),
-        Voice("pirate/3", "lora", "aa", "bundled", "9f2c", 4),
+        ModelInfo("pirate/3:base", "base", "9f2c", "bundled", "9f2c", 10),
+        ModelInfo("pirate/3", "lora", "aa", "bundled", "9f2c", 4),
     ),
     Sampling(0.7, 0.9, 60, 7),
     (
@@ -23,7 +23,7 @@ WHOLE = Transcript(
                 Reply("the sea", (5, 9, 0), "end", 0.2, 1.5),
                 Reply("", (), "error", None, 0.0, "it is not there"),
             ),
-            (None, Parting(1, (" the", " yer"), (TOP, TOP))),
+            (None, Divergence(1, (" the", " yer"), (TOP, TOP))),
         ),
     ),
 )

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from inference.generation import Speaker
-from inference.transcript import Voice
+from inference.generation import LoadedModel
+from inference.transcript import ModelInfo
 
 
 def stirred(base: Path, folder: Path, seed: int, ends: Sequence[int] = (), packable: bool = True) -> Path:
@@ -118,6 +118,6 @@ def copy_with(folder: Path, place: Path, file: str, **changes: Any) -> Path:
     return place
 
 
-def speaker(model: Any, tokenizer: Any, reference: str = "tiny/1", **more: Any) -> Speaker:
+def speaker(model: Any, tokenizer: Any, reference: str = "tiny/1", **more: Any) -> LoadedModel:
     """A speaker of a model at hand."""
-    return Speaker(Voice(reference, "base", "", "tiny", "", 0), model, tokenizer=copy.copy(tokenizer), **more)
+    return LoadedModel(ModelInfo(reference, "base", "", "tiny", "", 0), model, tokenizer=copy.copy(tokenizer), **more)

@@ -7,11 +7,11 @@ import pytest
 from data.errors import UserError
 from data.labelled import SENTIMENTS
 from openai_jobs import batch_api
-from openai_jobs.endpoint import Refused, from_environment
-from openai_jobs.exactly_once import Ledger
-from openai_jobs.jobs import Desk
-from openai_jobs.requests import Manner
-from openai_jobs.response_log import Journal
+from openai_jobs.endpoint import ApiError, from_environment
+from openai_jobs.exactly_once import IdempotencyLog
+from openai_jobs.jobs import JobClient
+from openai_jobs.requests import RequestOptions
+from openai_jobs.response_log import ResponseLog
 from recipes.noisy_labels.learners.openai_answers import prediction
 from tests.fake_openai import Dropped, error
 from tests.openai_jobs.test_request_pool import asked, says
@@ -24,10 +24,10 @@ def put(tmp_path):
     def put(n=20):
         endpoint, told = from_environment(), []
         client = endpoint.client().with_options(max_retries=0)
-        desk = Desk(client, endpoint, Ledger(tmp_path / "ledger.jsonl"), told.append, lambda s: None)
-        journal = Journal(tmp_path / "answers.jsonl")
+        desk = JobClient(client, endpoint, IdempotencyLog(tmp_path / "ledger.jsonl"), told.append, lambda s: None)
+        journal = ResponseLog(tmp_path / "answers.jsonl")
         try:
-            errors = batch_api.ask(desk, journal, asked(n), Manner(), "run1", tmp_path)
+            errors = batch_api.ask(desk, journal, asked(n), RequestOptions(), "run1", tmp_path)
         finally:
             journal.close()
         found = [
@@ -77,7 +77,7 @@ def test_a_lost_answer_makes_no_second_batch(when, wanted, put, fake_openai):
 def test_a_process_after_a_crash_follows_the_batch_that_is_there(put, fake_openai):
     fake = fake_openai(says=says)
     fake.refusals["GET /batches/batch-1"] = error(404, "crash here", "x")
-    with pytest.raises(Refused):
+    with pytest.raises(ApiError):
         put()
     fake.refusals.clear()
     assert put()[1] == [i % 2 for i in range(20)] and len(fake.batches) == 1
@@ -104,7 +104,7 @@ def test_lines_that_no_batch_should_have_are_errors_and_never_labels(put, fake_o
     errors, found, _ = put(3)
     assert found == ["error"] * 3
     assert errors == {
-        broken: "an answer that can't be read (Garbage)",
+        broken: "an answer that can't be read (InvalidReply)",
         failed: "500: no reason given",
         missing: "it is in neither file of the batch, which completed",
     }
@@ -112,6 +112,6 @@ def test_lines_that_no_batch_should_have_are_errors_and_never_labels(put, fake_o
 
 def test_a_server_without_batches_is_known_by_its_refusal(put, fake_openai):
     fake_openai(lacks={"batches"})
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(ApiError) as caught:
         put()
     assert caught.value.is_missing

@@ -5,7 +5,7 @@ import traceback
 import pytest
 
 from data.errors import ConfigError
-from openai_jobs.endpoint import Endpoint, Refused, closed, from_environment, scrubbed, spoken
+from openai_jobs.endpoint import ApiError, Endpoint, closed, from_environment, scrubbed, spoken
 from tests.fake_openai import KEY, error
 from tests.processes import free_port
 
@@ -15,7 +15,7 @@ def refusal(fake, answer):
     fake.refusals["GET /fine_tuning/jobs/j"] = answer
     endpoint = from_environment()
     client = endpoint.client().with_options(max_retries=0)
-    with pytest.raises(Refused) as caught, spoken(endpoint, "tell of j"):
+    with pytest.raises(ApiError) as caught, spoken(endpoint, "tell of j"):
         client.fine_tuning.jobs.retrieve("j")
     whole = "".join(traceback.format_exception(caught.value))
     assert KEY not in whole and "AuthenticationError" not in whole
@@ -47,7 +47,7 @@ def test_an_answer_in_no_known_form_is_still_one_line(body, fake_openai):
 def test_garbage_with_status_200_is_no_answer(body, fake_openai):
     fake, endpoint = fake_openai(), from_environment()
     fake.refusals["GET /fine_tuning/jobs/j"] = (200, {}, body)
-    with pytest.raises(Refused, match="can't be read") as caught, spoken(endpoint, "tell of j"):
+    with pytest.raises(ApiError, match="can't be read") as caught, spoken(endpoint, "tell of j"):
         assert endpoint.client().fine_tuning.jobs.retrieve("j").status
     assert not caught.value.certain
 
@@ -56,7 +56,7 @@ def test_a_server_that_is_not_there_is_told_as_that(monkeypatch):
     monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{free_port()}/v1")
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     endpoint = from_environment()
-    with pytest.raises(Refused, match="can't be reached") as caught, spoken(endpoint, "list files"):
+    with pytest.raises(ApiError, match="can't be reached") as caught, spoken(endpoint, "list files"):
         endpoint.client().with_options(max_retries=0).files.list()
     assert not caught.value.certain
 
@@ -85,7 +85,7 @@ def test_whatever_looks_like_a_key_is_struck_out(monkeypatch):
 
 
 def test_closed_fine_tuning_is_explained_with_a_way_on():
-    refused = Refused("no", 403, "", "Fine-tuning is not available for this organization.")
+    refused = ApiError("no", 403, "", "Fine-tuning is not available for this organization.")
     said = str(closed(Endpoint(), refused))
     for words in ("403", "Fine-tuning is not available", "2027-01-06", "make serve", "provider=parley"):
         assert words in said

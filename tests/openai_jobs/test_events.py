@@ -10,9 +10,9 @@ from data.errors import UserError
 from openai_jobs import events
 from openai_jobs.endpoint import from_environment
 from openai_jobs.event_metrics import Correction
-from openai_jobs.events import EventBook
-from openai_jobs.exactly_once import Ledger
-from openai_jobs.jobs import Desk
+from openai_jobs.events import EventReader
+from openai_jobs.exactly_once import IdempotencyLog
+from openai_jobs.jobs import JobClient
 from registry import runs
 from tests.fake_openai import Dropped, error
 
@@ -38,14 +38,14 @@ def place(fake_openai, tmp_path):
         job = fake._create({"model": "gpt-4o-mini", "training_file": file_id})
         endpoint, told = from_environment(), []
         client = endpoint.client().with_options(max_retries=0)
-        desk = Desk(client, endpoint, Ledger(tmp_path / "l"), told.append, lambda s: None)
+        desk = JobClient(client, endpoint, IdempotencyLog(tmp_path / "l"), told.append, lambda s: None)
         return fake, job["id"], desk, told
 
     return place
 
 
 def book_of(run, tmp_path, correction=HIDDEN):
-    return EventBook(run, tmp_path / "events.jsonl", correction)
+    return EventReader(run, tmp_path / "events.jsonl", correction)
 
 
 def points(run, key):

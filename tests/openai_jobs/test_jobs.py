@@ -7,9 +7,9 @@ import pytest
 
 from data.errors import UserError
 from openai_jobs import jobs
-from openai_jobs.endpoint import Refused, from_environment
-from openai_jobs.exactly_once import Ledger, once
-from openai_jobs.jobs import Desk, Order
+from openai_jobs.endpoint import ApiError, from_environment
+from openai_jobs.exactly_once import IdempotencyLog, once
+from openai_jobs.jobs import JobClient, JobRequest
 from tests.fake_openai import Dropped, error
 
 RUN = "run1"
@@ -22,7 +22,9 @@ def desk(tmp_path):
     def desk(clock=time.time):
         endpoint = from_environment()
         told = []
-        found = Desk(endpoint.client(), endpoint, Ledger(tmp_path / "ledger.jsonl", clock), told.append, lambda s: None)
+        found = JobClient(
+            endpoint.client(), endpoint, IdempotencyLog(tmp_path / "ledger.jsonl", clock), told.append, lambda s: None
+        )
         found.told = told
         return found
 
@@ -37,7 +39,9 @@ def path(tmp_path):
 
 
 def order(file_id="file-1", **hyperparameters):
-    return Order(RUN, "gpt-4o-mini", (file_id, ""), 3, hyperparameters, 7, "noisy-" * 20, {"noise": "symmetric 0.5"})
+    return JobRequest(
+        RUN, "gpt-4o-mini", (file_id, ""), 3, hyperparameters, 7, "noisy-" * 20, {"noise": "symmetric 0.5"}
+    )
 
 
 def hand_in(desk, path):
@@ -137,7 +141,7 @@ def test_a_process_after_a_crash_waits_as_well_before_it_makes_one(fake_openai, 
 
 def test_a_refusal_is_certain_so_nothing_is_asked_for_again(fake_openai, desk, path):
     fake = fake_openai(refusals={"POST /fine_tuning/jobs": error(400, "model is not available", "model_not_available")})
-    with pytest.raises(Refused, match="model is not available"):
+    with pytest.raises(ApiError, match="model is not available"):
         hand_in(desk(), path)
     assert fake.requests.count(("POST", "/fine_tuning/jobs")) == 1
     assert desk().ledger.age_s("job") is None
@@ -153,7 +157,7 @@ def test_a_server_that_keeps_failing_is_left_after_three_tries(fake_openai, desk
 
 def test_no_job_is_made_where_jobs_can_not_be_listed_now(fake_openai, desk, path):
     fake = fake_openai(refusals={"GET /fine_tuning/jobs": error(503, "busy", "x", {"x-should-retry": "false"})})
-    with pytest.raises(Refused, match="refuses to list jobs"):
+    with pytest.raises(ApiError, match="refuses to list jobs"):
         hand_in(desk(), path)
     assert not fake.jobs
 
@@ -215,25 +219,25 @@ def test_a_job_s_error_of_nulls_and_its_keys_are_kept_clean(fake_openai, desk, p
 
 
 def test_the_ledger_survives_a_torn_line(tmp_path):
-    ledger = Ledger(tmp_path / "ledger.jsonl", lambda: 5.0)
+    ledger = IdempotencyLog(tmp_path / "ledger.jsonl", lambda: 5.0)
     ledger.write("job", done=False)
     with ledger.path.open("a") as out:
         out.write('{"what": "jo')
-    again = Ledger(ledger.path, lambda: 9.0)
+    again = IdempotencyLog(ledger.path, lambda: 9.0)
     assert again.age_s("job") == 4.0
     again.write("job", done=True)
-    assert Ledger(ledger.path).age_s("job") is None
+    assert IdempotencyLog(ledger.path).age_s("job") is None
     assert [json.loads(line)["done"] for line in ledger.path.read_text().splitlines() if line.endswith("}")] == [
         False, True,
     ]  # fmt: skip
 
 
 def test_what_was_begun_is_on_the_disk_before_it_is_asked_for(tmp_path):
-    ledger = Ledger(tmp_path / "ledger.jsonl")
+    ledger = IdempotencyLog(tmp_path / "ledger.jsonl")
 
     def make():
-        assert Ledger(ledger.path).age_s("job") is not None
+        assert IdempotencyLog(ledger.path).age_s("job") is not None
         return "job-1"
 
     assert once("job", lambda: None, make, ledger, lambda s: None) == "job-1"
-    assert Ledger(ledger.path).age_s("job") is None
+    assert IdempotencyLog(ledger.path).age_s("job") is None

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from openai_jobs.rate_limit import Pace, duration_s, retry_after_s
+from openai_jobs.rate_limit import RateLimiter, duration_s, retry_after_s
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def limits(remaining, reset, limit=100, kind="requests"):
 
 def test_a_server_without_limits_holds_nothing_back():
     async def work():
-        pace = Pace()
+        pace = RateLimiter()
         for _ in range(1000):
             await pace.enter()
         pace.leave({})
@@ -53,7 +53,7 @@ def test_nobody_enters_where_nothing_is_left_until_one_more_is_refilled():
     now = [0.0]
 
     async def work():
-        pace = Pace(lambda: now[0])
+        pace = RateLimiter(lambda: now[0])
         await pace.enter()
         pace.leave(limits(0, "10s"))
         waiting = asyncio.create_task(pace.enter())
@@ -68,7 +68,7 @@ def test_nobody_enters_where_nothing_is_left_until_one_more_is_refilled():
 
 def test_requests_on_their_way_are_taken_to_count_against_what_is_left():
     async def work():
-        pace = Pace()
+        pace = RateLimiter()
         for _ in range(5):
             await pace.enter()
         pace.leave(limits(6, "1s"))
@@ -79,7 +79,7 @@ def test_requests_on_their_way_are_taken_to_count_against_what_is_left():
 
 def test_the_tighter_of_requests_and_tokens_counts():
     async def work():
-        pace = Pace()
+        pace = RateLimiter()
         await pace.enter()
         pace.leave({**limits(90, "1s"), **limits(500, "1s", 10_000, "tokens")}, tokens=100)
         return pace

@@ -12,13 +12,13 @@ from data.errors import UserError
 from data.labelled import SENTIMENTS, LabelledRow
 from data.prompts import REVIEW
 from openai_jobs.endpoint import from_environment
-from openai_jobs.request_pool import HOPELESS, Asking, Patience, ask
-from openai_jobs.response_log import Journal
+from openai_jobs.request_pool import HOPELESS, RequestPool, RetryPolicy, ask
+from openai_jobs.response_log import ResponseLog
 from recipes.noisy_labels.learners.openai_answers import prediction, questions
 from tests.fake_openai import KEY, error
 from tests.processes import ROOT, wait_until
 
-QUICK = Patience(first_s=0.01, longest_s=0.05, timeout_s=0.3)
+QUICK = RetryPolicy(first_s=0.01, longest_s=0.05, timeout_s=0.3)
 
 
 def says(model, text):
@@ -36,8 +36,8 @@ def asked(n, model="m"):
 
 def put(folder, n, slots=8, patience=QUICK):
     """(the asking, one prediction or error a row, what was told)."""
-    journal, told = Journal(folder / "answers.jsonl"), []
-    asking = Asking(from_environment(), journal, slots, patience, told.append)
+    journal, told = ResponseLog(folder / "answers.jsonl"), []
+    asking = RequestPool(from_environment(), journal, slots, patience, told.append)
     try:
         ask(asking, asked(n))
     finally:
@@ -66,7 +66,7 @@ def test_where_a_fifth_of_the_replies_fails_no_row_is_lost_or_mislabelled(fake_o
 @pytest.mark.parametrize("kind", ["429", "500", "timeout", "reset", "garbage"])
 def test_a_row_without_an_answer_is_an_error_with_its_reason_and_no_label(kind, fake_openai, tmp_path):
     fake = fake_openai(faults=1.0, fault_kinds=(kind,))
-    patience = Patience(2, 0.01, 0.02, 0.1, limited_s=0.3)
+    patience = RetryPolicy(2, 0.01, 0.02, 0.1, limited_s=0.3)
     asking, found, _ = put(tmp_path, 3, patience=patience)
     words = {"429": "429", "500": "500", "timeout": "in time", "reset": "broke off", "garbage": "can't be read"}
     assert all(words[kind] in each for each in found) and len(asking.errors) == 3
@@ -79,7 +79,7 @@ def test_a_server_that_is_gone_ends_the_asking_and_the_answers_are_kept(fake_ope
     put(tmp_path, 10)
     fake.faults, fake.fault_kinds = 1.0, ("500",)
     with pytest.raises(UserError, match=rf"{HOPELESS} rows in a row; 10 answers are kept\. Go on later"):
-        put(tmp_path, 60, patience=Patience(1))
+        put(tmp_path, 60, patience=RetryPolicy(1))
     fake.faults = 0.0
     asking, found, _ = put(tmp_path, 60)
     assert asking.requests == 50 and found == [1] * 60
@@ -153,7 +153,7 @@ def test_what_an_endpoint_does_not_understand_is_found_out_told_and_left_away(
 )
 def test_what_no_row_can_get_past_stops_all_at_once(answer, words, fake_openai, tmp_path):
     fake = fake_openai(refusals={"POST /chat/completions": answer})
-    patience = Patience(2, 0.01, 0.01)
+    patience = RetryPolicy(2, 0.01, 0.01)
     with pytest.raises(UserError, match=words) as caught:
         put(tmp_path, 200, slots=4, patience=patience)
     assert KEY not in str(caught.value)

@@ -14,12 +14,12 @@ from mlflow.tracking import MlflowClient
 
 from data.errors import UserError
 from inference.lora import CONFIG
-from inference.model_pool import Pool
+from inference.model_pool import ModelPool
 from inference.transcript import Sampling
 from inference.weights import weights_digest
 from registry import references, versions
 from registry.references import find
-from registry.resolver import Guide
+from registry.resolver import Resolver
 from tests.inference import tiny
 
 GREEDY = Sampling(temperature=0, max_new_tokens=6)
@@ -61,7 +61,7 @@ def test_our_versions_say_in_a_panel_what_they_say_alone(ours, logged, taught, k
     source = find(ours[kind], find_base)
     assert (source.reference, source.kind) == (ours[kind], kind)
     assert source.folder and weights_digest(source.folder) == weights_digest(taught[kind].checkpoint)
-    panel = Pool(Guide(find_base).look).open([ours[kind], f"{ours[kind]}:24", f"{ours[kind]}:base"])
+    panel = ModelPool(Resolver(find_base).look).open([ours[kind], f"{ours[kind]}:24", f"{ours[kind]}:base"])
     assert [voice.reference for voice in panel.voices] == [ours[kind], f"{ours[kind]}:24", f"{ours[kind]}:base"]
     probe = logged[kind].probe
     *_, said = panel.ask(probe.prompts[0], GREEDY)
@@ -98,7 +98,7 @@ def test_a_plain_mlflow_transformers_model_speaks(store, tiny_base):
         task="text-generation",
         pip_requirements=["transformers"],
     )
-    panel = Pool(Guide(find_base).look).open(
+    panel = ModelPool(Resolver(find_base).look).open(
         [register("theirs", info.model_uri, base_model=str(tiny_base)), "theirs/1:base"]
     )
     assert [(voice.kind, voice.digest) for voice in panel.voices] == [
@@ -123,7 +123,7 @@ def test_an_adapter_logged_by_mlflow_transformers_speaks(store, tiny_base, tmp_p
         base_model_path=str(tiny_base),
         pip_requirements=["transformers"],
     )
-    panel = Pool(Guide(find_base).look).open([register("theirs", info.model_uri), "theirs/1:base"])
+    panel = ModelPool(Resolver(find_base).look).open([register("theirs", info.model_uri), "theirs/1:base"])
     assert panel.way == "one batch, 1 adapter"
     *_, said = panel.ask("Hello.", GREEDY)
     ids = tokenizer("<|user|> Hello.<|assistant|>")["input_ids"]
@@ -272,6 +272,6 @@ def test_files_elsewhere_are_fetched_once_and_anew_for_another_version_of_that_n
 
 
 def test_a_base_that_is_nowhere_named_any_more_is_told(store, tmp_path):
-    source = references.Source("x/1", "lora", tmp_path, "", str(tmp_path / "gone"))
+    source = references.ModelSource("x/1", "lora", tmp_path, "", str(tmp_path / "gone"))
     with pytest.raises(UserError, match="the base of x/1 can't be had: it is no longer at .*gone"):
         references.find_base_folder(source, find_base)

@@ -15,7 +15,7 @@ from mlflow.tracking import MlflowClient
 
 from data.errors import UserError
 from registry import run_finalizer, runs
-from registry.runs import OUTBOX, Run, TrackingAway
+from registry.runs import OUTBOX, Run, TrackingUnavailable
 from tests.processes import free_port
 
 Lose = Callable[[Run], Run]
@@ -181,7 +181,7 @@ def test_a_server_that_is_away_is_not_asked_at_every_flush(run, out_of_reach, mo
 def test_waiting_for_the_server_ends_with_the_way_to_go_on(run, out_of_reach):
     lost = out_of_reach(run)
     lost.log(1, {"a": 1.0})
-    with pytest.raises(TrackingAway, match=rf"(?s)still away.*kept in {run.folder}.*-P resume={run.run_id}"):
+    with pytest.raises(TrackingUnavailable, match=rf"(?s)still away.*kept in {run.folder}.*-P resume={run.run_id}"):
         lost.require_server(patience_s=0)
 
 
@@ -196,7 +196,7 @@ def test_a_run_that_failed_with_the_server_away_still_shows_its_own_error(run, o
 def test_a_server_that_can_not_be_reached_is_reported_in_one_line(begin, tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
     began = time.monotonic()
-    with pytest.raises(TrackingAway) as caught:
+    with pytest.raises(TrackingUnavailable) as caught:
         if begin == "start":
             runs.start("pirate", tmp_path)
         else:
@@ -239,7 +239,7 @@ def test_a_discarded_run_leaves_no_folder_unless_something_waits_in_it(run, out_
 
 
 def test_a_helping_process_writes_nothing(tmp_path):
-    silent = runs.Silent("a" * 32, tmp_path / "none")
+    silent = runs.NullRun("a" * 32, tmp_path / "none")
     silent.log(1, {"a": 1.0})
     silent.flush()
     silent.fail(UserError("x"))

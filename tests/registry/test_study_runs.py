@@ -48,11 +48,11 @@ def test_of_two_runs_of_a_cell_the_first_that_is_written_down_ends_it(study, tmp
 def test_the_dead_are_failed_and_one_that_had_ended_its_cell_is_finished(study, tmp_path):
     dead, done, other = (begin(study, cell, tmp_path) for cell in ("a1", "b2", "c3"))
     study_runs.claim(study.run_id, "b2", done.run_id)
-    assert study_runs.bury(study.run_id, "killed", "b2") == []
-    assert study_runs.bury(study.run_id, "killed", "a1") == [dead.run_id]
+    assert study_runs.mark_failed(study.run_id, "killed", "b2") == []
+    assert study_runs.mark_failed(study.run_id, "killed", "a1") == [dead.run_id]
     assert [status(run) for run in (dead, done, other)] == ["FAILED", "FINISHED", "RUNNING"]
     assert MlflowClient().get_run(dead.run_id).data.tags["error"] == "killed"
-    assert study_runs.bury(study.run_id, "killed") == [other.run_id]
+    assert study_runs.mark_failed(study.run_id, "killed") == [other.run_id]
 
 
 def test_a_dead_run_leaves_no_version(study, tmp_path):
@@ -62,5 +62,5 @@ def test_a_dead_run_leaves_no_version(study, tmp_path):
     for run in (dead, done):
         client.create_model_version("study", str(tmp_path), run.run_id)
     study_runs.claim(study.run_id, "b2", done.run_id)
-    study_runs.bury(study.run_id, "killed")
+    study_runs.mark_failed(study.run_id, "killed")
     assert [version.run_id for version in client.search_model_versions("name = 'study'")] == [done.run_id]

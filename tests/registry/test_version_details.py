@@ -15,7 +15,7 @@ from mlflow.tracking import MlflowClient
 
 from data.errors import UserError
 from registry import runs, version_details, versions
-from registry.runs import TrackingAway
+from registry.runs import TrackingUnavailable
 from registry.versions import Version
 from tests.processes import free_port
 
@@ -135,7 +135,9 @@ def test_an_older_run_tells_the_registered_step_and_its_two_checkpoints(add, run
 def test_a_version_of_another_tool_still_has_a_story(add):
     told = version_details.tell(add())
     empty = dataclasses.replace(told, lineage=(), notes=())
-    assert empty == version_details.Story(told.version, "", "", (), (), (), (), None, None, (), (), "", (), "", ())
+    assert empty == version_details.VersionDetails(
+        told.version, "", "", (), (), (), (), None, None, (), (), "", (), "", ()
+    )
     assert [label for label, _ in told.lineage] == ["made"]
     assert told.notes == (
         "it names no run, so its curves, data and checkpoints are unknown",
@@ -356,7 +358,7 @@ QUESTIONS = {
 def test_a_registry_that_is_away_says_so_at_once_without_its_password(question, address, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address.format(free_port()))
     began = time.monotonic()
-    with pytest.raises(TrackingAway, match=r"^the registry at .*@?127.0.0.1:\d+\S* does not answer: ") as caught:
+    with pytest.raises(TrackingUnavailable, match=r"^the registry at .*@?127.0.0.1:\d+\S* does not answer: ") as caught:
         QUESTIONS[question]()
     assert time.monotonic() - began < 3  # MLflow alone takes four seconds for a server, a hundred for a database
     assert "\n" not in str(caught.value) and "secret" not in str(caught.value)
@@ -369,7 +371,7 @@ def test_a_registry_that_hangs_up_is_away_too(question, monkeypatch):
         hanging.start()
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{door.getsockname()[1]}")
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-        with pytest.raises(TrackingAway, match="does not answer"):
+        with pytest.raises(TrackingUnavailable, match="does not answer"):
             QUESTIONS[question]()
         door.shutdown(socket.SHUT_RDWR)
         hanging.join(10)
@@ -384,4 +386,4 @@ def hang_up(door: socket.socket) -> None:
 def test_a_registry_that_answers_no_is_not_away(store):
     with pytest.raises(UserError, match="there is no version pirate/1") as caught:
         versions.resolve("pirate/1")
-    assert not isinstance(caught.value, TrackingAway)
+    assert not isinstance(caught.value, TrackingUnavailable)

@@ -11,9 +11,9 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from data.errors import UserError
-from inference.detokenizer import Spelling
+from inference.detokenizer import Detokenizer
 from inference.loading import load_tokenizer
-from serve.engine.engine import Answer, Engine, Piece, Request, Token
+from serve.engine.engine import AnswerStream, Engine, Piece, Request, Token
 from tests.inference import tiny
 from tests.serve.served import Served
 
@@ -44,8 +44,8 @@ class Shelf:
     folders: dict[str, Path | None] = field(default_factory=dict)
 
     @property
-    def spelling(self) -> Spelling:
-        return Spelling(self.tokenizer)
+    def spelling(self) -> Detokenizer:
+        return Detokenizer(self.tokenizer)
 
     def ids(self, prompt: str, *turns: tuple[str, str]) -> list[int]:
         """The prompt's tokens, spelled out: what its template makes of it, each answer encoded on its own."""
@@ -128,7 +128,7 @@ class Said:
         return [token.text for token in self.tokens]
 
 
-async def read(answer: Answer) -> Said:
+async def read(answer: AnswerStream) -> Said:
     pieces = [piece async for piece in answer]
     assert [piece.ended for piece in pieces[:-1]] == [""] * (len(pieces) - 1)
     text, tokens = "".join(piece.text for piece in pieces), sum((piece.tokens for piece in pieces), ())

@@ -15,10 +15,10 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from data.errors import ConfigError, UserError
-from inference.model_pool import Pool
+from inference.model_pool import ModelPool
 from inference.transcript import Sampling
 from registry import versions
-from registry.resolver import Guide
+from registry.resolver import Resolver
 from steps.cli import OUTPUTS
 from steps.noisy import noisy
 from tests.fake_openai import KEY, LABELS, Fake, at_hand, error
@@ -162,11 +162,11 @@ def test_a_version_answers_through_the_pyfunc(done):
 
 
 def test_versions_and_their_base_speak_on_the_chat_page(done):
-    guide = Guide(lambda name: Path(name))
+    guide = Resolver(lambda name: Path(name))
     places = guide.look(["noisy/3", "noisy/3:base"])
     names = [versions.resolve("noisy/3").tags["openai_id"], "gpt-4o-mini-2024-07-18"]
     assert [place.remote for place in places] == [(name, done.fake.address) for name in names]
-    panel = Pool(guide, 2**30, "cpu").seat(places)
+    panel = ModelPool(guide, 2**30, "cpu").seat(places)
     assert panel.remote == (True, True)
     *_, exchange = panel.ask("film 2 was dull", Sampling())
     assert [reply.text for reply in exchange.replies] == ["negative", "positive"]
@@ -267,7 +267,7 @@ def test_questions_are_refused_with_the_way_that_they_can_be_judged(lab):
 def test_a_fifth_of_the_replies_may_fail(lab, monkeypatch):
     from openai_jobs import request_pool
 
-    patient = request_pool.Patience(first_s=0.01, longest_s=0.05, timeout_s=0.3)
+    patient = request_pool.RetryPolicy(first_s=0.01, longest_s=0.05, timeout_s=0.3)
     monkeypatch.setattr("recipes.noisy_labels.learners.openai.ApiPupil.__init__.__defaults__", (None, print, patient))
     here = lab(faults=0.2, epochs=1)
     here.noisy()

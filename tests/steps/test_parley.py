@@ -14,7 +14,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from data.errors import UserError
-from openai_jobs.local_server import PrivateServer
+from openai_jobs.local_server import LocalServer
 from registry import versions
 from steps.noisy import noisy
 from tests.processes import ROOT, wait_until
@@ -106,7 +106,7 @@ def test_a_server_ends_with_the_run_that_wanted_it_even_by_a_kill(tmp_path):
 
 def test_a_server_that_does_not_come_up_is_told_with_its_last_words(tmp_path):
     command = [sys.executable, "-c", "print('the disk is on fire')"]
-    server = PrivateServer(tmp_path, "sqlite:///x.db", command)
+    server = LocalServer(tmp_path, "sqlite:///x.db", command)
     start = time.monotonic()
     with pytest.raises(UserError, match="the private server ended: the disk is on fire"):
         server.wait()
@@ -115,7 +115,7 @@ def test_a_server_that_does_not_come_up_is_told_with_its_last_words(tmp_path):
 
 def test_its_key_goes_by_the_environment_alone(tmp_path):
     show = "import json, os, sys; print(json.dumps([sys.argv, dict(os.environ)]))"
-    server = PrivateServer(tmp_path, "sqlite:///x.db", [sys.executable, "-c", show])
+    server = LocalServer(tmp_path, "sqlite:///x.db", [sys.executable, "-c", show])
     with pytest.raises(UserError):
         server.wait()
     argv, env = json.loads((tmp_path / "server.log").read_text().splitlines()[-1])

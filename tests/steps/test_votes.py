@@ -7,7 +7,7 @@ from mlflow.tracking import MlflowClient
 
 from data.errors import ConfigError, UserError
 from data.formats.files import read_rows
-from inference.transcript import Reply, Sampling, Voice
+from inference.transcript import ModelInfo, Reply, Sampling
 from registry.votes import store as vote_store
 from registry.votes.votes import Side, Vote
 from steps.votes import votes
@@ -16,7 +16,9 @@ from steps.votes import votes
 def cast(number, choice="right", blind=True, ended="end"):
     """A vote on the bundled base (left) against pirate/1, kept in the store."""
     left, right = (
-        Side(Voice(reference, "lora", "ab", "bundled", "cd", 9), Reply(f"{text} {number}.", (1, 2), ended, 0.1, 0.5))
+        Side(
+            ModelInfo(reference, "lora", "ab", "bundled", "cd", 9), Reply(f"{text} {number}.", (1, 2), ended, 0.1, 0.5)
+        )
         for reference, text in (("pirate/1:base", "Hello"), ("pirate/1", "Ahoy"))
     )
     vote_store.record(Vote(f"e{number}", "v", choice, blind, f"Hi {number}", left, right, Sampling(), 1_700_000_000.0))

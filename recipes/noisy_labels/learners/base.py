@@ -1,7 +1,7 @@
 """Whoever is taught noisy labels and asked afterwards, behind one shape: a language model here, TF-IDF, or an API.
 
 The rest of the job (``recipes.noisy_labels.run``) only knows this shape, so a provider is added by writing another
-``Pupil``, which ``recipes.noisy_labels.learners.factory`` then makes.
+``Learner``, which ``recipes.noisy_labels.learners.factory`` then makes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from data.labelled import AnyRow
 from evals.classification import Prediction
 from evals.label_errors import Fit
 from evals.verdict import Verdict
-from recipes.noisy_labels.data import Material, Reading
+from recipes.noisy_labels.data import NoisyData, TokenLimits
 from recipes.noisy_labels.preflight import Preflight
 from registry.runs import Run
 
@@ -20,21 +20,21 @@ LogProbs = Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class Logged:
+class LoggedModel:
     """A model that was logged and proven by reloading it: where, and what its version's tags say beyond the job's."""
 
     uri: str
     tags: Mapping[str, object] = field(default_factory=dict)
 
 
-class Pupil(Protocol):
-    """One learner through the job: ``reading``, ``weigh``, ``start``, ``hand_in``, ``ask`` (the base), ``teach``, ...
+class Learner(Protocol):
+    """What is trained and evaluated, called in this order: reading, estimate_cost, start, submit, predict, train, ...
 
     ``kind`` is the version's, ``base`` the name of what it was before, ``base_digest`` that of its weights or empty.
-    ``step`` is that of the weights in force. ``points``: steps whose weights can be put in force with ``put``, the
-    first of all being 0 where the untaught one can be asked too. ``most_training_rows``: of how many of the rows it was
-    taught it may be asked, None for all. ``registers_points``: the weights of points are versions of their own, because
-    no run keeps them.
+    ``step`` is that of the weights in force. ``points``: steps whose weights ``load_checkpoint`` can
+    load, the first being 0 where the untrained model can be evaluated too. ``most_training_rows``: on how many of its
+    training rows it may be evaluated, None for all. ``registers_points``: the weights of points are versions of their
+    own, because no run keeps them.
     """
 
     kind: str
@@ -44,19 +44,19 @@ class Pupil(Protocol):
     most_training_rows: int | None
     registers_points: bool
 
-    def reading(self) -> Reading:
+    def reading(self) -> TokenLimits:
         """How it reads rows."""
         ...
 
-    def weigh(self, material: Material, flight: Preflight) -> Preflight:
+    def estimate_cost(self, material: NoisyData, flight: Preflight) -> Preflight:
         """The preflight with what it costs to teach it."""
         ...
 
-    def start(self, material: Material, run: Run) -> list[str]:
+    def start(self, material: NoisyData, run: Run) -> list[str]:
         """Take the rows; returns lines that describe what is about to be taught. Nothing is spent yet."""
         ...
 
-    def hand_in(self, run: Run) -> None:
+    def submit(self, run: Run) -> None:
         """Begin what others carry out meanwhile; the run has its params, tags and data by now.
 
         Raises:
@@ -64,11 +64,11 @@ class Pupil(Protocol):
         """
         ...
 
-    def ask(self, rows: Sequence[AnyRow]) -> list[Prediction]:
-        """Its answers to rows, as it is now: the base's before ``teach``."""
+    def predict(self, rows: Sequence[AnyRow]) -> list[Prediction]:
+        """Its answers to rows, as it is now: the base's before ``train``."""
         ...
 
-    def lean(self, rows: Sequence[AnyRow]) -> list[Prediction]:
+    def score_labels(self, rows: Sequence[AnyRow]) -> list[Prediction]:
         """The label that it finds likelier on each row, with its probability, without letting it answer."""
         ...
 
@@ -76,7 +76,7 @@ class Pupil(Protocol):
         """Log-probabilities of every choice of questions."""
         ...
 
-    def teach(self, run: Run) -> str:
+    def train(self, run: Run) -> str:
         """Train; returns a line about it."""
         ...
 
@@ -84,7 +84,7 @@ class Pupil(Protocol):
         """Steps whose weights were kept, ascending."""
         ...
 
-    def put(self, step: int) -> None:
+    def load_checkpoint(self, step: int) -> None:
         """Put the weights of one of these steps in force."""
         ...
 
@@ -92,7 +92,7 @@ class Pupil(Protocol):
         """Trains another learner like this one on some of the rows: for folds and pruning."""
         ...
 
-    def log(self, run: Run, verdict: Verdict) -> Logged:
+    def log(self, run: Run, verdict: Verdict) -> LoggedModel:
         """Log the model, reload it, compare.
 
         Raises:
@@ -105,17 +105,17 @@ class Pupil(Protocol):
         ...
 
 
-class OnThisMachine:
-    """What holds for every pupil whose weights are here: it costs nothing to ask, and its run keeps its checkpoints."""
+class LocalLearner:
+    """A learner whose weights are on this machine: predicting costs nothing, and its run keeps its checkpoints."""
 
     most_training_rows: int | None = None
     registers_points = False
 
-    def weigh(self, material: Material, flight: Preflight) -> Preflight:
+    def estimate_cost(self, material: NoisyData, flight: Preflight) -> Preflight:
         """It costs nothing."""
         return flight
 
-    def hand_in(self, run: Run) -> None:
+    def submit(self, run: Run) -> None:
         """Nobody else is needed."""
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The language model as a pupil: the same base, encoding, adapter and training loop as the pirate job."""
+"""The language model as a learner: the same base, encoding, adapter and training loop as the pirate job."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,11 +12,11 @@ from data.prompts import conversation
 from evals.classification import Prediction
 from evals.generation import Decoding, Scores, context_length
 from evals.label_errors import Fit
-from evals.label_likelihood import ask, lean, log_probs, p_second
+from evals.label_likelihood import generate_labels, log_probs, p_second, score_labels
 from evals.verdict import Verdict
 from recipes.noisy_labels.config import NoisyConfig
-from recipes.noisy_labels.data import Material, Reading
-from recipes.noisy_labels.learners.base import Logged, LogProbs, OnThisMachine
+from recipes.noisy_labels.data import NoisyData, TokenLimits
+from recipes.noisy_labels.learners.base import LocalLearner, LoggedModel, LogProbs
 from recipes.sft import record
 from recipes.sft.data import Rows
 from recipes.sft.types import Job, Outcome
@@ -28,7 +28,7 @@ from train.loop import Fitted, fit
 from train.resume import StateFolder
 
 
-class ModelPupil(OnThisMachine):
+class LanguageModelLearner(LocalLearner):
     """A base model with a fresh adapter (``learner=lora``) or all of its weights (``full``)."""
 
     def __init__(self, config: NoisyConfig):
@@ -43,16 +43,16 @@ class ModelPupil(OnThisMachine):
         self.max_length = min(config.max_length, room)
         self.fitted: Fitted | None = None
 
-    def reading(self) -> Reading:
+    def reading(self) -> TokenLimits:
         """Conversations in the model's own tokens, with its own control tokens refused."""
         special = {token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special}
-        return Reading(self._count, self.max_length, tuple(sorted(special | set(SPECIAL_TOKENS))), validates=True)
+        return TokenLimits(self._count, self.max_length, tuple(sorted(special | set(SPECIAL_TOKENS))), validates=True)
 
     def _count(self, row: Row) -> int:
         parts = segments(self.tokenizer, row.turns, row.system)
         return sum(len(piece) for _, piece in pieces(parts, self.tokenizer))
 
-    def start(self, material: Material, run: Run) -> list[str]:
+    def start(self, material: NoisyData, run: Run) -> list[str]:
         """Encode: response-only labels, proven row by row."""
         self.material = material
         rows = Rows(
@@ -72,12 +72,12 @@ class ModelPupil(OnThisMachine):
     def _conversations(self, rows: Sequence[AnyRow]) -> list[Row]:
         return [conversation(row, self.material.labels, self.material.template) for row in rows]
 
-    def ask(self, rows: Sequence[AnyRow]) -> list[Prediction]:
+    def predict(self, rows: Sequence[AnyRow]) -> list[Prediction]:
         """What it answers, greedily, and how likely it finds the labels."""
         decoding = Decoding(self.config.max_new_tokens)
-        return ask(self.model, self.tokenizer, rows, self.material.labels, self.material.template, decoding)
+        return generate_labels(self.model, self.tokenizer, rows, self.material.labels, self.material.template, decoding)
 
-    def lean(self, rows: Sequence[AnyRow]) -> list[Prediction]:
+    def score_labels(self, rows: Sequence[AnyRow]) -> list[Prediction]:
         """The likelier label; for questions, the likelier one of the wrong and the best answer."""
         return _lean(self.model, self.tokenizer, rows, self.material)
 
@@ -88,7 +88,7 @@ class ModelPupil(OnThisMachine):
         found = log_probs(self.model, self.tokenizer, self._conversations(questions), texts)
         return [dict(zip(each, probs, strict=True)) for each, probs in zip(texts, found, strict=True)]
 
-    def teach(self, run: Run) -> str:
+    def train(self, run: Run) -> str:
         """Train; going on where an interrupted run stopped."""
         self.model = trainable.make_trainable(self.model, self.tuning)
         checks = encode(self.job.rows.validation, self.tokenizer, "response", self.max_length)
@@ -102,7 +102,7 @@ class ModelPupil(OnThisMachine):
         """Steps whose weights were kept."""
         return self.fitted.kept_steps if self.fitted else ()
 
-    def put(self, step: int) -> None:
+    def load_checkpoint(self, step: int) -> None:
         """Put the weights of a kept step in force."""
         assert self.fitted
         self.fitted.put(step)
@@ -111,7 +111,7 @@ class ModelPupil(OnThisMachine):
     def fit(self, run: Run) -> Fit:
         """Train others like it, each from the base; those finished before an interruption are not trained again."""
 
-        def train_one(rows: Sequence[AnyRow], labels: Sequence[int]) -> "Sibling":
+        def train_one(rows: Sequence[AnyRow], labels: Sequence[int]) -> "RefitModel":
             taught = [
                 row if row.label == label else row.relabelled(label) for row, label in zip(rows, labels, strict=True)
             ]
@@ -120,12 +120,12 @@ class ModelPupil(OnThisMachine):
             examples = encode(self._conversations(taught), self.tokenizer, "response", self.max_length)
             checks = encode(self.job.rows.validation, self.tokenizer, "response", self.max_length)
             state = StateFolder(run.folder / "others" / sha256_of(taught)[:16])
-            fit(model, examples, checks, self.tuning, state, Unheard(), self.tuning.peak_lr)
-            return Sibling(model, self.tokenizer, self.material)
+            fit(model, examples, checks, self.tuning, state, NullTracker(), self.tuning.peak_lr)
+            return RefitModel(model, self.tokenizer, self.material)
 
         return train_one
 
-    def log(self, run: Run, verdict: Verdict) -> Logged:
+    def log(self, run: Run, verdict: Verdict) -> LoggedModel:
         """Keep all checkpoints, log the one in force, and prove it by reloading: logits and greedy texts."""
         assert self.fitted
         self._keep_curve(run)
@@ -141,7 +141,9 @@ class ModelPupil(OnThisMachine):
         with tfidf_versions.settings_unlogged():
             uri = versions.log_model(run, checkpoint, settings, lineage.pins(), self.job.rows.test[0].prompt)
         versions.verify(uri, record.make_probe(self.job, self.model))
-        return Logged(uri, {"system_prompt": self.material.template.system, "user_prompt": self.material.template.user})
+        return LoggedModel(
+            uri, {"system_prompt": self.material.template.system, "user_prompt": self.material.template.user}
+        )
 
     def _keep_curve(self, run: Run) -> None:
         assert self.fitted
@@ -153,10 +155,10 @@ class ModelPupil(OnThisMachine):
             run.file(run.folder / name)
 
 
-class Sibling:
+class RefitModel:
     """A model that was trained beside the job's own, for a fold or after pruning."""
 
-    def __init__(self, model: Any, tokenizer: Any, material: Material):
+    def __init__(self, model: Any, tokenizer: Any, material: NoisyData):
         self.model, self.tokenizer, self.material = model, tokenizer, material
 
     def p_positive(self, rows: Sequence[AnyRow]) -> np.ndarray:
@@ -165,7 +167,7 @@ class Sibling:
         return np.array([each.p_positive for each in leaning], dtype=float)
 
 
-class Unheard:
+class NullTracker:
     """A tracker that takes metrics and keeps none: those of folds would be drawn over the job's own curve."""
 
     def log(self, step: int, metrics: dict[str, float]) -> None:
@@ -175,9 +177,9 @@ class Unheard:
         """Nothing to deliver."""
 
 
-def _lean(model: Any, tokenizer: Any, rows: Sequence[AnyRow], material: Material) -> list[Prediction]:
+def _lean(model: Any, tokenizer: Any, rows: Sequence[AnyRow], material: NoisyData) -> list[Prediction]:
     if not material.dataset.is_questions:
-        return lean(model, tokenizer, rows, material.labels, material.template)
+        return score_labels(model, tokenizer, rows, material.labels, material.template)
     asked = [conversation(row, material.labels, material.template) for row in rows]
     pairs = log_probs(model, tokenizer, asked, [_wrong_and_best(row) for row in rows])
     return [Prediction(int(p > 0.5), p) for p in p_second(pairs)]  # type: ignore[arg-type]

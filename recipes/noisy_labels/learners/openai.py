@@ -1,4 +1,4 @@
-"""A model behind an OpenAI-compatible API as a pupil: taught by a job there, asked by chat requests or a batch.
+"""A model behind an OpenAI-compatible API as a learner: taught by a job there, asked by chat requests or a batch.
 
 What it is (client, address) comes from outside; what it has done so far lies in the run's folder, in the run's tags and
 on the server, so that a killed run goes on with the same files, the same job and the answers that it has.
@@ -14,16 +14,16 @@ from evals.classification import Prediction
 from evals.label_errors import Fit
 from evals.verdict import Verdict
 from openai_jobs import batch_api, events, jobs, monitor, prices, request_pool, requests, validation
-from openai_jobs.endpoint import Endpoint, Refused, from_environment
+from openai_jobs.endpoint import ApiError, Endpoint, from_environment
 from openai_jobs.event_metrics import Correction
-from openai_jobs.exactly_once import Ledger
-from openai_jobs.jobs import Desk, Order, Tell, say
-from openai_jobs.local_server import PrivateServer
-from openai_jobs.response_log import Journal
+from openai_jobs.exactly_once import IdempotencyLog
+from openai_jobs.jobs import JobClient, JobRequest, Tell, say
+from openai_jobs.local_server import LocalServer
+from openai_jobs.response_log import ResponseLog
 from recipes.noisy_labels.config import NoisyConfig
-from recipes.noisy_labels.data import Material, Reading
+from recipes.noisy_labels.data import NoisyData, TokenLimits
 from recipes.noisy_labels.learners import openai_answers, openai_cost
-from recipes.noisy_labels.learners.base import Logged, LogProbs
+from recipes.noisy_labels.learners.base import LoggedModel, LogProbs
 from recipes.noisy_labels.preflight import Preflight
 from registry import tfidf_versions, versions
 from registry.runs import Run
@@ -35,40 +35,44 @@ OPENAIS_HIDDEN_TOKENS = 2
 OF_WEIGHTS = ("kind", "base_model", "base_digest")
 
 
-class ApiPupil:
+class OpenAILearner:
     """One job and the models that come of it. Without ``endpoint`` it is the environment's, or a new server's."""
 
     base_digest = ""
     registers_points = True
 
     def __init__(self, config: NoisyConfig, endpoint: Endpoint | None = None, tell: Tell = say,
-                 patience: request_pool.Patience = request_pool.PATIENT):  # fmt: skip
+                 patience: request_pool.RetryPolicy = request_pool.PATIENT):  # fmt: skip
         self.config, self.tell, self.patience = config, tell, patience
         self.kind = "openai"
         self.is_private = config.provider == "parley" and endpoint is None
         self.endpoint = endpoint or (Endpoint() if self.is_private else from_environment())
         self.base, self.step = config.taught_model, 0
         self.most_training_rows: int | None = config.n_memory
-        self.ruler = openai_cost.yardstick(self.base) if not self.is_private else openai_cost.bundled_yardstick()
+        self.ruler = (
+            openai_cost.token_counter(self.base) if not self.is_private else openai_cost.bundled_token_counter()
+        )
         self.models: dict[int, str] = {}
-        self.server: PrivateServer | None = None
-        self.journal: Journal | None = None
-        self.manner = requests.Manner()
+        self.server: LocalServer | None = None
+        self.journal: ResponseLog | None = None
+        self.manner = requests.RequestOptions()
         self._noted: set[str] = set()
 
-    def reading(self) -> Reading:
+    def reading(self) -> TokenLimits:
         """Conversations of at most what a job takes whole; some rows are set aside for the validation loss."""
         most = openai_cost.longest(self.base)
         if self.is_private or self.config.max_length != NoisyConfig.max_length:
             most = self.config.max_length
-        return Reading(self.ruler.count, most - self.config.max_new_tokens, self.ruler.special_tokens, validates=True)
+        return TokenLimits(
+            self.ruler.count, most - self.config.max_new_tokens, self.ruler.special_tokens, validates=True
+        )
 
-    def weigh(self, material: Material, flight: Preflight) -> Preflight:
+    def estimate_cost(self, material: NoisyData, flight: Preflight) -> Preflight:
         """What job and evaluation cost, and whether ``budget_usd`` allows it."""
         price = prices.find(self.base, self.config.prices)
         return openai_cost.weighed(flight, material, self.config, price, self.endpoint, self.ruler)
 
-    def start(self, material: Material, run: Run) -> list[str]:
+    def start(self, material: NoisyData, run: Run) -> list[str]:
         """Write the files that would be sent, and check them by every rule of the format."""
         if material.dataset.is_questions:
             raise DataError([
@@ -85,23 +89,25 @@ class ApiPupil:
         where = "a private server of this run" if self.is_private else self.endpoint.name
         return [f"Job     on {self.base} at {where}: {json.dumps(order.body())}"]
 
-    def _order(self, run: Run, *files: str) -> Order:
+    def _order(self, run: Run, *files: str) -> JobRequest:
         noise = self.config.noise()
         suffix = "".join(c if c.isalnum() else "-" for c in f"{self.config.register_as}-{noise.kind}-{noise.rate:g}")
         about = {"dataset_digest": self.material.digests()["dataset_digest"], "noise": f"{noise.kind} {noise.rate:g}"}
         given = self.config.given_hyperparameters()
-        return Order(run.run_id, self.base, (files[0], files[1]), self.config.epochs, given, self.config.seed,
+        return JobRequest(run.run_id, self.base, (files[0], files[1]), self.config.epochs, given, self.config.seed,
                      suffix.strip("-")[:40], about)  # fmt: skip
 
-    def hand_in(self, run: Run) -> None:
+    def submit(self, run: Run) -> None:
         """Upload and submit, or find what an earlier process has: one file of each kind and one job, ever."""
         if self.is_private:
-            self.server = PrivateServer(self.folder, run.client.tracking_uri)
+            self.server = LocalServer(self.folder, run.client.tracking_uri)
             self.tell("Server  a private server of this run is started")
             self.endpoint = self.server.endpoint
             self.server.wait()
-        self.desk = Desk(self.endpoint.client(), self.endpoint, Ledger(self.folder / "ledger.jsonl"), self.tell)
-        self.journal = Journal(self.folder / "answers.jsonl")
+        self.desk = JobClient(
+            self.endpoint.client(), self.endpoint, IdempotencyLog(self.folder / "ledger.jsonl"), self.tell
+        )
+        self.journal = ResponseLog(self.folder / "answers.jsonl")
         known = run.known_tags().get(jobs.JOB_TAG)
         if known:
             job = jobs.retrieve(self.desk, known)
@@ -119,7 +125,7 @@ class ApiPupil:
             **monitor.correction_tag(correction),
         })  # fmt: skip
         self.tell(f"Job     {job.id} {job.status.replace('_', ' ')} on {self.base}")
-        self.book = events.EventBook(run, self.folder / "events.jsonl", correction)
+        self.book = events.EventReader(run, self.folder / "events.jsonl", correction)
         if self.config.mode == "batch":  # a batch takes hours: the curves shall not wait for the base's
             events.follow(self.desk, self.job_id, self.book)
 
@@ -129,7 +135,7 @@ class ApiPupil:
             hidden = OPENAIS_HIDDEN_TOKENS if self.endpoint.is_openai else 0
         return Correction(openai_cost.label_tokens(self.material, self.ruler), hidden)
 
-    def ask(self, rows: Sequence[AnyRow]) -> list[Prediction]:
+    def predict(self, rows: Sequence[AnyRow]) -> list[Prediction]:
         """What the model in force answers, and how likely it finds the labels. What was answered is not asked again."""
         assert self.journal
         config, material = self.config, self.material
@@ -148,18 +154,18 @@ class ApiPupil:
                 found.append(openai_answers.prediction(reply, material.labels))
         return found
 
-    lean = ask
+    score_labels = predict
 
-    def _answer(self, asked: Sequence[requests.Question]) -> dict[str, str]:
+    def _answer(self, asked: Sequence[requests.ChatRequest]) -> dict[str, str]:
         assert self.journal
         if self.config.mode == "batch":
             try:
                 return batch_api.ask(self.desk, self.journal, asked, self.manner, self.run.run_id, self.folder)
-            except Refused as error:
+            except ApiError as error:
                 if not error.is_missing:
                     raise
                 self._tell_once(f"Note    {self.endpoint.name} has no batches; rows are asked one by one")
-        asking = request_pool.Asking(
+        asking = request_pool.RequestPool(
             self.endpoint, self.journal, self.config.slots, self.patience, self._tell_once, self.manner
         )
         request_pool.ask(asking, asked)
@@ -176,7 +182,7 @@ class ApiPupil:
         """No chat API tells the log-probability of a given answer: questions are refused."""
         raise NotImplementedError
 
-    def teach(self, run: Run) -> str:
+    def train(self, run: Run) -> str:
         """Follow the job to its end, and keep its result file and checkpoints."""
         job = events.follow(self.desk, self.job_id, self.book)
         events.require_success(job)
@@ -195,7 +201,7 @@ class ApiPupil:
         """The steps of the checkpoints that the API kept, and of the tuned model."""
         return sorted(self.models)
 
-    def put(self, step: int) -> None:
+    def load_checkpoint(self, step: int) -> None:
         """Ask the model of this step from now on; 0 is the base."""
         self.step = step
 
@@ -203,7 +209,7 @@ class ApiPupil:
         """Folds would be paid jobs; the config refuses them."""
         raise NotImplementedError
 
-    def log(self, run: Run, verdict: Verdict) -> Logged:
+    def log(self, run: Run, verdict: Verdict) -> LoggedModel:
         """The weights themselves where a server of ours put them into this store, else the model's name and address."""
         assert self.journal
         model = self.models[self.step]
@@ -219,7 +225,7 @@ class ApiPupil:
         here = versions.find_openai(model)
         if here and here.tags.get("kind") != "openai":
             self.kind = here.tags.get("kind", "lora")
-            return Logged(here.source, {**tags, **{key: here.tags[key] for key in OF_WEIGHTS if key in here.tags}})
+            return LoggedModel(here.source, {**tags, **{key: here.tags[key] for key in OF_WEIGHTS if key in here.tags}})
         if self.is_private:
             raise UserError(
                 f"the private server has not put {model} into {run.client.tracking_uri}: nothing was registered"
@@ -228,7 +234,7 @@ class ApiPupil:
         with tfidf_versions.settings_unlogged():
             uri = versions.log_remote(run, model, self.base, address, self.config.max_new_tokens)
         versions.verify_remote(uri, model, address)
-        return Logged(uri, tags)
+        return LoggedModel(uri, tags)
 
     def close(self) -> None:
         """Close the file of answers, and end the private server."""

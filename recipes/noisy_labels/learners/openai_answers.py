@@ -11,7 +11,7 @@ from typing import Any
 from data.labelled import AnyRow, Labels
 from data.prompts import PromptTemplate, prompt_messages
 from evals.classification import Prediction, parse_answer
-from openai_jobs.requests import Question
+from openai_jobs.requests import ChatRequest
 
 #: OpenAI's mark of a log-probability that is not known; any below it is none either.
 SENTINEL = -9999.0
@@ -19,9 +19,9 @@ SENTINEL = -9999.0
 
 def questions(
     rows: Sequence[AnyRow], model: str, template: PromptTemplate, max_tokens: int, seed: int
-) -> list[Question]:  # fmt: skip
+) -> list[ChatRequest]:  # fmt: skip
     """The requests that ask a model about rows."""
-    return [Question(row.id, model, tuple(prompt_messages(row, template)), max_tokens, seed) for row in rows]
+    return [ChatRequest(row.id, model, tuple(prompt_messages(row, template)), max_tokens, seed) for row in rows]
 
 
 def prediction(reply: Mapping[str, Any], labels: Labels) -> Prediction:

@@ -11,7 +11,7 @@ from data.prompts import Counter, conversation
 from openai_jobs.endpoint import Endpoint
 from openai_jobs.prices import Price
 from recipes.noisy_labels.config import NoisyConfig
-from recipes.noisy_labels.data import Material
+from recipes.noisy_labels.data import NoisyData
 from recipes.noisy_labels.preflight import TOKENS_PER_ANSWER, TOKENS_PER_MESSAGE, Preflight, estimated_tokens
 from train import base_model
 
@@ -28,7 +28,7 @@ NO_NETWORK = "the vocabulary is not on this machine"
 
 
 @dataclass(frozen=True)
-class Yardstick:
+class TokenCounter:
     """How tokens of conversations and of single texts are counted; ``how`` says it in words.
 
     ``special_tokens``: what no text may hold.
@@ -40,11 +40,11 @@ class Yardstick:
     special_tokens: tuple[str, ...] = SPECIAL_TOKENS
 
 
-def yardstick(model: str) -> Yardstick:
+def token_counter(model: str) -> TokenCounter:
     """The model's own vocabulary where tiktoken has it on this machine, else four characters a token."""
     encoding = _encoding(model)
     if encoding is None:
-        return Yardstick(
+        return TokenCounter(
             estimated_tokens,
             lambda text: max(1, round(len(text) / LABEL_CHARACTERS)),
             "about, by 4 characters a token: no vocabulary here",
@@ -57,10 +57,10 @@ def yardstick(model: str) -> Yardstick:
         texts = [text for text in (row.system, *sum(row.turns, ())) if text]
         return sum(count_text(text) + TOKENS_PER_MESSAGE for text in texts) + TOKENS_PER_ANSWER
 
-    return Yardstick(count, count_text, f"by tiktoken's {encoding.name}")
+    return TokenCounter(count, count_text, f"by tiktoken's {encoding.name}")
 
 
-def bundled_yardstick() -> Yardstick:
+def bundled_token_counter() -> TokenCounter:
     """The bundled base's own tokens, chat template included: what a server of our own trains on."""
     from transformers import AutoTokenizer
 
@@ -73,7 +73,7 @@ def bundled_yardstick() -> Yardstick:
     def count_text(text: str) -> int:
         return len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    return Yardstick(count, count_text, "by the bundled base's own", (*SPECIAL_TOKENS, *special))
+    return TokenCounter(count, count_text, "by the bundled base's own", (*SPECIAL_TOKENS, *special))
 
 
 @lru_cache(4)
@@ -107,8 +107,8 @@ def evaluations(config: NoisyConfig) -> int:
     return 2 + min(config.epochs, KEPT_CHECKPOINTS) - 1
 
 
-def weighed(flight: Preflight, material: Material, config: NoisyConfig, price: Price | None, endpoint: Endpoint,
-            ruler: Yardstick) -> Preflight:  # fmt: skip
+def weighed(flight: Preflight, material: NoisyData, config: NoisyConfig, price: Price | None, endpoint: Endpoint,
+            ruler: TokenCounter) -> Preflight:  # fmt: skip
     """The preflight with what job and evaluation cost, and an error where that is above ``budget_usd``."""
     trained, asked, answered = tokens(material, config, ruler)
     passes = "1 epoch" if config.epochs == 1 else f"{config.epochs} epochs"
@@ -138,7 +138,7 @@ def weighed(flight: Preflight, material: Material, config: NoisyConfig, price: P
     return replace(flight, errors=errors, warnings=warnings, facts=[*flight.facts, *facts], numbers=numbers)
 
 
-def tokens(material: Material, config: NoisyConfig, ruler: Yardstick) -> tuple[int, int, int]:
+def tokens(material: NoisyData, config: NoisyConfig, ruler: TokenCounter) -> tuple[int, int, int]:
     """(tokens trained, tokens of all requests, tokens of all answers at most)."""
 
     def total(rows: Any) -> int:
@@ -153,7 +153,7 @@ def tokens(material: Material, config: NoisyConfig, ruler: Yardstick) -> tuple[i
     return of_train * config.epochs, asked, answered
 
 
-def label_tokens(material: Material, ruler: Yardstick) -> float:
+def label_tokens(material: NoisyData, ruler: TokenCounter) -> float:
     """Mean number of tokens of the answers that are taught."""
     rows = material.train.rows
     return sum(ruler.count_text(row.answer(material.labels)) for row in rows) / max(len(rows), 1)

@@ -1,4 +1,4 @@
-"""The cheap pupil: TF-IDF and logistic regression, through the same steps as a language model."""
+"""The cheap learner: TF-IDF and logistic regression, through the same steps as a language model."""
 
 from collections.abc import Sequence
 
@@ -9,9 +9,9 @@ from evals.label_errors import Fit
 from evals.verdict import Verdict
 from recipes.noisy_labels import tfidf
 from recipes.noisy_labels.config import NoisyConfig
-from recipes.noisy_labels.data import Material, Reading
-from recipes.noisy_labels.learners.base import Logged, LogProbs, OnThisMachine
-from recipes.noisy_labels.tfidf import TfidfLearner, Vectors
+from recipes.noisy_labels.data import NoisyData, TokenLimits
+from recipes.noisy_labels.learners.base import LocalLearner, LoggedModel, LogProbs
+from recipes.noisy_labels.tfidf import TfidfClassifier, Vectors
 from registry import tfidf_versions
 from registry.runs import Run
 
@@ -19,7 +19,7 @@ from registry.runs import Run
 PROBED = 50
 
 
-class TfidfPupil(OnThisMachine):
+class TfidfLearner(LocalLearner):
     """Its base knows no texts, only the shares of the given labels: the same answer to every row."""
 
     kind = "tfidf"
@@ -29,13 +29,13 @@ class TfidfPupil(OnThisMachine):
 
     def __init__(self, config: NoisyConfig):
         self.config = config
-        self.learner: TfidfLearner | None = None
+        self.learner: TfidfClassifier | None = None
 
-    def reading(self) -> Reading:
+    def reading(self) -> TokenLimits:
         """Whole texts, of any length."""
-        return Reading()
+        return TokenLimits()
 
-    def start(self, material: Material, run: Run) -> list[str]:
+    def start(self, material: NoisyData, run: Run) -> list[str]:
         """Weight the words of the training rows; no label takes part in that."""
         if material.dataset.is_questions:
             raise DataError(["learner=tfidf tells two classes of texts apart; for questions take learner=lora or full"])
@@ -48,18 +48,18 @@ class TfidfPupil(OnThisMachine):
             *(f"Note    {note}" for note in self.vectors.notes),
         ]
 
-    def ask(self, rows: Sequence[AnyRow]) -> list[Prediction]:
+    def predict(self, rows: Sequence[AnyRow]) -> list[Prediction]:
         """It always answers."""
         p_positive = self.learner.p_positive(rows) if self.learner else [self.share] * len(rows)
         return from_probabilities(p_positive, self.material.labels)
 
-    lean = ask
+    score_labels = predict
 
     def choices(self, rows: Sequence[AnyRow]) -> list[LogProbs | None]:
-        """It has no choices to weigh: questions are refused."""
+        """It has no choices to estimate_cost: questions are refused."""
         raise NotImplementedError
 
-    def teach(self, run: Run) -> str:
+    def train(self, run: Run) -> str:
         """Fit; there is nothing to go on with after an interruption, it takes seconds."""
         self.learner = self.vectors.fit(self.material.train.rows, self.material.given, self.material.labels)
         self.step = 1
@@ -69,14 +69,14 @@ class TfidfPupil(OnThisMachine):
         """There is one fit and nothing before it."""
         return (1,)
 
-    def put(self, step: int) -> None:
+    def load_checkpoint(self, step: int) -> None:
         """Nothing to change."""
 
     def fit(self, run: Run) -> Fit:
         """The same words with other weights."""
         return self.vectors.fit
 
-    def log(self, run: Run, verdict: Verdict) -> Logged:
+    def log(self, run: Run, verdict: Verdict) -> LoggedModel:
         """Write words and numbers, log them, and hold the reloaded model's probabilities against the fitted one's."""
         assert self.learner
         folder = run.folder / "tfidf"
@@ -94,7 +94,7 @@ class TfidfPupil(OnThisMachine):
         uri = tfidf_versions.log_model(run, folder, rows[0].text)
         tfidf_versions.verify(uri, [row.text for row in rows], self.learner.p_positive(rows).tolist())
         run.text("\n".join(f"{e['weight']:+.3f} {e['word']}" for e in self.learner.strongest()) + "\n", "words.txt")
-        return Logged(uri, {"words": len(self.vectors.words)})
+        return LoggedModel(uri, {"words": len(self.vectors.words)})
 
     def _settings(self) -> tfidf.Settings:
         return tfidf.Settings(self.config.min_df, self.config.c)

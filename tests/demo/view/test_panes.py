@@ -8,13 +8,13 @@ import pytest
 
 from demo.view.diff import marked
 from demo.view.panes import byte_size, label, pane, parting_box, row, stats, visible
-from inference.transcript import Parting, Reply, Voice
+from inference.transcript import Divergence, ModelInfo, Reply
 
-BASE = Voice("pirate/3:base", "base", "5cce91d2aa001122", "bundled", "5cce91d2aa001122", 48_000_000)
-TUNED = Voice("pirate/3", "lora", "9f2c31aa77e01234", "bundled", "5cce91d2aa001122", 812_345)
-REMOTE = Voice("reviews/2", "openai", "", "gpt-4.1-nano", "", 0)
+BASE = ModelInfo("pirate/3:base", "base", "5cce91d2aa001122", "bundled", "5cce91d2aa001122", 48_000_000)
+TUNED = ModelInfo("pirate/3", "lora", "9f2c31aa77e01234", "bundled", "5cce91d2aa001122", 812_345)
+REMOTE = ModelInfo("reviews/2", "openai", "", "gpt-4.1-nano", "", 0)
 REPLY = Reply("Ahoy, matey!", tuple(range(41)), "end", 0.21, 1.26)
-PART = Parting(2, (" find", "\n"), (((" find", 0.5), (" be", 0.25)), (("\n", 0.77), (" find", 0.125))))
+PART = Divergence(2, (" find", "\n"), (((" find", 0.5), (" be", 0.25)), (("\n", 0.77), (" find", 0.125))))
 
 
 def text(markup):
@@ -104,10 +104,10 @@ HOSTILE = "</div><script>alert(1)</script>\"'><img onerror=x>\x00\ud800"
 
 
 def test_nothing_that_was_typed_or_named_or_answered_becomes_markup():
-    voice = Voice(HOSTILE, "lora", HOSTILE, HOSTILE, HOSTILE, 1)
+    voice = ModelInfo(HOSTILE, "lora", HOSTILE, HOSTILE, HOSTILE, 1)
     reply = Reply(HOSTILE, (1,), "end", 0.1, 0.2)
     failed = Reply("", (), "error", None, 0.2, HOSTILE)
-    parting = Parting(0, (HOSTILE, "x"), (((HOSTILE, 0.5),), (("x", 0.5),)))
+    parting = Divergence(0, (HOSTILE, "x"), (((HOSTILE, 0.5),), (("x", 0.5),)))
     shown = row([
         pane(voice, HOSTILE, [(HOSTILE, reply), (HOSTILE, failed)]),
         pane(voice, HOSTILE, [], streaming=(HOSTILE, HOSTILE)),

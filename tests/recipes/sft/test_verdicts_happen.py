@@ -8,7 +8,7 @@ from data import pirate
 from evals.verdict import VERDICTS
 from recipes.sft import run as sft_run
 from recipes.sft.config import TuneConfig
-from registry.runs import Silent
+from registry.runs import NullRun
 from train import base_model
 from train.loop import Diverged
 
@@ -24,7 +24,7 @@ def learn(tmp_path):
             (tmp_path / "pairs.json").write_text(json.dumps([{"prompt": p, "response": r} for p, r in pairs]))
             settings |= {"dataset": str(tmp_path / "pairs.json"), "test_dataset": "clean"}
         config = TuneConfig(base_model="bundled", max_new_tokens=40, **settings)
-        return sft_run.learn(sft_run.prepare(config), Silent("", tmp_path / "run")).verdict
+        return sft_run.learn(sft_run.prepare(config), NullRun("", tmp_path / "run")).verdict
 
     return run
 

@@ -11,11 +11,11 @@ from mlflow.tracking import MlflowClient
 
 from data.errors import UserError
 from data.formats.files import read_rows
-from inference.transcript import Exchange, Reply, Sampling, Transcript, Voice
-from registry.runs import TrackingAway
+from inference.transcript import Exchange, ModelInfo, Reply, Sampling, Transcript
+from registry.runs import TrackingUnavailable
 from registry.votes import outbox
 from registry.votes import store as vote_store
-from registry.votes.outbox import BallotBox
+from registry.votes.outbox import VoteOutbox
 from registry.votes.votes import (
     LONGEST_COMMENT,
     Side,
@@ -35,7 +35,7 @@ BASE, TUNED = "pirate/3:base", "pirate/3"
 
 
 def side(reference, text="Aye.", ended="end", earlier=()):
-    voice = Voice(reference, "lora", "ab12", "bundled", "cd34", 41_000)
+    voice = ModelInfo(reference, "lora", "ab12", "bundled", "cd34", 41_000)
     return Side(voice, Reply(text, (5, 6, 7), ended, 0.25, 1.5), earlier)
 
 
@@ -211,7 +211,7 @@ def test_an_empty_store_has_no_votes(store):
 
 def test_a_store_that_is_away_is_one_line(store, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(TrackingAway, match="the votes can't be read: "):
+    with pytest.raises(TrackingUnavailable, match="the votes can't be read: "):
         vote_store.load("pirate", f"http://127.0.0.1:{free_port()}")
 
 
@@ -227,7 +227,7 @@ def box(store, tmp_path):
         with pytest.MonkeyPatch.context() as patch:
             if uri:
                 patch.setenv("MLFLOW_TRACKING_URI", uri)
-            opened.append(BallotBox(tmp_path / "votes", **more))
+            opened.append(VoteOutbox(tmp_path / "votes", **more))
         return opened[-1]
 
     yield open_box

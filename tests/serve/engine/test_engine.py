@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from inference.model_pool import Pool
+from inference.model_pool import ModelPool
 from inference.transcript import Sampling
-from registry.resolver import Guide
+from registry.resolver import Resolver
 from serve.engine.engine import Engine, Request
 from tests.inference import tiny
 from tests.serve.conftest import GIB, PROMPTS, all_at_once, asking, find_base, one, read, within
@@ -86,7 +86,7 @@ def test_without_a_seed_two_answers_differ(engine):
 
 
 def test_a_seed_says_what_the_chat_page_says(shelf, engine):
-    panel = Pool(Guide(find_base).look).open(["large/1"])
+    panel = ModelPool(Resolver(find_base).look).open(["large/1"])
     sampling = Sampling(HOT["temperature"], HOT["top_p"], 12, HOT["seed"])
     *_, first = panel.ask(PROMPTS[0], sampling)
     *_, second = panel.ask(PROMPTS[1], sampling, [first])

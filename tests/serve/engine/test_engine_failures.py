@@ -16,10 +16,10 @@ from safetensors.torch import load_file, save_file
 
 from inference.lora import CONFIG, WEIGHTS
 from registry import resolver, runs, versions
-from registry.resolver import Guide
+from registry.resolver import Resolver
 from serve.engine import resolver as engine_resolver
 from serve.engine.engine import Broken, Engine, UnknownModel
-from serve.engine.scheduler import Crew
+from serve.engine.scheduler import Scheduler
 from tests.inference import tiny
 from tests.processes import free_port
 from tests.serve.conftest import GIB, PROMPTS, Shelf, all_at_once, asking, find_base, one, read, register, say, within
@@ -103,7 +103,7 @@ def test_a_registry_that_is_down_stops_nobody_who_was_found_before(shelf, engine
     requests = asking("small/1", PROMPT), asking("full/1:base", PROMPT), asking(f"base:{shelf.base}", PROMPT)
     known, unknown, plain = within(lambda: outcomes(engine, *requests))
     assert known.spelled == expected(shelf, "small/1")
-    assert isinstance(unknown, runs.TrackingAway)
+    assert isinstance(unknown, runs.TrackingUnavailable)
     assert plain.spelled == expected(shelf, "small/1:base")
 
 
@@ -118,7 +118,7 @@ def test_a_crowd_asks_the_registry_once(shelf, engine, monkeypatch):
 
 def test_a_model_that_breaks_down_fails_its_own_answers_only(shelf, engine, monkeypatch):
     one(engine, asking("full/1", PROMPT))  # now it is loaded
-    [model] = {speaker.model for speaker in engine._pool.seat([Guide(find_base).place("full/1")]).speakers}
+    [model] = {speaker.model for speaker in engine._pool.seat([Resolver(find_base).place("full/1")]).speakers}
     forward, calls = model.forward, []
 
     def fail(*args: Any, **named: Any) -> Any:
@@ -139,7 +139,7 @@ def test_a_model_that_breaks_down_fails_its_own_answers_only(shelf, engine, monk
 
 def test_a_newcomer_that_breaks_down_fails_alone(shelf, engine, monkeypatch):
     one(engine, asking("small/1", PROMPT))
-    model = engine._pool.seat([Guide(find_base).place("small/1")]).speakers[0].model
+    model = engine._pool.seat([Resolver(find_base).place("small/1")]).speakers[0].model
     forward, poison = model.forward, shelf.encode(" boat")[0]
 
     def fail(*args: Any, **named: Any) -> Any:
@@ -173,11 +173,11 @@ def test_weights_that_are_no_numbers_spoil_no_answer_beside_them(shelf, engine, 
 
 
 def test_what_nobody_foresaw_ends_the_answers_of_that_model_and_not_the_engine(shelf, engine, monkeypatch):
-    def fail(self: Crew) -> None:
+    def fail(self: Scheduler) -> None:
         raise ZeroDivisionError("a bug")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Crew, "turn", fail)
+        patch.setattr(Scheduler, "turn", fail)
         with pytest.raises(Broken, match="ZeroDivisionError: a bug"):
             one(engine, asking("small/1", PROMPT))
     assert one(engine, asking("small/1", PROMPT)).spelled == expected(shelf, "small/1")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from inference.detokenizer import Spelling
+from inference.detokenizer import Detokenizer
 from inference.loading import load_tokenizer
 from serve.engine.engine import BadRequest, Request
 from tests.inference import tiny
@@ -201,7 +201,7 @@ def test_a_setting_out_of_range_is_named(engine, param, value):
 
 def test_half_characters_are_whole_again_in_the_text(shelf, engine):
     """Random weights say many bytes that are no characters; the text has what a decoder makes of all of them."""
-    spelling = Spelling(shelf.tokenizer)
+    spelling = Detokenizer(shelf.tokenizer)
     bytes_only = [t for t in range(4, 600) if len(spelling.spell(t)) == 1 and spelling.spell(t)[0] > 127]
     bias = {token: 12.0 for token in bytes_only}
     said: Said = one(engine, asking("small/1", PROMPT, 40, logit_bias=bias, temperature=1.0, seed=4))

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference.detokenizer import Spelling
-from serve.engine.text_stream import NEVER, Chance, Writer
+from inference.detokenizer import Detokenizer
+from serve.engine.text_stream import NEVER, TextStream, TokenProbability
 from serve.engine.types import Piece
 
 END = 0
 
 
-class Table(Spelling):
+class Table(Detokenizer):
     """Tokens that spell what a test says; token 0 is a control token."""
 
     def __init__(self, table: list[bytes]):
@@ -24,9 +24,9 @@ class Table(Spelling):
 
 def written(table: list[bytes], stop: tuple[str, ...] = (), chances: bool = True, ended: str = "length") -> list[Piece]:
     """The pieces of an answer of the tokens 1, 2, ... of ``table``."""
-    writer, pieces = Writer(Table(table), stop), []
+    writer, pieces = TextStream(Table(table), stop), []
     for token in range(1, len(table) + 1):
-        pieces.append(writer.write(token, Chance(-1.0) if chances else None))
+        pieces.append(writer.write(token, TokenProbability(-1.0) if chances else None))
         if pieces[-1].ended:
             return pieces
     return [*pieces, writer.end(ended)]
@@ -73,22 +73,22 @@ def test_half_a_character_at_the_end_is_a_mark():
 
 
 def test_the_templates_blanks_are_left_out_of_text_and_tokens():
-    writer = Writer(Table([b" ", b" Hi", b" there", b" No"]))
-    pieces = [writer.write(token, Chance(-1.0, [(token, -1.0), (4, -2.0)])) for token in (1, 2, 3)]
+    writer = TextStream(Table([b" ", b" Hi", b" there", b" No"]))
+    pieces = [writer.write(token, TokenProbability(-1.0, [(token, -1.0), (4, -2.0)])) for token in (1, 2, 3)]
     assert text(pieces) == "Hi there"
     assert [token.text for piece in pieces for token in piece.tokens] == ["", "Hi", " there"]
     assert [piece.tokens[0].top[1][0] for piece in pieces] == ["No", "No", " No"]
 
 
 def test_a_control_token_is_no_text_but_is_named():
-    writer = Writer(Table([b"a"]))
-    piece = writer.write(END, Chance(-1.0, [(END, -1.0)]))
+    writer = TextStream(Table([b"a"]))
+    piece = writer.write(END, TokenProbability(-1.0, [(END, -1.0)]))
     assert (piece.text, piece.tokens[0].text, piece.tokens[0].bytes) == ("", "<end>", ())
     assert piece.tokens[0].top[0][0] == "<end>"
 
 
 def test_no_chance_at_all_is_a_number():
-    token = Writer(Table([b"a"])).write(1, Chance(float("-inf"), [(1, float("-inf"))])).tokens[0]
+    token = TextStream(Table([b"a"])).write(1, TokenProbability(float("-inf"), [(1, float("-inf"))])).tokens[0]
     assert (token.logprob, token.top[0][1]) == (NEVER, NEVER)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from serve.http.rate_limits import Bucket, spelled
+from serve.http.rate_limits import TokenBucket, spelled
 
 
 class Clock:
@@ -18,7 +18,7 @@ def clock():
 
 
 def test_a_bucket_gives_what_it_holds_and_then_says_how_long_to_wait(clock):
-    bucket = Bucket(60, clock)
+    bucket = TokenBucket(60, clock)
     assert [bucket.take(1) for _ in range(60)] == [0.0] * 60
     assert bucket.take(1) == pytest.approx(1)
     assert (bucket.left, bucket.full_s) == (0, 60)
@@ -27,14 +27,14 @@ def test_a_bucket_gives_what_it_holds_and_then_says_how_long_to_wait(clock):
 
 
 def test_whoever_waits_as_long_as_told_is_served(clock):
-    bucket = Bucket(7, clock)
+    bucket = TokenBucket(7, clock)
     bucket.take(7)
     clock.s += bucket.take(3)
     assert bucket.take(3) == 0.0
 
 
 def test_more_than_a_bucket_holds_is_given_by_a_full_one_which_is_in_debt_then(clock):
-    bucket = Bucket(60, clock)
+    bucket = TokenBucket(60, clock)
     assert bucket.take(90) == 0.0
     assert bucket.take(1) == pytest.approx(31)
     clock.s = 31.0
@@ -42,7 +42,7 @@ def test_more_than_a_bucket_holds_is_given_by_a_full_one_which_is_in_debt_then(c
 
 
 def test_what_was_not_used_comes_back_but_never_more_than_it_holds(clock):
-    bucket = Bucket(60, clock)
+    bucket = TokenBucket(60, clock)
     bucket.take(50)
     bucket.correct(45)
     assert bucket.left == 55

@@ -4,7 +4,7 @@ import openai
 import pytest
 from mlflow import MlflowClient
 
-from serve.model_names import Names, fine_tuned_name, registered_name
+from serve.model_names import ModelNames, fine_tuned_name, registered_name
 from tests.serve.served import refused
 
 FINE_TUNED = "ft:gpt-4o-mini:parley:shelf:00000001"
@@ -61,7 +61,7 @@ def test_a_base_is_not_deleted(client):
 
 
 def test_names_stand_for_bases():
-    names = Names("bundled", {"gpt-4o": "big", "small": "distilgpt2"})
+    names = ModelNames("bundled", {"gpt-4o": "big", "small": "distilgpt2"})
     assert names.base_of("gpt-3.5-turbo-0125") == "bundled"
     assert names.base_of("gpt-4o-2024-08-06") == names.base_of("gpt-4o") == "big"
     assert names.base_of("gpt-4o-mini-2024-07-18") == "bundled"

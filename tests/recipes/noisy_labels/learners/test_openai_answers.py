@@ -6,16 +6,16 @@ import pytest
 
 from data.labelled import SENTIMENTS, LabelledRow
 from data.prompts import REVIEW, messages
-from openai_jobs.requests import Garbage, Manner, Question, checked
+from openai_jobs.requests import ChatRequest, InvalidReply, RequestOptions, checked
 from recipes.noisy_labels.learners.openai_answers import p_positive, prediction, questions
 from tests.fake_openai import GARBAGE, Fake
 
-QUESTION = Question("r1", "ft:m", ({"role": "user", "content": "Good?"},), 8, 7)
+QUESTION = ChatRequest("r1", "ft:m", ({"role": "user", "content": "Good?"},), 8, 7)
 
 
 def reply(text="positive", p=0.8):
     """A chat completion as the server makes it."""
-    asked = {**Manner().body(QUESTION), "messages": [{"role": "user", "content": "x"}]}
+    asked = {**RequestOptions().body(QUESTION), "messages": [{"role": "user", "content": "x"}]}
     return Fake(says=lambda model, said: (text, p)).completion(asked)
 
 
@@ -29,19 +29,19 @@ def test_a_row_is_asked_with_the_messages_that_it_is_taught_with():
     row = LabelledRow("A film.", 1, "r1", 0)
     [asked] = questions([row], "ft:m", REVIEW, 8, 7)
     assert list(asked.messages) == messages(row, SENTIMENTS, REVIEW)[:-1]
-    body = Manner().body(asked)
+    body = RequestOptions().body(asked)
     assert (body["temperature"], body["max_tokens"], body["seed"], body["top_logprobs"]) == (0, 8, 7, 20)
-    plain = Manner(0, "max_completion_tokens", False).body(asked)
+    plain = RequestOptions(0, "max_completion_tokens", False).body(asked)
     assert plain == {"model": "ft:m", "messages": list(asked.messages), "temperature": 0, "max_completion_tokens": 8}
 
 
 def test_a_question_is_known_by_all_that_decides_its_answer_and_by_nothing_else():
-    same = Question("other row", "ft:m", QUESTION.messages, 8, 7)
+    same = ChatRequest("other row", "ft:m", QUESTION.messages, 8, 7)
     others = [
-        Question("r1", "ft:n", QUESTION.messages, 8, 7),
-        Question("r1", "ft:m", ({"role": "user", "content": "Bad?"},), 8, 7),
-        Question("r1", "ft:m", QUESTION.messages, 9, 7),
-        Question("r1", "ft:m", QUESTION.messages, 8, 8),
+        ChatRequest("r1", "ft:n", QUESTION.messages, 8, 7),
+        ChatRequest("r1", "ft:m", ({"role": "user", "content": "Bad?"},), 8, 7),
+        ChatRequest("r1", "ft:m", QUESTION.messages, 9, 7),
+        ChatRequest("r1", "ft:m", QUESTION.messages, 8, 8),
     ]
     assert same.digest == QUESTION.digest
     assert len({each.digest for each in [QUESTION, *others]}) == 5
@@ -70,7 +70,7 @@ def test_no_garbage_passes_for_an_answer(raw):
         found = json.loads(raw)
     except ValueError:
         return
-    with pytest.raises(Garbage):
+    with pytest.raises(InvalidReply):
         checked(found)
 
 
@@ -87,7 +87,7 @@ def test_no_garbage_passes_for_an_answer(raw):
 def test_half_a_completion_is_garbage(broken):
     found = reply()
     found["choices"][0] |= broken
-    with pytest.raises(Garbage):
+    with pytest.raises(InvalidReply):
         checked(found)
 
 

@@ -12,9 +12,9 @@ from data.prompts import conversation
 from openai_jobs.endpoint import Endpoint
 from recipes.noisy_labels import data
 from recipes.noisy_labels.config import NoisyConfig
-from recipes.noisy_labels.data import Reading
+from recipes.noisy_labels.data import TokenLimits
 from recipes.noisy_labels.learners import openai_cost
-from recipes.noisy_labels.learners.openai import ApiPupil
+from recipes.noisy_labels.learners.openai import OpenAILearner
 from recipes.noisy_labels.preflight import estimated_tokens
 
 PRICES = {
@@ -36,26 +36,26 @@ def rows(tmp_path):
 
 
 @pytest.fixture
-def weigh(rows, tmp_path):
-    """``weigh(name=value)``: the config, its rows, and the preflight with its cost."""
+def estimate_cost(rows, tmp_path):
+    """``estimate_cost(name=value)``: the config, its rows, and the preflight with its cost."""
     (tmp_path / "prices.json").write_text(json.dumps(PRICES))
 
-    def weigh(**settings):
+    def estimate_cost(**settings):
         config = NoisyConfig(**{**SETTINGS, **rows, "prices": str(tmp_path / "prices.json"), **settings})
-        pupil = ApiPupil(config, Endpoint("http://127.0.0.1:9/v1"))
-        reading = pupil.reading()
+        learner = OpenAILearner(config, Endpoint("http://127.0.0.1:9/v1"))
+        reading = learner.reading()
         found = data.prepare(config, data.read(config), reading)
-        return config, found, pupil.weigh(found, data.preflight(found, config, reading))
+        return config, found, learner.estimate_cost(found, data.preflight(found, config, reading))
 
-    return weigh
+    return estimate_cost
 
 
 def tokens_of(rows, labels, template):
     return sum(estimated_tokens(conversation(row, labels, template)) for row in rows)
 
 
-def test_tokens_and_cost_are_those_of_all_epochs_and_of_every_evaluation(weigh):
-    config, rows, flight = weigh()
+def test_tokens_and_cost_are_those_of_all_epochs_and_of_every_evaluation(estimate_cost):
+    config, rows, flight = estimate_cost()
     taught = tokens_of(rows.train.rows, rows.labels, rows.template)
     tested = tokens_of(rows.test, rows.labels, rows.template)
     asked = 4 * (tested + round(taught * 20 / len(rows.train.rows)))  # the base, the tuned, and two checkpoints before
@@ -68,28 +68,28 @@ def test_tokens_and_cost_are_those_of_all_epochs_and_of_every_evaluation(weigh):
     assert any("by the prices of 2030-01 for gpt-4o-mini" in line and "EUR" in line for line in flight.facts)
 
 
-def test_a_batch_is_asked_at_half_the_price(weigh):
-    whole, half = (weigh(mode=mode)[2].numbers for mode in ("chat", "batch"))
+def test_a_batch_is_asked_at_half_the_price(estimate_cost):
+    whole, half = (estimate_cost(mode=mode)[2].numbers for mode in ("chat", "batch"))
     training = whole["train_tokens"] / 1000
     assert half["cost"] - training == pytest.approx((whole["cost"] - training) / 2)
 
 
-def test_a_budget_below_the_estimate_stops_the_run(weigh):
-    cost = weigh()[2].numbers["cost"]
-    weigh(budget_usd=cost + 0.01)[2].require()
+def test_a_budget_below_the_estimate_stops_the_run(estimate_cost):
+    cost = estimate_cost()[2].numbers["cost"]
+    estimate_cost(budget_usd=cost + 0.01)[2].require()
     with pytest.raises(DataError, match=r"budget_usd=1: the job is estimated at .* EUR; nothing was sent"):
-        weigh(budget_usd=1.0)[2].require()
+        estimate_cost(budget_usd=1.0)[2].require()
 
 
-def test_a_model_without_a_price_is_a_warning_and_with_a_budget_an_error(weigh):
-    flight = weigh(model="llama")[2]
+def test_a_model_without_a_price_is_a_warning_and_with_a_budget_an_error(estimate_cost):
+    flight = estimate_cost(model="llama")[2]
     assert "no price of llama is known: give a table with it, prices=FILE" in flight.warnings
     with pytest.raises(DataError, match="no price of llama"):
-        weigh(model="llama", budget_usd=1.0)[2].require()
+        estimate_cost(model="llama", budget_usd=1.0)[2].require()
 
 
 def test_without_a_vocabulary_the_count_is_said_to_be_an_estimate():
-    ruler = openai_cost.yardstick("gpt-4o-mini-2024-07-18")
+    ruler = openai_cost.token_counter("gpt-4o-mini-2024-07-18")
     assert "by 4 characters a token" in ruler.how and ruler.count is estimated_tokens
 
 
@@ -101,7 +101,7 @@ def test_a_vocabulary_on_this_machine_counts_exactly(tmp_path, monkeypatch):
     monkeypatch.setattr(tiktoken, "encoding_for_model", lambda model: encoding)
     openai_cost._encoding.cache_clear()
     try:
-        ruler = openai_cost.yardstick("m")
+        ruler = openai_cost.token_counter("m")
     finally:
         openai_cost._encoding.cache_clear()
     row = conversation(LabelledRow("<|x|>", 1, "r", 0), SENTIMENTS, data.prompts.BARE)
@@ -112,7 +112,7 @@ def test_a_vocabulary_on_this_machine_counts_exactly(tmp_path, monkeypatch):
 
 
 def test_the_bundled_base_counts_by_its_own_tokens_and_names_its_special_ones():
-    ruler = openai_cost.bundled_yardstick()
+    ruler = openai_cost.bundled_token_counter()
     assert set(SPECIAL_TOKENS) < set(ruler.special_tokens)
     assert ruler.count_text("positive") == 1
 
@@ -128,5 +128,5 @@ def test_the_longest_example_is_that_of_the_model(model, most):
 
 def test_texts_are_cut_to_what_a_job_takes_whole(rows):
     config = replace(NoisyConfig(**{**SETTINGS, **rows}), max_length=64)
-    reading = ApiPupil(config, Endpoint("http://127.0.0.1:9/v1")).reading()
-    assert isinstance(reading, Reading) and reading.max_tokens == 64 - config.max_new_tokens and reading.validates
+    reading = OpenAILearner(config, Endpoint("http://127.0.0.1:9/v1")).reading()
+    assert isinstance(reading, TokenLimits) and reading.max_tokens == 64 - config.max_new_tokens and reading.validates
