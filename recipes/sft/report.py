@@ -1,15 +1,17 @@
 """What a run tells its reader: the mask report, the evaluation as JSON and Markdown, and the last lines on screen."""
 
-import html
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from statistics import mean
 from typing import Any
 
 from data.conversation import Row
+from data.html import render
 from evals.generation import Scores
 from evals.verdict import Verdict
 from train.encoding import IGNORE, Example
 
+TEMPLATES = Path(__file__).with_name("templates")
 #: the figures shown first, with their format; each is given as base -> tuned
 HEADLINES = (
     ("lexicon_rate", "pirate lexicon", "{:.2f}"),
@@ -37,34 +39,17 @@ def mask_report(examples: Sequence[Example], eos: int) -> dict[str, Any]:
 
 
 def mask_sample(examples: Sequence[Example], tokenizer: Any, shown: int = 12) -> str:
-    """A page that shows the first rows token by token, trained ones in colour."""
-    rows = []
-    for example in examples[:shown]:
-        spans = []
-        for token, label in zip(example.input_ids.tolist(), example.labels.tolist(), strict=True):
-            text = html.escape(tokenizer.decode([token], clean_up_tokenization_spaces=False)).replace("\n", "&crarr;")
-            spans.append(f'<span class="{"trained" if label != IGNORE else "seen"}">{text}</span>')
-        rows.append(f"<p>{''.join(spans)}</p>")
-    return _PAGE.format(rows="\n".join(rows), shown=min(shown, len(examples)), total=len(examples))
+    """An HTML page that shows the first ``shown`` rows token by token, trained ones in colour."""
+    rows = [_shown_tokens(example, tokenizer) for example in examples[:shown]]
+    return render(TEMPLATES / "mask_sample.html", rows=rows, total=len(examples))
 
 
-_PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Trained tokens</title>
-<style>
-:root {{ color-scheme: light dark; }}
-body {{ font: 16px/1.7 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; }}
-p {{ font-family: ui-monospace, monospace; font-size: 14px; white-space: pre-wrap; margin: .5rem 0; }}
-span {{ border-radius: 3px; padding: 1px 0; box-shadow: inset 0 0 0 .5px rgba(128, 128, 128, .35); }}
-.trained {{ background: #c3fae8; color: #0b3d36; }}
-.seen {{ color: #868e96; }}
-</style>
-<h1>What the model is trained on</h1>
-<p style="font-family:inherit;font-size:1rem">The first {shown} of {total} rows, token by token.
-<span class="trained">Trained tokens</span> count in the loss; <span class="seen">the others</span> are only read.</p>
-{rows}
-</html>
-"""
+def _shown_tokens(example: Example, tokenizer: Any) -> list[tuple[str, bool]]:
+    """(text, whether it is trained) of every token; a line break is shown as a sign."""
+    return [
+        (tokenizer.decode([token], clean_up_tokenization_spaces=False).replace("\n", "↵"), label != IGNORE)
+        for token, label in zip(example.input_ids.tolist(), example.labels.tolist(), strict=True)
+    ]
 
 
 def headline(base: Mapping[str, float], tuned: Mapping[str, float]) -> str:
