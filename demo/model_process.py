@@ -96,7 +96,7 @@ class ModelProcess:
 
 @dataclass(frozen=True)
 class ModelProcessClient:
-    """What a ``inference.model_pool.Panel`` is, seen from the page."""
+    """What a ``inference.model_pool.ModelGroup`` is, seen from the page."""
 
     backstage: ModelProcess
     places: tuple[ModelLocation | UnavailableModel, ...]

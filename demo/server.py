@@ -56,7 +56,7 @@ def open_page(config: DemoConfig, outputs: Path) -> None:
     from demo.session import ChatSessions
     from demo.version_cache import VersionCache
 
-    box: Callable[[], VoteOutbox] = once(lambda: late("registry.votes.outbox").BallotBox(outputs / "votes"))
+    box: Callable[[], VoteOutbox] = once(lambda: late("registry.votes.outbox").VoteOutbox(outputs / "votes"))
     shelf = VersionCache("" if config.share else config.ui_address)
     blocks = build(ChatSessions(config, models, box), shelf)
     seen = threading.Event()
@@ -152,7 +152,7 @@ def make_look() -> "Look":
 
     def make() -> Any:
         base, guide = late("train.base_model"), late("registry.resolver")
-        return guide.Guide(lambda name: base.resolve(name).folder)
+        return guide.Resolver(lambda name: base.resolve(name).folder)
 
     guide = once(make)
     return lambda references: guide().look(references)
@@ -162,7 +162,7 @@ def make_pool(config: DemoConfig) -> "ModelPool":
     """The models in this process, for whoever needs no page."""
     torch, base, chat = (late(name) for name in ("torch", "train.base_model", "inference.model_pool"))
     torch.set_num_threads(config.threads or torch.get_num_threads())
-    return chat.Pool(make_look(), int(config.memory_gb * GIB), base.pick_device())
+    return chat.ModelPool(make_look(), int(config.memory_gb * GIB), base.pick_device())
 
 
 def make_password(config: DemoConfig) -> str:

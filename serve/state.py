@@ -22,7 +22,7 @@ from serve.training.supervisor import Supervisor
 class ServerState:
     """Everything that routes need.
 
-    ``engine`` is a ``serve.http.chat_completions.Asked``; ``chatting`` counts chats on their way.
+    ``engine`` is a ``serve.http.chat_completions.ChatEngine``; ``chatting`` counts chats on their way.
     """
 
     config: ServeConfig

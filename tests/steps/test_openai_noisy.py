@@ -268,7 +268,7 @@ def test_a_fifth_of_the_replies_may_fail(lab, monkeypatch):
     from openai_jobs import request_pool
 
     patient = request_pool.RetryPolicy(first_s=0.01, longest_s=0.05, timeout_s=0.3)
-    monkeypatch.setattr("recipes.noisy_labels.learners.openai.ApiPupil.__init__.__defaults__", (None, print, patient))
+    monkeypatch.setattr("recipes.noisy_labels.learners.openai.OpenAILearner.__init__.__defaults__", (None, print, patient))
     here = lab(faults=0.2, epochs=1)
     here.noisy()
     assert here.fake.failed.total() > 9 and set(here.fake.answered.values()) == {1}

@@ -88,8 +88,8 @@ def alive(pid):
 
 def test_a_server_ends_with_the_run_that_wanted_it_even_by_a_kill(tmp_path):
     owner = (
-        "import sys, time; from pathlib import Path; from openai_jobs.local_server import PrivateServer\n"
-        "server = PrivateServer(Path('.'), 'sqlite:///x.db', [sys.executable, '-c', Path('stand_in.py').read_text()])\n"
+        "import sys, time; from pathlib import Path; from openai_jobs.local_server import LocalServer\n"
+        "server = LocalServer(Path('.'), 'sqlite:///x.db', [sys.executable, '-c', Path('stand_in.py').read_text()])\n"
         "server.wait(); Path('ready').touch(); time.sleep(600)"
     )
     (tmp_path / "stand_in.py").write_text(STAND_IN)
