@@ -165,7 +165,7 @@ class NoisyConfig(ApiConfig, ModelConfig):
         return self.provider != "local"
 
     @property
-    def taught_model(self) -> str:
+    def remote_model(self) -> str:
         """The API's name of the model to fine-tune."""
         return self.model or MODELS.get(self.provider, "")
 

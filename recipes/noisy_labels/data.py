@@ -1,4 +1,4 @@
-"""The rows of a noisy-labels job: loaded, corrupted, cut to length, divided, and checked before anything is spent."""
+"""The rows of a noisy-labels job: loaded, corrupted, shortened to the token limit, split, and checked."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ from data.prompts import PromptTemplate
 from recipes.noisy_labels.config import NoisyConfig
 from recipes.noisy_labels.preflight import Plan, Preflight, check, estimated_tokens
 
-#: Share of the training rows that only chooses the checkpoint of a language model, and its bounds in rows.
+#: Share of the training rows held out for choosing a checkpoint, and its bounds in rows.
 VALIDATION_SHARE, LEAST_VALIDATION, MOST_VALIDATION = 0.1, 10, 200
 
 
 @dataclass(frozen=True)
 class TokenLimits:
-    """How a learner reads: what it counts as tokens, the most it takes (0: no limit), and what no text may hold.
+    """How a learner counts tokens, the most it accepts per conversation (0: no limit), and strings no text may hold.
 
-    ``validates``: it chooses among checkpoints, so some training rows are set aside for that.
+    ``validates``: it chooses among checkpoints, so some training rows are held out for that.
     """
 
     count_tokens: prompts.Counter = estimated_tokens
@@ -33,11 +33,11 @@ class TokenLimits:
 
 @dataclass(frozen=True)
 class NoisyData:
-    """What is taught and tested.
+    """Training, validation and test rows of one job.
 
-    ``dataset`` holds the rows as they were drawn, with their true labels. ``corrupted`` is all training rows with the
-    labels that they are given; ``train`` (taught) and ``validation`` (chooses the checkpoint) are its parts. Where the
-    learner has a limit, texts of these and of ``test`` are cut to it; ``cut`` counts how many.
+    ``dataset`` holds the sampled rows with their true labels. ``corrupted`` is all training rows with the labels that
+    are trained on; ``train`` and ``validation`` are its parts. Texts of all three and of ``test`` are cut to the
+    learner's limit; ``cut`` counts the texts that were.
     """
 
     dataset: Dataset
@@ -60,11 +60,11 @@ class NoisyData:
 
     @property
     def given(self) -> list[int]:
-        """The labels that the taught rows are given."""
+        """The labels that the training rows are given, wrong ones included."""
         return [row.label for row in self.train.rows]
 
     def digests(self) -> dict[str, str]:
-        """First 16 hex digits of the SHA-256 of each list, of whole texts: the same for every learner."""
+        """First 16 hex digits of the SHA-256 of each list of uncut rows: the same for every learner."""
         true, test = self.dataset.digests().values()
         found = {"dataset_digest": self._given_digest(), "clean_digest": true, "test_digest": test}
         return {name: digest[:16] for name, digest in {**found, "mask_digest": self.corrupted.sha256}.items()}
@@ -82,52 +82,50 @@ class NoisyData:
 
 
 def read(config: NoisyConfig) -> Dataset:
-    """The rows, drawn and with their true labels.
+    """Load and sample the rows, with their true labels.
 
     Raises:
-        DataError: everything that is wrong with them, one line each, or what ``kind`` goes by is not there.
+        DataError: one line per fault in them, or a column that ``kind`` needs is missing.
     """
     dataset = load(config.dataset, config.seed, config.n_train, config.n_test, config.test_dataset)
     refuse_unfit(dataset.train, config.noise())
     return dataset
 
 
-def prepare(config: NoisyConfig, dataset: Dataset, reading: TokenLimits) -> NoisyData:
-    """Corrupt, cut and divide; pure.
+def prepare(config: NoisyConfig, dataset: Dataset, limits: TokenLimits) -> NoisyData:
+    """Corrupt labels, cut texts to the limit and split off validation rows; pure.
 
     Raises:
-        DataError: too few rows to set some aside.
+        DataError: too few rows to hold some out.
     """
     noise = config.noise()
     corrupted = corrupt(dataset.train, noise)
     template = _template(config, dataset)
-    cut = 0
     test: list[AnyRow] = list(dataset.test)
-    if reading.max_tokens:
-        fit = _cutter(dataset.labels, template, reading)
-        rows, cut = fit(corrupted.rows)
-        test, cut_tests = fit(test)
-        corrupted, cut = Corrupted(rows, corrupted.originals, noise), cut + cut_tests  # type: ignore[type-var]
-    train, validation = _divide(corrupted, config.seed) if reading.validates else (corrupted, [])
+    cut = 0
+    if limits.max_tokens:
+        shorten = _shortener(dataset.labels, template, limits)
+        rows, cut_train = shorten(corrupted.rows)
+        test, cut_test = shorten(test)
+        corrupted, cut = Corrupted(rows, corrupted.originals, noise), cut_train + cut_test  # type: ignore[type-var]
+    train, validation = _split(corrupted, config.seed) if limits.validates else (corrupted, [])
     return NoisyData(dataset, corrupted, train, validation, test, template, cut)
 
 
-def preflight(material: NoisyData, config: NoisyConfig, reading: TokenLimits) -> Preflight:
-    """What is wrong, doubtful and to be expected, before anything is spent."""
-    epochs = 1 if config.learner == "tfidf" else config.epochs
+def run_preflight(data: NoisyData, config: NoisyConfig, limits: TokenLimits) -> Preflight:
+    """Errors, warnings and expectations about the data, before anything is trained or paid for."""
     plan = Plan(
-        material.template,
-        reading.count_tokens,
-        reading.max_tokens,
-        reading.special_tokens,
-        epochs,
-        evaluations=0 if config.is_remote else 2,  # an API's learner weighs what it costs by itself
+        data.template,
+        limits.count_tokens,
+        limits.max_tokens,
+        limits.special_tokens,
+        epochs=1 if config.learner == "tfidf" else config.epochs,
+        evaluations=0 if config.is_remote else 2,  # a remote learner estimates its own cost
     )
-    found = check(material.train, material.test, material.labels, plan)
-    facts = [*material.dataset.report.lines(), *found.facts]
-    if material.cut:
-        most = reading.max_tokens
-        facts.insert(0, f"{material.cut:,} texts are cut in their middle to {most} tokens, labels untouched")
+    found = check(data.train, data.test, data.labels, plan)
+    facts = [*data.dataset.report.lines(), *found.facts]
+    if data.cut:
+        facts.insert(0, f"{data.cut:,} texts are cut in their middle to {limits.max_tokens} tokens, labels untouched")
     return Preflight(found.errors, found.warnings, facts, found.numbers)
 
 
@@ -137,21 +135,23 @@ def _template(config: NoisyConfig, dataset: Dataset) -> PromptTemplate:
     return prompts.TEMPLATES[config.template]
 
 
-def _cutter(
-    labels: Labels, template: PromptTemplate, reading: TokenLimits
+def _shortener(
+    labels: Labels, template: PromptTemplate, limits: TokenLimits
 ) -> Callable[[Sequence[AnyRow]], tuple[list[AnyRow], int]]:
+    """A function from rows to (rows within the limit, how many were cut)."""
+
     def count(row: Row) -> int:
         # The label with the most letters need not be the one with the most tokens.
-        return max(reading.count_tokens(Row(((row.prompt, label),), row.system)) for label in labels)
+        return max(limits.count_tokens(Row(((row.prompt, label),), row.system)) for label in labels)
 
-    def fit(rows: Sequence[AnyRow]) -> tuple[list[AnyRow], int]:
-        return prompts.fitted(rows, labels, template, count, reading.max_tokens)  # type: ignore[type-var]
+    def shorten(rows: Sequence[AnyRow]) -> tuple[list[AnyRow], int]:
+        return prompts.fitted(rows, labels, template, count, limits.max_tokens)  # type: ignore[type-var]
 
-    return fit
+    return shorten
 
 
-def _divide(corrupted: Corrupted, seed: int) -> tuple[Corrupted, list[AnyRow]]:
-    """(the rows to teach, the rows that choose the checkpoint): these have wrong labels too, as they would in life."""
+def _split(corrupted: Corrupted, seed: int) -> tuple[Corrupted, list[AnyRow]]:
+    """(training rows, validation rows); the validation labels are wrong as often, as they would be in practice."""
     n = len(corrupted.rows)
     wanted = min(MOST_VALIDATION, max(LEAST_VALIDATION, round(n * VALIDATION_SHARE)))
     if n < 2 * wanted:

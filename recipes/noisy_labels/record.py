@@ -29,7 +29,7 @@ MOST_ANSWERS = 2000
 
 def record_start(job: NoisyJob, learner: Learner, run: Run) -> None:
     """Params, lineage, the data as it is taught and which labels are wrong: all before the first step."""
-    config, rows = job.config, job.material
+    config, rows = job.config, job.data
     run.params({k: v for k, v in dataclasses.asdict(config).items() if k != "resume"})
     run.tags({**start_tags(job, learner), **lineage.code_state()})
     digests = rows.digests()
@@ -56,7 +56,7 @@ def record_start(job: NoisyJob, learner: Learner, run: Run) -> None:
 
 def start_tags(job: NoisyJob, learner: Learner) -> dict[str, Any]:
     """Tags of the run and of its version: what was taught to whom."""
-    summary = job.material.corrupted.summary()
+    summary = job.data.corrupted.summary()
     return {
         "kind": learner.kind,
         "base_model": learner.base,
@@ -66,25 +66,25 @@ def start_tags(job: NoisyJob, learner: Learner) -> dict[str, Any]:
         "noise": f"{summary['kind']} {summary['rate']:g}",
         "flipped": summary["flipped"],
         "mask_sha256": summary["mask_sha256"],
-        "template": job.material.template.name,
-        **job.material.digests(),
+        "template": job.data.template.name,
+        **job.data.digests(),
     }
 
 
 def record_results(job: NoisyJob, learner: Learner, run: Run, outcome: NoisyOutcome) -> None:
     """Metrics, curves, pictures and tables."""
     before, after = outcome.before.metrics(), outcome.after.metrics()
-    for point in outcome.on_training.curve:
-        found = dataclasses.asdict(point.memory)
+    for point in outcome.training.curve:
+        found = dataclasses.asdict(point.memorization)
         run.log(point.step, {f"curve/{key}": value for key, value in found.items() if value is not None})
-    for step, (evaluation, _) in sorted(outcome.points.items()):
+    for step, (evaluation, _) in sorted(outcome.checkpoints.items()):
         run.log(step, {f"test/{key}": value for key, value in evaluation.metrics().items()})
-    compared = {key: value for key, value in dataclasses.asdict(outcome.compared).items() if value is not None}
+    compared = {key: value for key, value in dataclasses.asdict(outcome.comparison).items() if value is not None}
     run.log(learner.step, {
         **{f"base/{key}": value for key, value in before.items()},
         **{f"test/{key}": value for key, value in after.items()},
         **{f"mcnemar/{key}": value for key, value in compared.items()},
-        **outcome.on_training.metrics(),
+        **outcome.training.metrics(),
         **{f"time/{key}_s": value for key, value in outcome.seconds.items()},
     })  # fmt: skip
     run.flush()
@@ -107,25 +107,25 @@ def _keep_pictures(job: NoisyJob, run: Run, outcome: NoisyOutcome) -> None:
     for name, evaluation in (("base", outcome.before), ("tuned", outcome.after)):
         if evaluation.report:
             where = folder / f"reliability_{name}.png"
-            plots.reliability(job.material.truth, evaluation.predictions, evaluation.report, f"{title}: {name}", where)
+            plots.reliability(job.data.truth, evaluation.predictions, evaluation.report, f"{title}: {name}", where)
     if reports:
         plots.confusion(reports, title, folder / "confusion.png")
     run.folder_of_files(folder, "plots")
 
 
 def _keep_tables(job: NoisyJob, run: Run, outcome: NoisyOutcome) -> None:
-    rows = job.material
+    rows = job.data
     if outcome.after.report:
         args = (rows.test, rows.truth, outcome.after.predictions, rows.labels)
         _table(run, error_analysis.most_confident(*args), "confident_mistakes.json")
         _table(run, error_analysis.by_group(*args), "mistakes_by_group.json")
         _table(run, answers(job, outcome.before, outcome.after), "eval_table.json")
-    _table(run, suspects(job, outcome.on_training.losses), "suspect_rows.json")
+    _table(run, suspects(job, outcome.training.losses), "suspect_rows.json")
 
 
 def answers(job: NoisyJob, before: Evaluation, after: Evaluation) -> list[dict[str, Any]]:
     """One record a test row: its text, its label, what both models said and how sure they were."""
-    rows = job.material
+    rows = job.data
     return [
         {"text": row.text, "true": rows.labels[row.label], "base": b.name(rows.labels), "base_p": b.p_positive,
          "tuned": a.name(rows.labels), "tuned_p": a.p_positive, "base_raw": b.raw, "tuned_raw": a.raw}
@@ -135,7 +135,7 @@ def answers(job: NoisyJob, before: Evaluation, after: Evaluation) -> list[dict[s
 
 def suspects(job: NoisyJob, losses: Sequence[float | None], most: int = SUSPECTS) -> list[dict[str, Any]]:
     """The training rows whose given label has the highest loss, and whether it was indeed flipped."""
-    train, labels = job.material.train, job.material.labels
+    train, labels = job.data.train, job.data.labels
     known = [(loss, i) for i, loss in enumerate(losses) if loss is not None]
     order = sorted(known, key=lambda pair: -pair[0])[:most]
     return [
@@ -157,7 +157,7 @@ def register(job: NoisyJob, learner: Learner, run: Run, outcome: NoisyOutcome) -
     Points that no run keeps are registered too, before it and as versions of their own.
     """
     restored = learner.step
-    for step, (evaluation, verdict) in outcome.points.items():
+    for step, (evaluation, verdict) in outcome.checkpoints.items():
         learner.load_checkpoint(step)
         _register_one(job, learner, run, outcome, evaluation, verdict)
     learner.load_checkpoint(restored)

@@ -18,13 +18,13 @@ SHOWN = {
 def title(job: NoisyJob) -> str:
     """The run in a few words."""
     noise = job.config.noise()
-    learner = job.config.taught_model or job.config.learner
+    learner = job.config.remote_model or job.config.learner
     return f"{job.config.dataset}, {learner}, {noise.kind} noise at {noise.rate:g}"
 
 
 def describe(job: NoisyJob, learner: Learner) -> str:
     """What is about to happen."""
-    rows, done = job.material, job.material.corrupted.summary()
+    rows, done = job.data, job.data.corrupted.summary()
     aside = f", {len(rows.validation):,} of the same kind choose the checkpoint" if rows.validation else ""
     word = f" ({done['word']!r})" if done["word"] else ""
     return (
@@ -38,14 +38,14 @@ def describe(job: NoisyJob, learner: Learner) -> str:
 
 def dry_run(job: NoisyJob, learner: Learner, lines: Sequence[str]) -> str:
     """What would have been done, as a page."""
-    flight = "\n".join(f"- {line}" for line in job.preflight.lines())
+    preflight = "\n".join(f"- {line}" for line in job.preflight.lines())
     said = "\n".join([describe(job, learner), *lines])
     return f"""# Dry run: {title(job)}
 
 Nothing was trained or sent. The rows as they would be taught are in `data/`.
 
 ## Preflight
-{flight}
+{preflight}
 
 ## What would be done
 ```
@@ -59,15 +59,15 @@ Nothing was trained or sent. The rows as they would be taught are in `data/`.
 
 def report(outcome: NoisyOutcome, version: str, champion: str) -> str:
     """The last lines on screen."""
-    memory = outcome.on_training.memory
-    lines = ["", f"Trained   {outcome.taught} in {outcome.seconds['train']:.0f} s", "", *_metric_lines(outcome), ""]
+    memory = outcome.training.memorization
+    lines = ["", f"Trained   {outcome.summary} in {outcome.seconds['train']:.0f} s", "", *_metric_lines(outcome), ""]
     lines += [f"Alarm     {side}: {alarm}" for side, alarm in _alarms(outcome)]
     lines.append(
         f"Training  {_figure(memory.accuracy_true)} right by the true labels, {_figure(memory.accuracy_given)} by the "
         f"given ones; {_figure(memory.memorised_share)} of the flipped rows memorised"
     )
     lines += [f"Doubt     {line}" for line in _detection(outcome)]
-    lines += [f"Step      {step}: {_point(evaluation)}" for step, (evaluation, _) in outcome.points.items()]
+    lines += [f"Step      {step}: {_point(evaluation)}" for step, (evaluation, _) in outcome.checkpoints.items()]
     lines.append(f"Verdict   {outcome.verdict.name}: {'; '.join(outcome.verdict.reasons)}")
     lines += [
         f"Version   {version}; {champion}",
@@ -89,7 +89,7 @@ def _metric_lines(outcome: NoisyOutcome) -> list[str]:
     for name, key in SHOWN.items():
         if key in before or key in after:
             lines.append(f"  {name:8}{_with_interval(before, key):>24}{_with_interval(after, key):>24}")
-    compared = outcome.compared
+    compared = outcome.comparison
     if compared.p_value is not None:
         lines.append(
             f"  McNemar: {compared.only_after:,} rows won, {compared.only_before:,} lost, p "
@@ -114,9 +114,9 @@ def _alarms(outcome: NoisyOutcome) -> list[tuple[str, str]]:
 
 
 def _detection(outcome: NoisyOutcome) -> list[str]:
-    found = outcome.on_training
-    some = len(found.losses) if found.asked == len(found.losses) else found.asked
-    if not found.asked:
+    found = outcome.training
+    some = len(found.losses) if found.n_scored == len(found.losses) else found.n_scored
+    if not found.n_scored:
         return ["no training row was asked (n_memory=0)"]
     if found.in_sample.flipped_share is None:
         return ["no probability of a training row is known, so nothing can be said of wrong labels"]
@@ -145,12 +145,12 @@ def results(job: NoisyJob, outcome: NoisyOutcome) -> dict[str, Any]:
     return {
         "verdict": outcome.verdict.name,
         "reasons": outcome.verdict.reasons,
-        "corruption": job.material.corrupted.summary(),
+        "corruption": job.data.corrupted.summary(),
         **{name: side.report.record() if side.report else side.metrics() for name, side in sides.items()},
         "alarms": {name: side.alarms for name, side in sides.items()},
-        "mcnemar": dataclasses.asdict(outcome.compared),
-        "training_rows": outcome.on_training.metrics(),
-        "curve": [{"step": p.step, **dataclasses.asdict(p.memory)} for p in outcome.on_training.curve],
+        "mcnemar": dataclasses.asdict(outcome.comparison),
+        "training_rows": outcome.training.metrics(),
+        "curve": [{"step": p.step, **dataclasses.asdict(p.memorization)} for p in outcome.training.curve],
     }
 
 
@@ -168,19 +168,19 @@ def results_markdown(job: NoisyJob, learner: Learner, outcome: NoisyOutcome) -> 
         "| step | right by true labels | by given labels | flipped rows memorised |",
         "| ---: | ---: | ---: | ---: |",
     ]
-    for point in outcome.on_training.curve:
+    for point in outcome.training.curve:
         lines.append(f"| {point.step} | {' | '.join(map(_figure, figures_of(point)))} |")
     return "\n".join(lines) + "\n"
 
 
 def figures_of(point: CurvePoint) -> tuple[float | None, ...]:
     """What a line of the curve's table says beside the step."""
-    return point.memory.accuracy_true, point.memory.accuracy_given, point.memory.memorised_share
+    return point.memorization.accuracy_true, point.memorization.accuracy_given, point.memorization.memorised_share
 
 
 def card(job: NoisyJob, learner: Learner, run_id: str, outcome: NoisyOutcome) -> str:
     """The version's card as Markdown."""
-    config, rows = job.config, job.material
+    config, rows = job.config, job.data
     before, after = outcome.before.metrics(), outcome.after.metrics()
     scores = "\n".join(
         f"| {name} | {_with_interval(before, key)} | {_with_interval(after, key)} |"

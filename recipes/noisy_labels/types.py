@@ -1,4 +1,4 @@
-"""What the parts of a noisy-labels job hand to each other."""
+"""The values that the steps of the noisy-labels recipe pass to each other."""
 
 from dataclasses import asdict, dataclass, field
 
@@ -14,10 +14,10 @@ from recipes.noisy_labels.preflight import Preflight
 
 @dataclass(frozen=True)
 class NoisyJob:
-    """Everything decided before anything is spent."""
+    """Settings, data and preflight report: everything that is fixed before training starts."""
 
     config: NoisyConfig
-    material: NoisyData
+    data: NoisyData
     preflight: Preflight
 
 
@@ -25,7 +25,8 @@ class NoisyJob:
 class Evaluation:
     """One model on the test rows: ``report`` for texts, ``choices`` for questions; the other one is None.
 
-    For questions ``predictions`` say whether MC1 was hit (1) or not (0). ``alarms`` say why not to believe the figures.
+    For questions ``predictions`` are 1 where MC1 is right and 0 where it is wrong. ``alarms`` are reasons to distrust
+    the metrics.
     """
 
     predictions: list[Prediction]
@@ -34,7 +35,7 @@ class Evaluation:
     alarms: list[str]
 
     def metrics(self) -> dict[str, float]:
-        """Everything that is defined, by the names that metrics have."""
+        """All metrics that are defined, by name."""
         if self.report:
             return self.report.metrics()
         if self.choices is None:
@@ -53,35 +54,36 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """What was memorised after ``step`` optimizer steps."""
+    """How much of the training labels was memorised after ``step`` optimizer steps."""
 
     step: int
-    memory: Memorization
+    memorization: Memorization
 
 
 @dataclass(frozen=True)
-class OnTraining:
-    """The learner on the rows it was taught.
+class TrainingEvaluation:
+    """The learner on its training rows.
 
-    ``curve`` is over the checkpoints, on a sample of the rows; ``memory`` and ``in_sample`` are of the weights in
-    force, on ``asked`` rows: all of them where asking costs nothing. ``losses`` are those of the given labels, one a
-    training row, out of fold where that was done, else in sample; None of a row whose probability is not known.
+    ``curve`` has a point per checkpoint, on a sample of the rows. ``memorization`` and ``in_sample`` describe the
+    weights in force on ``n_scored`` rows: all of them where scoring is free. ``losses`` holds the loss of the given
+    label in nats for every training row, out of fold if that was computed, else in sample; None where no probability
+    is known.
     """
 
     curve: list[CurvePoint]
-    memory: Memorization
+    memorization: Memorization
     in_sample: Detection
     losses: list[float | None]
-    asked: int
+    n_scored: int
     out_of_fold: Detection | None = None
     pruning: Pruning | None = None
 
     def metrics(self) -> dict[str, float]:
-        """What is defined, by the names that metrics have."""
-        found: dict[str, float | None] = {f"train/{key}": value for key, value in asdict(self.memory).items()}
-        for name, seen in (("in_sample", self.in_sample), ("out_of_fold", self.out_of_fold)):
-            if seen:
-                found |= {f"detection/{name}_auroc": seen.auroc, f"detection/{name}_auprc": seen.auprc}
+        """All metrics that are defined, by name."""
+        found: dict[str, float | None] = {f"train/{key}": value for key, value in asdict(self.memorization).items()}
+        for name, detection in (("in_sample", self.in_sample), ("out_of_fold", self.out_of_fold)):
+            if detection:
+                found |= {f"detection/{name}_auroc": detection.auroc, f"detection/{name}_auprc": detection.auprc}
         found["detection/flipped_share"] = self.in_sample.flipped_share
         if self.pruning:
             pruning = {**asdict(self.pruning), "gain": self.pruning.gain}
@@ -91,16 +93,17 @@ class OnTraining:
 
 @dataclass(frozen=True)
 class NoisyOutcome:
-    """A taught learner, judged. ``taught`` is a line about the training, ``seconds`` where the time went.
+    """Base (``before``) and trained model (``after``) evaluated and compared.
 
-    ``points``: checkpoints that become versions of their own, by step, judged like the taught one.
+    ``summary`` is one line about the training, ``seconds`` the time of each phase. ``checkpoints`` are evaluated like
+    the final weights and registered as versions of their own, by step.
     """
 
-    taught: str
+    summary: str
     before: Evaluation
     after: Evaluation
-    compared: Comparison
-    on_training: OnTraining
+    comparison: Comparison
+    training: TrainingEvaluation
     verdict: Verdict
     seconds: dict[str, float]
-    points: dict[int, tuple[Evaluation, Verdict]] = field(default_factory=dict)
+    checkpoints: dict[int, tuple[Evaluation, Verdict]] = field(default_factory=dict)

@@ -1,7 +1,7 @@
-"""Whoever is taught noisy labels and asked afterwards, behind one shape: a language model here, TF-IDF, or an API.
+"""The interface of learners: a language model, TF-IDF with logistic regression, or a model behind an API.
 
-The rest of the job (``recipes.noisy_labels.run``) only knows this shape, so a provider is added by writing another
-``Learner``, which ``recipes.noisy_labels.learners.factory`` then makes.
+The recipe (``recipes.noisy_labels.run``) uses this interface only. To add a learner, implement ``Learner`` and create
+it in ``recipes.noisy_labels.learners.factory``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,107 +16,107 @@ from recipes.noisy_labels.data import NoisyData, TokenLimits
 from recipes.noisy_labels.preflight import Preflight
 from registry.runs import Run
 
+#: Log-probability of each choice of a question.
 LogProbs = Mapping[str, float]
 
 
 @dataclass(frozen=True)
 class LoggedModel:
-    """A model that was logged and proven by reloading it: where, and what its version's tags say beyond the job's."""
+    """A logged model that was reloaded and compared: its URI, and version tags beyond those of the job."""
 
     uri: str
     tags: Mapping[str, object] = field(default_factory=dict)
 
 
 class Learner(Protocol):
-    """What is trained and evaluated, called in this order: reading, estimate_cost, start, submit, predict, train, ...
+    """What is trained and evaluated. Calls come in the order of the methods below.
 
-    ``kind`` is the version's, ``base`` the name of what it was before, ``base_digest`` that of its weights or empty.
-    ``step`` is that of the weights in force. ``points``: steps whose weights ``load_checkpoint`` can
-    load, the first being 0 where the untrained model can be evaluated too. ``most_training_rows``: on how many of its
-    training rows it may be evaluated, None for all. ``registers_points``: the weights of points are versions of their
-    own, because no run keeps them.
+    ``kind`` is the version's tag, ``base`` the name of the model before training, ``base_digest`` the digest of its
+    weights or empty. ``step`` is the step of the weights in force, 0 before training. ``max_scored_rows`` is how many
+    training rows may be scored, None for all. ``registers_checkpoints``: every kept step becomes a version of its own,
+    because the run keeps no checkpoints.
     """
 
     kind: str
     base: str
     base_digest: str
     step: int
-    most_training_rows: int | None
-    registers_points: bool
+    max_scored_rows: int | None
+    registers_checkpoints: bool
 
-    def reading(self) -> TokenLimits:
-        """How it reads rows."""
+    def token_limits(self) -> TokenLimits:
+        """How it counts tokens and how many it accepts."""
         ...
 
-    def estimate_cost(self, material: NoisyData, flight: Preflight) -> Preflight:
-        """The preflight with what it costs to teach it."""
+    def estimate_cost(self, data: NoisyData, preflight: Preflight) -> Preflight:
+        """The preflight report with the cost of training and evaluation added."""
         ...
 
-    def start(self, material: NoisyData, run: Run) -> list[str]:
-        """Take the rows; returns lines that describe what is about to be taught. Nothing is spent yet."""
+    def start(self, data: NoisyData, run: Run) -> list[str]:
+        """Take the data; returns lines that describe the training to come. Nothing is trained or paid for yet."""
         ...
 
     def submit(self, run: Run) -> None:
-        """Begin what others carry out meanwhile; the run has its params, tags and data by now.
+        """Submit the work that others do meanwhile; the run has its params, tags and data by now.
 
         Raises:
-            UserError: it can't be done; nothing was spent then.
+            UserError: it was refused; nothing was paid for then.
         """
         ...
 
     def predict(self, rows: Sequence[AnyRow]) -> list[Prediction]:
-        """Its answers to rows, as it is now: the base's before ``train``."""
+        """Its generated answers to rows, with the weights in force: the base's before ``train``."""
         ...
 
     def score_labels(self, rows: Sequence[AnyRow]) -> list[Prediction]:
-        """The label that it finds likelier on each row, with its probability, without letting it answer."""
+        """The likelier label of each row and its probability, without generating an answer where that is possible."""
         ...
 
-    def choices(self, rows: Sequence[AnyRow]) -> list[LogProbs | None]:
-        """Log-probabilities of every choice of questions."""
+    def score_choices(self, rows: Sequence[AnyRow]) -> list[LogProbs | None]:
+        """Log-probabilities of all choices of each question; None where they could not be had."""
         ...
 
     def train(self, run: Run) -> str:
-        """Train; returns a line about it."""
+        """Train; returns one line about it."""
         ...
 
-    def points(self) -> Sequence[int]:
-        """Steps whose weights were kept, ascending."""
+    def kept_steps(self) -> Sequence[int]:
+        """Steps whose weights ``load_checkpoint`` can load, ascending; empty before ``train``."""
         ...
 
     def load_checkpoint(self, step: int) -> None:
-        """Put the weights of one of these steps in force."""
+        """Use the weights of one of these steps from now on."""
         ...
 
     def fit(self, run: Run) -> Fit:
-        """Trains another learner like this one on some of the rows: for folds and pruning."""
+        """A function that trains another learner with these settings on other rows: for folds and pruning."""
         ...
 
     def log(self, run: Run, verdict: Verdict) -> LoggedModel:
-        """Log the model, reload it, compare.
+        """Log the model, reload it, and compare the reloaded one with this one.
 
         Raises:
-            UserError: the reloaded one is not the same; nothing may be registered then.
+            UserError: they differ; nothing may be registered then.
         """
         ...
 
     def close(self) -> None:
-        """Give back what it holds beside memory."""
+        """Release files and processes."""
         ...
 
 
 class LocalLearner:
-    """A learner whose weights are on this machine: predicting costs nothing, and its run keeps its checkpoints."""
+    """A learner with its weights on this machine: predicting is free, and its run keeps its checkpoints."""
 
-    most_training_rows: int | None = None
-    registers_points = False
+    max_scored_rows: int | None = None
+    registers_checkpoints = False
 
-    def estimate_cost(self, material: NoisyData, flight: Preflight) -> Preflight:
-        """It costs nothing."""
-        return flight
+    def estimate_cost(self, data: NoisyData, preflight: Preflight) -> Preflight:
+        """Unchanged: training here is free."""
+        return preflight
 
     def submit(self, run: Run) -> None:
-        """Nobody else is needed."""
+        """Nothing to submit."""
 
     def close(self) -> None:
-        """It holds nothing."""
+        """Nothing to release."""

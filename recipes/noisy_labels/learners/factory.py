@@ -1,14 +1,14 @@
-"""The learner that a config asks for; each is imported only where it is asked for."""
+"""Creates the learner that a config names; each is imported only when it is used."""
 
 from recipes.noisy_labels.config import NoisyConfig
 from recipes.noisy_labels.learners.base import Learner
 
 
 def make(config: NoisyConfig) -> Learner:
-    """The learner that ``config`` asks for.
+    """The learner for ``config.provider`` and ``config.learner``.
 
     Raises:
-        UserError: its base can't be had.
+        UserError: its base model can't be loaded.
     """
     if config.is_remote:
         from recipes.noisy_labels.learners.openai import OpenAILearner

@@ -43,7 +43,7 @@ class LanguageModelLearner(LocalLearner):
         self.max_length = min(config.max_length, room)
         self.fitted: Fitted | None = None
 
-    def reading(self) -> TokenLimits:
+    def token_limits(self) -> TokenLimits:
         """Conversations in the model's own tokens, with its own control tokens refused."""
         special = {token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special}
         return TokenLimits(self._count, self.max_length, tuple(sorted(special | set(SPECIAL_TOKENS))), validates=True)
@@ -52,14 +52,14 @@ class LanguageModelLearner(LocalLearner):
         parts = segments(self.tokenizer, row.turns, row.system)
         return sum(len(piece) for _, piece in pieces(parts, self.tokenizer))
 
-    def start(self, material: NoisyData, run: Run) -> list[str]:
+    def start(self, data: NoisyData, run: Run) -> list[str]:
         """Encode: response-only labels, proven row by row."""
-        self.material = material
+        self.data = data
         rows = Rows(
-            self._conversations(material.train.rows),
-            self._conversations(material.validation),
-            self._conversations(material.test),
-            material.dataset.name,
+            self._conversations(data.train.rows),
+            self._conversations(data.validation),
+            self._conversations(data.test),
+            data.dataset.name,
         )
         examples = encode(rows.train, self.tokenizer, "response", self.max_length)
         self.job = Job(self.tuning, rows, self.found, self.model, self.tokenizer, examples, self.max_length)
@@ -70,18 +70,18 @@ class LanguageModelLearner(LocalLearner):
         ]
 
     def _conversations(self, rows: Sequence[AnyRow]) -> list[Row]:
-        return [conversation(row, self.material.labels, self.material.template) for row in rows]
+        return [conversation(row, self.data.labels, self.data.template) for row in rows]
 
     def predict(self, rows: Sequence[AnyRow]) -> list[Prediction]:
         """What it answers, greedily, and how likely it finds the labels."""
         decoding = Decoding(self.config.max_new_tokens)
-        return generate_labels(self.model, self.tokenizer, rows, self.material.labels, self.material.template, decoding)
+        return generate_labels(self.model, self.tokenizer, rows, self.data.labels, self.data.template, decoding)
 
     def score_labels(self, rows: Sequence[AnyRow]) -> list[Prediction]:
         """The likelier label; for questions, the likelier one of the wrong and the best answer."""
-        return _lean(self.model, self.tokenizer, rows, self.material)
+        return _lean(self.model, self.tokenizer, rows, self.data)
 
-    def choices(self, rows: Sequence[AnyRow]) -> list[LogProbs | None]:
+    def score_choices(self, rows: Sequence[AnyRow]) -> list[LogProbs | None]:
         """Of every choice of MC1 and MC2 the log-probability, summed over its tokens (as the benchmark has it)."""
         questions = [row for row in rows if isinstance(row, QuestionRow)]
         texts = [list(dict.fromkeys(text for text, _ in (*row.mc1, *row.mc2))) for row in questions]
@@ -98,7 +98,7 @@ class LanguageModelLearner(LocalLearner):
         n, tokens = len(self.job.examples), self.fitted.progress.trained_tokens
         return f"{self.base} + {self.kind} on {n:,} rows, {tokens:,} trained tokens"
 
-    def points(self) -> Sequence[int]:
+    def kept_steps(self) -> Sequence[int]:
         """Steps whose weights were kept."""
         return self.fitted.kept_steps if self.fitted else ()
 
@@ -121,7 +121,7 @@ class LanguageModelLearner(LocalLearner):
             checks = encode(self.job.rows.validation, self.tokenizer, "response", self.max_length)
             state = StateFolder(run.folder / "others" / sha256_of(taught)[:16])
             fit(model, examples, checks, self.tuning, state, NullTracker(), self.tuning.peak_lr)
-            return RefitModel(model, self.tokenizer, self.material)
+            return RefitModel(model, self.tokenizer, self.data)
 
         return train_one
 
@@ -141,9 +141,7 @@ class LanguageModelLearner(LocalLearner):
         with tfidf_versions.settings_unlogged():
             uri = versions.log_model(run, checkpoint, settings, lineage.pins(), self.job.rows.test[0].prompt)
         versions.verify(uri, record.make_probe(self.job, self.model))
-        return LoggedModel(
-            uri, {"system_prompt": self.material.template.system, "user_prompt": self.material.template.user}
-        )
+        return LoggedModel(uri, {"system_prompt": self.data.template.system, "user_prompt": self.data.template.user})
 
     def _keep_curve(self, run: Run) -> None:
         assert self.fitted
@@ -158,12 +156,12 @@ class LanguageModelLearner(LocalLearner):
 class RefitModel:
     """A model that was trained beside the job's own, for a fold or after pruning."""
 
-    def __init__(self, model: Any, tokenizer: Any, material: NoisyData):
-        self.model, self.tokenizer, self.material = model, tokenizer, material
+    def __init__(self, model: Any, tokenizer: Any, data: NoisyData):
+        self.model, self.tokenizer, self.data = model, tokenizer, data
 
     def p_positive(self, rows: Sequence[AnyRow]) -> np.ndarray:
         """Probability of label 1 for each row."""
-        leaning = _lean(self.model, self.tokenizer, rows, self.material)
+        leaning = _lean(self.model, self.tokenizer, rows, self.data)
         return np.array([each.p_positive for each in leaning], dtype=float)
 
 
@@ -177,10 +175,10 @@ class NullTracker:
         """Nothing to deliver."""
 
 
-def _lean(model: Any, tokenizer: Any, rows: Sequence[AnyRow], material: NoisyData) -> list[Prediction]:
-    if not material.dataset.is_questions:
-        return score_labels(model, tokenizer, rows, material.labels, material.template)
-    asked = [conversation(row, material.labels, material.template) for row in rows]
+def _lean(model: Any, tokenizer: Any, rows: Sequence[AnyRow], data: NoisyData) -> list[Prediction]:
+    if not data.dataset.is_questions:
+        return score_labels(model, tokenizer, rows, data.labels, data.template)
+    asked = [conversation(row, data.labels, data.template) for row in rows]
     pairs = log_probs(model, tokenizer, asked, [_wrong_and_best(row) for row in rows])
     return [Prediction(int(p > 0.5), p) for p in p_second(pairs)]  # type: ignore[arg-type]
 

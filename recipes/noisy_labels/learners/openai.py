@@ -39,7 +39,7 @@ class OpenAILearner:
     """One job and the models that come of it. Without ``endpoint`` it is the environment's, or a new server's."""
 
     base_digest = ""
-    registers_points = True
+    registers_checkpoints = True
 
     def __init__(self, config: NoisyConfig, endpoint: Endpoint | None = None, tell: Tell = say,
                  patience: request_pool.RetryPolicy = request_pool.PATIENT):  # fmt: skip
@@ -47,8 +47,8 @@ class OpenAILearner:
         self.kind = "openai"
         self.is_private = config.provider == "parley" and endpoint is None
         self.endpoint = endpoint or (Endpoint() if self.is_private else from_environment())
-        self.base, self.step = config.taught_model, 0
-        self.most_training_rows: int | None = config.n_memory
+        self.base, self.step = config.remote_model, 0
+        self.max_scored_rows: int | None = config.n_memory
         self.ruler = (
             openai_cost.token_counter(self.base) if not self.is_private else openai_cost.bundled_token_counter()
         )
@@ -58,7 +58,7 @@ class OpenAILearner:
         self.manner = requests.RequestOptions()
         self._noted: set[str] = set()
 
-    def reading(self) -> TokenLimits:
+    def token_limits(self) -> TokenLimits:
         """Conversations of at most what a job takes whole; some rows are set aside for the validation loss."""
         most = openai_cost.longest(self.base)
         if self.is_private or self.config.max_length != NoisyConfig.max_length:
@@ -67,24 +67,24 @@ class OpenAILearner:
             self.ruler.count, most - self.config.max_new_tokens, self.ruler.special_tokens, validates=True
         )
 
-    def estimate_cost(self, material: NoisyData, flight: Preflight) -> Preflight:
+    def estimate_cost(self, data: NoisyData, preflight: Preflight) -> Preflight:
         """What job and evaluation cost, and whether ``budget_usd`` allows it."""
         price = prices.find(self.base, self.config.prices)
-        return openai_cost.weighed(flight, material, self.config, price, self.endpoint, self.ruler)
+        return openai_cost.weighed(preflight, data, self.config, price, self.endpoint, self.ruler)
 
-    def start(self, material: NoisyData, run: Run) -> list[str]:
+    def start(self, data: NoisyData, run: Run) -> list[str]:
         """Write the files that would be sent, and check them by every rule of the format."""
-        if material.dataset.is_questions:
+        if data.dataset.is_questions:
             raise DataError([
                 f"provider={self.config.provider} can't judge questions: MC1 and MC2 sum the log-probabilities of "
                 "given answers, which no chat API tells; take provider=local, or texts with a label"
             ])  # fmt: skip
-        self.material, self.run, self.folder = material, run, run.folder / FOLDER
+        self.data, self.run, self.folder = data, run, run.folder / FOLDER
         self.folder.mkdir(parents=True, exist_ok=True)
-        parts = {"train.jsonl": material.train.rows, "validation.jsonl": material.validation}
+        parts = {"train.jsonl": data.train.rows, "validation.jsonl": data.validation}
         for name, rows in parts.items():
-            openai.write(rows, self.folder / name, material.labels, material.template)
-            validation.check(self.folder / name, self.ruler.count, self.reading().max_tokens)
+            openai.write(rows, self.folder / name, data.labels, data.template)
+            validation.check(self.folder / name, self.ruler.count, self.token_limits().max_tokens)
         order = self._order(run, "(training file)", "(validation file)")
         where = "a private server of this run" if self.is_private else self.endpoint.name
         return [f"Job     on {self.base} at {where}: {json.dumps(order.body())}"]
@@ -92,7 +92,7 @@ class OpenAILearner:
     def _order(self, run: Run, *files: str) -> JobRequest:
         noise = self.config.noise()
         suffix = "".join(c if c.isalnum() else "-" for c in f"{self.config.register_as}-{noise.kind}-{noise.rate:g}")
-        about = {"dataset_digest": self.material.digests()["dataset_digest"], "noise": f"{noise.kind} {noise.rate:g}"}
+        about = {"dataset_digest": self.data.digests()["dataset_digest"], "noise": f"{noise.kind} {noise.rate:g}"}
         given = self.config.given_hyperparameters()
         return JobRequest(run.run_id, self.base, (files[0], files[1]), self.config.epochs, given, self.config.seed,
                      suffix.strip("-")[:40], about)  # fmt: skip
@@ -133,14 +133,14 @@ class OpenAILearner:
         hidden = self.config.hidden_tokens
         if hidden < 0:
             hidden = OPENAIS_HIDDEN_TOKENS if self.endpoint.is_openai else 0
-        return Correction(openai_cost.label_tokens(self.material, self.ruler), hidden)
+        return Correction(openai_cost.label_tokens(self.data, self.ruler), hidden)
 
     def predict(self, rows: Sequence[AnyRow]) -> list[Prediction]:
         """What the model in force answers, and how likely it finds the labels. What was answered is not asked again."""
         assert self.journal
-        config, material = self.config, self.material
+        config, data = self.config, self.data
         model = self.models.get(self.step, self.base)
-        asked = openai_answers.questions(rows, model, material.template, config.max_new_tokens, config.seed)
+        asked = openai_answers.questions(rows, model, data.template, config.max_new_tokens, config.seed)
         unasked = sum(question.digest not in self.journal.replies for question in asked)
         if unasked:
             self.tell(f"Asking  {model} about {unasked:,} rows")
@@ -151,7 +151,7 @@ class OpenAILearner:
             if reply is None:
                 found.append(Prediction("error", error=errors.get(question.digest, "it was not asked")))
             else:
-                found.append(openai_answers.prediction(reply, material.labels))
+                found.append(openai_answers.prediction(reply, data.labels))
         return found
 
     score_labels = predict
@@ -178,7 +178,7 @@ class OpenAILearner:
             self._noted.add(line)
             self.tell(line)
 
-    def choices(self, rows: Sequence[AnyRow]) -> list[LogProbs | None]:
+    def score_choices(self, rows: Sequence[AnyRow]) -> list[LogProbs | None]:
         """No chat API tells the log-probability of a given answer: questions are refused."""
         raise NotImplementedError
 
@@ -195,9 +195,9 @@ class OpenAILearner:
         self.step = last
         events.keep(run, job, kept, self.folder)
         tokens = f", {job.trained_tokens:,} trained tokens" if job.trained_tokens else ""
-        return f"{self.base} by {job.id} on {len(self.material.train.rows):,} rows{tokens}"
+        return f"{self.base} by {job.id} on {len(self.data.train.rows):,} rows{tokens}"
 
-    def points(self) -> Sequence[int]:
+    def kept_steps(self) -> Sequence[int]:
         """The steps of the checkpoints that the API kept, and of the tuned model."""
         return sorted(self.models)
 
@@ -219,8 +219,8 @@ class OpenAILearner:
         tags: dict[str, object] = {
             versions.OPENAI_ID: model,
             jobs.JOB_TAG: self.job_id,
-            "system_prompt": self.material.template.system,
-            "user_prompt": self.material.template.user,
+            "system_prompt": self.data.template.system,
+            "user_prompt": self.data.template.user,
         }
         here = versions.find_openai(model)
         if here and here.tags.get("kind") != "openai":

@@ -107,21 +107,21 @@ def evaluations(config: NoisyConfig) -> int:
     return 2 + min(config.epochs, KEPT_CHECKPOINTS) - 1
 
 
-def weighed(flight: Preflight, material: NoisyData, config: NoisyConfig, price: Price | None, endpoint: Endpoint,
+def weighed(preflight: Preflight, data: NoisyData, config: NoisyConfig, price: Price | None, endpoint: Endpoint,
             ruler: TokenCounter) -> Preflight:  # fmt: skip
     """The preflight with what job and evaluation cost, and an error where that is above ``budget_usd``."""
-    trained, asked, answered = tokens(material, config, ruler)
+    trained, asked, answered = tokens(data, config, ruler)
     passes = "1 epoch" if config.epochs == 1 else f"{config.epochs} epochs"
     facts = [
         f"{trained:,} tokens to train on in {passes}, {asked:,} to ask with, at most {answered:,} in "
         f"answers ({ruler.how})"
     ]
-    numbers = {**flight.numbers, "train_tokens": trained, "asked_tokens": asked, "answered_tokens": answered}
-    errors, warnings = list(flight.errors), list(flight.warnings)
+    numbers = {**preflight.numbers, "train_tokens": trained, "asked_tokens": asked, "answered_tokens": answered}
+    errors, warnings = list(preflight.errors), list(preflight.warnings)
     if config.provider == "parley":
         facts.append("no cost: it runs on this machine")
     elif price is None:
-        line = f"no price of {config.taught_model} is known: give a table with it, prices=FILE"
+        line = f"no price of {config.remote_model} is known: give a table with it, prices=FILE"
         (errors if config.budget_usd else warnings).append(line)
     else:
         share = BATCH_SHARE if config.mode == "batch" else 1.0
@@ -135,25 +135,25 @@ def weighed(flight: Preflight, material: NoisyData, config: NoisyConfig, price: 
         if config.budget_usd and cost > config.budget_usd:
             said = f"the job is estimated at {cost:,.2f} {price.currency}"
             errors.append(f"budget_usd={config.budget_usd:g}: {said}; nothing was sent")
-    return replace(flight, errors=errors, warnings=warnings, facts=[*flight.facts, *facts], numbers=numbers)
+    return replace(preflight, errors=errors, warnings=warnings, facts=[*preflight.facts, *facts], numbers=numbers)
 
 
-def tokens(material: NoisyData, config: NoisyConfig, ruler: TokenCounter) -> tuple[int, int, int]:
+def tokens(data: NoisyData, config: NoisyConfig, ruler: TokenCounter) -> tuple[int, int, int]:
     """(tokens trained, tokens of all requests, tokens of all answers at most)."""
 
     def total(rows: Any) -> int:
-        return sum(ruler.count(conversation(row, material.labels, material.template)) for row in rows)
+        return sum(ruler.count(conversation(row, data.labels, data.template)) for row in rows)
 
-    train = material.train.rows
+    train = data.train.rows
     of_train = total(train)
     memory = min(config.n_memory, len(train))
     each = evaluations(config)
-    asked = each * (total(material.test) + round(of_train * memory / max(len(train), 1)))
-    answered = each * (len(material.test) + memory) * config.max_new_tokens
+    asked = each * (total(data.test) + round(of_train * memory / max(len(train), 1)))
+    answered = each * (len(data.test) + memory) * config.max_new_tokens
     return of_train * config.epochs, asked, answered
 
 
-def label_tokens(material: NoisyData, ruler: TokenCounter) -> float:
+def label_tokens(data: NoisyData, ruler: TokenCounter) -> float:
     """Mean number of tokens of the answers that are taught."""
-    rows = material.train.rows
-    return sum(ruler.count_text(row.answer(material.labels)) for row in rows) / max(len(rows), 1)
+    rows = data.train.rows
+    return sum(ruler.count_text(row.answer(data.labels)) for row in rows) / max(len(rows), 1)

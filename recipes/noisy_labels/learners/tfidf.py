@@ -31,17 +31,17 @@ class TfidfLearner(LocalLearner):
         self.config = config
         self.learner: TfidfClassifier | None = None
 
-    def reading(self) -> TokenLimits:
+    def token_limits(self) -> TokenLimits:
         """Whole texts, of any length."""
         return TokenLimits()
 
-    def start(self, material: NoisyData, run: Run) -> list[str]:
+    def start(self, data: NoisyData, run: Run) -> list[str]:
         """Weight the words of the training rows; no label takes part in that."""
-        if material.dataset.is_questions:
+        if data.dataset.is_questions:
             raise DataError(["learner=tfidf tells two classes of texts apart; for questions take learner=lora or full"])
-        self.material = material
-        self.vectors = Vectors(material.train.rows, self._settings(), others=material.test)
-        zeros, ones = label_counts(material.train.rows)
+        self.data = data
+        self.vectors = Vectors(data.train.rows, self._settings(), others=data.test)
+        zeros, ones = label_counts(data.train.rows)
         self.share = ones / (zeros + ones)
         return [
             f"Learner TF-IDF of {len(self.vectors.words):,} words and logistic regression (C={self.config.c:g})",
@@ -51,21 +51,21 @@ class TfidfLearner(LocalLearner):
     def predict(self, rows: Sequence[AnyRow]) -> list[Prediction]:
         """It always answers."""
         p_positive = self.learner.p_positive(rows) if self.learner else [self.share] * len(rows)
-        return from_probabilities(p_positive, self.material.labels)
+        return from_probabilities(p_positive, self.data.labels)
 
     score_labels = predict
 
-    def choices(self, rows: Sequence[AnyRow]) -> list[LogProbs | None]:
+    def score_choices(self, rows: Sequence[AnyRow]) -> list[LogProbs | None]:
         """It has no choices to estimate_cost: questions are refused."""
         raise NotImplementedError
 
     def train(self, run: Run) -> str:
         """Fit; there is nothing to go on with after an interruption, it takes seconds."""
-        self.learner = self.vectors.fit(self.material.train.rows, self.material.given, self.material.labels)
+        self.learner = self.vectors.fit(self.data.train.rows, self.data.given, self.data.labels)
         self.step = 1
-        return f"TF-IDF on {len(self.material.train.rows):,} rows"
+        return f"TF-IDF on {len(self.data.train.rows):,} rows"
 
-    def points(self) -> Sequence[int]:
+    def kept_steps(self) -> Sequence[int]:
         """There is one fit and nothing before it."""
         return (1,)
 
@@ -84,13 +84,13 @@ class TfidfLearner(LocalLearner):
         tfidf_versions.write(
             folder,
             self.vectors.words,
-            self.material.labels,
+            self.data.labels,
             vectorizer.token_pattern,
             vectorizer.idf_,
             model.coef_[0],
             float(model.intercept_[0]),
         )
-        rows = self.material.test[:PROBED]
+        rows = self.data.test[:PROBED]
         uri = tfidf_versions.log_model(run, folder, rows[0].text)
         tfidf_versions.verify(uri, [row.text for row in rows], self.learner.p_positive(rows).tolist())
         run.text("\n".join(f"{e['weight']:+.3f} {e['word']}" for e in self.learner.strongest()) + "\n", "words.txt")

@@ -43,9 +43,9 @@ def estimate_cost(rows, tmp_path):
     def estimate_cost(**settings):
         config = NoisyConfig(**{**SETTINGS, **rows, "prices": str(tmp_path / "prices.json"), **settings})
         learner = OpenAILearner(config, Endpoint("http://127.0.0.1:9/v1"))
-        reading = learner.reading()
-        found = data.prepare(config, data.read(config), reading)
-        return config, found, learner.estimate_cost(found, data.preflight(found, config, reading))
+        limits = learner.token_limits()
+        found = data.prepare(config, data.read(config), limits)
+        return config, found, learner.estimate_cost(found, data.run_preflight(found, config, limits))
 
     return estimate_cost
 
@@ -128,5 +128,5 @@ def test_the_longest_example_is_that_of_the_model(model, most):
 
 def test_texts_are_cut_to_what_a_job_takes_whole(rows):
     config = replace(NoisyConfig(**{**SETTINGS, **rows}), max_length=64)
-    reading = OpenAILearner(config, Endpoint("http://127.0.0.1:9/v1")).reading()
-    assert isinstance(reading, TokenLimits) and reading.max_tokens == 64 - config.max_new_tokens and reading.validates
+    limits = OpenAILearner(config, Endpoint("http://127.0.0.1:9/v1")).token_limits()
+    assert isinstance(limits, TokenLimits) and limits.max_tokens == 64 - config.max_new_tokens and limits.validates

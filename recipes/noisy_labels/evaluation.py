@@ -1,0 +1,152 @@
+"""A learner evaluated on the test rows and on its training rows, and compared with its base."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from data.labelled import AnyRow, QuestionRow, label_counts
+from data.sampling import sample
+from evals import classification, label_errors, label_verdict, multiple_choice, sanity_checks, significance
+from evals.classification import Prediction
+from evals.label_errors import Memorization
+from evals.verdict import Verdict
+from recipes.noisy_labels.data import NoisyData
+from recipes.noisy_labels.learners.base import Learner
+from recipes.noisy_labels.types import CurvePoint, Evaluation, NoisyJob, TrainingEvaluation
+from registry.runs import Run
+
+#: Training rows that are scored at every kept checkpoint; the final weights score all of them.
+CURVE_ROWS = 300
+
+
+def evaluate(job: NoisyJob, learner: Learner) -> Evaluation:
+    """The test rows with the weights in force: generated answers for texts, scored choices for questions."""
+    if job.data.dataset.is_questions:
+        return _evaluate_questions(job.data, learner)
+    data = job.data
+    answers = learner.predict(data.test)
+    report = classification.judge(data.truth, answers, data.labels, job.config.seed)
+    return Evaluation(answers, report, None, sanity_checks.alarms(data.truth, answers, data.test, data.labels))
+
+
+def _evaluate_questions(data: NoisyData, learner: Learner) -> Evaluation:
+    questions = [row for row in data.test if isinstance(row, QuestionRow)]
+    log_probs = learner.score_choices(questions)
+    report = multiple_choice.judge_choices(questions, log_probs)
+    mc1_hits = [
+        Prediction("error") if probs is None else Prediction(1 if multiple_choice.mc1(row.mc1, probs) else 0)
+        for row, probs in zip(questions, log_probs, strict=True)
+    ]
+    return Evaluation(mc1_hits, None, report, [])
+
+
+def compare(
+    job: NoisyJob, before: Evaluation, after: Evaluation, memorization: Memorization
+) -> tuple[significance.Comparison, Verdict]:
+    """McNemar's test of both models on the same test rows, and the verdict on the second one."""
+    truth = job.data.truth if before.report else [1] * len(job.data.test)
+    comparison = significance.compare(truth, before.predictions, after.predictions)
+    if before.report and after.report:
+        flipped = _flipped_counts(job.data)
+        return comparison, label_verdict.judge_labels(after.report, comparison, memorization, flipped)
+    return comparison, label_verdict.judge_questions(before.primary[1], after.primary[1], comparison)
+
+
+def _flipped_counts(data: NoisyData) -> tuple[int, int]:
+    """Number of flipped training rows whose true label is 0, and 1."""
+    true = [label for label, flipped in zip(data.train.originals, data.train.flipped, strict=True) if flipped]
+    return true.count(0), true.count(1)
+
+
+def evaluate_checkpoints(
+    job: NoisyJob, learner: Learner, before: Evaluation, curve: Sequence[CurvePoint]
+) -> dict[int, tuple[Evaluation, Verdict]]:
+    """The test rows at every kept step but the one in force, which is loaded again at the end."""
+    memorized = {point.step: point.memorization for point in curve}
+    evaluated: dict[int, tuple[Evaluation, Verdict]] = {}
+    restored = learner.step
+    for step in learner.kept_steps():
+        if step != restored:
+            learner.load_checkpoint(step)
+            evaluation = evaluate(job, learner)
+            evaluated[step] = evaluation, compare(job, before, evaluation, memorized[step])[1]
+    learner.load_checkpoint(restored)
+    return evaluated
+
+
+def curve_point(job: NoisyJob, learner: Learner) -> CurvePoint:
+    """Memorisation at the step in force, on the sample of training rows that all checkpoints share."""
+    rows = _curve_rows(job.data, learner)
+    return CurvePoint(learner.step, _memorization(learner.score_labels(rows), rows, job.data))
+
+
+def _curve_rows(data: NoisyData, learner: Learner) -> list[AnyRow]:
+    """A stratified sample of ``CURVE_ROWS`` training rows, or of as many as the learner may score."""
+    rows = data.train.rows
+    most = CURVE_ROWS if learner.max_scored_rows is None else learner.max_scored_rows
+    return sample(rows, min(most, len(rows)), data.train.noise.seed) if most else []
+
+
+def evaluate_training_rows(job: NoisyJob, learner: Learner, run: Run, base_point: CurvePoint) -> TrainingEvaluation:
+    """Memorisation over the checkpoints, and how well losses find the flipped labels, in sample and out of fold."""
+    data = job.data
+    curve = [base_point, *_checkpoint_curve(job, learner)]
+    rows = data.train.rows if learner.max_scored_rows is None else _curve_rows(data, learner)
+    scored = learner.score_labels(rows)
+    losses = _given_label_losses(data, rows, scored)
+    known = [(loss, flipped) for loss, flipped in zip(losses, data.train.flipped, strict=True) if loss is not None]
+    in_sample = label_errors.detect([loss for loss, _ in known], [flipped for _, flipped in known])
+    found = TrainingEvaluation(curve, _memorization(scored, rows, data), in_sample, losses, len(rows))
+    if job.config.folds_in_force < 2 or min(label_counts(data.train.rows)) < 2:
+        return found
+    return _with_out_of_fold(found, job, learner, run)
+
+
+def _checkpoint_curve(job: NoisyJob, learner: Learner) -> list[CurvePoint]:
+    restored, curve = learner.step, []
+    for step in learner.kept_steps():
+        learner.load_checkpoint(step)
+        curve.append(replace(curve_point(job, learner), step=step))
+    learner.load_checkpoint(restored)
+    return curve
+
+
+def _memorization(scored: Sequence[Prediction], rows: Sequence[AnyRow], data: NoisyData) -> Memorization:
+    true = dict(zip((row.id for row in data.train.rows), data.train.originals, strict=True))
+    return label_errors.memory(
+        [each.outcome for each in scored], [row.label for row in rows], [true[row.id] for row in rows]
+    )
+
+
+def _given_label_losses(data: NoisyData, rows: Sequence[AnyRow], scored: Sequence[Prediction]) -> list[float | None]:
+    """Loss of every training row's given label in nats; None where it was not scored or its probability is unknown."""
+    known = [(row, each.p_positive) for row, each in zip(rows, scored, strict=True) if each.p_positive is not None]
+    losses = label_errors.losses([p for _, p in known], [row.label for row, _ in known]).tolist()
+    by_id = {row.id: loss for (row, _), loss in zip(known, losses, strict=True)}
+    return [by_id.get(row.id) for row in data.train.rows]
+
+
+def _with_out_of_fold(found: TrainingEvaluation, job: NoisyJob, learner: Learner, run: Run) -> TrainingEvaluation:
+    """The same with out-of-fold losses and, where labels were flipped, the effect of pruning by them."""
+    data, config, train = job.data, job.config, job.data.train
+    fit = learner.fit(run)
+    p_positive = label_errors.out_of_fold(fit, train.rows, data.given, config.seed, config.folds_in_force)
+    losses = label_errors.losses(p_positive, data.given)
+    detection = label_errors.detect(losses, train.flipped)
+    pruning = None
+    if detection.flipped_share and not data.dataset.is_questions:
+        pruning = label_errors.prune_and_retrain(
+            fit, train.rows, train.originals, losses, detection.flipped_share, data.test, before=_Scorer(learner)
+        )
+    return replace(found, losses=losses.tolist(), out_of_fold=detection, pruning=pruning)
+
+
+class _Scorer:
+    """A learner as the classifier that ``evals.label_errors`` compares with."""
+
+    def __init__(self, learner: Learner):
+        self.learner = learner
+
+    def p_positive(self, rows: Sequence[AnyRow]) -> np.ndarray:
+        return np.array([each.p_positive for each in self.learner.score_labels(rows)], dtype=float)
