@@ -22,8 +22,8 @@ from serve.http.metrics import Metrics
 from serve.http.rate_limits import Limits
 from serve.model_catalog import ModelCatalog
 from serve.model_names import ModelNames
-from serve.state import ServerState, jobs_by_status
-from serve.store import files
+from serve.state import ServerState
+from serve.store import files, jobs
 from serve.store.database import Database, now_s
 from serve.training.supervisor import Supervisor
 from train import base_model
@@ -103,7 +103,7 @@ def make_state(config: ServeConfig, database: Database, outputs: Path) -> Server
         ModelCatalog(names, now_s()),
         engine,
         Supervisor(database, config, outputs),
-        Metrics(engine.stats, lambda: jobs_by_status(database)),
+        Metrics(engine.stats, lambda: jobs.count_by_status(database)),
     )
 
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
-from sqlalchemy import func, select
 
 from serve.batch_worker import BatchWorker
 from serve.config import ServeConfig
@@ -14,7 +13,6 @@ from serve.http.rate_limits import Limits
 from serve.model_catalog import ModelCatalog
 from serve.model_names import ModelNames
 from serve.store.database import Database
-from serve.store.tables import jobs
 from serve.training.supervisor import Supervisor
 
 
@@ -44,10 +42,3 @@ def state_of(request: Request) -> ServerState:
 
 
 Here = Annotated[ServerState, Depends(state_of)]
-
-
-def jobs_by_status(database: Database) -> dict[str, int]:
-    """How many jobs there are of each status."""
-    with database.read() as connection:
-        query = select(jobs.c.status, func.count()).group_by(jobs.c.status)
-        return {status: count for status, count in connection.execute(query).all()}

@@ -11,12 +11,10 @@ from serve.errors import conflict, missing
 from serve.ids import fresh_id
 from serve.store import idempotency
 from serve.store.database import Database, now_s, page
-from serve.store.tables import batches, files, jobs, parts
+from serve.store.tables import BATCH_FINISHED, FINISHED, batches, files, jobs, parts
 from serve.store.training_file import NOT_CHECKED, Checked
 
 PART_BYTES = 1 << 20
-OVER = ("succeeded", "failed", "cancelled")
-BATCH_OVER = ("completed", "failed", "expired", "cancelled")
 ROUTE = "files"
 
 
@@ -168,8 +166,8 @@ def delete(database: Database, file_id: str) -> dict[str, Any]:
 
 def _user_of(connection: Connection, file_id: str) -> str | None:
     of_job = or_(jobs.c.training_file == file_id, jobs.c.validation_file == file_id)
-    job = connection.execute(select(jobs.c.id).where(of_job, jobs.c.status.not_in(OVER))).scalar()
-    batch = select(batches.c.id).where(batches.c.input_file_id == file_id, batches.c.status.not_in(BATCH_OVER))
+    job = connection.execute(select(jobs.c.id).where(of_job, jobs.c.status.not_in(FINISHED))).scalar()
+    batch = select(batches.c.id).where(batches.c.input_file_id == file_id, batches.c.status.not_in(BATCH_FINISHED))
     return job or connection.execute(batch).scalar()
 
 

@@ -1,125 +1,243 @@
-"""Fine-tuning jobs: made, listed, moved from one status to the next, and told of in events.
+"""Fine-tuning jobs: created, listed, and moved from status to status by the events of ``TRANSITIONS``.
 
-A job's status is the one truth about it. Whoever moves a job says which statuses it may come from, so that of two who
-move it at once only one does. Its trainer is a process that can end at any moment; the job then goes on elsewhere.
+Nothing else writes a job's status. The functions that do (``queue``, ``start``, ``pause``, ``resume``, ``cancel``,
+``succeed``, ``fail``) read it, write the next one and add the job event in one transaction that holds a lock on the
+row, so that of two processes that change a job at once the second sees what the first has done.
 """
 
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, exists, func, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, exists, func, select
 
-from data.formats.openai import LEAST_ROWS
 from serve import model_names
-from serve.errors import FINAL, RequestError, missing
+from serve.errors import RequestError, missing
 from serve.ids import fresh_id
 from serve.model_names import ModelNames
-from serve.store import files, idempotency
+from serve.store import checkpoints, files, idempotency, job_checks, job_events
 from serve.store.database import Database, now_s, page
 from serve.store.hyperparameters import resolve
-from serve.store.tables import checkpoints, events, jobs, pairs
+from serve.store.tables import ACTIVE, FINISHED, jobs, pairs
+from serve.store.transitions import Transition
 
-ACTIVE = ("validating_files", "queued", "running")
-OVER = files.OVER
 ROUTE = "jobs"
+FIRST_STATUS = "validating_files"
+#: What can happen to a job, by event. A job that is started again after its process ended is running already.
+TRANSITIONS: Mapping[str, Transition] = {
+    "validated": Transition((FIRST_STATUS,), "queued", message="Files validated, moving job to queued state"),
+    "started": Transition(("queued",), "running", ("running",), "Fine-tuning job started"),
+    "paused": Transition(ACTIVE, "paused", ("paused",), "The job was paused", repeats=True),
+    "resumed": Transition(("paused",), "queued", ACTIVE, "The job was resumed", repeats=True),
+    "cancelled": Transition((*ACTIVE, "paused"), "cancelled", ("cancelled",), "The job was cancelled"),
+    "succeeded": Transition(("running",), "succeeded", ("succeeded",), "The job has successfully completed"),
+    "failed": Transition(ACTIVE, "failed", message="The job failed: {}"),
+}
+
+
+# Creation
 
 
 def create(
-    database: Database, asked: Mapping[str, Any], known: ModelNames, organization: str, queue: int, key: str
+    database: Database, fields: Mapping[str, Any], known: ModelNames, organization: str, queue_length: int, key: str
 ) -> str:
-    """Make the job that ``asked`` (checked fields of the request) describes; returns its id.
+    """Create the job that ``fields`` (checked fields of the request) describe; returns its id.
 
     Raises:
-        Fault: a file or model can't be used, the method is none that is known, or the queue is full.
+        RequestError: a file or model can't be used, the method is not supported, or the queue is full.
     """
-    base = known.base_of(asked["model"])
+    base = known.base_of(fields["model"])
     if base is None:
-        raise _no_base(asked["model"])
-    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        raise job_checks.unknown_base(fields["model"])
+    digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
     with database.write() as connection:
         earlier = idempotency.kept(connection, ROUTE, key, digest)
         if earlier is not None:
             return earlier
-        rows = _require_files(connection, asked)
-        _require_room(connection, queue)
-        job_id, suffix = fresh_id("ftjob-"), asked["suffix"]
-        made = connection.execute(jobs.insert().values(
-            id=job_id, created_at=now_s(), model=asked["model"], base=base, suffix=suffix,
-            seed=secrets.randbelow(2**31) if asked["seed"] is None else asked["seed"], method=asked["method"],
-            hyperparameters=resolve(asked["hyperparameters"], rows), training_file=asked["training_file"],
-            validation_file=asked["validation_file"], integrations=asked["integrations"],
-            pairs=asked["metadata"], status="validating_files", step=0, crashes=0,
-            result=model_names.fine_tuned_name(asked["model"], organization, suffix),
-            registered=model_names.registered_name(asked["model"], suffix),
-        ))  # fmt: skip
-        assert made.inserted_primary_key
-        for name, value in asked["metadata"].items():
-            connection.execute(pairs.insert().values(job=made.inserted_primary_key[0], name=name, value=value))
-        add_event(connection, job_id, "created", f"Created fine-tuning job: {job_id}")
-        add_event(connection, job_id, "validating", f"Validating training file: {asked['training_file']}")
+        rows = job_checks.require_files(connection, fields)
+        job_checks.require_room(connection, queue_length)
+        job_id = _insert(connection, fields, base, organization, rows)
+        job_events.add_event(connection, job_id, "created", f"Created fine-tuning job: {job_id}")
+        validating = f"Validating training file: {fields['training_file']}"
+        job_events.add_event(connection, job_id, "validating", validating)
         idempotency.keep(connection, ROUTE, key, digest, job_id)
     return job_id
 
 
-def _no_base(model: str) -> RequestError:
-    if model.startswith("ft:"):
-        why = "a model that is fine-tuned already can't be fine-tuned again here; name its base"
-    else:
-        why = "GET /v1/models lists the bases; start the server with --models NAME=BASE to add one"
-    return RequestError(
-        f"Model {model} is not available for fine-tuning: {why}", param="model", code="model_not_available"
-    )
+def _insert(connection: Connection, fields: Mapping[str, Any], base: str, organization: str, rows: int) -> str:
+    """Insert the row of a new job, whose training file has ``rows`` rows, and its metadata; returns its id."""
+    job_id, model, suffix = fresh_id("ftjob-"), fields["model"], fields["suffix"]
+    inserted = connection.execute(jobs.insert().values(
+        id=job_id, created_at=now_s(), model=model, base=base, suffix=suffix,
+        seed=secrets.randbelow(2**31) if fields["seed"] is None else fields["seed"], method=fields["method"],
+        hyperparameters=resolve(fields["hyperparameters"], rows), training_file=fields["training_file"],
+        validation_file=fields["validation_file"], integrations=fields["integrations"],
+        pairs=fields["metadata"], status=FIRST_STATUS, step=0, crashes=0,
+        result=model_names.fine_tuned_name(model, organization, suffix),
+        registered=model_names.registered_name(model, suffix),
+    ))  # fmt: skip
+    assert inserted.inserted_primary_key
+    for name, value in fields["metadata"].items():
+        connection.execute(pairs.insert().values(job=inserted.inserted_primary_key[0], name=name, value=value))
+    return job_id
 
 
-def _require_files(connection: Connection, asked: Mapping[str, Any]) -> int:
-    """How many rows are trained on."""
-    count = 0
-    for param in ("training_file", "validation_file"):
-        if asked[param] is None:
-            continue
-        row = files.row_of(connection, asked[param], param)
-        if row["purpose"] != "fine-tune":
-            raise RequestError(
-                f"{param} {asked[param]} was uploaded with purpose {row['purpose']}; fine-tune is needed", param=param
-            )
-        if row["kind"] != asked["method"]:
-            raise RequestError(f"{param} {asked[param]} holds no rows for the method {asked['method']}", param=param)
-        if param == "training_file":
-            count = row["rows"]
-    if count < LEAST_ROWS:
-        raise RequestError(
-            f"{asked['training_file']} has {count} example(s), but must have at least {LEAST_ROWS} examples",
-            param="training_file",
-            code="invalid_n_examples",
-        )
-    return count
+# Status changes
 
 
-def _require_room(connection: Connection, queue: int) -> None:
-    waiting = connection.execute(select(func.count()).select_from(jobs).where(jobs.c.status.in_(ACTIVE))).scalar() or 0
-    if waiting >= queue:
-        raise RequestError(
-            f"{waiting} jobs wait or run already, and the queue holds {queue}; try again when one is over",
-            429,
-            type="requests",
-            code="rate_limit_exceeded",
-            headers={"retry-after": "60", **FINAL},
-        )
+def queue(database: Database, job_id: str) -> bool:
+    """Put a job into the queue; its files were checked line by line when they were uploaded."""
+    return _change(database, job_id, "validated")
+
+
+def start(database: Database, job_id: str) -> dict[str, Any] | None:
+    """The row of the job, which is running now, for the process that trains it; None where it may not run."""
+    with database.write() as connection:
+        started = _apply(connection, _locked(connection, job_id), "started")
+        return dict(row_of(connection, job_id)) if started else None
+
+
+def pause(database: Database, job_id: str) -> dict[str, Any]:
+    """Pause the job until it is resumed; its training process ends, and its last resume point is kept.
+
+    Raises:
+        RequestError: there is no such job, or it has ended.
+    """
+    return _request_change(database, job_id, "paused")
+
+
+def resume(database: Database, job_id: str) -> dict[str, Any]:
+    """Put a paused job back into the queue, where it was before.
+
+    Raises:
+        RequestError: there is no such job, or it has ended.
+    """
+    return _request_change(database, job_id, "resumed")
+
+
+def cancel(database: Database, job_id: str) -> dict[str, Any]:
+    """Cancel the job; one that is cancelled already stays so.
+
+    Raises:
+        RequestError: there is no such job, or it has ended otherwise.
+    """
+    return _request_change(database, job_id, "cancelled")
+
+
+def succeed(database: Database, job_id: str, models: Mapping[int, str], trained_tokens: int) -> bool:
+    """End the job with its results: result file, checkpoints and events are visible at once.
+
+    Args:
+        models: id of the model of each kept checkpoint, by step; the last one is the fine-tuned model.
+        trained_tokens: over all epochs.
+
+    Returns:
+        False where the job was paused or cancelled before; nothing is written then.
+    """
+    with database.write() as connection:
+        row = _locked(connection, job_id)
+        results = _add_results(connection, row, models) if row["status"] == "running" else {}
+        return _apply(connection, row, "succeeded", **results, trained_tokens=trained_tokens)
+
+
+def _add_results(connection: Connection, row: RowMapping, models: Mapping[int, str]) -> dict[str, Any]:
+    metrics = job_events.metrics_by_step(connection, row["id"])
+    csv = job_events.result_csv(metrics)
+    result_file = files.add_small(connection, csv, "step_metrics.csv", "fine-tune-results")
+    for step, model in sorted(models.items()):
+        values = {name: value for name, value in metrics.get(step, {}).items() if name != "total_steps"}
+        checkpoints.add(connection, row["id"], step, model, values)
+    job_events.add_event(connection, row["id"], "model", f"New fine-tuned model created: {row['result']}")
+    return {"result_file": result_file}
+
+
+def fail(database: Database, job_id: str, code: str, message: str, param: str | None = None) -> bool:
+    """End the job with an error; False, and nothing is written, where it was paused or has ended."""
+    error = {"code": code, "message": message, "param": param}
+    return _change(database, job_id, "failed", message, error=error)
+
+
+def _change(database: Database, job_id: str, event: str, reason: str = "", **values: Any) -> bool:
+    with database.write() as connection:
+        return _apply(connection, _locked(connection, job_id), event, reason, **values)
+
+
+def _request_change(database: Database, job_id: str, event: str) -> dict[str, Any]:
+    """Change the status as a request wants it; returns the job's object.
+
+    Raises:
+        RequestError: there is no such job, or its status does not allow it.
+    """
+    with database.write() as connection:
+        row = _locked(connection, job_id)
+        if not _apply(connection, row, event):
+            raise RequestError(f"{job_id} can't be {event}: it is {row['status']} already", code="invalid_status")
+        return describe(row_of(connection, job_id))
+
+
+def _apply(connection: Connection, row: RowMapping, event: str, reason: str = "", **values: Any) -> bool:
+    """Write the status after ``event``, ``values`` and the job event; ``row`` is locked by this transaction.
+
+    Returns:
+        False, and nothing is written, where the job's status does not allow the event.
+    """
+    transition = TRANSITIONS[event]
+    status = transition.next_status(row["status"])
+    if status is not None and status != row["status"]:
+        ended = {"finished_at": now_s()} if status in FINISHED else {}
+        changed = {"status": status, "estimated_finish": None, **ended, **values}
+        connection.execute(jobs.update().where(jobs.c.id == row["id"]).values(changed))
+        mark = fresh_id(f"{event}-", 8) if transition.repeats else event
+        level = "error" if status == "failed" else "info"
+        job_events.add_event(connection, row["id"], mark, transition.message.format(reason), level)
+    return status is not None
+
+
+def _locked(connection: Connection, job_id: str) -> RowMapping:
+    """The job's row, which no other transaction changes until this one, which writes, has ended."""
+    return _row(connection, select(jobs).where(jobs.c.id == job_id).with_for_update(), job_id)
+
+
+def update_running(connection: Connection, job_id: str, **values: Any) -> bool:
+    """Set columns other than the status of a job that is running; False where it is not."""
+    assert "status" not in values
+    query = jobs.update().where(jobs.c.id == job_id, jobs.c.status == "running").values(**values)
+    return bool(connection.execute(query).rowcount)
+
+
+# Queries
 
 
 def row_of(connection: Connection, job_id: str) -> RowMapping:
     """The job's row.
 
     Raises:
-        Fault: there is no such job.
+        RequestError: there is no such job.
     """
-    row = connection.execute(select(jobs).where(jobs.c.id == job_id)).mappings().first()
+    return _row(connection, select(jobs).where(jobs.c.id == job_id), job_id)
+
+
+def _row(connection: Connection, query: Any, job_id: str) -> RowMapping:
+    row = connection.execute(query).mappings().first()
     if row is None:
         raise missing("fine-tuning job", job_id, "fine_tuning_job_id")
     return row
+
+
+def with_status(database: Database, *statuses: str) -> list[RowMapping]:
+    """Rows of the jobs that have one of ``statuses``, oldest first."""
+    query = select(jobs).where(jobs.c.status.in_(statuses)).order_by(jobs.c.number)
+    with database.read() as connection:
+        return list(connection.execute(query).mappings())
+
+
+def count_by_status(database: Database) -> dict[str, int]:
+    """How many jobs have each status."""
+    query = select(jobs.c.status, func.count()).group_by(jobs.c.status)
+    with database.read() as connection:
+        return {status: count for status, count in connection.execute(query).all()}
 
 
 def get(database: Database, job_id: str) -> dict[str, Any]:
@@ -140,116 +258,32 @@ def listing(
     return {"object": "list", "data": [describe(row) for row in rows], "has_more": more}
 
 
-def _has(name: str, value: str) -> Any:
+def _has(name: str, value: str) -> ColumnElement[bool]:
     return exists().where(pairs.c.job == jobs.c.number, pairs.c.name == name, pairs.c.value == value)
-
-
-def move(connection: Connection, job_id: str, come_from: Sequence[str], **values: Any) -> bool:
-    """Set ``values`` (a status among them, mostly) where the job's status is one of ``come_from``; whether it was."""
-    query = jobs.update().where(jobs.c.id == job_id, jobs.c.status.in_(come_from)).values(**values)
-    return bool(connection.execute(query).rowcount)
-
-
-def cancel(database: Database, job_id: str) -> dict[str, Any]:
-    """End the job; one that is cancelled already stays so.
-
-    Raises:
-        Fault: it is over.
-    """
-    with database.write() as connection:
-        if move(
-            connection, job_id, (*ACTIVE, "paused"), status="cancelled", finished_at=now_s(), estimated_finish=None
-        ):
-            add_event(connection, job_id, "cancelled", "The job was cancelled")
-        return _in_status(connection, job_id, ("cancelled",), "cancelled")
-
-
-def pause(database: Database, job_id: str) -> dict[str, Any]:
-    """Let the job wait until it is resumed; its trainer ends, and its last resume point is kept.
-
-    Raises:
-        Fault: it is over.
-    """
-    with database.write() as connection:
-        if move(connection, job_id, ACTIVE, status="paused", estimated_finish=None):
-            add_event(connection, job_id, fresh_id("paused-", 8), "The job was paused")
-        return _in_status(connection, job_id, ("paused",), "paused")
-
-
-def resume(database: Database, job_id: str) -> dict[str, Any]:
-    """Let a paused job go on, in its old place of the queue.
-
-    Raises:
-        Fault: it is over.
-    """
-    with database.write() as connection:
-        if move(connection, job_id, ("paused",), status="queued"):
-            add_event(connection, job_id, fresh_id("resumed-", 8), "The job was resumed")
-        return _in_status(connection, job_id, ACTIVE, "resumed")
-
-
-def _in_status(connection: Connection, job_id: str, wanted: Sequence[str], done: str) -> dict[str, Any]:
-    row = row_of(connection, job_id)
-    if row["status"] not in wanted:
-        raise RequestError(f"{job_id} can't be {done}: it has {row['status']} already", code="invalid_status")
-    return describe(row)
-
-
-# Events and checkpoints
-
-
-def add_event(
-    connection: Connection, job_id: str, mark: str, message: str, level: str = "info", data: Any = None
-) -> None:  # fmt: skip
-    """Add an event; one with this ``mark`` is there once, however often it is told."""
-    known = select(events.c.number).where(events.c.job_id == job_id, events.c.mark == mark)
-    if connection.execute(known).scalar() is None:
-        row = {"id": fresh_id("ftevent-"), "job_id": job_id, "mark": mark, "created_at": now_s(), "level": level}
-        connection.execute(events.insert().values(message=message, data=data, **row))
 
 
 def event_listing(database: Database, job_id: str, after: str | None, limit: int) -> dict[str, Any]:
     """A page of the job's events, newest first."""
     with database.read() as connection:
         row_of(connection, job_id)
-        rows, more = page(connection, events, [events.c.job_id == job_id], after, limit)
-    return {"object": "list", "data": [_describe_event(row) for row in rows], "has_more": more}
-
-
-def _describe_event(row: RowMapping) -> dict[str, Any]:
-    shown = {name: row[name] for name in ("id", "created_at", "level", "message", "data")}
-    return {"object": "fine_tuning.job.event", **shown, "type": "metrics" if row["data"] else "message"}
+        return job_events.listing(connection, job_id, after, limit)
 
 
 def checkpoint_listing(database: Database, job_id: str, after: str | None, limit: int) -> dict[str, Any]:
     """A page of the job's checkpoints, newest first."""
     with database.read() as connection:
         row_of(connection, job_id)
-        rows, more = page(connection, checkpoints, [checkpoints.c.job_id == job_id], after, limit)
-    return files.paged([_describe_checkpoint(row) for row in rows], more)
+        return checkpoints.listing(connection, job_id, after, limit)
 
 
-def _describe_checkpoint(row: RowMapping) -> dict[str, Any]:
-    return {
-        "object": "fine_tuning.job.checkpoint",
-        "id": row["id"],
-        "created_at": row["created_at"],
-        "fine_tuned_model_checkpoint": row["model"],
-        "fine_tuning_job_id": row["job_id"],
-        "metrics": row["metrics"],
-        "step_number": row["step"],
-    }
-
-
-def describe(row: Any) -> dict[str, Any]:
+def describe(row: RowMapping) -> dict[str, Any]:
     """OpenAI's object of a job."""
     shown = ("id", "model", "created_at", "finished_at", "status", "training_file", "validation_file", "trained_tokens",
              "error", "seed", "estimated_finish", "integrations")  # fmt: skip
-    done = row["status"] == "succeeded"
     return {
         "object": "fine_tuning.job",
         **{name: row[name] for name in shown},
-        "fine_tuned_model": row["result"] if done else None,
+        "fine_tuned_model": row["result"] if row["status"] == "succeeded" else None,
         "organization_id": "org-local",
         "result_files": [row["result_file"]] if row["result_file"] else [],
         "hyperparameters": row["hyperparameters"],

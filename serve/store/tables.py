@@ -21,6 +21,13 @@ from sqlalchemy import (
 #: Raised when a table changes; a database of another version is refused.
 VERSION = "1"
 
+#: Statuses of a job that waits or runs, and of one that has ended; there is ``paused`` besides.
+ACTIVE = ("validating_files", "queued", "running")
+FINISHED = ("succeeded", "failed", "cancelled")
+#: Statuses of a batch that has ended, and of one that has not.
+BATCH_FINISHED = ("completed", "failed", "expired", "cancelled")
+BATCH_OPEN = ("validating", "in_progress", "finalizing", "cancelling")
+
 schema = MetaData()
 
 

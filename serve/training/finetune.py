@@ -71,7 +71,7 @@ def open_run(database: Database, row: Mapping[str, Any], outputs: Path) -> Run:
     run = runs.reopen(run_id, outputs) if run_id else runs.start(row["id"], outputs)
     if row["run_id"] is None:
         with database.write() as connection:
-            jobs.move(connection, row["id"], ("running",), run_id=run.run_id)
+            jobs.update_running(connection, row["id"], run_id=run.run_id)
     return run
 
 
@@ -174,7 +174,7 @@ def train(database: Database, lesson: PreparedJob, run: Run) -> None:
     tokens = sum(len(example.input_ids) for example in job.examples) * job.config.epochs
     run.finish()  # before the job is told to be done: after that nobody would look at the run again
     run.require_server()
-    if not progress.succeed(database, row["id"], models, tokens):
+    if not jobs.succeed(database, row["id"], models, tokens):
         _unregister(models)
         raise progress.JobInterrupted
 

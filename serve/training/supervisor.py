@@ -15,15 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from sqlalchemy import case, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from registry import runs
 from serve.config import ServeConfig
 from serve.store import jobs
 from serve.store.database import Database
-from serve.store.tables import jobs as table
-from serve.training import progress
+from serve.store.tables import FINISHED
 from serve.training.worker import DONE, LATER, STOPPED
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -92,12 +90,11 @@ class Supervisor:
 
     def _sweep(self) -> None:
         """Remove what a server and a trainer that were killed left of jobs that are over."""
-        over = select(table.c.id, table.c.run_id).where(table.c.status.in_(("succeeded", "cancelled")))
-        with contextlib.suppress(SQLAlchemyError), self.database.read() as connection:
-            for job_id, run_id in connection.execute(over).all():
-                (self.outputs / "serve" / f"{job_id}.log").unlink(missing_ok=True)
-                if run_id:
-                    shutil.rmtree(self.outputs / run_id, ignore_errors=True)
+        with contextlib.suppress(SQLAlchemyError):
+            for row in jobs.with_status(self.database, "succeeded", "cancelled"):
+                (self.outputs / "serve" / f"{row['id']}.log").unlink(missing_ok=True)
+                if row["run_id"]:
+                    shutil.rmtree(self.outputs / row["run_id"], ignore_errors=True)
 
     def _turn(self) -> None:
         for each in list(self._trainers.values()):
@@ -114,16 +111,10 @@ class Supervisor:
 
     def _in_turn(self) -> list[str]:
         """Jobs that may be trained now, those first that are running; new ones are moved into the queue."""
-        new = select(table.c.id).where(table.c.status == "validating_files").order_by(table.c.number)
-        order = case((table.c.status == "running", 0), else_=1), table.c.number
-        ready = select(table.c.id).where(table.c.status.in_(("queued", "running"))).order_by(*order)
-        with self.database.read() as connection:
-            fresh, found = (list(connection.execute(query).scalars()) for query in (new, ready))
-        for job_id in fresh:  # their files were checked line by line when they came
-            with self.database.write() as connection:
-                if jobs.move(connection, job_id, ("validating_files",), status="queued"):
-                    jobs.add_event(connection, job_id, "validated", "Files validated, moving job to queued state")
-        return found + fresh
+        for row in jobs.with_status(self.database, "validating_files"):
+            jobs.queue(self.database, row["id"])
+        rows = jobs.with_status(self.database, "queued", "running")
+        return [row["id"] for row in sorted(rows, key=lambda row: row["status"] != "running")]
 
     def _begin(self, job_id: str) -> _Trainer:
         env = {name: value for name, value in os.environ.items() if name not in ("MLFLOW_RUN_ID", "PARLEY_SERVE_KEY")}
@@ -169,8 +160,8 @@ class Supervisor:
             row = jobs.row_of(connection, job_id)
             crashed = code not in (DONE, STOPPED, LATER) and not trainer.told_s and row["status"] == "running"
             if crashed:
-                jobs.move(connection, job_id, ("running",), crashes=row["crashes"] + 1)
-        if row["status"] in jobs.OVER or code in (DONE, STOPPED):
+                jobs.update_running(connection, job_id, crashes=row["crashes"] + 1)
+        if row["status"] in FINISHED or code in (DONE, STOPPED):
             self._not_before_s.pop(job_id, None)
             self._tidy(row["status"], row["run_id"], job_id, code)
             return
@@ -182,13 +173,13 @@ class Supervisor:
     def _give_up(self, trainer: _Trainer, run_id: str | None) -> None:
         last = (trainer.log.read_text(errors="replace").strip().splitlines() or ["it left no word"])[-1][:300]
         message = f"The trainer ended unexpectedly {MOST_CRASHES + 1} times at the same place: {last}"
-        progress.fail(self.database, trainer.job_id, "server_error", message)
+        jobs.fail(self.database, trainer.job_id, "server_error", message)
         if run_id:
             runs.end(run_id, "FAILED")
 
     def _tidy(self, status: str, run_id: str | None, job_id: str, code: int) -> None:
         """Remove what nobody needs any more."""
-        if status in jobs.OVER:
+        if status in FINISHED:
             for name in (f"{job_id}.lock", f"{job_id}.log"):
                 (self.outputs / "serve" / name).unlink(missing_ok=True)
         if status == "cancelled" and run_id:

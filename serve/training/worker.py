@@ -67,11 +67,9 @@ def _train(job_id: str, settings: Mapping[str, Any], outputs: Path) -> int:
     from serve.training.progress import JobInterrupted
 
     database = Database(settings["database"])
-    with database.write() as connection:
-        if not jobs.move(connection, job_id, ("queued", "running"), status="running"):
-            return DONE
-        row = dict(jobs.row_of(connection, job_id))
-        jobs.add_event(connection, job_id, "started", "Fine-tuning job started")
+    row = jobs.start(database, job_id)
+    if row is None:
+        return DONE
     from registry.runs import TrackingUnavailable
     from serve.training import finetune
 
@@ -97,7 +95,8 @@ def _train(job_id: str, settings: Mapping[str, Any], outputs: Path) -> int:
 def _failed(database: Any, row: Mapping[str, Any], run: Any, error: Exception) -> int:
     """End the job where the error is its own; any other ends this process only."""
     from data.errors import UserError
-    from serve.training import finetune, progress
+    from serve.store import jobs
+    from serve.training import finetune
     from train.loop import Diverged
 
     if not isinstance(error, UserError):
@@ -105,7 +104,7 @@ def _failed(database: Any, row: Mapping[str, Any], run: Any, error: Exception) -
     param = error.param if isinstance(error, finetune.InvalidTrainingFile) else None
     code = f"invalid_{param}" if param else "training_diverged" if isinstance(error, Diverged) else "training_failed"
     run.fail(error)
-    progress.fail(database, row["id"], code, " ".join(str(error).splitlines()), param)
+    jobs.fail(database, row["id"], code, " ".join(str(error).splitlines()), param)
     return DONE
 
 
