@@ -40,7 +40,7 @@ check: $(VENV)/.ready-dev
 	@$(IN_VENV) ruff format --check .
 	@$(IN_VENV) pyright
 	@$(IN_VENV) lint-imports
-	@$(IN_VENV) python -m pytest tests/test_project.py
+	@$(IN_VENV) python -m pytest tests/test_project.py tests/test_words.py tests/test_style.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache
