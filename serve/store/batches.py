@@ -1,8 +1,9 @@
-"""Batches: made, listed, cancelled, and written down line by line as they are answered."""
+"""Batches: created, listed, moved from status to status by the events of ``TRANSITIONS``, and their responses."""
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, select
@@ -12,52 +13,157 @@ from serve.ids import fresh_id
 from serve.store import files
 from serve.store.batch_input import ENDPOINT
 from serve.store.database import Database, now_s, page
-from serve.store.tables import answers, batches
+from serve.store.tables import BATCH_OPEN, answers, batches
 from serve.store.tables import files as file_table
+from serve.store.transitions import Transition
 
-WINDOWS = {"24h": 24 * 3600}
-MOST_BYTES = 200 * 2**20
+WINDOWS_S = {"24h": 24 * 3600}
+MAX_BYTES = 200 * 2**20
+READ_ROWS = 500  # responses that are read from the database at once
 TIMES = ("created_at", "in_progress_at", "expires_at", "finalizing_at", "completed_at", "failed_at", "expired_at",
          "cancelling_at", "cancelled_at")  # fmt: skip
-OPEN = ("validating", "in_progress", "finalizing", "cancelling")
+#: What can happen to a batch, by event. One that has expired is finalized as well: its answered requests have output.
+TRANSITIONS: Mapping[str, Transition] = {
+    "validated": Transition(("validating",), "in_progress"),
+    "failed": Transition(("validating",), "failed"),
+    "finalized": Transition(("in_progress",), "finalizing"),
+    "completed": Transition(("finalizing",), "completed"),
+    "expired": Transition(("finalizing",), "expired"),
+    "cancel_requested": Transition(("validating", "in_progress"), "cancelling", ("cancelling", "cancelled")),
+    "cancelled": Transition(("cancelling",), "cancelled"),
+}
 
 
-def create(database: Database, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Make a batch.
+def create(database: Database, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Create a batch; ``fields`` are the checked fields of the request.
 
     Raises:
-        Fault: the endpoint, the window or the file is none that a batch can have.
+        RequestError: the endpoint is not supported, or the file was uploaded for another purpose or is too large.
     """
-    if asked["endpoint"] != ENDPOINT:
+    if fields["endpoint"] != ENDPOINT:
         raise RequestError(
-            f"endpoint {asked['endpoint'][:60]!r}: only {ENDPOINT} can be asked in batches", param="endpoint"
+            f"endpoint {fields['endpoint'][:60]!r}: only {ENDPOINT} can be called in batches", param="endpoint"
         )
-    made_s = now_s()
+    created_s = now_s()
     with database.write() as connection:
-        file = files.row_of(connection, asked["input_file_id"], "input_file_id")
+        file = files.row_of(connection, fields["input_file_id"], "input_file_id")
         if file["purpose"] != "batch":
             raise RequestError(
                 f"{file['id']} was uploaded with purpose {file['purpose']}; batch is needed", param="input_file_id"
             )
-        if file["bytes"] > MOST_BYTES:
-            raise RequestError(f"{file['id']} has more than {MOST_BYTES >> 20} MB", param="input_file_id")
+        if file["bytes"] > MAX_BYTES:
+            raise RequestError(f"{file['id']} has more than {MAX_BYTES >> 20} MB", param="input_file_id")
         row = {
-            "id": fresh_id("batch_"), "input_file_id": file["id"], "endpoint": asked["endpoint"],
-            "completion_window": asked["completion_window"], "status": "validating", "total": 0,
-            "times": {"created_at": made_s, "expires_at": made_s + WINDOWS[asked["completion_window"]]},
-            "pairs": asked["metadata"], "output_expires_s": asked["output_expires_s"],
+            "id": fresh_id("batch_"), "input_file_id": file["id"], "endpoint": fields["endpoint"],
+            "completion_window": fields["completion_window"], "status": "validating", "total": 0,
+            "times": {"created_at": created_s, "expires_at": created_s + WINDOWS_S[fields["completion_window"]]},
+            "pairs": fields["metadata"], "output_expires_s": fields["output_expires_s"],
         }  # fmt: skip
         connection.execute(batches.insert().values(row))
-        return _described(connection, row["id"])
+        return _describe(connection, row_of(connection, row["id"]))
+
+
+# Status changes
+
+
+def begin(database: Database, batch_id: str, total: int) -> bool:
+    """Begin to answer the batch, whose file holds ``total`` valid requests."""
+    return _change(database, batch_id, "validated", total=total)
+
+
+def fail(database: Database, batch_id: str, errors: Sequence[Mapping[str, Any]]) -> bool:
+    """End a batch whose file is invalid; ``errors`` as OpenAI lists them (code, line, message, param)."""
+    return _change(database, batch_id, "failed", errors=errors)
+
+
+def finalize(database: Database, batch_id: str, expired: bool) -> bool:
+    """Stop answering: each request has a response, or the error that its time is over where the batch ``expired``."""
+    with database.write() as connection:
+        times = {"expired_at": now_s()} if expired else {}
+        return _apply(connection, _locked(connection, batch_id), "finalized", times)
+
+
+def cancel(database: Database, batch_id: str) -> dict[str, Any]:
+    """Stop answering the batch; responses that it has are written to its output file.
+
+    Raises:
+        RequestError: there is no such batch, or it has ended otherwise.
+    """
+    with database.write() as connection:
+        row = _locked(connection, batch_id)
+        if not _apply(connection, row, "cancel_requested"):
+            raise RequestError(f"{batch_id} can't be cancelled: it is {row['status']}", code="invalid_status")
+        return _describe(connection, row_of(connection, batch_id))
+
+
+def finish(database: Database, row: Mapping[str, Any]) -> bool:
+    """Write the output file and the error file of a batch that is finalizing or cancelling, and end it."""
+    if row["status"] == "cancelling":
+        event = "cancelled"
+    else:
+        event = "expired" if row["times"].get("expired_at") else "completed"
+    stored = {}
+    for name, good in (("output_file_id", 1), ("error_file_id", 0)):
+        with tempfile.TemporaryFile(prefix="parley-batch-") as out:
+            for record in _records(database, row["id"], good):
+                out.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+            if out.tell():
+                out.seek(0)
+                stored[name] = files.add_parts(database, out)
+    with database.write() as connection:
+        file_ids = {name: file_id for name, (file_id, _) in stored.items()}
+        if not _apply(connection, _locked(connection, row["id"]), event, **file_ids):
+            return False
+        for name, (file_id, size) in stored.items():
+            filename = f"{row['id']}_{name.partition('_')[0]}.jsonl"
+            connection.execute(file_table.insert().values(
+                files.row(file_id, filename, "batch_output", size, row["output_expires_s"])
+            ))  # fmt: skip
+        connection.execute(answers.update().where(answers.c.batch_id == row["id"]).values(record={}))
+    return True
+
+
+def _change(database: Database, batch_id: str, event: str, **values: Any) -> bool:
+    with database.write() as connection:
+        return _apply(connection, _locked(connection, batch_id), event, **values)
+
+
+def _apply(
+    connection: Connection, row: RowMapping, event: str, more_times: Mapping[str, int] = MappingProxyType({}),
+    **values: Any,
+) -> bool:  # fmt: skip
+    """Write the status after ``event``, its time, ``more_times`` and ``values``; ``row`` is locked by this transaction.
+
+    Returns:
+        False, and nothing is written, where the batch's status does not allow the event.
+    """
+    status = TRANSITIONS[event].next_status(row["status"])
+    if status is not None and status != row["status"]:
+        times = {**row["times"], **more_times, f"{status}_at": now_s()}
+        query = batches.update().where(batches.c.id == row["id"])
+        connection.execute(query.values(status=status, times=times, **values))
+    return status is not None
+
+
+def _locked(connection: Connection, batch_id: str) -> RowMapping:
+    """The batch's row, which no other transaction changes until this one, which writes, has ended."""
+    return _row(connection, select(batches).where(batches.c.id == batch_id).with_for_update(), batch_id)
+
+
+# Queries
 
 
 def row_of(connection: Connection, batch_id: str) -> RowMapping:
     """The batch's row.
 
     Raises:
-        Fault: there is no such batch.
+        RequestError: there is no such batch.
     """
-    row = connection.execute(select(batches).where(batches.c.id == batch_id)).mappings().first()
+    return _row(connection, select(batches).where(batches.c.id == batch_id), batch_id)
+
+
+def _row(connection: Connection, query: Any, batch_id: str) -> RowMapping:
+    row = connection.execute(query).mappings().first()
     if row is None:
         raise missing("batch", batch_id, "batch_id")
     return row
@@ -66,7 +172,13 @@ def row_of(connection: Connection, batch_id: str) -> RowMapping:
 def get(database: Database, batch_id: str) -> dict[str, Any]:
     """The batch's object."""
     with database.read() as connection:
-        return _described(connection, batch_id)
+        return _describe(connection, row_of(connection, batch_id))
+
+
+def status_of(database: Database, batch_id: str) -> str:
+    """The batch's status."""
+    with database.read() as connection:
+        return row_of(connection, batch_id)["status"]
 
 
 def listing(database: Database, after: str | None, limit: int) -> dict[str, Any]:
@@ -76,67 +188,25 @@ def listing(database: Database, after: str | None, limit: int) -> dict[str, Any]
         return files.paged([_describe(connection, row) for row in rows], more)
 
 
-def cancel(database: Database, batch_id: str) -> dict[str, Any]:
-    """Answer no more of it; what is answered can be had.
-
-    Raises:
-        Fault: it is over.
-    """
-    with database.write() as connection:
-        row = row_of(connection, batch_id)
-        if row["status"] in ("validating", "in_progress"):
-            move(connection, row, "cancelling")
-        elif row["status"] not in ("cancelling", "cancelled"):
-            raise RequestError(f"{batch_id} can't be cancelled: it is {row['status']}", code="invalid_status")
-        return _described(connection, batch_id)
-
-
-def move(connection: Connection, row: Any, status: str, **values: Any) -> bool:
-    """Give the batch a new status, with its time, unless it has another one by now than ``row`` says."""
-    times = {**row["times"], f"{status}_at": now_s()}
-    query = batches.update().where(batches.c.id == row["id"], batches.c.status == row["status"])
-    return bool(connection.execute(query.values(status=status, times=times, **values)).rowcount)
-
-
 def next_open(database: Database) -> dict[str, Any] | None:
-    """The oldest batch that is not over."""
-    query = select(batches).where(batches.c.status.in_(OPEN)).order_by(batches.c.number).limit(1)
+    """The row of the oldest batch that has not ended."""
+    query = select(batches).where(batches.c.status.in_(BATCH_OPEN)).order_by(batches.c.number).limit(1)
     with database.read() as connection:
         row = connection.execute(query).mappings().first()
         return dict(row) if row else None
 
 
-def answered(database: Database, batch_id: str) -> set[int]:
-    """Numbers of the lines that are answered."""
+def answered_lines(database: Database, batch_id: str) -> set[int]:
+    """Line numbers of the requests that have a response."""
     with database.read() as connection:
         return set(connection.execute(select(answers.c.line).where(answers.c.batch_id == batch_id)).scalars())
 
 
-def keep_answers(database: Database, batch_id: str, found: list[tuple[int, bool, dict[str, Any]]]) -> None:
-    """Write down (line, whether it is good, record) of answered lines."""
+def add_responses(database: Database, batch_id: str, responses: Sequence[tuple[int, bool, Mapping[str, Any]]]) -> None:
+    """Store (line number, whether it is a success, the line of the output or error file) of answered requests."""
     with database.write() as connection:
-        for line, good, record in found:
+        for line, good, record in responses:
             connection.execute(answers.insert().values(batch_id=batch_id, line=line, good=int(good), record=record))
-
-
-def finish(database: Database, row: Mapping[str, Any], status: str) -> None:
-    """Write the output and the error file, and end the batch as ``status``."""
-    made = {}
-    for name, good in (("output_file_id", 1), ("error_file_id", 0)):
-        with tempfile.TemporaryFile(prefix="parley-batch-") as out:
-            for record in _records(database, row["id"], good):
-                out.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
-            if out.tell():
-                out.seek(0)
-                made[name] = files.add_parts(database, out)
-    with database.write() as connection:
-        for name, (file_id, size) in made.items():
-            filename = f"{row['id']}_{name.partition('_')[0]}.jsonl"
-            connection.execute(file_table.insert().values(
-                files.row(file_id, filename, "batch_output", size, row["output_expires_s"])
-            ))  # fmt: skip
-        move(connection, row, status, **{name: file_id for name, (file_id, _) in made.items()})
-        connection.execute(answers.update().where(answers.c.batch_id == row["id"]).values(record={}))
 
 
 def _records(database: Database, batch_id: str, good: int) -> Iterator[Any]:
@@ -145,15 +215,11 @@ def _records(database: Database, batch_id: str, good: int) -> Iterator[Any]:
         query = select(answers.c.line, answers.c.record)
         query = query.where(answers.c.batch_id == batch_id, answers.c.good == good, answers.c.line > line)
         with database.read() as connection:
-            found = connection.execute(query.order_by(answers.c.line).limit(500)).all()
+            found = connection.execute(query.order_by(answers.c.line).limit(READ_ROWS)).all()
         if not found:
             return
         yield from (record for _, record in found)
         line = found[-1][0]
-
-
-def _described(connection: Connection, batch_id: str) -> dict[str, Any]:
-    return _describe(connection, row_of(connection, batch_id))
 
 
 def _describe(connection: Connection, row: RowMapping) -> dict[str, Any]:
