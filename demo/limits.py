@@ -1,8 +1,5 @@
-"""What a visitor may ask of the page: the caps in force, the checks of one request, and a budget for all of them."""
+"""What a visitor may ask of the page: the caps in force, and the checks of one request."""
 
-import threading
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 from data.errors import ConfigError, UserError
@@ -46,55 +43,6 @@ class RequestLimits:
             f"an answer: at most {self.new_tokens} tokens and {self.seconds} seconds",
             f"everyone together: {self.tokens_per_minute:,} tokens a minute, {self.queue} requests waiting at once",
         ]
-
-
-class Budget:
-    """Tokens that all visitors share: as many a minute as it is told, saved up for one minute at most.
-
-    Thread-safe. Whoever takes more than a minute's worth gets it from a full budget and leaves it in debt, so that no
-    request waits for ever.
-
-    Args:
-        tokens_per_minute: how fast it fills, and how much it holds.
-        clock: seconds that never run backwards.
-    """
-
-    def __init__(self, tokens_per_minute: int, clock: Callable[[], float] = time.monotonic):
-        if not _is_whole(tokens_per_minute) or tokens_per_minute < 1:
-            raise ConfigError(f"tokens_per_minute must be a whole number, at least 1, not {tokens_per_minute!r}")
-        self._holds = float(tokens_per_minute)
-        self._per_s = tokens_per_minute / 60
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._left = self._holds
-        self._filled_s = clock()
-
-    def take(self, tokens: int) -> float:
-        """Take ``tokens`` and return 0, or take nothing and return the seconds after which it may work."""
-        with self._lock:
-            self._fill()
-            missing = min(_amount(tokens), self._holds) - self._left
-            if missing > 1e-6:  # a rounding error of the filling makes nobody wait
-                return missing / self._per_s
-            self._left -= tokens
-            return 0.0
-
-    def give_back(self, tokens: int) -> None:
-        """Return what was taken and not used."""
-        with self._lock:
-            self._fill()
-            self._left += _amount(tokens)  # more than it holds is poured off with the next filling
-
-    def _fill(self) -> None:
-        now_s = self._clock()
-        self._left = min(self._holds, self._left + max(0.0, now_s - self._filled_s) * self._per_s)
-        self._filled_s = now_s
-
-
-def _amount(tokens: int) -> int:
-    if not _is_whole(tokens) or tokens < 0:
-        raise ValueError(f"a number of tokens is a whole number, at least 0, not {tokens!r}")
-    return tokens
 
 
 def check_request(prompt: object, turns: int, panes: int, sampling: Sampling, caps: RequestLimits) -> None:

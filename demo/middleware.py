@@ -1,68 +1,46 @@
-"""What stands before Gradio's own routes: those that the page does not use are shut, and no request is large."""
+"""ASGI middleware in front of Gradio's routes: those that the page does not use answer 404, and bodies are limited."""
 
-import json
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-#: Files, uploads, streams of media, other servers' pages, components of others, editors, figures on users: all unused.
-SHUT = re.compile(
+from serve.http.body_limit import read_body
+
+#: Files, uploads, streams of media, other servers' pages, components of others, editors, usage statistics: all unused.
+UNUSED = re.compile(
     r"/+(?:gradio_api/+)?(?:upload|upload_progress|file|file=.*|proxy=.*|stream|component_server|custom_component|"
     r"process_recording|vibe-[^/]*|undo-vibe-edit|runs|run-history|monitoring|profiling|dev|deep_link|mcp)(?:/.*)?",
     re.IGNORECASE | re.DOTALL,
 )
+METHODS_WITH_BODY = ("POST", "PUT", "PATCH", "DELETE")
 
 
-class BodyLimit:
-    """ASGI middleware in front of ``app``; ``most_bytes`` is the longest body that a request may have."""
+class PageMiddleware:
+    """Answers 404 for unused routes and 413 for bodies of more than ``max_bytes`` bytes; the rest ``app`` answers."""
 
-    def __init__(self, app: Callable[..., Awaitable[None]], most_bytes: int):
-        self.app, self.most_bytes = app, most_bytes
+    def __init__(self, app: ASGIApp, max_bytes: int):
+        self.app, self.max_bytes = app, max_bytes
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        """Answer 404 or 413 here, or let ``app`` answer."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-        elif SHUT.fullmatch(scope["path"]):
-            await _refuse(send, 404, "this page has no such route")
-        elif scope["method"] not in ("POST", "PUT", "PATCH", "DELETE"):
-            await self.app(scope, receive, send)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer with an error, or let ``app`` answer."""
+        try:
+            if scope["type"] == "http":
+                receive = await self._checked(scope, receive)
+        except HTTPException as error:
+            response = JSONResponse({"detail": error.detail}, error.status_code, {"connection": "close"})
+            await response(scope, receive, send)
+        except ClientDisconnect:  # nobody reads an answer
+            pass
         else:
-            await self._pass_body(scope, receive, send)
+            await self.app(scope, receive, send)
 
-    async def _pass_body(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        length = dict(scope["headers"]).get(b"content-length", b"0")
-        whole = bytearray()
-        more = not length.isdigit() or int(length) <= self.most_bytes
-        too_long = not more
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            whole += message.get("body", b"")
-            too_long = len(whole) > self.most_bytes
-            more = message.get("more_body", False) and not too_long
-        if too_long:
-            await _refuse(send, 413, f"a request has at most {self.most_bytes:,} bytes")
-            return
-        given = False
-
-        async def again() -> Message:
-            nonlocal given
-            if given:
-                return await receive()
-            given = True
-            return {"type": "http.request", "body": bytes(whole), "more_body": False}
-
-        await self.app(scope, again, send)
-
-
-async def _refuse(send: Send, status: int, line: str) -> None:
-    body = json.dumps({"detail": line}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": [*headers, (b"connection", b"close")]})
-    await send({"type": "http.response.body", "body": body})
+    async def _checked(self, scope: Scope, receive: Receive) -> Receive:
+        if UNUSED.fullmatch(scope["path"]):
+            raise HTTPException(404, "this page has no such route")
+        if scope["method"] not in METHODS_WITH_BODY:
+            return receive
+        error = HTTPException(413, f"a request has at most {self.max_bytes:,} bytes")
+        return await read_body(scope, receive, self.max_bytes, error)

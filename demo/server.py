@@ -114,11 +114,10 @@ def serve(blocks: Any, config: DemoConfig, password: str = "") -> tuple[str, str
     from starlette.middleware import Middleware
 
     from demo.app import SCRIPT, STYLES, THEME
-    from demo.middleware import BodyLimit
+    from demo.middleware import PageMiddleware
 
-    gate = Middleware(
-        BodyLimit, most_bytes=BODY_BYTES + 12 * config.prompt_chars
-    )  # a character of JSON has up to 12 bytes
+    max_bytes = BODY_BYTES + 12 * config.prompt_chars  # a character of JSON has up to 12 bytes
+    middleware = [Middleware(PageMiddleware, max_bytes=max_bytes)]
     # api_open lets direct calls past the queue, and so past its length and its one line for the models
     blocks.queue(max_size=config.queue, default_concurrency_limit=4, api_open=False)
     _, local, public = blocks.launch(
@@ -142,7 +141,7 @@ def serve(blocks: Any, config: DemoConfig, password: str = "") -> tuple[str, str
         mcp_server=False,
         enable_monitoring=False,
         state_session_capacity=100,  # each session that Gradio remembers costs it a copy of the page's configuration
-        app_kwargs={"middleware": [gate]},
+        app_kwargs={"middleware": middleware},
     )
     return local, public
 

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from data.errors import UserError
 from demo.config import DemoConfig
-from demo.limits import Budget, check_request, sampling_problems
+from demo.limits import check_request, sampling_problems
 from demo.reply_stream import in_thread
 from demo.view.html import placeless
 from inference.transcript import Exchange, ModelInfo, Sampling, Transcript
 from registry.votes.votes import Vote
+from serve.http.token_bucket import TokenBucket
 
 if TYPE_CHECKING:
     from demo.model_process import ModelProcess, ModelProcessClient
@@ -64,7 +65,7 @@ class ChatSessions:
     def __init__(self, config: DemoConfig, models: "ModelProcess | ModelPool", box: "Callable[[], VoteOutbox]"):
         self.config = config
         self._models, self._box = models, box
-        self.budget = Budget(config.tokens_per_minute)
+        self.budget = TokenBucket(config.tokens_per_minute)
         self.remote_left = config.remote_tokens
         self._lock = threading.Lock()
         self._open: OrderedDict[str, Conversation] = OrderedDict()
@@ -164,7 +165,7 @@ class ChatSessions:
             used = sum(len(reply.token_ids) for reply in exchange.replies) if exchange else 0
             remote = self._remote_tokens(panel, exchange)
             self.remote_left -= remote
-            self.budget.give_back(max(0, most - used - remote))
+            self.budget.correct(most, min(most, used + remote))
         assert exchange
         if any(reply.ended != "error" for reply in exchange.replies):
             talk.exchanges = (*talk.exchanges, exchange)

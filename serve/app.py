@@ -32,14 +32,15 @@ ERROR = {
 
 def build(house: ServerState) -> FastAPI:
     """The application of ``house``; its foreman and clerk begin when it starts."""
-    gate = Middleware(
-        ServerMiddleware, config=house.config, doorkeeper=house.doorkeeper, limits=house.limits, measures=house.measures
+    middleware = Middleware(
+        ServerMiddleware, config=house.config, authenticator=house.doorkeeper, limits=house.limits,
+        metrics=house.measures,
     )  # fmt: skip
     app = FastAPI(
         title="Parley",
         description="Files, fine-tuning jobs, models, chats and batches, in OpenAI's language.",
         version="1",
-        middleware=[gate],
+        middleware=[middleware],
         lifespan=_lifespan,
         docs_url=None,
         redoc_url=None,

@@ -34,7 +34,7 @@ class BatchWorker:
         is_busy: whether a chat completion is in progress outside of batches.
     """
 
-    def __init__(self, database: Database, answer: AnswerOne, rows: int, is_busy: Callable[[], bool]):
+    def __init__(self, database: Database, answer: AnswerOne, rows: int, is_busy: Callable[[], bool]) -> None:
         self.database, self.answer, self.rows, self.is_busy = database, answer, rows, is_busy
         self._responses: list[tuple[int, bool, dict[str, Any]]] = []  # not written yet
         self._task: asyncio.Task[None] | None = None

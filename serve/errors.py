@@ -18,7 +18,7 @@ class RequestError(UserError):
         code: str | None = None,
         type: str = "invalid_request_error",
         headers: Mapping[str, str] | None = None,
-    ):
+    ) -> None:
         super().__init__(message)
         self.message, self.status, self.param, self.code, self.type = message, status, param, code, type
         self.headers = dict(headers or {})

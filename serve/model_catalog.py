@@ -19,7 +19,7 @@ MOST_KNOWN = 1000
 class ModelCatalog:
     """Finds models by what a request calls them: a fine-tuned model's id, a version's reference, or a base's name."""
 
-    def __init__(self, names: ModelNames, started_s: int):
+    def __init__(self, names: ModelNames, started_s: int) -> None:
         self.names, self.started_s = names, started_s
         self._known: dict[str, tuple[float, str]] = {}
         self._lock = threading.Lock()

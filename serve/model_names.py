@@ -22,7 +22,7 @@ class ModelNames:
         table: further names and their bases; they come first.
     """
 
-    def __init__(self, base_model: str, table: Mapping[str, str]):
+    def __init__(self, base_model: str, table: Mapping[str, str]) -> None:
         self.base_model, self.table = base_model, dict(table)
 
     def base_of(self, model: str) -> str | None:

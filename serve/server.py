@@ -19,7 +19,7 @@ from serve.engine.engine import Engine, Request
 from serve.engine.resolver import PLAIN
 from serve.http.auth import Authenticator
 from serve.http.metrics import Metrics
-from serve.http.rate_limits import Limits
+from serve.http.rate_limits import RateLimits
 from serve.model_catalog import ModelCatalog
 from serve.model_names import ModelNames
 from serve.state import ServerState
@@ -98,7 +98,7 @@ def make_state(config: ServeConfig, database: Database, outputs: Path) -> Server
         config,
         database,
         doorkeeper,
-        Limits(config.requests_per_minute, config.tokens_per_minute),
+        RateLimits(config.requests_per_minute, config.tokens_per_minute),
         names,
         ModelCatalog(names, now_s()),
         engine,
@@ -140,7 +140,7 @@ async def _warm_up(house: ServerState) -> None:
 class _Server(uvicorn.Server):
     """Tells when it answers; once it is to stop, answers on their way are ended, each with a word."""
 
-    def __init__(self, config: uvicorn.Config, house: ServerState):
+    def __init__(self, config: uvicorn.Config, house: ServerState) -> None:
         super().__init__(config)
         self.house = house
 

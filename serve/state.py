@@ -9,7 +9,7 @@ from serve.batch_worker import BatchWorker
 from serve.config import ServeConfig
 from serve.http.auth import Authenticator
 from serve.http.metrics import Metrics
-from serve.http.rate_limits import Limits
+from serve.http.rate_limits import RateLimits
 from serve.model_catalog import ModelCatalog
 from serve.model_names import ModelNames
 from serve.store.database import Database
@@ -26,7 +26,7 @@ class ServerState:
     config: ServeConfig
     database: Database
     doorkeeper: Authenticator
-    limits: Limits
+    limits: RateLimits
     names: ModelNames
     shelf: ModelCatalog
     engine: Any

@@ -23,7 +23,7 @@ class Authenticator:
         given: a key of the owner's own choice, or an empty text.
     """
 
-    def __init__(self, database: Database, given: str):
+    def __init__(self, database: Database, given: str) -> None:
         self.database = database
         self._given = _digest(given) if given else ""
         self._known: list[tuple[str, str]] = []

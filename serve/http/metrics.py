@@ -19,7 +19,7 @@ class Metrics:
 
     def __init__(
         self, engine_stats: Callable[[], Mapping[str, float]], jobs_by_status: Callable[[], Mapping[str, int]]
-    ):
+    ) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "parley_requests", "Requests answered", ["method", "route", "status"], registry=self.registry
@@ -43,7 +43,7 @@ class Metrics:
 class _Live(Collector):
     """Figures that are asked for when somebody reads."""
 
-    def __init__(self, name: str, words: str, label: str, ask: Callable[[], Mapping[str, float]]):
+    def __init__(self, name: str, words: str, label: str, ask: Callable[[], Mapping[str, float]]) -> None:
         self.name, self.words, self.label, self.ask = name, words, label, ask
 
     def collect(self) -> Iterator[GaugeMetricFamily]:

@@ -1,4 +1,4 @@
-"""How much one key may ask for in a minute, and the headers that tell a client how much is left."""
+"""Rate limits of API keys, in requests and tokens a minute, and the headers that report them."""
 
 import threading
 import time
@@ -6,128 +6,79 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from serve.errors import RequestError
+from serve.http.token_bucket import TokenBucket
 
 
-class TokenBucket:
-    """A budget that fills up at a steady rate, to a minute's worth at most.
-
-    Args:
-        per_minute: how fast it fills, and how much it holds.
-        clock: seconds that never run backwards.
-    """
-
-    def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic):
-        self.holds, self._clock = per_minute, clock
-        self._left, self._filled_s = float(per_minute), clock()
-
-    def take(self, amount: int) -> float:
-        """Take ``amount`` and return 0, or take nothing and return the seconds after which it may work.
-
-        More than the bucket holds is given out of a full one, which is in debt then: no request waits for ever.
-        """
-        self._fill()
-        missing = min(amount, self.holds) - self._left
-        if missing > 1e-6:
-            return missing * 60 / self.holds
-        self._left -= amount
-        return 0.0
-
-    def correct(self, amount: int) -> None:
-        """Give back ``amount`` that was taken and not used; take it where it is negative."""
-        self._fill()
-        self._left = min(self.holds, self._left + amount)
-
-    @property
-    def left(self) -> int:
-        """What could be taken now."""
-        self._fill()
-        return max(0, int(self._left))
-
-    @property
-    def full_s(self) -> float:
-        """Seconds until it is full again."""
-        self._fill()
-        return max(0.0, (self.holds - self._left) * 60 / self.holds)
-
-    def _fill(self) -> None:
-        now_s = self._clock()
-        self._left = min(self.holds, self._left + (now_s - self._filled_s) * self.holds / 60)
-        self._filled_s = now_s
-
-
-@dataclass
+@dataclass(frozen=True)
 class Allowance:
-    """The buckets of one key."""
+    """What one key may use."""
 
     requests: TokenBucket
     tokens: TokenBucket
-    lock: threading.Lock
 
     def take_request(self) -> None:
         """Take one request.
 
         Raises:
-            Fault: this minute's are used up.
+            RequestError: 429, the limit of requests is reached.
         """
-        self._take(self.requests, 1, "requests")
+        _take(self.requests, 1, "requests")
 
     def take_tokens(self, amount: int) -> None:
-        """Take tokens, as many as an answer may have.
+        """Take as many tokens as a chat completion is estimated to use.
 
         Raises:
-            Fault: this minute's are used up.
+            RequestError: 429, the limit of tokens is reached.
         """
-        self._take(self.tokens, amount, "tokens")
+        _take(self.tokens, amount, "tokens")
 
-    def correct_tokens(self, amount: int) -> None:
-        """Give back tokens that were taken and not used."""
-        with self.lock:
-            self.tokens.correct(amount)
-
-    def _take(self, bucket: TokenBucket, amount: int, kind: str) -> None:
-        with self.lock:
-            wait_s = bucket.take(amount)
-        if wait_s:
-            raise RequestError(
-                f"Rate limit reached: {bucket.holds:,} {kind} per minute. Please try again in {spelled(wait_s)}.",
-                429,
-                type=kind,
-                code="rate_limit_exceeded",
-                headers={
-                    "retry-after": str(max(1, round(wait_s + 0.5))),
-                    "retry-after-ms": str(int(wait_s * 1000) + 1),
-                },
-            )
+    def correct_tokens(self, taken: int, used: int) -> None:
+        """Replace the estimate that was ``taken`` by the tokens that were ``used``."""
+        self.tokens.correct(taken, used)
 
     def headers(self) -> dict[str, str]:
-        """OpenAI's headers."""
-        with self.lock:
-            found = {}
-            for kind, bucket in (("requests", self.requests), ("tokens", self.tokens)):
-                found[f"x-ratelimit-limit-{kind}"] = str(bucket.holds)
-                found[f"x-ratelimit-remaining-{kind}"] = str(bucket.left)
-                found[f"x-ratelimit-reset-{kind}"] = spelled(bucket.full_s)
-            return found
+        """OpenAI's headers: limit, remaining and time until the reset, of requests and of tokens."""
+        headers = {}
+        for kind, bucket in (("requests", self.requests), ("tokens", self.tokens)):
+            headers[f"x-ratelimit-limit-{kind}"] = str(bucket.capacity)
+            headers[f"x-ratelimit-remaining-{kind}"] = str(bucket.remaining)
+            headers[f"x-ratelimit-reset-{kind}"] = format_duration(bucket.reset_s)
+        return headers
 
 
-class Limits:
-    """The allowance of every key, by its name."""
+def _take(bucket: TokenBucket, amount: int, kind: str) -> None:
+    wait_s = bucket.take(amount)
+    if wait_s:
+        raise RequestError(
+            f"Rate limit reached: {bucket.capacity:,} {kind} per minute. Please try again in "
+            f"{format_duration(wait_s)}.",
+            429,
+            type=kind,
+            code="rate_limit_exceeded",
+            headers={"retry-after": str(max(1, round(wait_s + 0.5))), "retry-after-ms": str(int(wait_s * 1000) + 1)},
+        )
 
-    def __init__(self, requests_per_minute: int, tokens_per_minute: int, clock: Callable[[], float] = time.monotonic):
+
+class RateLimits:
+    """The allowance of each key, by the key's name."""
+
+    def __init__(
+        self, requests_per_minute: int, tokens_per_minute: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._rates, self._clock = (requests_per_minute, tokens_per_minute), clock
-        self._found: dict[str, Allowance] = {}
+        self._allowances: dict[str, Allowance] = {}
         self._lock = threading.Lock()
 
     def of(self, key: str) -> Allowance:
-        """That of the key called ``key``."""
+        """The allowance of the key called ``key``."""
         with self._lock:
-            if key not in self._found:
+            if key not in self._allowances:
                 requests, tokens = (TokenBucket(rate, self._clock) for rate in self._rates)
-                self._found[key] = Allowance(requests, tokens, threading.Lock())
-            return self._found[key]
+                self._allowances[key] = Allowance(requests, tokens)
+            return self._allowances[key]
 
 
-def spelled(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """``120ms``, ``1.5s`` or ``6m0s``, as OpenAI writes it."""
     if seconds < 1:
         return f"{round(seconds * 1000)}ms"

@@ -35,7 +35,7 @@ async def create(request: Request, here: Here, asked: ChatRequest) -> Response:
 
     def over() -> None:
         here.chatting -= 1
-        allowance.correct_tokens(estimate - (found.tokens if found else 0))
+        allowance.correct_tokens(estimate, found.tokens if found else 0)
 
     try:
         reference = await run_in_threadpool(here.shelf.reference, asked.model)

@@ -26,7 +26,7 @@ class Database:
         UserError: the database can't be opened, or another version of Parley made it.
     """
 
-    def __init__(self, url: str):
+    def __init__(self, url: str) -> None:
         self.url = url.replace("postgresql://", "postgresql+psycopg://", 1)
         self.is_sqlite = url.startswith("sqlite")
         try:

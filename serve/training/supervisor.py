@@ -49,7 +49,7 @@ class Supervisor:
         outputs: folder of what interrupted runs need to go on.
     """
 
-    def __init__(self, database: Database, config: ServeConfig, outputs: Path):
+    def __init__(self, database: Database, config: ServeConfig, outputs: Path) -> None:
         self.database, self.config, self.outputs = database, config, outputs
         self._trainers: dict[str, _Trainer] = {}
         self._not_before_s: dict[str, tuple[float, int]] = {}  # job: (when it may be tried again, tries that failed)
