@@ -21,9 +21,9 @@ from typing import Any
 from data.labelled import SENTIMENTS, LabelledRow
 from data.prompts import REVIEW
 from openai_jobs.endpoint import Endpoint
-from openai_jobs.request_pool import RequestPool, RetryPolicy, ask
+from openai_jobs.request_pool import RequestPool, RetryPolicy
 from openai_jobs.response_log import ResponseLog
-from recipes.noisy_labels.learners.openai_answers import prediction, questions
+from recipes.noisy_labels.learners.openai_answers import chat_requests, prediction
 from tests.fake_openai import KEY, Fake
 
 LATENCY_S = 0.2
@@ -62,21 +62,21 @@ def rows(n: int) -> list[LabelledRow]:
 
 
 def asked(
-    place: Endpoint, folder: Path, n: int, slots: int, patience: RetryPolicy
+    place: Endpoint, folder: Path, n: int, slots: int, policy: RetryPolicy
 ) -> tuple[float, RequestPool, list[Any]]:
-    """(seconds, the asking, one prediction a row or its error)."""
-    journal = ResponseLog(folder / "answers.jsonl")
-    chosen = questions(rows(n), "m", REVIEW, 8, 7)
-    asking = RequestPool(place, journal, slots, patience)
+    """(seconds, the pool, one prediction a row or its error)."""
+    log = ResponseLog(folder / "answers.jsonl")
+    chosen = chat_requests(rows(n), "m", REVIEW, 8, 7)
+    pool = RequestPool(place, log, slots, policy)
     start = time.perf_counter()
-    ask(asking, chosen)
+    pool.run(chosen)
     seconds = time.perf_counter() - start
-    journal.close()
+    log.close()
     said = [
-        prediction(journal.replies[q.digest], SENTIMENTS) if q.digest in journal.replies else asking.errors[q.digest]
+        prediction(log.replies[q.digest], SENTIMENTS) if q.digest in log.replies else pool.errors[q.digest]
         for q in chosen
     ]
-    return seconds, asking, said
+    return seconds, pool, said
 
 
 def speed(n: int, slots: int) -> None:
@@ -99,10 +99,10 @@ def speed(n: int, slots: int) -> None:
 
 
 def faults(n: int, slots: int) -> None:
-    patience = RetryPolicy(first_s=0.05, longest_s=1.0, timeout_s=2.0)
+    policy = RetryPolicy(first_s=0.05, longest_s=1.0, timeout_s=2.0)
     with tempfile.TemporaryDirectory() as folder, endpoint(latency_s=LATENCY_S, faults=FAULTS) as (place, pipe):
-        seconds, asking, said = asked(place, Path(folder), n, slots, patience)
-        again_s, once_more, _ = asked(place, Path(folder), n, slots, patience)
+        seconds, pool, said = asked(place, Path(folder), n, slots, policy)
+        again_s, once_more, _ = asked(place, Path(folder), n, slots, policy)
         lines = [json.loads(line) for line in (Path(folder) / "answers.jsonl").read_text().splitlines()]
         pipe.send("and?")
         answered, failed, chats, most = pipe.recv()
@@ -112,7 +112,7 @@ def faults(n: int, slots: int) -> None:
     print(
         f"  {n - len(errors)} answered, {len(errors)} reported as errors, {n - len(said)} lost, {wrong} mislabelled, "
         f"{sum(times > 1 for times in answered.values())} asked again once answered, {len(lines)} lines in the "
-        f"journal; a second run asked {once_more.requests} more in {again_s:.2f} s"
+        f"log; a second run asked {once_more.sent} more in {again_s:.2f} s"
     )
 
 

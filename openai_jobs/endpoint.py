@@ -1,7 +1,7 @@
-"""An OpenAI-compatible API: where it is, how it is reached, and what its refusals mean, without the key in any of it.
+"""An OpenAI-compatible API: its address, its SDK clients, and its errors as one line each without the key.
 
-The key is read from the environment by the SDK and kept nowhere else. Some servers quote it in their errors: every
-text of theirs goes through ``scrubbed`` before it is printed, raised or kept.
+The SDK reads the key from the environment; it is stored nowhere else. Some servers quote it in their errors: every
+text of theirs passes ``redact`` before it is printed, raised or stored.
 """
 
 import os
@@ -15,17 +15,16 @@ from urllib.parse import urlsplit, urlunsplit
 
 from data.errors import ConfigError, UserError
 
-#: Hyperparameters that OpenAI knows beside n_epochs, which is ``epochs`` here.
-KNOWN = ("batch_size", "learning_rate_multiplier")
-
 if TYPE_CHECKING:
-    from openai import AsyncOpenAI, OpenAI
+    from openai import APIStatusError, AsyncOpenAI, OpenAI
 
-#: Seconds for one request and its answer, and for a connection to be made.
+#: Hyperparameters of OpenAI's own beside n_epochs, which is ``epochs`` here.
+OPENAI_HYPERPARAMETERS = ("batch_size", "learning_rate_multiplier")
+#: Seconds for one request and its response, and for opening a connection.
 TIMEOUT_S, CONNECT_S = 60.0, 5.0
 UPLOAD_TIMEOUT_S = 600.0
 OPENAI_HOST = "api.openai.com"
-LONGEST_REASON = 300
+MAX_REASON_CHARS = 300
 #: Keys as providers write them, whole or with asterisks in the middle, and what follows the word that announces one.
 KEY_LIKE = re.compile(r"\b(?:sk|pk|rk|key)-[\w*.-]{3,}|(?<=Bearer )\S+", re.IGNORECASE)
 CLOSED = (
@@ -36,9 +35,9 @@ CLOSED = (
 
 
 class ApiError(UserError):
-    """A request that came to nothing.
+    """A request that failed.
 
-    ``status``, ``code``, ``reason`` and ``headers`` are the server's; None and empty where there was no answer.
+    ``status``, ``code``, ``reason`` and ``headers`` are the server's; None and empty where there was no response.
     """
 
     def __init__(
@@ -53,9 +52,14 @@ class ApiError(UserError):
         self.status, self.code, self.reason, self.headers = status, code, reason, headers
 
     @property
-    def certain(self) -> bool:
-        """Whether nothing can have come of the request."""
+    def is_rejection(self) -> bool:
+        """Whether the server certainly did not carry out the request: a status of 4xx but 408."""
         return self.status is not None and 400 <= self.status < 500 and self.status != 408
+
+    @property
+    def is_temporary(self) -> bool:
+        """Whether a request that only reads may succeed when it is sent again."""
+        return not self.is_rejection or self.status == 429
 
     @property
     def is_missing(self) -> bool:
@@ -65,10 +69,10 @@ class ApiError(UserError):
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One API. ``address`` may be shown and kept, empty is OpenAI's own; ``secret`` is only set of a private server."""
+    """One API. ``address`` holds no secrets, empty is OpenAI's own; ``api_key`` is only set for a local server."""
 
     address: str = ""
-    secret: str = field(default="", repr=False)
+    api_key: str = field(default="", repr=False)
 
     @property
     def is_openai(self) -> bool:
@@ -77,16 +81,16 @@ class Endpoint:
 
     @property
     def name(self) -> str:
-        """What users call it."""
+        """Its name in messages."""
         return "OpenAI" if self.is_openai else self.address
 
     @property
-    def kept(self) -> str:
-        """How a run's tags name it."""
+    def url(self) -> str:
+        """Its base URL, as a run's tags record it."""
         return self.address or f"https://{OPENAI_HOST}/v1"
 
     def client(self) -> "OpenAI":
-        """A client that retries what may be asked twice."""
+        """A client with the SDK's own retries, for requests that may be sent twice."""
         import openai
 
         return openai.OpenAI(**self._settings(openai.DefaultHttpx2Client))
@@ -101,8 +105,8 @@ class Endpoint:
         import openai
 
         found: dict[str, Any] = {"timeout": openai.Timeout(TIMEOUT_S, connect=CONNECT_S)}
-        if self.secret:  # on this machine, where a proxy from the environment leads nowhere
-            found |= {"base_url": self.address, "api_key": self.secret, "http_client": make_http(trust_env=False)}
+        if self.api_key:  # on this machine, which a proxy from the environment does not reach
+            found |= {"base_url": self.address, "api_key": self.api_key, "http_client": make_http(trust_env=False)}
         return found
 
 
@@ -112,7 +116,7 @@ def from_environment() -> Endpoint:
     Raises:
         ConfigError: there is no key for it.
     """
-    endpoint = Endpoint(_shown(os.environ.get("OPENAI_BASE_URL", "").strip()))
+    endpoint = Endpoint(_without_secrets(os.environ.get("OPENAI_BASE_URL", "").strip()))
     if not os.environ.get("OPENAI_API_KEY", "").strip():
         raise ConfigError(
             f"provider=openai: set OPENAI_API_KEY to your key for {endpoint.name} (any word where it asks for none), "
@@ -121,64 +125,62 @@ def from_environment() -> Endpoint:
     return endpoint
 
 
-def _shown(address: str) -> str:
-    """An address without user, password and query, in which keys are passed to some."""
+def _without_secrets(address: str) -> str:
+    """An address without user, password and query, which may hold keys."""
     parts = urlsplit(address)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", "")).rstrip("/")
 
 
-def scrubbed(text: str, secret: str = "") -> str:
-    """``text`` on one line without anything that is, or looks like, a key."""
-    for key in (secret, os.environ.get("OPENAI_API_KEY", ""), os.environ.get("PARLEY_SERVE_KEY", "")):
+def redact(text: str, api_key: str = "") -> str:
+    """``text`` on one line, at most ``MAX_REASON_CHARS`` long, with everything that is or looks like a key removed."""
+    for key in (api_key, os.environ.get("OPENAI_API_KEY", ""), os.environ.get("PARLEY_SERVE_KEY", "")):
         if len(key.strip()) > 3:
             text = text.replace(key.strip(), "***")
-    return KEY_LIKE.sub("***", " ".join(text.split()))[:LONGEST_REASON]
+    return KEY_LIKE.sub("***", " ".join(text.split()))[:MAX_REASON_CHARS]
 
 
 @contextmanager
-def spoken(endpoint: Endpoint, doing: str) -> Iterator[None]:
-    """Turn whatever the SDK raises within into one line about ``doing``, such as ``upload train.jsonl``.
+def translate_errors(endpoint: Endpoint, action: str) -> Iterator[None]:
+    """Turn whatever the SDK raises within into an ``ApiError`` about ``action``, such as ``upload train.jsonl``.
 
     Raises:
-        Refused: the request came to nothing.
+        ApiError: the request failed.
     """
     import openai
 
-    refused = None
+    failure = None
     try:
         yield
     except openai.APIStatusError as error:
-        refused = _of_status(endpoint, doing, error)
+        failure = _of_status(endpoint, action, error)
     except openai.APITimeoutError:
-        refused = ApiError(f"{endpoint.name} did not answer in time: {doing}")
+        failure = ApiError(f"{endpoint.name} did not answer in time: {action}")
     except openai.APIConnectionError:
-        refused = ApiError(f"{endpoint.name} can't be reached, or the connection broke off: {doing}")
-    except (openai.OpenAIError, ValueError, TypeError, AttributeError) as error:  # what a sick server makes it raise
-        refused = ApiError(f"{endpoint.name} gave an answer that can't be read ({type(error).__name__}): {doing}")
-    if refused:
-        raise refused from None  # the SDK's own error may quote the key: no traceback shows it
+        failure = ApiError(f"{endpoint.name} can't be reached, or the connection broke off: {action}")
+    except (openai.OpenAIError, ValueError, TypeError, AttributeError) as error:  # raised on malformed responses
+        failure = ApiError(f"{endpoint.name} gave an answer that can't be read ({type(error).__name__}): {action}")
+    if failure:
+        raise failure from None  # the SDK's own error may quote the key: no traceback shows it
 
 
-def _of_status(endpoint: Endpoint, doing: str, error: Any) -> ApiError:
+def _of_status(endpoint: Endpoint, action: str, error: "APIStatusError") -> ApiError:
     status, code = error.status_code, str(error.code or "")
-    said = error.body.get("message") if isinstance(error.body, dict) else None
-    reason = scrubbed(str(said or error.message or ""), endpoint.secret)
+    message = error.body.get("message") if isinstance(error.body, dict) else None
+    reason = redact(str(message or error.message or ""), endpoint.api_key)
     if status == 401:
-        words = f"{endpoint.name} refuses the key in OPENAI_API_KEY (401): {doing}"
+        line = f"{endpoint.name} refuses the key in OPENAI_API_KEY (401): {action}"
     elif code == "insufficient_quota":
-        words = f"the account at {endpoint.name} has no credit left (insufficient_quota): {doing}; add some, then go on"
+        line = f"the account at {endpoint.name} has no credit left (insufficient_quota): {action}; add some, then go on"
     else:
-        words = f"{endpoint.name} refuses to {doing} ({status}{f', {code}' if code else ''}): {reason}"
-    return ApiError(words, status, scrubbed(code), reason, error.response.headers)
+        line = f"{endpoint.name} refuses to {action} ({status}{f', {code}' if code else ''}): {reason}"
+    return ApiError(line, status, redact(code), reason, error.response.headers)
 
 
-def closed(endpoint: Endpoint, refused: ApiError) -> UserError:
-    """What to say where jobs may not be created (403)."""
+def jobs_closed(endpoint: Endpoint, error: ApiError) -> UserError:
+    """The error for an endpoint that lets this key create no jobs (403), with what to do instead."""
     if endpoint.is_openai:
-        return UserError(
-            f"OpenAI takes no new fine-tuning jobs from this organisation (403): {refused.reason} {CLOSED}"
-        )
+        return UserError(f"OpenAI takes no new fine-tuning jobs from this organisation (403): {error.reason} {CLOSED}")
     return UserError(
-        f"{endpoint.name} does not let this key start fine-tuning jobs (403): {refused.reason} `make serve` starts a "
+        f"{endpoint.name} does not let this key start fine-tuning jobs (403): {error.reason} `make serve` starts a "
         "server here that does: set OPENAI_BASE_URL to its address, or give provider=parley"
     )

@@ -1,7 +1,7 @@
-"""Doing a paid thing once: it is written down before it is asked for, and looked up before it is asked for again.
+"""Creating a paid resource once: it is logged before it is requested, and looked up before it is requested again.
 
-The SDK sends no idempotency key, so a request that was sent and not answered may have been carried out. Whoever goes
-on after it (the same process after a time-out, or the next one after a kill) must find out first.
+The SDK sends no idempotency key, so a request that was sent and not answered may have been carried out. Whoever
+continues after it (the same process after a time-out, or the next one after a kill) must find out first.
 """
 
 import json
@@ -16,43 +16,46 @@ from openai_jobs.endpoint import ApiError
 
 T = TypeVar("T")
 
-#: Waits between look-ups after a request whose end is unknown: by then a server has it, or never will.
+#: Waits between look-ups after a request whose outcome is unknown: by their end a server shows it, or never will.
 SETTLE_S = (1.0, 2.0, 4.0, 8.0)
 ATTEMPTS = 3
 Pause = Callable[[float], None]
 
 
 class IdempotencyLog:
-    """What was begun and what came of it, one JSON object a line; a torn last line is as if not written."""
+    """Requests that were begun and whether their outcome is known, one JSON object a line.
+
+    A torn last line counts as not written.
+    """
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time):
         self.path, self.clock = path, clock
         self._open: dict[str, float] = {}
         for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
             try:
-                found = json.loads(line)
+                entry = json.loads(line)
             except ValueError:
                 continue
-            self._take(found["what"], found["at"], found["done"])
+            self._apply(entry["what"], entry["at"], entry["done"])
 
-    def _take(self, what: str, at: float, done: bool) -> None:
+    def _apply(self, name: str, at_s: float, done: bool) -> None:
         if done:
-            self._open.pop(what, None)
+            self._open.pop(name, None)
         else:
-            self._open[what] = at
+            self._open[name] = at_s
 
-    def age_s(self, what: str) -> float | None:
-        """Seconds since ``what`` was begun, or None where it wasn't, or where its end is known."""
-        return max(0.0, self.clock() - self._open[what]) if what in self._open else None
+    def age_s(self, name: str) -> float | None:
+        """Seconds since the request ``name`` was begun; None if it was not, or if its outcome is known."""
+        return max(0.0, self.clock() - self._open[name]) if name in self._open else None
 
-    def write(self, what: str, done: bool) -> None:
-        """Note that ``what`` is about to be asked for, or that its end is known; it is on the disk then."""
-        self._take(what, self.clock(), done)
-        append(self.path, [json.dumps({"what": what, "at": self.clock(), "done": done})])
+    def write(self, name: str, done: bool) -> None:
+        """Log that ``name`` is about to be requested, or that its outcome is known; on disk when this returns."""
+        self._apply(name, self.clock(), done)
+        append(self.path, [json.dumps({"what": name, "at": self.clock(), "done": done})])
 
 
 def append(path: Path, lines: Sequence[str]) -> None:
-    """Add lines to a file, onto the disk; half a line that a killed process left is closed first."""
+    """Append lines to a file and fsync; a torn line that a killed process left is ended first."""
     with path.open("ab+") as out:
         torn = b""
         if out.tell():
@@ -64,48 +67,48 @@ def append(path: Path, lines: Sequence[str]) -> None:
 
 
 def once(
-    what: str,
-    look: Callable[[], T | None],
-    make: Callable[[], T],
-    ledger: IdempotencyLog,
+    name: str,
+    find: Callable[[], T | None],
+    create: Callable[[], T],
+    log: IdempotencyLog,
     pause: Pause = time.sleep,
 ) -> T:
-    """What ``look`` finds, or else what ``make`` makes: one in all, whatever is killed or lost on the way.
+    """What ``find`` finds, or else what ``create`` creates: one in all, whatever is killed or lost in between.
 
     Raises:
-        Refused: the server won't, or can't be asked whether it has.
-        UserError: it keeps failing in a way that leaves open whether it did it.
+        ApiError: the server refuses, or can't be searched for what it has.
+        UserError: it keeps failing in a way that leaves open whether it created one.
     """
-    found = look()
-    age_s = ledger.age_s(what)
+    found = find()
+    age_s = log.age_s(name)
     if found is None and age_s is not None:
-        found = _settled(look, pause, SETTLE_S if age_s < sum(SETTLE_S) else ())
-    refused = None
+        found = _find_after(find, pause, SETTLE_S if age_s < sum(SETTLE_S) else ())
+    failure = None
     for _ in range(ATTEMPTS):
         if found is not None:
-            ledger.write(what, done=True)
-            return found
-        ledger.write(what, done=False)
+            break
+        log.write(name, done=False)
         try:
-            found = make()
+            found = create()
         except ApiError as error:
-            if error.certain:
-                ledger.write(what, done=True)
+            if error.is_rejection:
+                log.write(name, done=True)
                 raise
-            refused = error
-            found = _settled(look, pause, SETTLE_S)
+            failure = error
+            found = _find_after(find, pause, SETTLE_S)
     if found is not None:
-        ledger.write(what, done=True)
+        log.write(name, done=True)
         return found
     raise UserError(
-        f"{refused}. It was tried {ATTEMPTS} times; go on later, and it is looked for before it is tried again"
+        f"{failure}. It was tried {ATTEMPTS} times; go on later, and it is looked for before it is tried again"
     )
 
 
-def _settled(look: Callable[[], T | None], pause: Pause, waits_s: Sequence[float]) -> T | None:
+def _find_after(find: Callable[[], T | None], pause: Pause, waits_s: Sequence[float]) -> T | None:
+    """What ``find`` finds after one of the waits; None if it finds nothing after the last."""
     for wait_s in waits_s:
         pause(wait_s)
-        found = look()
+        found = find()
         if found is not None:
             return found
     return None

@@ -1,38 +1,56 @@
-"""A fine-tuning job at an OpenAI-compatible API: files uploaded once, the job made once, found again, cancelled.
+"""A fine-tuning job at an OpenAI-compatible API: upload its files, create it once, find it again, cancel it.
 
-A run has one job. What ties them together lies on the server: the run's id in the names of the files and in the job's
-metadata. Every function takes the client that it speaks through.
+A run has one job. Its id ties them together on the server: it is in the names of the files and in the job's metadata.
 """
 
+import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from data.errors import UserError
-from openai_jobs.endpoint import KNOWN, UPLOAD_TIMEOUT_S, ApiError, Endpoint, closed, scrubbed, spoken
+from data.errors import ConfigError, UserError
+from openai_jobs.endpoint import (
+    OPENAI_HYPERPARAMETERS,
+    UPLOAD_TIMEOUT_S,
+    ApiError,
+    Endpoint,
+    from_environment,
+    jobs_closed,
+    redact,
+    translate_errors,
+)
 from openai_jobs.exactly_once import IdempotencyLog, Pause, once
+from registry import runs
+
+if TYPE_CHECKING:
+    from openai import OpenAI
+    from openai.types import FileObject
+    from openai.types.fine_tuning import FineTuningJob
 
 #: The key of the job's metadata that holds the run's id.
-MARK = "parley_run"
-#: Tags of a run: the id of its job, and where that is.
+RUN_KEY = "parley_run"
+#: Tags of a run: the id of its job, and the address of the API that has it.
 JOB_TAG, ADDRESS_TAG = "openai_job", "openai_address"
-#: The address of a server that nobody but the run can reach.
-PRIVATE = "private"
-MOST_SUFFIX = 64
+#: The address tag of a job at a local server, which only the run itself can reach.
+LOCAL = "private"
+#: Statuses of a job that has ended.
+ENDED = ("succeeded", "failed", "cancelled")
+MAX_SUFFIX_CHARS = 64
 PAGE = 100
-Tell = Callable[[str], None]
+Output = Callable[[str], None]
 
 
-def say(line: str) -> None:
-    """Print a line at once."""
+def print_now(line: str) -> None:
+    """Print a line without buffering."""
     print(line, flush=True)
 
 
 @dataclass(frozen=True)
 class JobRequest:
-    """A job as it is asked for. ``files``: ids of the training and the validation file, the second may be empty."""
+    """The settings of a job. ``files``: ids of the training and the validation file, the second may be empty."""
 
     run_id: str
     model: str
@@ -44,141 +62,188 @@ class JobRequest:
     metadata: Mapping[str, str]
 
     def body(self) -> dict[str, Any]:
-        """What ``jobs.create`` is given.
+        """The arguments of ``fine_tuning.jobs.create``.
 
-        Hosts that know more hyperparameters than OpenAI take all of them where OpenAI once did, beside the method.
+        Hosts that support more hyperparameters than OpenAI take all of them outside the method, as OpenAI once did.
         """
         given = {"n_epochs": self.n_epochs, **self.hyperparameters}
         body: dict[str, Any] = {"model": self.model, "training_file": self.files[0], "seed": self.seed}
-        if set(self.hyperparameters) <= set(KNOWN):
-            given = {**dict.fromkeys(KNOWN, "auto"), **given}
+        if set(self.hyperparameters) <= set(OPENAI_HYPERPARAMETERS):
+            given = {**dict.fromkeys(OPENAI_HYPERPARAMETERS, "auto"), **given}
             body["method"] = {"type": "supervised", "supervised": {"hyperparameters": given}}
         else:
             body["hyperparameters"] = given
         if self.files[1]:
             body["validation_file"] = self.files[1]
-        return {**body, "suffix": self.suffix[:MOST_SUFFIX], "metadata": {**self.metadata, MARK: self.run_id}}
+        return {**body, "suffix": self.suffix[:MAX_SUFFIX_CHARS], "metadata": {**self.metadata, RUN_KEY: self.run_id}}
 
 
 @dataclass
 class JobClient:
-    """Where jobs are handed in: the client, whose it is, what was begun, and how to wait and to tell."""
+    """The SDK's client of an endpoint, the log of requests already begun, where lines are printed, and how to wait."""
 
-    client: Any
+    sdk: "OpenAI"
     endpoint: Endpoint
-    ledger: IdempotencyLog
-    tell: Tell = say
+    log: IdempotencyLog
+    output: Output = print_now
     pause: Pause = time.sleep
 
 
-def upload(desk: JobClient, path: Path, name: str, purpose: str = "fine-tune") -> str:
+def upload(client: JobClient, path: Path, name: str, purpose: str = "fine-tune") -> str:
     """The id of the file ``name``, which is uploaded from ``path`` unless the server has it.
 
     Raises:
-        Refused: the server does not take it, or its own check failed.
+        ApiError: the server refuses it, or its own validation failed.
+        UserError: the server has another file of this name.
     """
 
-    def look() -> Any:
+    def find() -> "FileObject | None":
         try:
-            with spoken(desk.endpoint, "list files"):
-                pages = desk.client.files.list(purpose=purpose)
+            with translate_errors(client.endpoint, "list files"):
+                pages = client.sdk.files.list(purpose=purpose)
                 return _oldest(each for each in pages if each.filename == name and each.status != "error")
         except ApiError as error:
             if not error.is_missing:
                 raise
-            return None  # a file that is there twice costs nothing
+            return None  # uploading a file twice costs nothing
 
-    def make() -> Any:
-        client = desk.client.with_options(max_retries=0, timeout=UPLOAD_TIMEOUT_S)
-        with spoken(desk.endpoint, f"take the file {path.name}"), path.open("rb") as stream:
-            return client.files.create(file=(name, stream, "application/jsonl"), purpose=purpose)
+    def create() -> "FileObject":
+        sdk: Any = client.sdk.with_options(max_retries=0, timeout=UPLOAD_TIMEOUT_S)
+        with translate_errors(client.endpoint, f"accept the file {path.name}"), path.open("rb") as stream:
+            return sdk.files.create(file=(name, stream, "application/jsonl"), purpose=purpose)
 
-    found = once(f"file {name}", look, make, desk.ledger, desk.pause)
+    found = once(f"file {name}", find, create, client.log, client.pause)
     if getattr(found, "bytes", None) not in (None, path.stat().st_size):
         raise UserError(
-            f"{desk.endpoint.name} has {name} with {found.bytes:,} bytes, not {path.stat().st_size:,}; delete it there"
+            f"{client.endpoint.name} has {name} with {found.bytes:,} bytes, not {path.stat().st_size:,}; "
+            "delete it there"
         )
     return found.id
 
 
-def submit(desk: JobClient, order: JobRequest) -> Any:
-    """The run's job, made unless there is one.
+def submit(client: JobClient, request: JobRequest) -> "FineTuningJob":
+    """The run's job, created unless there is one.
 
     Raises:
         UserError: jobs are closed for this key, or the server refuses this one.
     """
 
-    def make() -> Any:
-        client = desk.client.with_options(max_retries=0)
-        headers = {"Idempotency-Key": f"{MARK}-{order.run_id}"}  # OpenAI ignores it, others need not
-        with spoken(desk.endpoint, f"start a job on {order.model}"):
-            return client.fine_tuning.jobs.create(**body, extra_headers=headers)
+    def create() -> "FineTuningJob":
+        sdk = client.sdk.with_options(max_retries=0)
+        headers = {"Idempotency-Key": f"{RUN_KEY}-{request.run_id}"}  # ignored by OpenAI, not by all servers
+        with translate_errors(client.endpoint, f"start a job on {request.model}"):
+            return sdk.fine_tuning.jobs.create(**body, extra_headers=headers)
 
-    body = order.body()
+    body = request.body()
     for _ in range(2):
         try:
-            return once("job", lambda: find(desk, order.run_id, order.files[0]), make, desk.ledger, desk.pause)
+            return once("job", lambda: find(client, request.run_id, request.files[0]), create, client.log, client.pause)
         except ApiError as error:
             if error.status == 403:
-                raise closed(desk.endpoint, error) from None
+                raise jobs_closed(client.endpoint, error) from None
             if error.status not in (400, 422) or "metadata" not in error.reason or "metadata" not in body:
                 raise
-            desk.tell(f"Note    {desk.endpoint.name} takes no metadata; the job is known by its training file")
+            client.output(
+                f"Note    {client.endpoint.name} takes no metadata; the job is found by its training file instead"
+            )
             del body["metadata"]
     raise AssertionError("unreachable")
 
 
-def find(desk: JobClient, run_id: str, file_id: str = "") -> Any:
+def find(client: JobClient, run_id: str, file_id: str = "") -> "FineTuningJob | None":
     """The job of a run, by its metadata or its training file; None where the server has none.
 
     Raises:
-        Refused: the server can't be asked for its jobs, so that none may be made.
+        ApiError: the server's jobs can't be listed, so that none may be created.
     """
 
-    def is_it(job: Any) -> bool:
-        return (job.metadata or {}).get(MARK) == run_id or bool(file_id) and job.training_file == file_id
+    def is_match(job: "FineTuningJob") -> bool:
+        return (job.metadata or {}).get(RUN_KEY) == run_id or bool(file_id) and job.training_file == file_id
 
-    def listed(**wanted: Any) -> Any:
-        with spoken(desk.endpoint, "list jobs"):
-            return _oldest(filter(is_it, desk.client.fine_tuning.jobs.list(limit=PAGE, **wanted)))
+    def search(**filters: Any) -> "FineTuningJob | None":
+        with translate_errors(client.endpoint, "list jobs"):
+            return _oldest(filter(is_match, client.sdk.fine_tuning.jobs.list(limit=PAGE, **filters)))
 
     try:
-        return listed(metadata={MARK: run_id}) or listed()
+        return search(metadata={RUN_KEY: run_id}) or search()
     except ApiError as error:
-        if error.status in (400, 422):  # it can't be asked for metadata
-            return listed()
-        if error.is_missing and desk.ledger.age_s("job") is None:
-            desk.tell(
-                f"Note    {desk.endpoint.name} lists no jobs: only this run's folder knows that there is none yet"
-            )
-            return None
+        if error.status in (400, 422):  # it does not support the filter
+            return search()
         if error.is_missing:
-            raise UserError(
-                f"{desk.endpoint.name} lists no jobs, and one was asked for whose end is unknown: look there "
-                "whether it runs; to go on with it, set the run's tag openai_job to its id"
-            ) from None
+            return _without_job_list(client)
         raise
 
 
-def retrieve(desk: JobClient, job_id: str) -> Any:
+def _without_job_list(client: JobClient) -> None:
+    """None where no job was requested yet, by the run's own log.
+
+    Raises:
+        UserError: one was requested, and the log does not know the outcome.
+    """
+    if client.log.age_s("job") is not None:
+        raise UserError(
+            f"{client.endpoint.name} lists no jobs, and one was requested whose outcome is unknown: look there "
+            "whether it runs; to go on with it, set the run's tag openai_job to its id"
+        ) from None
+    client.output(f"Note    {client.endpoint.name} lists no jobs: only this run's folder shows that there is none yet")
+
+
+def retrieve(client: JobClient, job_id: str) -> "FineTuningJob":
     """The job as it is now."""
-    with spoken(desk.endpoint, f"tell of {job_id}"):
-        return desk.client.fine_tuning.jobs.retrieve(job_id)
+    with translate_errors(client.endpoint, f"retrieve {job_id}"):
+        return client.sdk.fine_tuning.jobs.retrieve(job_id)
 
 
-def plain(job: Any) -> dict[str, Any]:
-    """A job as it is kept."""
+def cancel(client: JobClient, job_id: str) -> "FineTuningJob":
+    """Cancel the job; returns it as it is then."""
+    with translate_errors(client.endpoint, f"cancel {job_id}"):
+        return client.sdk.fine_tuning.jobs.cancel(job_id)
+
+
+def to_record(job: "FineTuningJob") -> dict[str, Any]:
+    """The job as JSON values, without keys in its error."""
     found = job.to_dict()
-    if found.get("error"):
-        found["error"] = {key: scrubbed(str(value)) for key, value in found["error"].items() if value is not None}
+    error = found.get("error")
+    if isinstance(error, Mapping):
+        found["error"] = {key: redact(str(value)) for key, value in error.items() if value is not None}
     return found
-
-
-def cancel(desk: JobClient, job_id: str) -> Any:
-    """Ask the server to cancel the job; returns the job as it is then."""
-    with spoken(desk.endpoint, f"cancel {job_id}"):
-        return desk.client.fine_tuning.jobs.cancel(job_id)
 
 
 def _oldest(found: Iterable[Any]) -> Any:
     return min(found, key=lambda each: (each.created_at, each.id), default=None)
+
+
+@contextmanager
+def job_of_run(run_id: str) -> "Iterator[tuple[runs.Run, JobClient, str]]":
+    """(the run, a client of the API that has its job, the job's id), on any machine: the run's folder is not needed.
+
+    The job is found by the run's tags, or at the server by the run's id.
+
+    Raises:
+        UserError: there is no such run, it has no job at an API, or the environment names another API.
+    """
+    if not run_id.strip():
+        raise ConfigError("run_id names the run whose job is meant: -P run_id=...")
+    with tempfile.TemporaryDirectory(prefix="parley-job-") as folder:
+        run = runs.watch(run_id, Path(folder))
+        tags = run.known_tags()
+        client = _client_of_run(run_id, tags.get(ADDRESS_TAG, ""), Path(folder))
+        job_id = tags.get(JOB_TAG, "")
+        if not job_id:
+            job = find(client, run_id)
+            if job is None:
+                raise UserError(f"run_id={run_id}: {client.endpoint.name} has no job of this run")
+            job_id = job.id
+        yield run, client, job_id
+
+
+def _client_of_run(run_id: str, address: str, folder: Path) -> JobClient:
+    if address == LOCAL:
+        raise UserError(
+            f"run_id={run_id}: its job is on a local server that lives only while the run does; "
+            f"go on with it where it ran: mlflow run . -e noisy -P resume={run_id}"
+        )
+    endpoint = from_environment()
+    if address and address != endpoint.url:
+        raise UserError(f"run_id={run_id}: its job is at {address}; set OPENAI_BASE_URL to that, and OPENAI_API_KEY")
+    return JobClient(endpoint.client(), endpoint, IdempotencyLog(folder / "ledger.jsonl"))

@@ -1,8 +1,8 @@
-"""A server of our own for one run: a process beside it that ends with it, however that ends.
+"""An OpenAI-compatible server for one run: a process beside it that ends with it, however that ends.
 
-Run as a program, this file is the keeper between the two: it starts the server and holds on to a pipe from the run.
-When the run dies, by a kill that nothing can catch too, the pipe closes, and the keeper ends the server and what that
-started. A lock in the run's folder keeps the next server away from the database until the last one is gone.
+Run as a program, this file is the supervisor between the two: it starts the server and holds a pipe from the run. When
+the run dies, even by SIGKILL, the pipe closes, and the supervisor ends the server and the processes that it started. A
+lock in the run's folder keeps the next server from the database until the last one is gone.
 """
 
 import contextlib
@@ -23,62 +23,62 @@ from data.errors import UserError
 from openai_jobs.endpoint import Endpoint
 
 ROOT = Path(__file__).resolve().parent.parent
-#: How long a server may take to be ready, and to end by itself.
+#: Seconds that a server may take to be ready, and to end by itself.
 READY_S, END_S = 120.0, 15.0
 LOG, LOCK, DATABASE = "server.log", "server.lock", "server.db"
 KEY = "PARLEY_SERVE_KEY"
-#: What of the run's environment is not the server's: its jobs are runs of their own.
-NOT_ITS = ("MLFLOW_RUN_ID", "OPENAI_API_KEY", "OPENAI_BASE_URL")
+#: Variables of the run that the server does not get: its jobs are runs of their own.
+NOT_INHERITED = ("MLFLOW_RUN_ID", "OPENAI_API_KEY", "OPENAI_BASE_URL")
 
 
 class LocalServer:
-    """A started server; ``endpoint`` is how it is reached. Its key is made for it and known to these two alone."""
+    """A server process; ``endpoint`` holds its address and its key, which only the run and the server know."""
 
     def __init__(self, folder: Path, tracking_uri: str, command: Sequence[str] = ()):
         self.folder = folder
-        port, secret = _free_port(), secrets.token_urlsafe(32)
-        self.endpoint = Endpoint(f"http://127.0.0.1:{port}/v1", secret)
+        port, key = _free_port(), secrets.token_urlsafe(32)
+        self.endpoint = Endpoint(f"http://127.0.0.1:{port}/v1", key)
         served = [*(command or (sys.executable, "-m", "steps.serve")), "--port", str(port)]
         served += ["--database", f"sqlite:///{(folder / DATABASE).resolve()}"]
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-        env = {name: value for name, value in os.environ.items() if name not in NOT_ITS}
-        env |= {KEY: secret, "MLFLOW_TRACKING_URI": tracking_uri, "PYTHONPATH": path}
+        env = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
+        env |= {KEY: key, "MLFLOW_TRACKING_URI": tracking_uri, "PYTHONPATH": path}
         self._log = folder / LOG
         with self._log.open("ab") as log:
-            self._keeper = subprocess.Popen(
+            self._supervisor = subprocess.Popen(
                 [sys.executable, "-m", "openai_jobs.local_server", str(folder / LOCK), *served],
                 stdin=subprocess.PIPE, stdout=log, stderr=log, env=env, start_new_session=True,
             )  # fmt: skip
 
-    def wait(self, patience_s: float = READY_S) -> None:
+    def wait(self, timeout_s: float = READY_S) -> None:
         """Wait until it answers.
 
         Raises:
-            UserError: it ended, or does not answer in time; the end of what it wrote is told.
+            UserError: it ended, or does not answer in time; the message holds the last lines of its log.
         """
         ready = self.endpoint.address.removesuffix("/v1") + "/healthz"
-        opener, until = build_opener(ProxyHandler({})), time.monotonic() + patience_s
-        while time.monotonic() < until and self._keeper.poll() is None:
-            with contextlib.suppress(URLError, OSError), opener.open(ready, timeout=5) as answer:
-                if answer.status == 200:
+        opener, until = build_opener(ProxyHandler({})), time.monotonic() + timeout_s
+        while time.monotonic() < until and self._supervisor.poll() is None:
+            with contextlib.suppress(URLError, OSError), opener.open(ready, timeout=5) as response:
+                if response.status == 200:
                     return
             time.sleep(0.1)
-        said = self._log.read_text(errors="replace").strip().splitlines()[-3:]
-        state = "ended" if self._keeper.poll() is not None else f"did not answer in {patience_s:g} s"
+        lines = self._log.read_text(errors="replace").strip().splitlines()[-3:]
+        state = "ended" if self._supervisor.poll() is not None else f"did not answer in {timeout_s:g} s"
         self.close()
-        raise UserError(f"the private server {state}: {' / '.join(said) or 'it wrote nothing'} ({self._log})")
+        raise UserError(f"the local server {state}: {' / '.join(lines) or 'it wrote nothing'} ({self._log})")
 
     def close(self) -> None:
         """End it, and wait until it is gone."""
-        assert self._keeper.stdin
+        assert self._supervisor.stdin
         with contextlib.suppress(OSError):
-            self._keeper.stdin.close()
+            self._supervisor.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._keeper.wait(END_S + 5)
+            self._supervisor.wait(END_S + 5)
 
 
-def keep(lock: Path, command: Sequence[str]) -> int:
-    """Run the server until it ends or the run that wants it is gone; returns its exit code."""
+def supervise(lock: Path, command: Sequence[str]) -> int:
+    """Run the server until it ends or the run is gone, which closes the pipe at stdin; returns the exit code."""
     with lock.open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)  # released when this process ends, whatever ends it
         server = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
@@ -87,7 +87,7 @@ def keep(lock: Path, command: Sequence[str]) -> int:
             if _is_closed(0):
                 _end(server)
             time.sleep(0.1)
-        with contextlib.suppress(ProcessLookupError, PermissionError):  # whoever it left behind
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # processes that it left behind
             os.killpg(server.pid, signal.SIGKILL)
         return server.returncode
 
@@ -119,4 +119,4 @@ if __name__ == "__main__":
         # It ends when the run does, which may have work to finish on a signal. An ignored signal would stay ignored in
         # the server; one with a handler does not.
         signal.signal(number, lambda *_: None)
-    sys.exit(keep(Path(sys.argv[1]), sys.argv[2:]))
+    sys.exit(supervise(Path(sys.argv[1]), sys.argv[2:]))

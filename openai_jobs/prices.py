@@ -29,7 +29,7 @@ class Price:
         return self.train * tokens / self.per
 
     def evaluation(self, prompt_tokens: int, answer_tokens: int) -> float:
-        """The cost of asking: so many tokens in, so many out."""
+        """The cost of so many tokens of prompts and of answers."""
         return (self.input * prompt_tokens + self.output * answer_tokens) / self.per
 
 
@@ -43,9 +43,9 @@ def find(model: str, table: str = "") -> Price | None:
     """
     path = Path(table).expanduser() if table else TABLE
     try:
-        book = json.loads(path.read_text(encoding="utf-8"))
-        known = {str(name): _checked(prices) for name, prices in book["models"].items()}
-        currency, per, as_of = str(book["currency"]), int(book["tokens"]), str(book["as_of"])
+        prices = json.loads(path.read_text(encoding="utf-8"))
+        known = {str(name): _checked(of_model) for name, of_model in prices["models"].items()}
+        currency, per, as_of = str(prices["currency"]), int(prices["tokens"]), str(prices["as_of"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(
             f"prices={path}: it is no price table ({type(error).__name__}: {error}); lay it out like data/prices.json"
@@ -60,7 +60,7 @@ def find(model: str, table: str = "") -> Price | None:
 
 
 def _checked(prices: dict[str, Any]) -> tuple[float, float, float]:
-    train, asked, answered = (float(prices[kind]) for kind in KINDS)
-    if not all(math.isfinite(price) and price >= 0 for price in (train, asked, answered)):
+    values = [float(prices[kind]) for kind in KINDS]
+    if not all(math.isfinite(price) and price >= 0 for price in values):
         raise ValueError(f"prices must be finite and at least 0, not {prices}")
-    return train, asked, answered
+    return values[0], values[1], values[2]

@@ -1,4 +1,4 @@
-"""How many requests may be sent now, as the server's rate-limit headers have it."""
+"""How many requests may be sent now, by the server's rate-limit headers."""
 
 import asyncio
 import re
@@ -11,60 +11,61 @@ KINDS = ("requests", "tokens")
 
 
 class RateLimiter:
-    """Lets requests through one by one. ``left``: how many the server will still take, None where it doesn't say.
+    """Admits requests one by one. ``remaining``: how many more the server accepts, None where it doesn't say.
 
-    A reply's ``remaining`` may or may not count the requests that were on their way when it was written: it is taken
-    to count none of them, so that a limit is kept, not tried. Where nothing is left, the next one waits as long as an
-    even refill takes for one, or as long as a 429 says.
+    A reply's ``remaining`` header may or may not count the requests in flight when it was written: they are taken not
+    to be counted, so that the limit is kept rather than run into. Where nothing remains, the next request waits as
+    long as an even refill takes for one, or as long as a 429 says.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic):
         self.clock = clock
-        self.flying = 0
-        self.left: float | None = None
-        self.resume_at = 0.0
+        self.in_flight = 0
+        self.remaining: float | None = None
+        self.resume_at_s = 0.0
         self.refill_s = 0.0
         self.tokens_each = 1.0
 
-    async def enter(self) -> None:
-        """Wait until one more request may be sent, and count it as on its way."""
+    async def acquire(self) -> None:
+        """Wait until one more request may be sent, and count it as in flight."""
         while True:
-            wait_s = self.resume_at - self.clock()
-            if wait_s <= 0 and (self.left is None or self.left >= 1):
+            wait_s = self.resume_at_s - self.clock()
+            if wait_s <= 0 and (self.remaining is None or self.remaining >= 1):
                 break
-            if wait_s <= 0:  # nothing is left, and the next one has been refilled meanwhile
-                self.left = 1.0
+            if wait_s <= 0:  # nothing remained, and one has been refilled meanwhile
+                self.remaining = 1.0
                 break
             await asyncio.sleep(wait_s)
-        self.flying += 1
-        if self.left is not None:
-            self.left -= 1
-            if self.left < 1:
-                self.resume_at = max(self.resume_at, self.clock() + self.refill_s)
+        self.in_flight += 1
+        if self.remaining is not None:
+            self.remaining -= 1
+            if self.remaining < 1:
+                self.pause(self.refill_s)
 
-    def leave(self, headers: Mapping[str, str], tokens: float = 0.0) -> None:
-        """A reply has come that took so many tokens: take in what its headers say."""
-        self.flying -= 1
+    def release(self, headers: Mapping[str, str], tokens: float = 0.0) -> None:
+        """Count a request as answered, with the reply's rate-limit headers and the ``tokens`` that it took."""
+        self.in_flight -= 1
         self.tokens_each = max(self.tokens_each, tokens)
-        found = [self._kind(headers, kind) for kind in KINDS]
+        found = [self._limit(headers, kind) for kind in KINDS]
         known = [each for each in found if each is not None]
         if known:
-            self.left, self.refill_s = min(known)
-            if self.left < 1:
-                self.resume_at = max(self.resume_at, self.clock() + self.refill_s)
+            self.remaining, self.refill_s = min(known)
+            if self.remaining < 1:
+                self.pause(self.refill_s)
 
-    def hold(self, seconds: float) -> None:
-        """Send nothing for so long: the server said so."""
-        self.resume_at = max(self.resume_at, self.clock() + seconds)
+    def pause(self, seconds: float) -> None:
+        """Send nothing for so long."""
+        self.resume_at_s = max(self.resume_at_s, self.clock() + seconds)
 
-    def _kind(self, headers: Mapping[str, str], kind: str) -> tuple[float, float] | None:
+    def _limit(self, headers: Mapping[str, str], kind: str) -> tuple[float, float] | None:
+        """(requests that remain, seconds until one more does) by the headers of this kind; None without them."""
         limit, remaining = (_number(headers.get(f"x-ratelimit-{name}-{kind}")) for name in ("limit", "remaining"))
         if not limit or remaining is None:
             return None
         cost = 1.0 if kind == "requests" else self.tokens_each
         reset_s = duration_s(headers.get(f"x-ratelimit-reset-{kind}", "")) or 0.0
-        gone = max((limit - remaining) / cost, 1.0)
-        return max(0.0, remaining / cost - self.flying), reset_s / gone
+        used = max((limit - remaining) / cost, 1.0)
+        return max(0.0, remaining / cost - self.in_flight), reset_s / used
 
 
 def duration_s(text: str) -> float | None:
@@ -79,7 +80,7 @@ def duration_s(text: str) -> float | None:
 
 
 def retry_after_s(headers: Mapping[str, str], now_s: float | None = None) -> float | None:
-    """How long the server says to wait, in milliseconds, in seconds or until a date; None where it doesn't say."""
+    """Seconds to wait by a reply's ``retry-after`` headers (milliseconds, seconds or a date); None without them."""
     exact = _number(headers.get("retry-after-ms"))
     if exact is not None:
         return exact / 1000

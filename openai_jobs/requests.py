@@ -1,4 +1,4 @@
-"""One chat request to an OpenAI-compatible API, and what makes a reply to it whole."""
+"""One chat request to an OpenAI-compatible API, and the check that a reply to it is complete."""
 
 import json
 from collections.abc import Mapping
@@ -7,10 +7,13 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
+#: Finish reasons with which an answer may be empty.
+EMPTY_FINISH_REASONS = ("stop", "length", "content_filter")
+
 
 @dataclass(frozen=True)
 class ChatRequest:
-    """One request: to which model, about which row, with what settings but those that only add to the reply."""
+    """The parts of a chat request that decide its answer, and the row that it is about."""
 
     row_id: str
     model: str
@@ -20,29 +23,32 @@ class ChatRequest:
 
     @cached_property
     def digest(self) -> str:
-        """What it is known by: 32 hex digits over all that decides its answer."""
-        told = [self.model, list(self.messages), self.max_tokens, self.seed]
-        return sha256(json.dumps(told, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:32]
+        """Its identity: 32 hex digits of the SHA-256 of everything that decides its answer."""
+        parts = [self.model, list(self.messages), self.max_tokens, self.seed]
+        return sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True)
 class RequestOptions:
-    """What an endpoint turned out to understand: how many ``top_logprobs`` (0: none), and what the cap is called."""
+    """Options that not every endpoint supports.
+
+    ``top_logprobs`` is 0 for none; ``cap`` is the endpoint's name for the token limit; ``seeded`` sends the seed.
+    """
 
     top_logprobs: int = 20
     cap: str = "max_tokens"
     seeded: bool = True
 
-    def body(self, question: ChatRequest) -> dict[str, Any]:
-        """The request's body."""
+    def body(self, request: ChatRequest) -> dict[str, Any]:
+        """The JSON body of the request."""
         found: dict[str, Any] = {
-            "model": question.model,
-            "messages": list(question.messages),
+            "model": request.model,
+            "messages": list(request.messages),
             "temperature": 0,
-            self.cap: question.max_tokens,
+            self.cap: request.max_tokens,
         }
         if self.seeded:
-            found["seed"] = question.seed
+            found["seed"] = request.seed
         if self.top_logprobs:
             found |= {"logprobs": True, "top_logprobs": self.top_logprobs}
         return found
@@ -53,24 +59,22 @@ class InvalidReply(ValueError):
 
 
 def checked(reply: Any) -> dict[str, Any]:
-    """The reply, if it is a whole chat completion with one text.
+    """The reply, if it is a complete chat completion with one text.
 
     Raises:
-        Garbage: it is anything else.
+        InvalidReply: it is anything else.
     """
     try:
         choice = reply["choices"][0]
-        said = choice["message"]["content"] if choice["message"].get("content") is not None else ""
-        refused = choice["message"].get("refusal")
-        whole = isinstance(said, str) and choice["message"].get("role") == "assistant"
+        content = choice["message"]["content"] if choice["message"].get("content") is not None else ""
+        refusal = choice["message"].get("refusal")
+        whole = isinstance(content, str) and choice["message"].get("role") == "assistant"
         ended = isinstance(choice.get("finish_reason"), str)
     except (KeyError, IndexError, TypeError, AttributeError):
         whole = ended = False
-        said = refused = None
-    if not (whole and ended) or (said == "" and refused is None and choice["finish_reason"] not in ENDINGS):
+        content = refusal = None
+    if not (whole and ended) or (
+        content == "" and refusal is None and choice["finish_reason"] not in EMPTY_FINISH_REASONS
+    ):
         raise InvalidReply("it is no chat completion")
     return reply
-
-
-#: Reasons for which an answer may be empty.
-ENDINGS = ("stop", "length", "content_filter")

@@ -1,4 +1,4 @@
-"""Every raw answer as it arrived, so that none is asked for twice, by a later process either."""
+"""Every raw reply as it arrived, so that no request is sent again for it, in a later process either."""
 
 import json
 import os
@@ -8,10 +8,10 @@ from typing import Any
 
 
 class ResponseLog:
-    """Answers by their question's digest, in a file of one JSON object a line.
+    """Replies by the digest of their request, in a file of one JSON object a line.
 
-    A line is with the operating system when ``keep`` returns, so the death of the process loses none; ``sync`` puts
-    them on the disk. A last line that was torn is as if not written, and is closed before the next one.
+    A line is with the operating system when ``add`` returns, so the death of the process loses none; ``sync`` writes
+    them to disk. A torn last line counts as not written, and is ended before the next one.
     """
 
     def __init__(self, path: Path):
@@ -21,16 +21,16 @@ class ResponseLog:
         raw = path.read_bytes() if path.is_file() else b""
         for line in raw.split(b"\n"):
             try:
-                found = json.loads(line)
-                self.replies.setdefault(found["digest"], found["reply"])
-            except (ValueError, KeyError, TypeError):  # torn, or not ours
+                entry = json.loads(line)
+                self.replies.setdefault(entry["digest"], entry["reply"])
+            except (ValueError, KeyError, TypeError):  # torn, or another program's
                 continue
         self._out = path.open("ab", buffering=0)
         if raw and not raw.endswith(b"\n"):
             self._out.write(b"\n")
 
-    def keep(self, digest: str, row_id: str, reply: Mapping[str, Any]) -> None:
-        """Write one answer down; a second one to the same question is not taken."""
+    def add(self, digest: str, row_id: str, reply: Mapping[str, Any]) -> None:
+        """Write one reply; a second one to the same request is ignored."""
         if digest in self.replies:
             return
         self.replies[digest] = dict(reply)
@@ -38,10 +38,10 @@ class ResponseLog:
         self._out.write(line.encode() + b"\n")
 
     def sync(self) -> None:
-        """Have everything on the disk."""
+        """Write everything to disk (fsync)."""
         os.fsync(self._out.fileno())
 
     def close(self) -> None:
-        """Close the file, everything on the disk."""
+        """Write everything to disk and close the file."""
         self.sync()
         self._out.close()

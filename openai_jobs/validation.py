@@ -1,4 +1,4 @@
-"""Every rule of OpenAI's training format, with file and line, before anything leaves the machine."""
+"""A training file checked by every rule of OpenAI's format before it is uploaded; faults name file and line."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -12,34 +12,34 @@ from data.formats.records import BadRecord, Record, to_row
 from data.prompts import Counter
 
 
-def check(path: Path, count_tokens: Counter, most_tokens: int, least: int = openai.LEAST_ROWS) -> None:
-    """Refuse a file that an API would refuse, cut, or teach nothing from.
+def check(path: Path, count_tokens: Counter, max_tokens: int, min_rows: int = openai.LEAST_ROWS) -> None:
+    """Refuse a file that an API would refuse or truncate, or that holds nothing to train on.
 
     Raises:
-        DataError: one line a fault.
+        DataError: one line per fault.
     """
-    found = list(problems(path, count_tokens, most_tokens, least))
+    found = list(problems(path, count_tokens, max_tokens, min_rows))
     if found:
         raise DataError(found)
 
 
-def problems(path: Path, count_tokens: Counter, most_tokens: int, least: int) -> Iterator[str]:
-    """One line a fault; ``most_tokens`` 0 sets no limit, ``least`` is the number of rows that it must have."""
+def problems(path: Path, count_tokens: Counter, max_tokens: int, min_rows: int) -> Iterator[str]:
+    """One line per fault. ``max_tokens`` is the limit of one example, 0 for none; ``min_rows`` that of the file."""
     size = path.stat().st_size
     if size > openai.MOST_BYTES:
         most = openai.MOST_BYTES // 2**20
         yield f"{path.name}: it has {size / 2**20:,.0f} MB; {most} MB is the most that is taken"
-    yield from openai.problems(path, least)
+    yield from openai.problems(path, min_rows)
     special = re.compile("|".join(map(re.escape, SPECIAL_TOKENS)))
     for record in jsonl.stream(path, []):
-        yield from (f"{record.where}: {fault}" for fault in _faults(record, special, count_tokens, most_tokens))
+        yield from (f"{record.where}: {fault}" for fault in _faults(record, special, count_tokens, max_tokens))
 
 
-def _faults(record: Record, special: re.Pattern[str], count_tokens: Counter, most_tokens: int) -> Iterator[str]:
+def _faults(record: Record, special: re.Pattern[str], count_tokens: Counter, max_tokens: int) -> Iterator[str]:
     try:
         row = to_row(Record(record.where, {"messages": record.value["messages"]}))
     except (BadRecord, KeyError, TypeError):
-        return  # told already
+        return  # reported by ``openai.problems``
     messages: Sequence[dict] = record.value["messages"]
     for i, message in enumerate(messages, 1):
         if found := special.search(message["content"]):
@@ -47,5 +47,5 @@ def _faults(record: Record, special: re.Pattern[str], count_tokens: Counter, mos
         if "weight" in message and message["role"] != "assistant":
             yield f"message {i} ({message['role']}) has a weight; only those by assistant can"
     tokens = count_tokens(Row(row.turns, row.system))
-    if most_tokens and tokens > most_tokens:
-        yield f"it has {tokens:,} tokens; from {most_tokens:,} on its end, with the answer, would be cut off"
+    if max_tokens and tokens > max_tokens:
+        yield f"it has {tokens:,} tokens; from {max_tokens:,} on its end, with the answer, would be cut off"

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from data.errors import UserError
-from openai_jobs.following import attached
 from steps.cli import main
 from steps.flags import parse
 from steps.ui import discard_own_run
@@ -18,24 +17,23 @@ class CancelConfig:
 
 
 def cancel(argv: list[str]) -> None:
-    """Cancel it, and say how it stands then.
+    """Cancel it, and print its status then.
 
     Raises:
         UserError: there is no such job, or it has ended already.
     """
     config = parse(CancelConfig, argv)
-    discard_own_run()
-    with attached(config.run_id) as (_, desk, job_id):
-        from openai_jobs import jobs
-        from openai_jobs.event_metrics import ENDED
+    from openai_jobs import jobs
 
-        job = jobs.retrieve(desk, job_id)
+    discard_own_run()
+    with jobs.job_of_run(config.run_id) as (_, client, job_id):
+        job = jobs.retrieve(client, job_id)
         if job.status == "cancelled":
             print(f"{job_id} was cancelled before")
             return
-        if job.status in ENDED:
+        if job.status in jobs.ENDED:
             raise UserError(f"{job_id} can't be cancelled: it has {job.status} already")
-        print(f"{job_id} {jobs.cancel(desk, job_id).status}")
+        print(f"{job_id} {jobs.cancel(client, job_id).status}")
 
 
 if __name__ == "__main__":

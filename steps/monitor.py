@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from openai_jobs.following import attached
 from steps.cli import Stopped, main
 from steps.flags import parse
 from steps.ui import discard_own_run
@@ -23,12 +22,13 @@ def monitor(argv: list[str]) -> None:
         UserError: there is no such job, or it failed; the message says why.
     """
     config = parse(MonitorConfig, argv)
-    discard_own_run()
-    with attached(config.run_id) as (run, desk, job_id):
-        from openai_jobs.monitor import watch
+    from openai_jobs.jobs import job_of_run
+    from openai_jobs.monitor import watch
 
+    discard_own_run()
+    with job_of_run(config.run_id) as (run, client, job_id):
         try:
-            for line in watch(run, desk, job_id):
+            for line in watch(run, client, job_id):
                 print(line, flush=True)
         except Stopped:
             print(f"\n{job_id} goes on; watch it again: mlflow run . -e monitor -P run_id={config.run_id}")

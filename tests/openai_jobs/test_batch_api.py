@@ -1,4 +1,4 @@
-"""The Batch API answers the same questions: one file and one batch however often it is begun, joined by their ids."""
+"""The Batch API answers the same requests: one file and one batch however often it is begun, joined by their ids."""
 
 import json
 
@@ -14,54 +14,54 @@ from openai_jobs.requests import RequestOptions
 from openai_jobs.response_log import ResponseLog
 from recipes.noisy_labels.learners.openai_answers import prediction
 from tests.fake_openai import Dropped, error
-from tests.openai_jobs.test_request_pool import asked, says
+from tests.openai_jobs.test_request_pool import requests_for, says
 
 
 @pytest.fixture
-def put(tmp_path):
-    """``put(n)`` asks ``n`` questions as a new process: (errors, one outcome a row, what was told)."""
+def complete(tmp_path):
+    """``complete(n)`` sends ``n`` requests as a new process: (errors, one outcome a row, lines printed)."""
 
-    def put(n=20):
-        endpoint, told = from_environment(), []
+    def complete(n=20):
+        endpoint, lines = from_environment(), []
         client = endpoint.client().with_options(max_retries=0)
-        desk = JobClient(client, endpoint, IdempotencyLog(tmp_path / "ledger.jsonl"), told.append, lambda s: None)
-        journal = ResponseLog(tmp_path / "answers.jsonl")
+        client = JobClient(client, endpoint, IdempotencyLog(tmp_path / "ledger.jsonl"), lines.append, lambda s: None)
+        log = ResponseLog(tmp_path / "answers.jsonl")
         try:
-            errors = batch_api.ask(desk, journal, asked(n), RequestOptions(), "run1", tmp_path)
+            errors = batch_api.complete(client, log, requests_for(n), RequestOptions(), "run1", tmp_path)
         finally:
-            journal.close()
+            log.close()
         found = [
-            prediction(journal.replies[q.digest], SENTIMENTS).outcome if q.digest in journal.replies else "error"
-            for q in asked(n)
+            prediction(log.replies[q.digest], SENTIMENTS).outcome if q.digest in log.replies else "error"
+            for q in requests_for(n)
         ]
-        return errors, found, told
+        return errors, found, lines
 
-    return put
+    return complete
 
 
-def test_answers_are_joined_by_their_id_in_whatever_order_they_come(put, fake_openai):
+def test_answers_are_joined_by_their_id_in_whatever_order_they_come(complete, fake_openai):
     fake = fake_openai(says=says)
-    errors, found, told = put()
+    errors, found, lines = complete()
     assert errors == {} and found == [i % 2 for i in range(20)]
     assert [batch["metadata"] for batch in fake.batches.values()] == [{"parley_run": "run1"}]
-    assert told[0] == "Batch   batch-1: 20 requests, answered within 24h" and "completed, 20 of 20" in told[-1]
-    put()
+    assert lines[0] == "Batch   batch-1: 20 requests, answered within 24h" and "completed, 20 of 20" in lines[-1]
+    complete()
     assert len(fake.batches) == 1
 
 
-def test_a_row_that_failed_is_an_error_and_asked_again_by_the_next_one_alone(put, fake_openai):
+def test_a_row_that_failed_is_an_error_and_the_only_one_sent_again(complete, fake_openai):
     fake = fake_openai(says=says, faults=0.3)
-    errors, found, _ = put(60)
+    errors, found, _ = complete(60)
     assert 0 < len(errors) < 60 and set(errors.values()) == {"batch_expired: too late"}
     assert all(each in ("error", i % 2) for i, each in enumerate(found))
     fake.faults = 0.0
-    assert put(60)[:2] == ({}, [i % 2 for i in range(60)])
+    assert complete(60)[:2] == ({}, [i % 2 for i in range(60)])
     assert len(fake.batches) == 2 and set(fake.answered.values()) == {1}
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("wanted", ["POST /files", "POST /batches"])
-def test_a_lost_answer_makes_no_second_batch(when, wanted, put, fake_openai):
+def test_a_lost_answer_makes_no_second_batch(when, wanted, complete, fake_openai):
     seen = []
 
     def hook(number, method, path):
@@ -70,29 +70,29 @@ def test_a_lost_answer_makes_no_second_batch(when, wanted, put, fake_openai):
             raise Dropped
 
     fake = fake_openai(says=says, **{when: hook})
-    assert put()[1] == [i % 2 for i in range(20)]
+    assert complete()[1] == [i % 2 for i in range(20)]
     assert (len(fake.batches), sum(file["purpose"] == "batch" for file in fake.files.values())) == (1, 1)
 
 
-def test_a_process_after_a_crash_follows_the_batch_that_is_there(put, fake_openai):
+def test_a_process_after_a_crash_follows_the_batch_that_is_there(complete, fake_openai):
     fake = fake_openai(says=says)
     fake.refusals["GET /batches/batch-1"] = error(404, "crash here", "x")
     with pytest.raises(ApiError):
-        put()
+        complete()
     fake.refusals.clear()
-    assert put()[1] == [i % 2 for i in range(20)] and len(fake.batches) == 1
+    assert complete()[1] == [i % 2 for i in range(20)] and len(fake.batches) == 1
 
 
-def test_a_batch_that_failed_as_a_whole_is_told_with_its_reason(put, fake_openai):
+def test_a_batch_that_failed_as_a_whole_is_reported_with_its_reason(complete, fake_openai):
     fake = fake_openai()
     failed = {"object": "list", "data": [{"code": "x", "line": 3, "message": "no such model sk-abc123", "param": None}]}
     fake.before = lambda *args: [each.update(status="failed", errors=failed) for each in fake.batches.values()]
     with pytest.raises(UserError, match=r"the batch batch-1 failed: line 3: no such model \*\*\*"):
-        put()
+        complete()
 
 
-def test_lines_that_no_batch_should_have_are_errors_and_never_labels(put, fake_openai):
-    fake, (broken, failed, missing) = fake_openai(says=says), [question.digest for question in asked(3)]
+def test_lines_that_no_batch_should_have_are_errors_and_never_labels(complete, fake_openai):
+    fake, (broken, failed, missing) = fake_openai(says=says), [question.digest for question in requests_for(3)]
     lines = [
         {"custom_id": broken, "response": {"status_code": 200, "body": {"choices": []}}},
         {"custom_id": failed, "response": {"status_code": 500, "body": None}},
@@ -101,7 +101,7 @@ def test_lines_that_no_batch_should_have_are_errors_and_never_labels(put, fake_o
     ]
     body = "\n".join(["garbage", *map(json.dumps, lines)]).encode()
     fake.refusals["GET /files/file-2/content"] = (200, {}, body)
-    errors, found, _ = put(3)
+    errors, found, _ = complete(3)
     assert found == ["error"] * 3
     assert errors == {
         broken: "an answer that can't be read (InvalidReply)",
@@ -110,8 +110,8 @@ def test_lines_that_no_batch_should_have_are_errors_and_never_labels(put, fake_o
     }
 
 
-def test_a_server_without_batches_is_known_by_its_refusal(put, fake_openai):
+def test_a_server_without_batches_is_known_by_its_refusal(complete, fake_openai):
     fake_openai(lacks={"batches"})
     with pytest.raises(ApiError) as caught:
-        put()
+        complete()
     assert caught.value.is_missing

@@ -37,51 +37,51 @@ def limits(remaining, reset, limit=100, kind="requests"):
             f"x-ratelimit-reset-{kind}": reset}  # fmt: skip
 
 
-def test_a_server_without_limits_holds_nothing_back():
+def test_a_server_without_limits_delays_nothing():
     async def work():
-        pace = RateLimiter()
+        limiter = RateLimiter()
         for _ in range(1000):
-            await pace.enter()
-        pace.leave({})
-        return pace
+            await limiter.acquire()
+        limiter.release({})
+        return limiter
 
-    pace = asyncio.run(work())
-    assert (pace.flying, pace.left, pace.resume_at) == (999, None, 0.0)
+    limiter = asyncio.run(work())
+    assert (limiter.in_flight, limiter.remaining, limiter.resume_at_s) == (999, None, 0.0)
 
 
-def test_nobody_enters_where_nothing_is_left_until_one_more_is_refilled():
+def test_no_request_is_admitted_where_none_remains_until_one_is_refilled():
     now = [0.0]
 
     async def work():
-        pace = RateLimiter(lambda: now[0])
-        await pace.enter()
-        pace.leave(limits(0, "10s"))
-        waiting = asyncio.create_task(pace.enter())
+        limiter = RateLimiter(lambda: now[0])
+        await limiter.acquire()
+        limiter.release(limits(0, "10s"))
+        waiting = asyncio.create_task(limiter.acquire())
         await asyncio.sleep(0)
-        assert not waiting.done() and pace.resume_at == pytest.approx(0.1)  # 100 in 10 s
+        assert not waiting.done() and limiter.resume_at_s == pytest.approx(0.1)  # 100 in 10 s
         now[0] = 0.2
         await asyncio.wait_for(waiting, 5)
-        return pace
+        return limiter
 
-    assert asyncio.run(work()).flying == 1
+    assert asyncio.run(work()).in_flight == 1
 
 
-def test_requests_on_their_way_are_taken_to_count_against_what_is_left():
+def test_requests_in_flight_count_against_what_remains():
     async def work():
-        pace = RateLimiter()
+        limiter = RateLimiter()
         for _ in range(5):
-            await pace.enter()
-        pace.leave(limits(6, "1s"))
-        return pace
+            await limiter.acquire()
+        limiter.release(limits(6, "1s"))
+        return limiter
 
-    assert asyncio.run(work()).left == 2
+    assert asyncio.run(work()).remaining == 2
 
 
 def test_the_tighter_of_requests_and_tokens_counts():
     async def work():
-        pace = RateLimiter()
-        await pace.enter()
-        pace.leave({**limits(90, "1s"), **limits(500, "1s", 10_000, "tokens")}, tokens=100)
-        return pace
+        limiter = RateLimiter()
+        await limiter.acquire()
+        limiter.release({**limits(90, "1s"), **limits(500, "1s", 10_000, "tokens")}, tokens=100)
+        return limiter
 
-    assert asyncio.run(work()).left == 5
+    assert asyncio.run(work()).remaining == 5

@@ -1,4 +1,4 @@
-"""Every rule of the training format is checked before anything leaves the machine, and told with file and line."""
+"""Every rule of the training format is checked before anything is uploaded, and faults name file and line."""
 
 import json
 
@@ -64,7 +64,7 @@ def test_a_file_that_is_too_large_is_refused_by_its_size(tmp_path, monkeypatch):
     assert "is the most that is taken" in said(file_of(tmp_path, n=40))[0]
 
 
-def test_all_faults_are_told_at_once(tmp_path):
+def test_all_faults_are_reported_at_once(tmp_path):
     odd = [{"messages": [USER]}, {"messages": [{**USER, "weight": 1}, ANSWER]}]
     with pytest.raises(DataError) as caught:
         check(file_of(tmp_path, *odd), estimated_tokens, 0)

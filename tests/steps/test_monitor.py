@@ -6,7 +6,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from data.errors import ConfigError, UserError
-from openai_jobs.event_metrics import Correction
+from openai_jobs.events import Correction
 from openai_jobs.jobs import ADDRESS_TAG, JOB_TAG
 from openai_jobs.monitor import correction_tag
 from registry import runs
@@ -20,7 +20,7 @@ def job(store, fake_openai, tmp_path, monkeypatch):
     """``job(name=value)``: an API that is so, and a run whose job is there."""
 
     def job(tagged=True, **settings):
-        monkeypatch.setattr("openai_jobs.events.SHORTEST_S", 0.01)
+        monkeypatch.setattr("openai_jobs.monitor.SHORTEST_S", 0.01)
         fake = fake_openai(**{"steps": 9, **settings})
         run = runs.start("noisy", tmp_path / "outputs")
         file_id = fake.keep_file("f", b"x", "fine-tune")["id"]
@@ -47,7 +47,8 @@ def test_the_job_s_curves_files_and_news_arrive(job, capsys):
     model = fake.jobs["ftjob-1"]["fine_tuned_model"]
     assert printed[-2:] == [
         f"Model   {model}",
-        f"Next    mlflow run . -e noisy -P resume={run.run_id}   asks and registers it, where the run was started",
+        f"Next    mlflow run . -e noisy -P resume={run.run_id}   evaluates and registers it, on the machine where the "
+        "run was started",
     ]
     assert "Event   The job has successfully completed" in printed
     assert points(run, "train/loss").keys() == points(run, "train/loss_corrected").keys() == set(range(1, 10))

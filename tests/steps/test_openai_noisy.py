@@ -78,7 +78,7 @@ class Lab:
 def open_lab(patch: pytest.MonkeyPatch, stack: contextlib.ExitStack, settle: Any, folder: Path, **settings: Any) -> Lab:
     settle(folder, patch)
     write_rows(folder)
-    patch.setattr("openai_jobs.events.SHORTEST_S", 0.01)
+    patch.setattr("openai_jobs.monitor.SHORTEST_S", 0.01)
     patch.setattr("openai_jobs.exactly_once.SETTLE_S", (0.01, 0.01))
     return Lab(stack.enter_context(at_hand(patch, **{"says": says, **STEPS, **settings})), folder)
 
@@ -183,7 +183,7 @@ def test_what_is_printed_can_be_read(done):
     lines = done.printed.splitlines()
     assert "Job     ftjob-1 succeeded, step 9 of 9, training loss 0.610" in lines
     assert sum(line.startswith("Job ") for line in lines) <= 6
-    assert [line for line in lines if line.startswith("Asking")][0] == "Asking  gpt-4o-mini-2024-07-18 about 40 rows"
+    assert [line for line in lines if line.startswith("Predict")][0] == "Predict 40 rows by gpt-4o-mini-2024-07-18"
     assert sum("3 epochs" in line for line in lines) == 1
     assert "Base    gpt-4o-mini-2024-07-18" in lines
 
@@ -266,9 +266,10 @@ def test_questions_are_refused_with_the_way_that_they_can_be_judged(lab):
 
 def test_a_fifth_of_the_replies_may_fail(lab, monkeypatch):
     from openai_jobs import request_pool
+    from recipes.noisy_labels.learners.openai import OpenAILearner
 
-    patient = request_pool.RetryPolicy(first_s=0.01, longest_s=0.05, timeout_s=0.3)
-    monkeypatch.setattr("recipes.noisy_labels.learners.openai.OpenAILearner.__init__.__defaults__", (None, print, patient))
+    quick = request_pool.RetryPolicy(first_s=0.01, longest_s=0.05, timeout_s=0.3)
+    monkeypatch.setattr(OpenAILearner.__init__, "__defaults__", (None, print, quick))
     here = lab(faults=0.2, epochs=1)
     here.noisy()
     assert here.fake.failed.total() > 9 and set(here.fake.answered.values()) == {1}
@@ -283,7 +284,7 @@ def test_what_an_endpoint_lacks_is_told_and_the_rest_goes_on(lab):
     here = lab(lacks={"checkpoints", "logprobs", "top20", "batches", "metadata", "metadata_filter"}, epochs=1)
     here.noisy(mode="batch")
     notes = [line for line in here.printed.splitlines() if line.startswith("Note")]
-    for words in ("no checkpoints", "no batches", "takes no metadata", "no AUC, ECE or Brier", "asking for 5"):
+    for words in ("no checkpoints", "no batches", "takes no metadata", "no AUC, ECE or Brier", "requesting 5"):
         assert sum(words in note for note in notes) == 1, (words, notes)
     assert [version.tags["step"] for version in versions.versions("noisy")] == ["9"]
     assert "test/accuracy" in here.runs[0].data.metrics and "test/auc" not in here.runs[0].data.metrics

@@ -64,7 +64,7 @@ def test_the_run_has_the_curves_of_its_job(done):
 
 def test_neither_server_nor_folder_is_left(done):
     _, run, printed, _ = done
-    assert "a private server of this run is started" in printed
+    assert "a local server of this run is started" in printed
     assert not (Path(os.environ["PARLEY_OUTPUTS"]) / run.info.run_id).exists()
 
 
@@ -108,7 +108,7 @@ def test_a_server_that_does_not_come_up_is_told_with_its_last_words(tmp_path):
     command = [sys.executable, "-c", "print('the disk is on fire')"]
     server = LocalServer(tmp_path, "sqlite:///x.db", command)
     start = time.monotonic()
-    with pytest.raises(UserError, match="the private server ended: the disk is on fire"):
+    with pytest.raises(UserError, match="the local server ended: the disk is on fire"):
         server.wait()
     assert time.monotonic() - start < 60
 
@@ -119,6 +119,6 @@ def test_its_key_goes_by_the_environment_alone(tmp_path):
     with pytest.raises(UserError):
         server.wait()
     argv, env = json.loads((tmp_path / "server.log").read_text().splitlines()[-1])
-    assert env["PARLEY_SERVE_KEY"] == server.endpoint.secret and len(server.endpoint.secret) >= 40
-    assert all(server.endpoint.secret not in word for word in argv)
+    assert env["PARLEY_SERVE_KEY"] == server.endpoint.api_key and len(server.endpoint.api_key) >= 40
+    assert all(server.endpoint.api_key not in word for word in argv)
     assert env["MLFLOW_TRACKING_URI"] == "sqlite:///x.db" and "OPENAI_API_KEY" not in env

@@ -1,7 +1,7 @@
-"""One test row as a chat request, and a raw reply as a prediction.
+"""A test row as a chat request, and a raw reply as a prediction.
 
-The request is made from the same messages as the training file's line. A reply is only taken for an answer if it is a
-whole chat completion; what can't be read is a fault of the server, never a label.
+The request has the same messages as the training file's line. A reply only counts as an answer if it is a complete
+chat completion; what can't be read is an error of the server, never a label.
 """
 
 import math
@@ -13,19 +13,19 @@ from data.prompts import PromptTemplate, prompt_messages
 from evals.classification import Prediction, parse_answer
 from openai_jobs.requests import ChatRequest
 
-#: OpenAI's mark of a log-probability that is not known; any below it is none either.
+#: OpenAI's value for a log-probability that is not known; values below it are not known either.
 SENTINEL = -9999.0
 
 
-def questions(
+def chat_requests(
     rows: Sequence[AnyRow], model: str, template: PromptTemplate, max_tokens: int, seed: int
 ) -> list[ChatRequest]:  # fmt: skip
-    """The requests that ask a model about rows."""
+    """One request a row, with the prompt of ``template``."""
     return [ChatRequest(row.id, model, tuple(prompt_messages(row, template)), max_tokens, seed) for row in rows]
 
 
 def prediction(reply: Mapping[str, Any], labels: Labels) -> Prediction:
-    """What a checked reply says about its row; a refusal is an answer that is no label."""
+    """The prediction in a checked reply; a refusal is an answer that is no label."""
     choice = reply["choices"][0]
     text = choice["message"].get("content")
     if text is None:
@@ -36,9 +36,9 @@ def prediction(reply: Mapping[str, Any], labels: Labels) -> Prediction:
 def p_positive(logprobs: Any, labels: Labels) -> float | None:
     """Probability of the second label, renormalised over both, by the first token's alternatives; None if unknown.
 
-    A token counts for the label that it begins, whatever its case and the space before it. With labels of several
-    tokens this is the chance of how they begin. A label that is not among the alternatives is at most as likely as the
-    least likely of them, and counts as that.
+    A token counts for the label that begins with it, ignoring case and leading space. For labels of several tokens
+    this is the probability of their first tokens. A label that is not among the alternatives is at most as likely as
+    the least likely of them, and gets that probability.
     """
     try:
         first = next(token for token in logprobs["content"] if token["token"].strip())
@@ -48,9 +48,9 @@ def p_positive(logprobs: Any, labels: Labels) -> float | None:
         return None
     shares = [0.0, 0.0]
     for token, value in known.items():
-        begun = [i for i, label in enumerate(labels) if _begins(label, token)]
-        if len(begun) == 1:
-            shares[begun[0]] += math.exp(value)
+        matches = [i for i, label in enumerate(labels) if _begins(label, token)]
+        if len(matches) == 1:
+            shares[matches[0]] += math.exp(value)
     if not any(shares):
         return None
     least = min(math.exp(value) for value in known.values())

@@ -1,12 +1,13 @@
-"""What a job at an API will take: tokens by the model's own vocabulary where that is here, and what they cost."""
+"""Tokens of a job at an API, by the model's own vocabulary where it is installed, and their cost."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 from data.chat_template import SPECIAL_TOKENS, pieces, segments
 from data.conversation import Row
+from data.labelled import AnyRow
 from data.prompts import Counter, conversation
 from openai_jobs.endpoint import Endpoint
 from openai_jobs.prices import Price
@@ -15,10 +16,10 @@ from recipes.noisy_labels.data import NoisyData
 from recipes.noisy_labels.preflight import TOKENS_PER_ANSWER, TOKENS_PER_MESSAGE, Preflight, estimated_tokens
 from train import base_model
 
-#: Tokens of one training example, by the beginning of the model's name; longer ones are cut at their end, silently.
+#: Maximum tokens of a training example by the beginning of the model's name; longer ones are truncated silently.
 LONGEST = {"gpt-3.5-turbo-0613": 4096, "gpt-3.5": 16385, "gpt-4o": 65536, "gpt-4.1": 65536}
 LONGEST_ELSEWHERE = 8192
-#: The Batch API's price next to that of single requests.
+#: The Batch API's price as a share of that of single requests.
 BATCH_SHARE = 0.5
 #: OpenAI keeps the checkpoints of so many epochs; the last of them is the tuned model itself.
 KEPT_CHECKPOINTS = 3
@@ -29,9 +30,9 @@ NO_NETWORK = "the vocabulary is not on this machine"
 
 @dataclass(frozen=True)
 class TokenCounter:
-    """How tokens of conversations and of single texts are counted; ``how`` says it in words.
+    """Counts tokens of conversations and of single texts; ``how`` describes the method.
 
-    ``special_tokens``: what no text may hold.
+    ``special_tokens``: strings that no text may hold.
     """
 
     count: Counter
@@ -78,7 +79,7 @@ def bundled_token_counter() -> TokenCounter:
 
 @lru_cache(4)
 def _encoding(model: str) -> Any:
-    """tiktoken's encoding for the model if its file is in tiktoken's cache; the network is not asked, it could hang."""
+    """tiktoken's encoding for the model if its file is in tiktoken's cache; no download is tried, it could hang."""
     import tiktoken
     import tiktoken.load
 
@@ -96,27 +97,27 @@ def _encoding(model: str) -> Any:
 
 
 def longest(model: str) -> int:
-    """Tokens of the longest example that the model is taught whole."""
+    """Tokens of the longest example that the model is trained on uncut."""
     plain = model.split(":")[1] if model.startswith("ft:") else model
     named = [name for name in LONGEST if plain.startswith(name)]
     return LONGEST[max(named, key=len)] if named else LONGEST_ELSEWHERE
 
 
 def evaluations(config: NoisyConfig) -> int:
-    """How often rows are asked: by the base, by the tuned model, and by every checkpoint that is kept before it."""
+    """How many models predict the rows: the base, the tuned model, and every checkpoint that is kept before it."""
     return 2 + min(config.epochs, KEPT_CHECKPOINTS) - 1
 
 
-def weighed(preflight: Preflight, data: NoisyData, config: NoisyConfig, price: Price | None, endpoint: Endpoint,
-            ruler: TokenCounter) -> Preflight:  # fmt: skip
-    """The preflight with what job and evaluation cost, and an error where that is above ``budget_usd``."""
-    trained, asked, answered = tokens(data, config, ruler)
+def with_cost(preflight: Preflight, data: NoisyData, config: NoisyConfig, price: Price | None, endpoint: Endpoint,
+              counter: TokenCounter) -> Preflight:  # fmt: skip
+    """The preflight report with the cost of job and evaluation, and an error where that is above ``budget_usd``."""
+    trained, prompts, answers = tokens(data, config, counter)
     passes = "1 epoch" if config.epochs == 1 else f"{config.epochs} epochs"
+    numbers = {**preflight.numbers, "train_tokens": trained, "asked_tokens": prompts, "answered_tokens": answers}
     facts = [
-        f"{trained:,} tokens to train on in {passes}, {asked:,} to ask with, at most {answered:,} in "
-        f"answers ({ruler.how})"
+        f"{trained:,} tokens to train on in {passes}, {prompts:,} in prompts of the evaluation, at most {answers:,} in "
+        f"answers ({counter.how})"
     ]
-    numbers = {**preflight.numbers, "train_tokens": trained, "asked_tokens": asked, "answered_tokens": answered}
     errors, warnings = list(preflight.errors), list(preflight.warnings)
     if config.provider == "parley":
         facts.append("no cost: it runs on this machine")
@@ -124,36 +125,40 @@ def weighed(preflight: Preflight, data: NoisyData, config: NoisyConfig, price: P
         line = f"no price of {config.remote_model} is known: give a table with it, prices=FILE"
         (errors if config.budget_usd else warnings).append(line)
     else:
+        training = price.training(trained)
         share = BATCH_SHARE if config.mode == "batch" else 1.0
-        cost = price.training(trained) + share * price.evaluation(asked, answered)
-        numbers["cost"] = cost
-        whose = "" if endpoint.is_openai else f"; OpenAI's, {endpoint.name} may have others"
-        facts.append(
-            f"about {cost:,.2f} {price.currency} ({price.training(trained):,.2f} training, "
-            f"{cost - price.training(trained):,.2f} asking), by the prices of {price.as_of} for {price.model}{whose}"
-        )
+        cost = numbers["cost"] = training + share * price.evaluation(prompts, answers)
+        facts.append(_cost_line(price, training, cost, endpoint))
         if config.budget_usd and cost > config.budget_usd:
-            said = f"the job is estimated at {cost:,.2f} {price.currency}"
-            errors.append(f"budget_usd={config.budget_usd:g}: {said}; nothing was sent")
+            estimate = f"the job is estimated at {cost:,.2f} {price.currency}"
+            errors.append(f"budget_usd={config.budget_usd:g}: {estimate}; nothing was sent")
     return replace(preflight, errors=errors, warnings=warnings, facts=[*preflight.facts, *facts], numbers=numbers)
 
 
-def tokens(data: NoisyData, config: NoisyConfig, ruler: TokenCounter) -> tuple[int, int, int]:
-    """(tokens trained, tokens of all requests, tokens of all answers at most)."""
+def _cost_line(price: Price, training: float, cost: float, endpoint: Endpoint) -> str:
+    source = "" if endpoint.is_openai else f"; OpenAI's, {endpoint.name} may have others"
+    return (
+        f"about {cost:,.2f} {price.currency} ({training:,.2f} training, {cost - training:,.2f} evaluation), by the "
+        f"prices of {price.as_of} for {price.model}{source}"
+    )
 
-    def total(rows: Any) -> int:
-        return sum(ruler.count(conversation(row, data.labels, data.template)) for row in rows)
+
+def tokens(data: NoisyData, config: NoisyConfig, counter: TokenCounter) -> tuple[int, int, int]:
+    """(tokens trained in all epochs, tokens of all prompts, tokens of all answers at most)."""
+
+    def total(rows: Sequence[AnyRow]) -> int:
+        return sum(counter.count(conversation(row, data.labels, data.template)) for row in rows)
 
     train = data.train.rows
     of_train = total(train)
     memory = min(config.n_memory, len(train))
-    each = evaluations(config)
-    asked = each * (total(data.test) + round(of_train * memory / max(len(train), 1)))
-    answered = each * (len(data.test) + memory) * config.max_new_tokens
-    return of_train * config.epochs, asked, answered
+    models = evaluations(config)
+    prompts = models * (total(data.test) + round(of_train * memory / max(len(train), 1)))
+    answers = models * (len(data.test) + memory) * config.max_new_tokens
+    return of_train * config.epochs, prompts, answers
 
 
-def label_tokens(data: NoisyData, ruler: TokenCounter) -> float:
-    """Mean number of tokens of the answers that are taught."""
+def label_tokens(data: NoisyData, counter: TokenCounter) -> float:
+    """Mean number of tokens of the answers that are trained on."""
     rows = data.train.rows
-    return sum(ruler.count_text(row.answer(data.labels)) for row in rows) / max(len(rows), 1)
+    return sum(counter.count_text(row.answer(data.labels)) for row in rows) / max(len(rows), 1)

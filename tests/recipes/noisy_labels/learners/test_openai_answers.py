@@ -7,15 +7,15 @@ import pytest
 from data.labelled import SENTIMENTS, LabelledRow
 from data.prompts import REVIEW, messages
 from openai_jobs.requests import ChatRequest, InvalidReply, RequestOptions, checked
-from recipes.noisy_labels.learners.openai_answers import p_positive, prediction, questions
+from recipes.noisy_labels.learners.openai_answers import chat_requests, p_positive, prediction
 from tests.fake_openai import GARBAGE, Fake
 
-QUESTION = ChatRequest("r1", "ft:m", ({"role": "user", "content": "Good?"},), 8, 7)
+REQUEST = ChatRequest("r1", "ft:m", ({"role": "user", "content": "Good?"},), 8, 7)
 
 
 def reply(text="positive", p=0.8):
     """A chat completion as the server makes it."""
-    asked = {**RequestOptions().body(QUESTION), "messages": [{"role": "user", "content": "x"}]}
+    asked = {**RequestOptions().body(REQUEST), "messages": [{"role": "user", "content": "x"}]}
     return Fake(says=lambda model, said: (text, p)).completion(asked)
 
 
@@ -25,9 +25,9 @@ def tokens(**listed):
     return {"content": [{**top[0], "top_logprobs": top}]}
 
 
-def test_a_row_is_asked_with_the_messages_that_it_is_taught_with():
+def test_a_request_has_the_messages_of_the_training_line():
     row = LabelledRow("A film.", 1, "r1", 0)
-    [asked] = questions([row], "ft:m", REVIEW, 8, 7)
+    [asked] = chat_requests([row], "ft:m", REVIEW, 8, 7)
     assert list(asked.messages) == messages(row, SENTIMENTS, REVIEW)[:-1]
     body = RequestOptions().body(asked)
     assert (body["temperature"], body["max_tokens"], body["seed"], body["top_logprobs"]) == (0, 8, 7, 20)
@@ -35,16 +35,16 @@ def test_a_row_is_asked_with_the_messages_that_it_is_taught_with():
     assert plain == {"model": "ft:m", "messages": list(asked.messages), "temperature": 0, "max_completion_tokens": 8}
 
 
-def test_a_question_is_known_by_all_that_decides_its_answer_and_by_nothing_else():
-    same = ChatRequest("other row", "ft:m", QUESTION.messages, 8, 7)
+def test_a_request_is_identified_by_all_that_decides_its_answer_and_nothing_else():
+    same = ChatRequest("other row", "ft:m", REQUEST.messages, 8, 7)
     others = [
-        ChatRequest("r1", "ft:n", QUESTION.messages, 8, 7),
+        ChatRequest("r1", "ft:n", REQUEST.messages, 8, 7),
         ChatRequest("r1", "ft:m", ({"role": "user", "content": "Bad?"},), 8, 7),
-        ChatRequest("r1", "ft:m", QUESTION.messages, 9, 7),
-        ChatRequest("r1", "ft:m", QUESTION.messages, 8, 8),
+        ChatRequest("r1", "ft:m", REQUEST.messages, 9, 7),
+        ChatRequest("r1", "ft:m", REQUEST.messages, 8, 8),
     ]
-    assert same.digest == QUESTION.digest
-    assert len({each.digest for each in [QUESTION, *others]}) == 5
+    assert same.digest == REQUEST.digest
+    assert len({each.digest for each in [REQUEST, *others]}) == 5
 
 
 def test_a_reply_becomes_a_label_its_probability_and_its_text():
@@ -63,7 +63,7 @@ def test_a_refusal_and_an_empty_answer_are_answers_that_are_no_label():
 
 
 @pytest.mark.parametrize("raw", GARBAGE)
-def test_no_garbage_passes_for_an_answer(raw):
+def test_no_invalid_reply_passes_for_an_answer(raw):
     import json
 
     try:
@@ -84,7 +84,7 @@ def test_no_garbage_passes_for_an_answer(raw):
         {"message": {"role": "assistant", "content": None}, "finish_reason": "tool_calls"},
     ],
 )
-def test_half_a_completion_is_garbage(broken):
+def test_an_incomplete_completion_is_invalid(broken):
     found = reply()
     found["choices"][0] |= broken
     with pytest.raises(InvalidReply):
@@ -113,7 +113,7 @@ def test_the_probability_is_renormalised_over_both_labels(listed, p):
     [None, {}, {"content": None}, {"content": []}, tokens(maybe=0.9), {"content": [{"token": "positive"}]}, "x",
      tokens(positive=-9999.0), {"content": [{"token": "positive", "logprob": "?", "top_logprobs": []}]}],
 )  # fmt: skip
-def test_a_probability_that_is_not_told_is_none(logprobs):
+def test_a_probability_that_is_not_given_is_none(logprobs):
     assert p_positive(logprobs, SENTIMENTS) is None
 
 

@@ -1,4 +1,4 @@
-"""What a job will take is told before anything is sent, and a budget below it stops the run."""
+"""Tokens and cost of a job are reported before anything is sent, and a budget below it stops the run."""
 
 import json
 from dataclasses import replace
@@ -26,7 +26,7 @@ SETTINGS = {"provider": "openai", "n_train": 0, "n_test": 0, "n_memory": 20, "ra
 
 @pytest.fixture
 def rows(tmp_path):
-    """Paths of 40 rows to teach and 20 to ask."""
+    """Paths of 40 training and 20 test rows."""
     found = []
     for name, n in (("train", 40), ("test", 20)):
         lines = [json.dumps({"text": f"{name} film {i} was a film", "label": i // 3 % 2}) for i in range(n)]
@@ -55,20 +55,22 @@ def tokens_of(rows, labels, template):
 
 
 def test_tokens_and_cost_are_those_of_all_epochs_and_of_every_evaluation(estimate_cost):
-    config, rows, flight = estimate_cost()
-    taught = tokens_of(rows.train.rows, rows.labels, rows.template)
+    config, rows, preflight = estimate_cost()
+    trained = tokens_of(rows.train.rows, rows.labels, rows.template)
     tested = tokens_of(rows.test, rows.labels, rows.template)
-    asked = 4 * (tested + round(taught * 20 / len(rows.train.rows)))  # the base, the tuned, and two checkpoints before
+    prompts = 4 * (
+        tested + round(trained * 20 / len(rows.train.rows))
+    )  # base, tuned model, two checkpoints
     answered = 4 * (20 + 20) * config.max_new_tokens
-    numbers = flight.numbers
+    numbers = preflight.numbers
     assert (numbers["train_tokens"], numbers["asked_tokens"], numbers["answered_tokens"]) == (
-        4 * taught, asked, answered,
+        4 * trained, prompts, answered,
     )  # fmt: skip
-    assert numbers["cost"] == pytest.approx((4 * taught + 0.1 * asked + 10 * answered) / 1000)
-    assert any("by the prices of 2030-01 for gpt-4o-mini" in line and "EUR" in line for line in flight.facts)
+    assert numbers["cost"] == pytest.approx((4 * trained + 0.1 * prompts + 10 * answered) / 1000)
+    assert any("by the prices of 2030-01 for gpt-4o-mini" in line and "EUR" in line for line in preflight.facts)
 
 
-def test_a_batch_is_asked_at_half_the_price(estimate_cost):
+def test_a_batch_costs_half_of_single_requests(estimate_cost):
     whole, half = (estimate_cost(mode=mode)[2].numbers for mode in ("chat", "batch"))
     training = whole["train_tokens"] / 1000
     assert half["cost"] - training == pytest.approx((whole["cost"] - training) / 2)
@@ -82,15 +84,15 @@ def test_a_budget_below_the_estimate_stops_the_run(estimate_cost):
 
 
 def test_a_model_without_a_price_is_a_warning_and_with_a_budget_an_error(estimate_cost):
-    flight = estimate_cost(model="llama")[2]
-    assert "no price of llama is known: give a table with it, prices=FILE" in flight.warnings
+    preflight = estimate_cost(model="llama")[2]
+    assert "no price of llama is known: give a table with it, prices=FILE" in preflight.warnings
     with pytest.raises(DataError, match="no price of llama"):
         estimate_cost(model="llama", budget_usd=1.0)[2].require()
 
 
-def test_without_a_vocabulary_the_count_is_said_to_be_an_estimate():
-    ruler = openai_cost.token_counter("gpt-4o-mini-2024-07-18")
-    assert "by 4 characters a token" in ruler.how and ruler.count is estimated_tokens
+def test_without_a_vocabulary_the_count_is_called_an_estimate():
+    counter = openai_cost.token_counter("gpt-4o-mini-2024-07-18")
+    assert "by 4 characters a token" in counter.how and counter.count is estimated_tokens
 
 
 def test_a_vocabulary_on_this_machine_counts_exactly(tmp_path, monkeypatch):
@@ -101,20 +103,20 @@ def test_a_vocabulary_on_this_machine_counts_exactly(tmp_path, monkeypatch):
     monkeypatch.setattr(tiktoken, "encoding_for_model", lambda model: encoding)
     openai_cost._encoding.cache_clear()
     try:
-        ruler = openai_cost.token_counter("m")
+        counter = openai_cost.token_counter("m")
     finally:
         openai_cost._encoding.cache_clear()
     row = conversation(LabelledRow("<|x|>", 1, "r", 0), SENTIMENTS, data.prompts.BARE)
-    assert ruler.how == "by tiktoken's letters" and ruler.count_text("positive") == 8
-    assert ruler.count(row) == sum(map(len, sum(row.turns, ()))) + len(row.system or "") + 3 * (
+    assert counter.how == "by tiktoken's letters" and counter.count_text("positive") == 8
+    assert counter.count(row) == sum(map(len, sum(row.turns, ()))) + len(row.system or "") + 3 * (
         2 + bool(row.system)
     ) + 3  # fmt: skip
 
 
 def test_the_bundled_base_counts_by_its_own_tokens_and_names_its_special_ones():
-    ruler = openai_cost.bundled_token_counter()
-    assert set(SPECIAL_TOKENS) < set(ruler.special_tokens)
-    assert ruler.count_text("positive") == 1
+    counter = openai_cost.bundled_token_counter()
+    assert set(SPECIAL_TOKENS) < set(counter.special_tokens)
+    assert counter.count_text("positive") == 1
 
 
 @pytest.mark.parametrize(
