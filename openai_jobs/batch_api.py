@@ -149,8 +149,8 @@ def _outcomes(lines: Iterable[str]) -> Iterator[tuple[str, dict[str, Any] | None
                 yield digest, None, redact(f"{code}: {error.get('message') or 'no reason given'}")
             else:
                 yield digest, checked(response["body"]), ""
-        except (InvalidReply, KeyError, AttributeError) as fault:
-            yield digest, None, f"an answer that can't be read ({type(fault).__name__})"
+        except (InvalidReply, KeyError, AttributeError) as unreadable:
+            yield digest, None, f"an answer that can't be read ({type(unreadable).__name__})"
 
 
 def _reason(batch: "Batch") -> str:

@@ -47,7 +47,7 @@ class ApiError(UserError):
         code: str = "",
         reason: str = "",
         headers: Mapping[str, str] = MappingProxyType({}),
-    ):
+    ) -> None:
         super().__init__(message)
         self.status, self.code, self.reason, self.headers = status, code, reason, headers
 

@@ -105,7 +105,7 @@ class EventReader:
     Metrics are logged with their event's own time, so that the store keeps one that is logged again only once.
     """
 
-    def __init__(self, run: Run, path: Path, correction: Correction):
+    def __init__(self, run: Run, path: Path, correction: Correction) -> None:
         self.run, self.path, self.correction = run, path, correction
         self.events: list[EventRecord] = []
         for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():

@@ -28,7 +28,7 @@ class IdempotencyLog:
     A torn last line counts as not written.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.time):
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         self.path, self.clock = path, clock
         self._open: dict[str, float] = {}
         for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():

@@ -34,7 +34,7 @@ NOT_INHERITED = ("MLFLOW_RUN_ID", "OPENAI_API_KEY", "OPENAI_BASE_URL")
 class LocalServer:
     """A server process; ``endpoint`` holds its address and its key, which only the run and the server know."""
 
-    def __init__(self, folder: Path, tracking_uri: str, command: Sequence[str] = ()):
+    def __init__(self, folder: Path, tracking_uri: str, command: Sequence[str] = ()) -> None:
         self.folder = folder
         port, key = _free_port(), secrets.token_urlsafe(32)
         self.endpoint = Endpoint(f"http://127.0.0.1:{port}/v1", key)

@@ -65,7 +65,7 @@ def follow(client: JobClient, job_id: str, reader: EventReader) -> "FineTuningJo
     Raises:
         UserError: the server can't be reached for ``UNREACHABLE_S``; the job goes on there.
     """
-    wait_s, unreachable_s, silent_s, shown = SHORTEST_S, 0.0, 0.0, ("", "")
+    wait_s, unreachable_s, unprinted_s, shown = SHORTEST_S, 0.0, 0.0, ("", "")
     while True:
         try:
             job = jobs.retrieve(client, job_id)
@@ -79,13 +79,13 @@ def follow(client: JobClient, job_id: str, reader: EventReader) -> "FineTuningJo
         for message in messages(fresh):
             client.output(f"Event   {message}")
         line = progress_line(job, reader.events)
-        if job.status != shown[0] or (line != shown[1] and silent_s >= LINE_S):
+        if job.status != shown[0] or (line != shown[1] and unprinted_s >= LINE_S):
             client.output(f"Job     {line}")
-            silent_s, shown = 0.0, (job.status, line)
+            unprinted_s, shown = 0.0, (job.status, line)
         if job.status in ENDED:
             return job
         client.pause(wait_s)
-        silent_s, wait_s = silent_s + wait_s, min(BUSY_S if fresh else LONGEST_S, wait_s * GROWTH)
+        unprinted_s, wait_s = unprinted_s + wait_s, min(BUSY_S if fresh else LONGEST_S, wait_s * GROWTH)
 
 
 def _wait_for_server(client: JobClient, job_id: str, error: ApiError, unreachable_s: float) -> float:

@@ -18,9 +18,9 @@ class RateLimiter:
     long as an even refill takes for one, or as long as a 429 says.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic):
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
-        self.in_flight = 0
+        self.pending = 0
         self.remaining: float | None = None
         self.resume_at_s = 0.0
         self.refill_s = 0.0
@@ -36,7 +36,7 @@ class RateLimiter:
                 self.remaining = 1.0
                 break
             await asyncio.sleep(wait_s)
-        self.in_flight += 1
+        self.pending += 1
         if self.remaining is not None:
             self.remaining -= 1
             if self.remaining < 1:
@@ -44,7 +44,7 @@ class RateLimiter:
 
     def release(self, headers: Mapping[str, str], tokens: float = 0.0) -> None:
         """Count a request as answered, with the reply's rate-limit headers and the ``tokens`` that it took."""
-        self.in_flight -= 1
+        self.pending -= 1
         self.tokens_each = max(self.tokens_each, tokens)
         found = [self._limit(headers, kind) for kind in KINDS]
         known = [each for each in found if each is not None]
@@ -65,7 +65,7 @@ class RateLimiter:
         cost = 1.0 if kind == "requests" else self.tokens_each
         reset_s = duration_s(headers.get(f"x-ratelimit-reset-{kind}", "")) or 0.0
         used = max((limit - remaining) / cost, 1.0)
-        return max(0.0, remaining / cost - self.in_flight), reset_s / used
+        return max(0.0, remaining / cost - self.pending), reset_s / used
 
 
 def duration_s(text: str) -> float | None:

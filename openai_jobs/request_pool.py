@@ -56,7 +56,7 @@ DEFAULT_POLICY = RetryPolicy()
 class _Attempts:
     """The attempts of one request, as tenacity's hooks: it calls ``count``, ``wait_s`` and ``are_used_up`` in turn."""
 
-    def __init__(self, policy: RetryPolicy, limiter: RateLimiter):
+    def __init__(self, policy: RetryPolicy, limiter: RateLimiter) -> None:
         self.policy, self.limiter = policy, limiter
         self.failures, self.limited_s, self.is_limited = 0, 0.0, False
 
@@ -65,12 +65,12 @@ class _Attempts:
         self.failures += not self.is_limited
 
     def wait_s(self, state: RetryCallState) -> float:
-        asked_s = retry_after_s(_error_of(state).headers)
-        wait_s = self.policy.wait_s(max(self.failures, 1)) if asked_s is None else asked_s
+        requested_s = retry_after_s(_error_of(state).headers)
+        wait_s = self.policy.wait_s(max(self.failures, 1)) if requested_s is None else requested_s
         if self.is_limited:
             self.limited_s += max(wait_s, 0.1)
-            if asked_s is not None:
-                self.limiter.pause(asked_s)
+            if requested_s is not None:
+                self.limiter.pause(requested_s)
         return wait_s
 
     def are_used_up(self, state: RetryCallState) -> bool:

@@ -14,7 +14,7 @@ class ResponseLog:
     them to disk. A torn last line counts as not written, and is ended before the next one.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path) -> None:
         self.path = path
         self.replies: dict[str, dict[str, Any]] = {}
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -32,7 +32,7 @@ def problems(path: Path, count_tokens: Counter, max_tokens: int, min_rows: int) 
     yield from openai.problems(path, min_rows)
     special = re.compile("|".join(map(re.escape, SPECIAL_TOKENS)))
     for record in jsonl.stream(path, []):
-        yield from (f"{record.where}: {fault}" for fault in _faults(record, special, count_tokens, max_tokens))
+        yield from (f"{record.where}: {problem}" for problem in _faults(record, special, count_tokens, max_tokens))
 
 
 def _faults(record: Record, special: re.Pattern[str], count_tokens: Counter, max_tokens: int) -> Iterator[str]:

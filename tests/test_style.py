@@ -25,7 +25,6 @@ OPEN: dict[str, list[str]] = {
         "inference",
         "registry",
         "train",
-        "openai_jobs",
         "recipes",
         "serve",
         "demo",

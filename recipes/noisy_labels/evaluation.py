@@ -145,7 +145,7 @@ def _with_out_of_fold(found: TrainingEvaluation, job: NoisyJob, learner: Learner
 class _Scorer:
     """A learner as the classifier that ``evals.label_errors`` compares with."""
 
-    def __init__(self, learner: Learner):
+    def __init__(self, learner: Learner) -> None:
         self.learner = learner
 
     def p_positive(self, rows: Sequence[AnyRow]) -> np.ndarray:

@@ -41,7 +41,7 @@ class Settings:
 class TfidfClassifier:
     """A fitted classifier. ``notes`` are sentences about how it differs from what was asked for."""
 
-    def __init__(self, vectors: "Vectors", model: Any, notes: tuple[str, ...]):
+    def __init__(self, vectors: "Vectors", model: Any, notes: tuple[str, ...]) -> None:
         self._vectors, self._model, self.notes = vectors, model, notes
 
     def p_positive(self, rows: Sequence[AnyRow]) -> np.ndarray:
@@ -68,7 +68,7 @@ class Vectors:
         DataError: there is no word in any text.
     """
 
-    def __init__(self, rows: Sequence[AnyRow], settings: Settings = Settings(), others: Sequence[AnyRow] = ()):
+    def __init__(self, rows: Sequence[AnyRow], settings: Settings = Settings(), others: Sequence[AnyRow] = ()) -> None:
         self.settings = settings
         self._vectorizer, matrix, self.notes = _vectorized([row.text for row in rows], settings.min_df)
         self.words: list[str] = self._vectorizer.get_feature_names_out().tolist()

@@ -46,7 +46,7 @@ def warm(jobs: int) -> None:
 class _Worker:
     """A process that does one task after the other, and ends with the process that started it."""
 
-    def __init__(self, context: Any, work: Work):
+    def __init__(self, context: Any, work: Work) -> None:
         self.line, far = context.Pipe()
         self.process = context.Process(target=_serve, args=(far, work), daemon=True)
         self.process.start()

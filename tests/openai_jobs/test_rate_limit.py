@@ -46,7 +46,7 @@ def test_a_server_without_limits_delays_nothing():
         return limiter
 
     limiter = asyncio.run(work())
-    assert (limiter.in_flight, limiter.remaining, limiter.resume_at_s) == (999, None, 0.0)
+    assert (limiter.pending, limiter.remaining, limiter.resume_at_s) == (999, None, 0.0)
 
 
 def test_no_request_is_admitted_where_none_remains_until_one_is_refilled():
@@ -63,7 +63,7 @@ def test_no_request_is_admitted_where_none_remains_until_one_is_refilled():
         await asyncio.wait_for(waiting, 5)
         return limiter
 
-    assert asyncio.run(work()).in_flight == 1
+    assert asyncio.run(work()).pending == 1
 
 
 def test_requests_in_flight_count_against_what_remains():

@@ -45,7 +45,7 @@ class OpenAILearner:
     registers_checkpoints = True
 
     def __init__(self, config: NoisyConfig, endpoint: Endpoint | None = None, output: Output = print_now,
-                 policy: RetryPolicy = DEFAULT_POLICY):  # fmt: skip
+                 policy: RetryPolicy = DEFAULT_POLICY) -> None:  # fmt: skip
         self.config, self.output, self.policy = config, output, policy
         self.kind = "openai"
         self.is_local = config.provider == "parley" and endpoint is None

@@ -27,7 +27,7 @@ class TfidfLearner(LocalLearner):
     base_digest = ""
     step = 0
 
-    def __init__(self, config: NoisyConfig):
+    def __init__(self, config: NoisyConfig) -> None:
         self.config = config
         self.learner: TfidfClassifier | None = None
 
