@@ -5,7 +5,7 @@ IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 RUN := $(IN_VENV) mlflow run . --env-manager local --experiment-name parley
 
-.PHONY: help pirate base ui demo serve test check clean
+.PHONY: help pirate base ui demo serve test check docs clean
 
 help:
 	@echo "make pirate   teach the base model pirate speak, judge it, register it (ARGS=\"-P epochs=10\")"
@@ -15,6 +15,7 @@ help:
 	@echo "make base     make the bundled base model anew"
 	@echo "make test     all tests"
 	@echo "make check    style, types, import rules and the tests of the documents"
+	@echo "make docs     build the documentation into site/ (PORT=8008 serves it at that port)"
 	@echo "make clean    remove .venv and caches; runs and models stay"
 
 pirate: $(VENV)/.ready
@@ -42,8 +43,13 @@ check: $(VENV)/.ready-dev
 	@$(IN_VENV) lint-imports
 	@$(IN_VENV) python -m pytest tests/test_project.py tests/test_words.py tests/test_style.py
 
+docs: $(VENV)/.ready-docs
+	@$(IN_VENV) NO_MKDOCS_2_WARNING=1 python -m mkdocs build --strict --quiet
+	@echo "The documentation is in site/index.html."
+	@$(if $(PORT),$(VENV)/bin/python -m http.server --bind 127.0.0.1 --directory site $(PORT))
+
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) site .pytest_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is written last, so that an interrupted set-up is taken up again. PYTHON=... names another interpreter.
@@ -64,6 +70,10 @@ $(VENV)/.ready: requirements.txt
 	@$(PIP) -r requirements.txt
 	@touch $@
 
-$(VENV)/.ready-dev: $(VENV)/.ready requirements-dev.txt
+$(VENV)/.ready-docs: $(VENV)/.ready requirements-docs.txt
+	@$(PIP) -r requirements-docs.txt
+	@touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready requirements-dev.txt requirements-docs.txt
 	@$(PIP) -r requirements-dev.txt
 	@touch $@
