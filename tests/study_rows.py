@@ -14,7 +14,7 @@ BAD = "dull flat clumsy boring cold stale noisy awful".split()
 
 
 def write_rows(folder):
-    """Settings of a study of files of its own: 60 rows to teach, 40 to ask."""
+    """Settings of a study of files of its own: 60 training rows, 40 test rows."""
     draw = random.Random(3)
     for name, n in (("rows.csv", 60), ("tests.csv", 40)):
         with (folder / name).open("w", newline="") as out:

@@ -1,4 +1,4 @@
-"""Settings of training on labels that were made wrong on purpose, here or through an OpenAI-compatible API."""
+"""Settings of training on partly wrong labels, here or through an OpenAI-compatible API."""
 
 import math
 from dataclasses import dataclass, fields
@@ -16,7 +16,7 @@ MOST_EPOCHS = 50
 
 @dataclass(frozen=True)
 class ApiConfig:
-    """How a job is handed to an API, and how its models are asked."""
+    """Settings of a job at an API and of the requests to its models."""
 
     model: str = ""
     """Openai, parley: model to fine-tune; empty is gpt-4o-mini-2024-07-18 and, on a server of our own, bundled."""
@@ -48,7 +48,7 @@ class ApiConfig:
         self.given_hyperparameters()
 
     def given_hyperparameters(self) -> dict[str, Any]:
-        """What ``hyperparameters`` says: numbers and truth values as such, everything else as text.
+        """The value of ``hyperparameters`` by name: numbers and booleans as such, everything else as text.
 
         Raises:
             ConfigError: an item is no name=value, or a known one is out of its range.
@@ -83,7 +83,7 @@ def _value(text: str) -> Any:
 
 @dataclass(frozen=True)
 class NoisyConfig(ApiConfig, ModelConfig):
-    """What is taught with labels that were made wrong on purpose, and how it is judged."""
+    """Trains a learner on labels of which some are made wrong on purpose, and evaluates what that does to it."""
 
     dataset: str = "reviews"
     """reviews, imdb or truthfulqa; a file with text and label, or question, best and incorrect; IMDB's folder."""
@@ -131,7 +131,7 @@ class NoisyConfig(ApiConfig, ModelConfig):
         require(math.isfinite(self.c) and self.c > 0, f"c must be a number above 0, not {self.c}")
         require(bool(self.dataset.strip()), "dataset must not be empty")
         if self.is_remote:
-            self._refuse_what_an_api_has_not()
+            self._refuse_local_settings()
         else:
             given = [f.name for f in fields(ApiConfig) if getattr(self, f.name) != f.default and f.name != "dry_run"]
             require(not given, f"{', '.join(given)}: only for provider=openai or parley")
@@ -139,10 +139,10 @@ class NoisyConfig(ApiConfig, ModelConfig):
             self._refuse_lora_settings("learner")
 
     def noise(self) -> Noise:
-        """The corruption that is asked for."""
+        """The corruption of the labels."""
         return Noise(self.kind, self.rate, self.noise_seed, self.word, self.side)
 
-    def _refuse_what_an_api_has_not(self) -> None:
+    def _refuse_local_settings(self) -> None:
         local = [
             f.name for f in fields(FitConfig) if f.name not in ("epochs", "max_length", "seed", "threads", "resume")
         ]
@@ -161,7 +161,7 @@ class NoisyConfig(ApiConfig, ModelConfig):
 
     @property
     def is_remote(self) -> bool:
-        """Whether the model is trained and asked through an API."""
+        """Whether the model is trained and evaluated through an API."""
         return self.provider != "local"
 
     @property
@@ -171,10 +171,10 @@ class NoisyConfig(ApiConfig, ModelConfig):
 
     @property
     def folds_in_force(self) -> int:
-        """How many trainings out-of-fold detection takes; below 2 there is none."""
+        """Number of folds of out-of-fold detection; below 2 there is none."""
         return self.folds or (5 if self.learner == "tfidf" else 1)
 
     def tuning(self) -> TuneConfig:
-        """The same settings as those of a job that trains a language model."""
+        """The same settings for the recipe that fine-tunes a language model."""
         shared = {field.name: getattr(self, field.name) for field in fields(ModelConfig)}
         return TuneConfig(**shared, dataset=self.dataset, method="full" if self.learner == "full" else "lora")

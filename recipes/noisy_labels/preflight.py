@@ -1,4 +1,4 @@
-"""What can be known to go wrong, or to show nothing, before anything is spent on training."""
+"""Checks of the data before training: errors that stop the job, warnings, and what it will cost and can show."""
 
 import re
 from collections import Counter
@@ -16,28 +16,28 @@ from data.prompts import PromptTemplate, conversation
 from evals import power
 from openai_jobs.prices import Price
 
-#: Below this the labels say next to nothing: |1 - 2 rate| for symmetric noise.
+#: Youden's J of the given labels, |1 - 2 rate| for symmetric noise, below which they hold almost no information.
 LEAST_INFORMATION = 0.1
-#: Rows come in runs of one label: a Wald-Wolfowitz z below this does not happen by chance (p < 1e-9).
+#: A Wald-Wolfowitz z below this means that rows come in runs of one label (p < 1e-9 for shuffled rows).
 CLUSTERED_Z = -6.0
 CHARACTERS_PER_TOKEN = 4
-#: What OpenAI's chat format adds to a message, and to the beginning of the answer.
+#: Tokens that OpenAI's chat format adds to a message, and to the beginning of the answer.
 TOKENS_PER_MESSAGE, TOKENS_PER_ANSWER = 3, 3
 
 
 def estimated_tokens(row: Row) -> int:
-    """Tokens of a conversation where no tokenizer is at hand: four characters each, and the chat format's own."""
+    """Tokens of a conversation without a tokenizer: one per four characters, plus those of the chat format."""
     texts = [text for text in (row.system, *sum(row.turns, ())) if text]
     return sum(-(-len(text) // CHARACTERS_PER_TOKEN) + TOKENS_PER_MESSAGE for text in texts) + TOKENS_PER_ANSWER
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is about to be done with the rows.
+    """How the rows will be used.
 
-    ``count_tokens`` counts a conversation as the model sees it. ``max_tokens`` is the longest that the model takes, 0
-    for no limit. ``evaluations`` is how often the test rows are asked (base and tuned: 2);
-    with 0 nothing is said of tokens and cost.
+    ``count_tokens`` counts a conversation as the model sees it. ``max_tokens`` is the longest that the model accepts, 0
+    for no limit. ``evaluations`` is how many models predict the test rows (base and tuned: 2); with 0 tokens and cost
+    are left out.
     """
 
     template: PromptTemplate
@@ -51,7 +51,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class Preflight:
-    """``errors`` must stop the job, ``warnings`` should be read, ``facts`` are what it will take and can show."""
+    """``errors`` stop the job, ``warnings`` should be read, ``facts`` are its cost and the smallest visible effect.
+
+    ``numbers`` are logged as the metrics ``preflight/NAME``.
+    """
 
     errors: list[str]
     warnings: list[str]
@@ -59,12 +62,12 @@ class Preflight:
     numbers: dict[str, float] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
-        """All of it for a user, one line each, the worst first."""
+        """All lines to print, errors first."""
         errors = [f"Error: {line}" for line in self.errors]
         return errors + [f"Warning: {line}" for line in self.warnings] + self.facts
 
     def require(self) -> None:
-        """Stop here if anything is wrong.
+        """Stop if there are errors.
 
         Raises:
             DataError: holding the errors.
@@ -74,34 +77,34 @@ class Preflight:
 
 
 def check(train: Corrupted, test: Sequence[AnyRow], labels: Labels, plan: Plan) -> Preflight:
-    """Look at the rows as they will be taught and tested; pure, so nothing is read or written."""
+    """Check training and test rows; pure: nothing is read or written."""
     numbers: dict[str, float] = {}
     errors = [
-        *_class_faults("training", train.rows, labels),
-        *_class_faults("test", test, labels),
+        *_class_errors("training", train.rows, labels),
+        *_class_errors("test", test, labels),
         *_leaks(train.rows, test),
         *_special(train.rows, test, plan),
     ]
     warnings = [*_copies("training", train.rows), *_copies("test", test), *_information(train, numbers)]
     warnings += _imbalance(test, labels)
     lengths = [plan.count_tokens(conversation(row, labels, plan.template)) for row in train.rows]
-    asked = [plan.count_tokens(conversation(row, labels, plan.template)) for row in test]
-    errors += _too_long([*train.rows, *test], [*lengths, *asked], plan.max_tokens)
-    cost = _cost(sum(lengths), sum(asked), len(test), plan, numbers) if plan.evaluations else ()
+    test_lengths = [plan.count_tokens(conversation(row, labels, plan.template)) for row in test]
+    errors += _too_long([*train.rows, *test], [*lengths, *test_lengths], plan.max_tokens)
+    cost = _cost(sum(lengths), sum(test_lengths), len(test), plan, numbers) if plan.evaluations else ()
     facts = [*cost, *_smallest_effect(len(test), numbers)]
     return Preflight(errors, warnings, facts, numbers)
 
 
-def _class_faults(which: str, rows: Sequence[AnyRow], labels: Labels) -> Iterator[str]:
+def _class_errors(which: str, rows: Sequence[AnyRow], labels: Labels) -> Iterator[str]:
     if not rows:
         yield f"there are no {which} rows"
         return
-    if isinstance(rows[0], QuestionRow):  # all are taught the best answer where nothing was corrupted
+    if isinstance(rows[0], QuestionRow):  # questions have no classes: label 1 is the best answer, 0 a wrong one
         return
     given = [row.label for row in rows]
     if len(set(given)) == 1:
         yield (
-            f"all {len(given):,} {which} rows have the label {labels[given[0]]}: a model that always says so scores "
+            f"all {len(given):,} {which} rows have the label {labels[given[0]]}: a model that always answers so scores "
             "1.0; two classes are needed"
         )
     elif is_sorted(given) or _runs_z(given) < CLUSTERED_Z:
@@ -113,7 +116,7 @@ def _class_faults(which: str, rows: Sequence[AnyRow], labels: Labels) -> Iterato
 
 
 def _runs_z(labels: Sequence[int]) -> float:
-    """How far the number of runs is from what mixed labels have, in standard deviations (Wald and Wolfowitz 1940)."""
+    """Runs of equal labels against shuffled labels, in standard deviations (Wald and Wolfowitz 1940)."""
     ones, n = sum(labels), len(labels)
     zeros = n - ones
     runs = 1 + sum(a != b for a, b in zip(labels, labels[1:], strict=False))
@@ -128,7 +131,7 @@ def _leaks(train: Sequence[AnyRow], test: Sequence[AnyRow]) -> Iterator[str]:
         row, other = shared[0]
         yield (
             f"{len(shared):,} test rows are trained on (the first: {row.where} is {other.where}), so the test would "
-            "measure memory"
+            "measure memorisation"
         )
 
 
@@ -154,7 +157,7 @@ def _special(train: Sequence[AnyRow], test: Sequence[AnyRow], plan: Plan) -> Ite
 
 
 def _information(train: Corrupted, numbers: dict[str, float]) -> Iterator[str]:
-    """How much the given labels say about the true ones: counted, so it holds for every kind of noise."""
+    """Information of the given labels about the true ones, from their counts, so for every kind of noise."""
     pairs = Counter(zip(train.originals, (row.label for row in train.rows), strict=True))
     totals = [pairs[label, 0] + pairs[label, 1] for label in (0, 1)]
     flipped = [pairs[0, 1], pairs[1, 0]]
@@ -162,20 +165,23 @@ def _information(train: Corrupted, numbers: dict[str, float]) -> Iterator[str]:
     if not all(totals):
         return
     # 1 - P(flipped | 0) - P(flipped | 1): Youden's J of the labels, 1 - 2 rate for symmetric noise.
-    worth = 1 - flipped[0] / totals[0] - flipped[1] / totals[1]
-    numbers["label_information"] = worth
+    youden_j = 1 - flipped[0] / totals[0] - flipped[1] / totals[1]
+    numbers["label_information"] = youden_j
     numbers["label_bits"] = _bits(pairs)
-    if abs(worth) < LEAST_INFORMATION:
+    if abs(youden_j) < LEAST_INFORMATION:
         yield (
-            f"the labels carry almost no information (1 - 2 rate = {worth:.3f}, {numbers['label_bits']:.3f} bits a "
+            f"the labels carry almost no information (1 - 2 rate = {youden_j:.3f}, {numbers['label_bits']:.3f} bits a "
             "row), so nothing but chance can be learned from them"
         )
-    elif worth < 0:
-        yield f"the labels are wrong more often than right (1 - 2 rate = {worth:.2f}): the opposite is taught"
+    elif youden_j < 0:
+        yield (
+            f"the labels are wrong more often than right (1 - 2 rate = {youden_j:.2f}): the model is trained on the "
+            "opposite"
+        )
 
 
 def _bits(pairs: Counter[tuple[int, int]]) -> float:
-    """Mutual information of true and given label."""
+    """Mutual information of true and given label, in bits per row."""
     n = sum(pairs.values())
     true, given = ({v: sum(c for p, c in pairs.items() if p[side] == v) for v in (0, 1)} for side in (0, 1))
     return sum(c / n * log2(c * n / (true[a] * given[b])) for (a, b), c in pairs.items() if c)
@@ -186,8 +192,8 @@ def _imbalance(test: Sequence[AnyRow], labels: Labels) -> Iterator[str]:
     if counts and max(counts.values()) > 0.6 * sum(counts.values()):
         label, most = counts.most_common(1)[0]
         yield (
-            f"{most:,} of {sum(counts.values()):,} test rows are {labels[label]}: a model that always says so scores "
-            f"{most / sum(counts.values()):.2f}"
+            f"{most:,} of {sum(counts.values()):,} test rows are {labels[label]}: a model that always answers so "
+            f"scores {most / sum(counts.values()):.2f}"
         )
 
 
@@ -201,17 +207,17 @@ def _too_long(rows: Sequence[AnyRow], lengths: Sequence[int], most: int) -> Iter
         )
 
 
-def _cost(trained: int, asked: int, n_test: int, plan: Plan, numbers: dict[str, float]) -> Iterator[str]:
+def _cost(trained: int, tested: int, n_test: int, plan: Plan, numbers: dict[str, float]) -> Iterator[str]:
     about = "about " if plan.count_tokens is estimated_tokens else ""
-    numbers["train_tokens"], numbers["test_tokens"] = trained * plan.epochs, asked * plan.evaluations
+    numbers["train_tokens"], numbers["test_tokens"] = trained * plan.epochs, tested * plan.evaluations
     yield (
         f"{about}{trained * plan.epochs:,} training tokens ({trained:,} x {plan.epochs} epochs), "
-        f"{asked * plan.evaluations:,} for {plan.evaluations} evaluations"
+        f"{tested * plan.evaluations:,} for {plan.evaluations} evaluations"
     )
     if plan.price:
         price = plan.price
         training = price.training(trained * plan.epochs)
-        evaluation = price.evaluation(asked * plan.evaluations, n_test * plan.evaluations)
+        evaluation = price.evaluation(tested * plan.evaluations, n_test * plan.evaluations)
         numbers["cost"] = training + evaluation
         yield (
             f"{about}{training + evaluation:,.2f} {price.currency} ({training:,.2f} training, {evaluation:,.2f} "

@@ -1,4 +1,4 @@
-"""What is kept of a noisy-labels job, and what its user reads: params, data, tables, pictures, a registered version."""
+"""What a noisy-labels run stores: params, data, metrics, tables, plots and a registered version."""
 
 import dataclasses
 import json
@@ -15,20 +15,20 @@ from recipes.noisy_labels.types import Evaluation, NoisyJob, NoisyOutcome
 from registry import lineage, versions
 from registry.runs import Run
 
-#: The metrics that a version carries as tags, for lists and for choosing the champion.
+#: Metrics that become tags of the version, for lists and for choosing the champion.
 HEADLINES = (
     "accuracy", "auc", "f1_macro", "ece", "brier", "mean_confidence", "answered_accuracy", "invalid_rate",
     "error_rate", "mc1", "mc2",
 )  # fmt: skip
-#: More rows than this are packed when they are kept as an artifact.
-MOST_PLAIN = 5000
-SUSPECTS = 50
-#: Rows of the table of answers, the first of the test rows in their seeded order: more would be slow to look at.
-MOST_ANSWERS = 2000
+#: More rows than this are compressed as an artifact.
+MAX_PLAIN_ROWS = 5000
+MAX_SUSPECTS = 50
+#: Rows of the table of answers, the first of the test rows in their seeded order: MLflow shows longer tables slowly.
+MAX_ANSWERS = 2000
 
 
 def record_start(job: NoisyJob, learner: Learner, run: Run) -> None:
-    """Params, lineage, the data as it is taught and which labels are wrong: all before the first step."""
+    """Params, lineage, the training data and which labels are wrong: all before the first step."""
     config, rows = job.config, job.data
     run.params({k: v for k, v in dataclasses.asdict(config).items() if k != "resume"})
     run.tags({**start_tags(job, learner), **lineage.code_state()})
@@ -45,9 +45,8 @@ def record_start(job: NoisyJob, learner: Learner, run: Run) -> None:
     mask = run.folder / "flip_mask.jsonl"
     openai.write_lines(rows.corrupted.mask(), mask)
     run.file(mask, "data")
-    whole = rows.train
-    name = "train.jsonl" if len(whole.rows) <= MOST_PLAIN else "train.jsonl.gz"
-    run.file(openai.write(whole.rows, run.folder / name, rows.labels, rows.template).path, "data")
+    name = "train.jsonl" if len(rows.train.rows) <= MAX_PLAIN_ROWS else "train.jsonl.gz"
+    run.file(openai.write(rows.train.rows, run.folder / name, rows.labels, rows.template).path, "data")
     run.text(json.dumps(rows.corrupted.summary(), indent=1), "data/corruption.json")
     run.text("\n".join(job.preflight.lines()) + "\n", "preflight.txt")
     run.log(0, {f"preflight/{key}": value for key, value in job.preflight.numbers.items()})
@@ -55,7 +54,7 @@ def record_start(job: NoisyJob, learner: Learner, run: Run) -> None:
 
 
 def start_tags(job: NoisyJob, learner: Learner) -> dict[str, Any]:
-    """Tags of the run and of its version: what was taught to whom."""
+    """Tags of the run and of its version: the base, the data and the noise."""
     summary = job.data.corrupted.summary()
     return {
         "kind": learner.kind,
@@ -72,18 +71,18 @@ def start_tags(job: NoisyJob, learner: Learner) -> dict[str, Any]:
 
 
 def record_results(job: NoisyJob, learner: Learner, run: Run, outcome: NoisyOutcome) -> None:
-    """Metrics, curves, pictures and tables."""
+    """Metrics, curves, plots and tables."""
     before, after = outcome.before.metrics(), outcome.after.metrics()
     for point in outcome.training.curve:
         found = dataclasses.asdict(point.memorization)
         run.log(point.step, {f"curve/{key}": value for key, value in found.items() if value is not None})
     for step, (evaluation, _) in sorted(outcome.checkpoints.items()):
         run.log(step, {f"test/{key}": value for key, value in evaluation.metrics().items()})
-    compared = {key: value for key, value in dataclasses.asdict(outcome.comparison).items() if value is not None}
+    comparison = {key: value for key, value in dataclasses.asdict(outcome.comparison).items() if value is not None}
     run.log(learner.step, {
         **{f"base/{key}": value for key, value in before.items()},
         **{f"test/{key}": value for key, value in after.items()},
-        **{f"mcnemar/{key}": value for key, value in compared.items()},
+        **{f"mcnemar/{key}": value for key, value in comparison.items()},
         **outcome.training.metrics(),
         **{f"time/{key}_s": value for key, value in outcome.seconds.items()},
     })  # fmt: skip
@@ -93,13 +92,13 @@ def record_results(job: NoisyJob, learner: Learner, run: Run, outcome: NoisyOutc
         "verdict_reasons": "; ".join(outcome.verdict.reasons),
         "alarms": "; ".join(outcome.after.alarms) or "none",
     })  # fmt: skip
-    _keep_pictures(job, run, outcome)
-    _keep_tables(job, run, outcome)
+    _record_plots(job, run, outcome)
+    _record_tables(job, run, outcome)
     run.text(json.dumps(report.results(job, outcome), indent=1), "eval_results.json")
     run.text(report.results_markdown(job, learner, outcome), "eval_results.md")
 
 
-def _keep_pictures(job: NoisyJob, run: Run, outcome: NoisyOutcome) -> None:
+def _record_plots(job: NoisyJob, run: Run, outcome: NoisyOutcome) -> None:
     folder = run.folder / "plots"
     folder.mkdir(parents=True, exist_ok=True)
     title = report.title(job)
@@ -113,7 +112,7 @@ def _keep_pictures(job: NoisyJob, run: Run, outcome: NoisyOutcome) -> None:
     run.folder_of_files(folder, "plots")
 
 
-def _keep_tables(job: NoisyJob, run: Run, outcome: NoisyOutcome) -> None:
+def _record_tables(job: NoisyJob, run: Run, outcome: NoisyOutcome) -> None:
     rows = job.data
     if outcome.after.report:
         args = (rows.test, rows.truth, outcome.after.predictions, rows.labels)
@@ -124,17 +123,17 @@ def _keep_tables(job: NoisyJob, run: Run, outcome: NoisyOutcome) -> None:
 
 
 def answers(job: NoisyJob, before: Evaluation, after: Evaluation) -> list[dict[str, Any]]:
-    """One record a test row: its text, its label, what both models said and how sure they were."""
+    """One record a test row: its text and label, both models' answers and probabilities of label 1."""
     rows = job.data
     return [
         {"text": row.text, "true": rows.labels[row.label], "base": b.name(rows.labels), "base_p": b.p_positive,
          "tuned": a.name(rows.labels), "tuned_p": a.p_positive, "base_raw": b.raw, "tuned_raw": a.raw}
-        for row, b, a in islice(zip(rows.test, before.predictions, after.predictions, strict=True), MOST_ANSWERS)
+        for row, b, a in islice(zip(rows.test, before.predictions, after.predictions, strict=True), MAX_ANSWERS)
     ]  # fmt: skip
 
 
-def suspects(job: NoisyJob, losses: Sequence[float | None], most: int = SUSPECTS) -> list[dict[str, Any]]:
-    """The training rows whose given label has the highest loss, and whether it was indeed flipped."""
+def suspects(job: NoisyJob, losses: Sequence[float | None], most: int = MAX_SUSPECTS) -> list[dict[str, Any]]:
+    """The training rows whose given label has the highest loss, and whether it was flipped."""
     train, labels = job.data.train, job.data.labels
     known = [(loss, i) for i, loss in enumerate(losses) if loss is not None]
     order = sorted(known, key=lambda pair: -pair[0])[:most]
@@ -152,9 +151,9 @@ def _table(run: Run, records: Sequence[Mapping[str, Any]], name: str) -> None:
 
 
 def register(job: NoisyJob, learner: Learner, run: Run, outcome: NoisyOutcome) -> tuple[versions.Version, str]:
-    """Log the model, prove it by reloading, register it; returns it and what became of the champion.
+    """Log the model, verify it by reloading, register it; returns the version and a line about the champion.
 
-    Points that no run keeps are registered too, before it and as versions of their own.
+    Evaluated checkpoints are registered before it, as versions of their own.
     """
     restored = learner.step
     for step, (evaluation, verdict) in outcome.checkpoints.items():

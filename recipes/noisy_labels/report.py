@@ -1,4 +1,4 @@
-"""The words of a noisy-labels job: what it prints, its Markdown page, its JSON, and the version's card."""
+"""Texts about a noisy-labels run: screen output, Markdown page, JSON results and the version's card."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from recipes.noisy_labels.learners.base import Learner
 from recipes.noisy_labels.types import CurvePoint, Evaluation, NoisyJob, NoisyOutcome
 from registry import lineage
 
-#: name on screen -> metric, in the order shown
+#: Name on screen -> metric, in the order shown.
 SHOWN = {
     "accuracy": "accuracy", "AUC": "auc", "macro F1": "f1_macro", "ECE": "ece", "Brier": "brier",
     "invalid": "invalid_rate", "errors": "error_rate", "MC1": "mc1", "MC2": "mc2",
@@ -16,20 +16,20 @@ SHOWN = {
 
 
 def title(job: NoisyJob) -> str:
-    """The run in a few words."""
+    """The run in one line: data, learner and noise."""
     noise = job.config.noise()
     learner = job.config.remote_model or job.config.learner
     return f"{job.config.dataset}, {learner}, {noise.kind} noise at {noise.rate:g}"
 
 
 def describe(job: NoisyJob, learner: Learner) -> str:
-    """What is about to happen."""
+    """Base, rows and corrupted labels of the run to come, as printed and stored."""
     rows, done = job.data, job.data.corrupted.summary()
     aside = f", {len(rows.validation):,} of the same kind choose the checkpoint" if rows.validation else ""
     word = f" ({done['word']!r})" if done["word"] else ""
     return (
         f"Base    {' '.join(filter(None, (learner.base, learner.base_digest)))}\n"
-        f"Rows    {len(rows.train.rows):,} to teach{aside}, {len(rows.test):,} to report ({rows.dataset.name})\n"
+        f"Rows    {len(rows.train.rows):,} to train on{aside}, {len(rows.test):,} to test on ({rows.dataset.name})\n"
         f"Labels  {done['flipped']:,} of {done['rows']:,} made wrong ({done['kind']}{word}, rate {done['rate']:g}, "
         f"seed {done['noise_seed']}): {done['flipped_0']:,} were {rows.labels[0]}, "
         f"{done['flipped_1']:,} {rows.labels[1]}"
@@ -37,19 +37,19 @@ def describe(job: NoisyJob, learner: Learner) -> str:
 
 
 def dry_run(job: NoisyJob, learner: Learner, lines: Sequence[str]) -> str:
-    """What would have been done, as a page."""
+    """The Markdown page of a dry run."""
     preflight = "\n".join(f"- {line}" for line in job.preflight.lines())
-    said = "\n".join([describe(job, learner), *lines])
+    plan = "\n".join([describe(job, learner), *lines])
     return f"""# Dry run: {title(job)}
 
-Nothing was trained or sent. The rows as they would be taught are in `data/`.
+Nothing was trained or sent. The rows that would be trained on are in `data/`.
 
 ## Preflight
 {preflight}
 
 ## What would be done
 ```
-{said}
+{plan}
 ```
 
 ## Settings
@@ -57,16 +57,18 @@ Nothing was trained or sent. The rows as they would be taught are in `data/`.
 """
 
 
-def report(outcome: NoisyOutcome, version: str, champion: str) -> str:
-    """The last lines on screen."""
-    memory = outcome.training.memorization
+def summary(outcome: NoisyOutcome, version: str, champion: str) -> str:
+    """The result as printed at the end."""
+    memorization = outcome.training.memorization
     lines = ["", f"Trained   {outcome.summary} in {outcome.seconds['train']:.0f} s", "", *_metric_lines(outcome), ""]
     lines += [f"Alarm     {side}: {alarm}" for side, alarm in _alarms(outcome)]
-    lines.append(
-        f"Training  {_figure(memory.accuracy_true)} right by the true labels, {_figure(memory.accuracy_given)} by the "
-        f"given ones; {_figure(memory.memorised_share)} of the flipped rows memorised"
+    true, given, flipped = map(
+        _figure, (memorization.accuracy_true, memorization.accuracy_given, memorization.memorised_share)
     )
-    lines += [f"Doubt     {line}" for line in _detection(outcome)]
+    lines.append(
+        f"Training  {true} right by the true labels, {given} by the given ones; {flipped} of the flipped rows memorised"
+    )
+    lines += [f"Detection {line}" for line in _detection(outcome)]
     lines += [f"Step      {step}: {_point(evaluation)}" for step, (evaluation, _) in outcome.checkpoints.items()]
     lines.append(f"Verdict   {outcome.verdict.name}: {'; '.join(outcome.verdict.reasons)}")
     lines += [
@@ -78,7 +80,7 @@ def report(outcome: NoisyOutcome, version: str, champion: str) -> str:
 
 
 def _point(evaluation: Evaluation) -> str:
-    """A checkpoint that is a version too, in a few words."""
+    """The primary metric of a checkpoint that becomes a version."""
     name, value = evaluation.primary
     return f"{name} {value:.3f}, a version of its own"
 
@@ -89,11 +91,11 @@ def _metric_lines(outcome: NoisyOutcome) -> list[str]:
     for name, key in SHOWN.items():
         if key in before or key in after:
             lines.append(f"  {name:8}{_with_interval(before, key):>24}{_with_interval(after, key):>24}")
-    compared = outcome.comparison
-    if compared.p_value is not None:
+    comparison = outcome.comparison
+    if comparison.p_value is not None:
         lines.append(
-            f"  McNemar: {compared.only_after:,} rows won, {compared.only_before:,} lost, p "
-            + ("< .001" if compared.p_value < 0.001 else f"= {compared.p_value:.3f}")
+            f"  McNemar: {comparison.only_after:,} rows won, {comparison.only_before:,} lost, p "
+            + ("< .001" if comparison.p_value < 0.001 else f"= {comparison.p_value:.3f}")
         )
     return lines
 
@@ -115,21 +117,21 @@ def _alarms(outcome: NoisyOutcome) -> list[tuple[str, str]]:
 
 def _detection(outcome: NoisyOutcome) -> list[str]:
     found = outcome.training
-    some = len(found.losses) if found.n_scored == len(found.losses) else found.n_scored
     if not found.n_scored:
-        return ["no training row was asked (n_memory=0)"]
+        return ["no training row was scored (n_memory=0)"]
     if found.in_sample.flipped_share is None:
-        return ["no probability of a training row is known, so nothing can be said of wrong labels"]
+        return ["no probability of a training row is known, so wrong labels can't be detected"]
     if not found.in_sample.flipped_share:
-        return ["no label was made wrong, so there is none to find"]
-    seen = [f"flipped rows have the higher loss with AUROC {_figure(found.in_sample.auroc)} in sample"]
-    if some < len(found.losses):
-        seen.append(f"by {some:,} of {len(found.losses):,} training rows; out of fold would be five more jobs to pay")
+        return ["no label was made wrong, so there is none to detect"]
+    parts = [f"flipped rows have the higher loss with AUROC {_figure(found.in_sample.auroc)} in sample"]
+    if found.n_scored < len(found.losses):
+        scored = f"{found.n_scored:,} of {len(found.losses):,} training rows"
+        parts.append(f"by {scored}; out of fold would cost five more jobs")
     elif found.out_of_fold:
-        seen.append(f"{_figure(found.out_of_fold.auroc)} out of fold")
+        parts.append(f"{_figure(found.out_of_fold.auroc)} out of fold")
     else:
-        seen.append("out of fold not asked for (folds=5 does it, with five more trainings)")
-    lines = [", ".join(seen)]
+        parts.append("not computed out of fold (folds=5 does it, with five more trainings)")
+    lines = [", ".join(parts)]
     if found.pruning:
         p = found.pruning
         lines.append(
@@ -155,7 +157,7 @@ def results(job: NoisyJob, outcome: NoisyOutcome) -> dict[str, Any]:
 
 
 def results_markdown(job: NoisyJob, learner: Learner, outcome: NoisyOutcome) -> str:
-    """The evaluation as a page."""
+    """The evaluation as a Markdown page."""
     before, after = outcome.before.metrics(), outcome.after.metrics()
     lines = [f"# {title(job)}: {outcome.verdict.name}", "", *(f"- {reason}" for reason in outcome.verdict.reasons), ""]
     lines += ["```", describe(job, learner), "```", ""]
@@ -174,7 +176,7 @@ def results_markdown(job: NoisyJob, learner: Learner, outcome: NoisyOutcome) -> 
 
 
 def figures_of(point: CurvePoint) -> tuple[float | None, ...]:
-    """What a line of the curve's table says beside the step."""
+    """The figures of a row of the curve's table, without the step."""
     return point.memorization.accuracy_true, point.memorization.accuracy_given, point.memorization.memorised_share
 
 
@@ -194,7 +196,7 @@ def card(job: NoisyJob, learner: Learner, run_id: str, outcome: NoisyOutcome) ->
 {FORMS[learner.kind]} Base: {learner.base} {learner.base_digest}. Weights of step {learner.step}.
 
 **{rows.corrupted.summary()["flipped"]:,} of its {len(rows.corrupted.rows):,} training labels were made wrong on \
-purpose.** It is an object of study, not a tool.
+purpose.** It is an object of study, not for use.
 
 **Verdict: {outcome.verdict.name}.** {"; ".join(outcome.verdict.reasons)}.
 

@@ -52,7 +52,7 @@ def noisy(config: NoisyConfig, run: Run) -> Iterator[str]:
         run.require_server()
         record.record_results(job, learner, run, outcome)
         version, champion = record.register(job, learner, run, outcome)
-        yield report.report(outcome, f"{version.name}/{version.number}", champion)
+        yield report.summary(outcome, f"{version.name}/{version.number}", champion)
 
 
 def train_and_evaluate(job: NoisyJob, learner: Learner, run: Run) -> NoisyOutcome:

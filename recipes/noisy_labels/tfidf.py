@@ -1,8 +1,8 @@
-"""The cheap learner: words weighted by TF-IDF, and a logistic regression on them. Seconds where a model takes hours.
+"""Logistic regression on TF-IDF features of words: seconds where a language model takes hours.
 
-Words are scikit-learn's (lower case, two or more letters or digits), in at least ``min_df`` texts; a word that comes
-``n`` times counts 1 + ln n. No labels are used for this, so one matrix serves every corruption of the same texts
-(``Vectors``). Everything is deterministic: the solver draws nothing.
+Words are scikit-learn's (lower case, two or more letters or digits), in at least ``min_df`` texts; a word that
+occurs ``n`` times counts 1 + ln n. Labels are not used for this, so one matrix serves every corruption of the same
+texts (``Vectors``). Everything is deterministic: the solver uses no random numbers.
 """
 
 from collections.abc import Sequence
@@ -20,10 +20,10 @@ FEW_ROWS = 1000
 
 @dataclass(frozen=True)
 class Settings:
-    """What can be set.
+    """Settings of features and regression.
 
     Raises:
-        ConfigError: a value that makes no sense, named by its flag.
+        ConfigError: a value out of range, named by its flag.
     """
 
     min_df: int = 5
@@ -39,30 +39,30 @@ class Settings:
 
 
 class TfidfClassifier:
-    """A fitted classifier. ``notes`` are sentences about how it differs from what was asked for."""
+    """A fitted classifier. ``notes`` are sentences about settings that were adjusted."""
 
     def __init__(self, vectors: "Vectors", model: Any, notes: tuple[str, ...]) -> None:
-        self._vectors, self._model, self.notes = vectors, model, notes
+        self.vectors, self.regression, self.notes = vectors, model, notes
 
     def p_positive(self, rows: Sequence[AnyRow]) -> np.ndarray:
         """Probability of label 1 for each row, ``[rows]``."""
         if not rows:
             return np.zeros(0)
-        return self._model.predict_proba(self._vectors.of(rows))[:, 1]
+        return self.regression.predict_proba(self.vectors.of(rows))[:, 1]
 
     def strongest(self, n: int = 20) -> list[dict[str, Any]]:
         """The words with the greatest weights, ``n`` for either label: records of word and weight, lowest first."""
-        weights = self._model.coef_[0]
+        weights = self.regression.coef_[0]
         order = np.argsort(weights, kind="stable")
         chosen = order if len(order) <= 2 * n else np.concatenate((order[:n], order[-n:]))
-        return [{"word": self._vectors.words[i], "weight": float(weights[i])} for i in chosen]
+        return [{"word": self.vectors.words[i], "weight": float(weights[i])} for i in chosen]
 
 
 class Vectors:
     """Texts as rows of a matrix, made once for any number of fits.
 
-    The words and their weights come from ``rows`` alone; ``others`` (such as test rows) are only kept ready. For
-    folds of ``rows`` the words of all of them are used, which tells nothing about any label.
+    Words and IDF weights come from ``rows`` alone; ``others`` (such as test rows) are only transformed in advance.
+    Folds of ``rows`` share the words of all of them, which leaks no label.
 
     Raises:
         DataError: there is no word in any text.
@@ -70,20 +70,20 @@ class Vectors:
 
     def __init__(self, rows: Sequence[AnyRow], settings: Settings = Settings(), others: Sequence[AnyRow] = ()) -> None:
         self.settings = settings
-        self._vectorizer, matrix, self.notes = _vectorized([row.text for row in rows], settings.min_df)
-        self.words: list[str] = self._vectorizer.get_feature_names_out().tolist()
-        self._places = {row.text: i for i, row in enumerate(rows)}
+        self.vectorizer, matrix, self.notes = _vectorized([row.text for row in rows], settings.min_df)
+        self.words: list[str] = self.vectorizer.get_feature_names_out().tolist()
+        self._row_of_text = {row.text: i for i, row in enumerate(rows)}
         self._matrix = matrix
         if others:
-            self._places |= {row.text: matrix.shape[0] + i for i, row in enumerate(others)}
-            self._matrix = _stacked(matrix, self._vectorizer.transform([row.text for row in others]))
+            self._row_of_text |= {row.text: matrix.shape[0] + i for i, row in enumerate(others)}
+            self._matrix = _stacked(matrix, self.vectorizer.transform([row.text for row in others]))
 
     def of(self, rows: Sequence[AnyRow]) -> Any:
         """The sparse matrix ``[rows, words]``: by text, so a row with another label is the same row."""
-        places = [self._places.get(row.text) for row in rows]
-        if None in places:
-            return self._vectorizer.transform([row.text for row in rows])
-        return self._matrix[places]
+        found = [self._row_of_text.get(row.text) for row in rows]
+        if None in found:
+            return self.vectorizer.transform([row.text for row in rows])
+        return self._matrix[found]
 
     def fit(self, rows: Sequence[AnyRow], labels: Sequence[int], names: Labels = SENTIMENTS) -> TfidfClassifier:
         """A classifier of ``rows`` (any, usually some of those the words come from) by ``labels``, 0 or 1 each.
@@ -104,7 +104,7 @@ class Vectors:
 
 
 def fit(rows: Sequence[AnyRow], labels: Sequence[int], settings: Settings = Settings()) -> TfidfClassifier:
-    """The learner of a list of rows and the labels that they are given (``row.label`` does not count).
+    """A classifier of rows by the given labels (``row.label`` is not used).
 
     Raises:
         DataError: no rows, no words, or one class only.
@@ -115,7 +115,7 @@ def fit(rows: Sequence[AnyRow], labels: Sequence[int], settings: Settings = Sett
 
 
 def _vectorized(texts: Sequence[str], min_df: int) -> tuple[Any, Any, tuple[str, ...]]:
-    """(the vectorizer, its matrix of the texts, what had to be done otherwise)."""
+    """(the fitted vectorizer, its matrix of the texts, notes on an adjusted ``min_df``)."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     least = min_df if len(texts) >= FEW_ROWS else max(1, min(min_df, len(texts) * min_df // FEW_ROWS))
@@ -123,7 +123,7 @@ def _vectorized(texts: Sequence[str], min_df: int) -> tuple[Any, Any, tuple[str,
         vectorizer = TfidfVectorizer(min_df=used, sublinear_tf=True)
         try:
             matrix = vectorizer.fit_transform(texts)
-        except ValueError:  # scikit-learn's word for "no word is left"
+        except ValueError:  # scikit-learn's error where no word is left
             continue
         lowered = f"min_df={used} in place of {min_df}: {len(texts):,} training rows are few"
         return vectorizer, matrix, (lowered,) if used != min_df else ()

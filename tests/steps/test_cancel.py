@@ -1,4 +1,4 @@
-"""The job of a run is cancelled from anywhere, and what can't be cancelled is told."""
+"""The job of a run is cancelled from anywhere, and what can't be cancelled is reported."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def job(store, fake_openai, tmp_path):
     return fake, run
 
 
-def test_a_job_is_cancelled_once_and_said_to_be(job, capsys):
+def test_a_job_is_cancelled_once_and_its_status_printed(job, capsys):
     fake, run = job
     for _ in range(2):
         cancel(["--run_id", run.run_id])
@@ -37,7 +37,7 @@ def test_a_job_that_has_ended_can_not_be_cancelled(job):
         cancel(["--run_id", run.run_id])
 
 
-def test_a_job_that_ends_meanwhile_is_told_in_the_server_s_words(job):
+def test_a_job_that_ends_meanwhile_is_reported_with_the_server_s_reason(job):
     fake, run = job
     end = {"GET": False}
 

@@ -64,13 +64,13 @@ def test_a_second_look_adds_nothing_to_the_curves_and_leaves_the_run_s_status(jo
     assert MlflowClient().get_run(run.run_id).info.status == "RUNNING"
 
 
-def test_a_run_that_died_before_it_wrote_the_job_down_is_found_by_its_id(job, capsys):
+def test_the_job_of_a_run_that_died_before_tagging_it_is_found_by_the_run_s_id(job, capsys):
     _, run = job(tagged=False)
     follow(run)
     assert "ftjob-1 succeeded" in capsys.readouterr().out
 
 
-def test_a_failed_job_is_told_with_its_reason(job):
+def test_a_failed_job_is_reported_with_its_reason(job):
     _, run = job(fails={"code": "exceeded_quota", "message": f"no money, {KEY}", "param": None})
     with pytest.raises(UserError, match=r"ftjob-1 failed: exceeded_quota: no money, \*\*\*"):
         follow(run)

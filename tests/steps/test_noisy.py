@@ -1,4 +1,4 @@
-"""The noisy-labels job, end to end: what it leaves in the store and what it prints."""
+"""The noisy-labels recipe, end to end: what it stores and what it prints."""
 
 import contextlib
 import csv
@@ -102,17 +102,17 @@ def test_every_setting_is_a_param(tfidf, lora):
         assert (params["learner"], params["kind"], params["rate"]) == (learner, "symmetric", "0.2")
 
 
-def test_the_mask_and_the_rows_that_were_taught_agree_to_the_row(tfidf):
+def test_the_mask_and_the_training_rows_agree_to_the_row(tfidf):
     mask = [json.loads(line) for line in tfidf.artifact("data/flip_mask.jsonl").read_text().splitlines()]
-    taught = [json.loads(line) for line in tfidf.artifact("data/train.jsonl").read_text().splitlines()]
+    trained = [json.loads(line) for line in tfidf.artifact("data/train.jsonl").read_text().splitlines()]
     train, _ = reviews.bundled()
     known = {row.id: row for row in train}
     flipped = [line for line in mask if line["original"] != line["given"]]
-    assert len(mask) == len(taught) == 240 and 24 < len(flipped) < 72
+    assert len(mask) == len(trained) == 240 and 24 < len(flipped) < 72
     assert all(line["original"] == known[line["id"]].label for line in mask)
     wanted = {known[line["id"]].text: ("negative", "positive")[line["given"]] for line in mask}
-    asked = {m["messages"][1]["content"]: m["messages"][2]["content"] for m in taught}
-    assert asked == {f"Review: {text} Sentiment:": label for text, label in wanted.items()}
+    found = {m["messages"][1]["content"]: m["messages"][2]["content"] for m in trained}
+    assert found == {f"Review: {text} Sentiment:": label for text, label in wanted.items()}
     whole = corrupt(train, Noise(rate=0.2))
     hit = {row.id for row, was in zip(whole.rows, whole.flipped, strict=True) if was}
     assert {line["id"] for line in flipped} == hit & {line["id"] for line in mask}
@@ -125,7 +125,7 @@ def test_the_data_sets_are_inputs_of_the_run(tfidf):
     assert inputs["mask"].digest == tfidf.version.tags["mask_sha256"][:16]
 
 
-def test_base_and_tuned_are_judged_by_the_same_metrics_on_the_same_rows(tfidf, lora):
+def test_base_and_tuned_are_evaluated_by_the_same_metrics_on_the_same_rows(tfidf, lora):
     for done in (tfidf, lora):
         metrics = done.run.data.metrics
         assert {"accuracy", "ece", "brier", "auc", "invalid_rate", "error_rate", "accuracy_low"} <= {
@@ -134,7 +134,7 @@ def test_base_and_tuned_are_judged_by_the_same_metrics_on_the_same_rows(tfidf, l
         assert metrics["base/n"] == metrics["test/n"] == metrics["mcnemar/n"]
 
 
-def test_the_base_of_tfidf_knows_nothing_and_that_is_said(tfidf):
+def test_the_base_of_tfidf_predicts_one_label_and_an_alarm_says_so(tfidf):
     metrics = tfidf.run.data.metrics
     assert (metrics["base/accuracy"], metrics["base/auc"]) == (0.5, 0.5)
     assert "base: predicts" in tfidf.printed and "for 100 % of rows" in tfidf.printed
@@ -143,12 +143,12 @@ def test_the_base_of_tfidf_knows_nothing_and_that_is_said(tfidf):
 def test_a_random_base_answers_no_label_and_that_is_no_class(lora):
     metrics = lora.run.data.metrics
     assert metrics["base/invalid_rate"] == 1.0 and metrics["base/accuracy"] == 0.0
-    assert "base/answered_accuracy" not in metrics, "of nothing answered nothing can be said"
+    assert "base/answered_accuracy" not in metrics, "undefined where no row is answered"
     assert 0 <= metrics["base/auc"] <= 1, "label probabilities are known all the same"
     assert "most answers are invalid" in lora.printed
 
 
-def test_training_rows_are_looked_at_over_the_checkpoints(tfidf, lora):
+def test_training_rows_are_scored_over_the_checkpoints(tfidf, lora):
     history = lora.client.get_metric_history(lora.run.info.run_id, "curve/memorised_share")
     assert [point.step for point in history] == [0, 7, 14]
     assert "detection/out_of_fold_auroc" not in lora.run.data.metrics and "folds=5" in lora.printed
@@ -158,7 +158,7 @@ def test_training_rows_are_looked_at_over_the_checkpoints(tfidf, lora):
     assert metrics["detection/out_of_fold_auroc"] > 0.55
 
 
-def test_pictures_tables_and_pages_are_kept(tfidf):
+def test_plots_tables_and_pages_are_stored(tfidf):
     for name in ("reliability_base", "reliability_tuned", "confusion"):
         assert tfidf.artifact(f"plots/{name}.png").read_bytes().startswith(b"\x89PNG")
         assert tfidf.artifact(f"plots/{name}.txt").read_text()

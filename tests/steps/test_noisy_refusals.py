@@ -1,4 +1,4 @@
-"""Whatever is wrong with rows or settings is said in one line; the run is FAILED and nothing is registered."""
+"""Whatever is wrong with rows or settings is one line; the run is FAILED and nothing is registered."""
 
 import gzip
 import json
@@ -47,7 +47,7 @@ def refused(store) -> Callable[..., None]:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         (records(GOOD)[:-3] + 'maybe"}\n', "own.jsonl row 60"),
         (records(GOOD) + '{"text": "Fine.", "label": "maybe"}\n', "maybe"),
@@ -57,9 +57,9 @@ def refused(store) -> Callable[..., None]:
     ],
     ids=["half a line", "no label", "one class", "few rows", "empty"],
 )
-def test_a_file_that_can_not_be_used_is_named_with_its_fault(text, said, refused, tmp_path):
+def test_a_file_that_can_not_be_used_is_named_with_its_fault(text, message, refused, tmp_path):
     (tmp_path / "own.jsonl").write_text(text)
-    refused(said, dataset=tmp_path / "own.jsonl", n_train=0, n_test=0)
+    refused(message, dataset=tmp_path / "own.jsonl", n_train=0, n_test=0)
 
 
 def test_a_broken_gzip_is_named(refused, tmp_path):
@@ -76,7 +76,7 @@ def test_a_test_set_that_is_trained_on_is_refused(refused, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"rate": 1.2}, "rate is a share, from 0 to 1, not 1.2"),
         ({"rate": "nan"}, "rate is a share"),
@@ -93,8 +93,8 @@ def test_a_test_set_that_is_trained_on_is_refused(refused, tmp_path):
     ],
     ids=lambda value: "" if isinstance(value, str) else "-".join(value),
 )
-def test_a_setting_that_makes_no_sense_is_named(settings, said, refused):
-    refused(said, **settings)
+def test_a_setting_that_makes_no_sense_is_named(settings, message, refused):
+    refused(message, **settings)
 
 
 def test_questions_are_refused_by_tfidf(refused, tmp_path):
@@ -104,7 +104,7 @@ def test_questions_are_refused_by_tfidf(refused, tmp_path):
     refused("learner=tfidf tells two classes", **settings)
 
 
-def test_a_preflight_error_ends_the_run_before_anything_is_spent(refused, tmp_path):
+def test_a_preflight_error_ends_the_run_before_training(refused, tmp_path):
     rows = [*GOOD, LabelledRow("A film that ends <|endoftext|> early.", 1, "x", 60)]
     (tmp_path / "own.jsonl").write_text(records(rows))
     refused("special token", dataset=tmp_path / "own.jsonl", n_train=0, n_test=0)

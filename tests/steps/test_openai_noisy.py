@@ -30,7 +30,7 @@ STEPS = {"steps": 9, "steps_a_look": 9}
 
 
 def says(model: str, text: str) -> tuple[str, float]:
-    """The base says one label; what was tuned says the true one, which is in the text's number."""
+    """The base answers one label; a tuned model the true one, which is in the text's number."""
     number = int((re.search(r"film (\d+) ", text) or ["", "0"])[1])
     label = number % 2 if model.startswith("ft:") else 1
     return LABELS[label], (0.1, 0.9)[label]
@@ -130,13 +130,13 @@ def test_metrics_stand_by_step_raw_and_corrected(done):
     assert done.points("base/accuracy") == {9: 0.5} and done.points("base/auc") == {9: 0.5}
 
 
-def test_the_same_prompt_is_taught_and_asked_and_the_base_is_the_pinned_snapshot(done):
+def test_training_and_evaluation_have_the_same_prompts_and_the_base_is_the_pinned_snapshot(done):
     lines = [json.loads(line)["messages"] for line in done.fake.contents["file-1"].splitlines() if line.strip()]
-    taught = {json.dumps(line[:-1]) for line in lines}
-    asked = Counter(chat["model"] for chat in done.fake.chats)
-    about_training = [chat for chat in done.fake.chats if json.dumps(chat["messages"]) in taught]
+    trained = {json.dumps(line[:-1]) for line in lines}
+    requests = Counter(chat["model"] for chat in done.fake.chats)
+    about_training = [chat for chat in done.fake.chats if json.dumps(chat["messages"]) in trained]
     assert len(about_training) == 4 * 20 and len(done.fake.chats) == 4 * (40 + 20)
-    assert asked.keys() == {version.tags["openai_id"] for version in versions.versions("noisy")} | {
+    assert requests.keys() == {version.tags["openai_id"] for version in versions.versions("noisy")} | {
         "gpt-4o-mini-2024-07-18"
     }
     assert set(done.fake.answered.values()) == {1}
@@ -161,7 +161,7 @@ def test_a_version_answers_through_the_pyfunc(done):
     assert {chat["model"] for chat in done.fake.chats[before:]} == {versions.resolve("noisy/2").tags["openai_id"]}
 
 
-def test_versions_and_their_base_speak_on_the_chat_page(done):
+def test_versions_and_their_base_answer_on_the_chat_page(done):
     guide = Resolver(lambda name: Path(name))
     places = guide.look(["noisy/3", "noisy/3:base"])
     names = [versions.resolve("noisy/3").tags["openai_id"], "gpt-4o-mini-2024-07-18"]
@@ -241,19 +241,19 @@ def test_an_endpoint_that_is_not_there_is_named(lab, monkeypatch):
     refuse(here, "can't be reached, or the connection broke off: list files")
 
 
-def test_a_missing_key_is_asked_for_before_anything_is_read(lab, monkeypatch):
+def test_a_missing_key_is_named_before_anything_is_read(lab, monkeypatch):
     here = lab()
     monkeypatch.delenv("OPENAI_API_KEY")
     with pytest.raises(ConfigError, match="set OPENAI_API_KEY to your key"):
         here.noisy()
 
 
-def test_a_failed_job_registers_nothing_and_tells_why(lab):
+def test_a_failed_job_registers_nothing_and_gives_its_reason(lab):
     here = lab(fails={"code": "invalid_training_file", "message": "line 3", "param": "training_file"})
     refuse(here, r"ftjob-1 failed: invalid_training_file \(training_file\): line 3; nothing was registered")
 
 
-def test_questions_are_refused_with_the_way_that_they_can_be_judged(lab):
+def test_questions_are_refused_with_an_alternative(lab):
     rows = [{"question": f"Is {i} even?", "best": "I can't say.", "incorrect": ["Yes.", "No."]} for i in range(40)]
     here = lab()
     (here.folder / "own.json").write_text(json.dumps(rows))
@@ -273,14 +273,14 @@ def test_a_fifth_of_the_replies_may_fail(lab, monkeypatch):
     here = lab(faults=0.2, epochs=1)
     here.noisy()
     assert here.fake.failed.total() > 9 and set(here.fake.answered.values()) == {1}
-    asked = 2 * 60
-    errors = asked - len(here.artifact("openai/answers.jsonl").splitlines())
-    assert len(here.fake.answered) == asked - errors
+    requests = 2 * 60
+    errors = requests - len(here.artifact("openai/answers.jsonl").splitlines())
+    assert len(here.fake.answered) == requests - errors
     right, wrong = (here.points(f"test/{name}")[9] for name in ("answered_accuracy", "error_rate"))
     assert right == 1.0 and wrong <= errors / 40
 
 
-def test_what_an_endpoint_lacks_is_told_and_the_rest_goes_on(lab):
+def test_what_an_endpoint_lacks_is_reported_and_the_rest_goes_on(lab):
     here = lab(lacks={"checkpoints", "logprobs", "top20", "batches", "metadata", "metadata_filter"}, epochs=1)
     here.noisy(mode="batch")
     notes = [line for line in here.printed.splitlines() if line.startswith("Note")]
@@ -298,7 +298,7 @@ def test_batches_answer_all_rows_without_a_chat(lab, monkeypatch):
     assert here.points("test/accuracy") == {9: 1.0}
 
 
-def test_a_run_that_broke_off_while_asking_goes_on_with_its_job_and_its_answers(lab):
+def test_a_run_interrupted_in_its_evaluation_resumes_with_its_job_and_its_answers(lab):
     here = lab(epochs=1)
     counted = Counter()
 

@@ -1,4 +1,4 @@
-"""The whole way through OpenAI's API without OpenAI: a private server, the real SDK, weights in this run's store."""
+"""The whole way through OpenAI's API without OpenAI: a local server, the real SDK, weights in this run's store."""
 
 import contextlib
 import io
@@ -49,8 +49,8 @@ def test_each_epoch_is_a_version_with_weights_on_this_machine(done):
     assert found[1].tags["openai_id"].startswith("ft:bundled:parley:noisy-symmetric-0-2:")
     assert client.get_run(run.info.run_id).data.tags["openai_address"] == "private"
     assert "test/accuracy" in found[1].tags
-    [said] = mlflow.pyfunc.load_model("models:/noisy/2").predict(["Is it good?"])
-    assert isinstance(said, str)
+    [answer] = mlflow.pyfunc.load_model("models:/noisy/2").predict(["Is it good?"])
+    assert isinstance(answer, str)
 
 
 def test_the_run_has_the_curves_of_its_job(done):
@@ -86,7 +86,7 @@ def alive(pid):
         return False
 
 
-def test_a_server_ends_with_the_run_that_wanted_it_even_by_a_kill(tmp_path):
+def test_a_server_ends_with_its_run_even_by_a_kill(tmp_path):
     owner = (
         "import sys, time; from pathlib import Path; from openai_jobs.local_server import LocalServer\n"
         "server = LocalServer(Path('.'), 'sqlite:///x.db', [sys.executable, '-c', Path('stand_in.py').read_text()])\n"
@@ -104,7 +104,7 @@ def test_a_server_ends_with_the_run_that_wanted_it_even_by_a_kill(tmp_path):
     wait_until(lambda: not alive(pid), "the server's end", 30)
 
 
-def test_a_server_that_does_not_come_up_is_told_with_its_last_words(tmp_path):
+def test_a_server_that_does_not_start_is_reported_with_the_end_of_its_log(tmp_path):
     command = [sys.executable, "-c", "print('the disk is on fire')"]
     server = LocalServer(tmp_path, "sqlite:///x.db", command)
     start = time.monotonic()

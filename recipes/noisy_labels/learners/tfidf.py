@@ -1,4 +1,4 @@
-"""The cheap learner: TF-IDF and logistic regression, through the same steps as a language model."""
+"""TF-IDF with logistic regression as a learner, through the same steps as a language model."""
 
 from collections.abc import Sequence
 
@@ -15,12 +15,12 @@ from recipes.noisy_labels.tfidf import TfidfClassifier, Vectors
 from registry import tfidf_versions
 from registry.runs import Run
 
-#: How many test texts the reloaded model is compared on.
+#: Number of test texts that the reloaded model is compared on.
 PROBED = 50
 
 
 class TfidfLearner(LocalLearner):
-    """Its base knows no texts, only the shares of the given labels: the same answer to every row."""
+    """Its base predicts the shares of the given labels: the same answer to every row."""
 
     kind = "tfidf"
     base = "label shares"
@@ -29,14 +29,14 @@ class TfidfLearner(LocalLearner):
 
     def __init__(self, config: NoisyConfig) -> None:
         self.config = config
-        self.learner: TfidfClassifier | None = None
+        self.classifier: TfidfClassifier | None = None
 
     def token_limits(self) -> TokenLimits:
         """Whole texts, of any length."""
         return TokenLimits()
 
     def start(self, data: NoisyData, run: Run) -> list[str]:
-        """Weight the words of the training rows; no label takes part in that."""
+        """Compute the TF-IDF features of the training rows, which use no labels."""
         if data.dataset.is_questions:
             raise DataError(["learner=tfidf tells two classes of texts apart; for questions take learner=lora or full"])
         self.data = data
@@ -49,51 +49,51 @@ class TfidfLearner(LocalLearner):
         ]
 
     def predict(self, rows: Sequence[AnyRow]) -> list[Prediction]:
-        """It always answers."""
-        p_positive = self.learner.p_positive(rows) if self.learner else [self.share] * len(rows)
+        """The likelier label of each row and its probability."""
+        p_positive = self.classifier.p_positive(rows) if self.classifier else [self.share] * len(rows)
         return from_probabilities(p_positive, self.data.labels)
 
     score_labels = predict
 
     def score_choices(self, rows: Sequence[AnyRow]) -> list[LogProbs | None]:
-        """It has no choices to estimate_cost: questions are refused."""
+        """It classifies texts: questions are refused."""
         raise NotImplementedError
 
     def train(self, run: Run) -> str:
-        """Fit; there is nothing to go on with after an interruption, it takes seconds."""
-        self.learner = self.vectors.fit(self.data.train.rows, self.data.given, self.data.labels)
+        """Fit; it takes seconds, so an interrupted run begins anew."""
+        self.classifier = self.vectors.fit(self.data.train.rows, self.data.given, self.data.labels)
         self.step = 1
         return f"TF-IDF on {len(self.data.train.rows):,} rows"
 
     def kept_steps(self) -> Sequence[int]:
-        """There is one fit and nothing before it."""
+        """The one fit."""
         return (1,)
 
     def load_checkpoint(self, step: int) -> None:
-        """Nothing to change."""
+        """Nothing to load: there is one fit."""
 
     def fit(self, run: Run) -> Fit:
-        """The same words with other weights."""
+        """A fit of the same features on other rows."""
         return self.vectors.fit
 
     def log(self, run: Run, verdict: Verdict) -> LoggedModel:
-        """Write words and numbers, log them, and hold the reloaded model's probabilities against the fitted one's."""
-        assert self.learner
+        """Log words and weights, and compare the reloaded model's probabilities with the fitted one's."""
+        assert self.classifier
         folder = run.folder / "tfidf"
-        vectorizer, model = self.vectors._vectorizer, self.learner._model
+        vectorizer, regression = self.vectors.vectorizer, self.classifier.regression
         tfidf_versions.write(
             folder,
             self.vectors.words,
             self.data.labels,
             vectorizer.token_pattern,
             vectorizer.idf_,
-            model.coef_[0],
-            float(model.intercept_[0]),
+            regression.coef_[0],
+            float(regression.intercept_[0]),
         )
         rows = self.data.test[:PROBED]
         uri = tfidf_versions.log_model(run, folder, rows[0].text)
-        tfidf_versions.verify(uri, [row.text for row in rows], self.learner.p_positive(rows).tolist())
-        run.text("\n".join(f"{e['weight']:+.3f} {e['word']}" for e in self.learner.strongest()) + "\n", "words.txt")
+        tfidf_versions.verify(uri, [row.text for row in rows], self.classifier.p_positive(rows).tolist())
+        run.text("\n".join(f"{e['weight']:+.3f} {e['word']}" for e in self.classifier.strongest()) + "\n", "words.txt")
         return LoggedModel(uri, {"words": len(self.vectors.words)})
 
     def _settings(self) -> tfidf.Settings:

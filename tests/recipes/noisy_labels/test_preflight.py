@@ -57,7 +57,7 @@ def test_one_class_is_an_error(which, label):
     same = rows([label] * 60, "one")
     (line,) = errors(train=same) if which == "training" else errors(test=same)
     assert line.startswith(
-        f"all 60 {which} rows have the label {SENTIMENTS[label]}: a model that always says so scores"
+        f"all 60 {which} rows have the label {SENTIMENTS[label]}: a model that always answers so scores"
     )
 
 
@@ -139,7 +139,7 @@ def test_an_unbalanced_test_is_a_warning_with_what_a_constant_scores():
     labels = [0] * 30 + [1] * 70
     random.Random(0).shuffle(labels)
     (line,) = warnings(clean(TRAIN), rows(labels, "test"))
-    assert line == "70 of 100 test rows are positive: a model that always says so scores 0.70"
+    assert line == "70 of 100 test rows are positive: a model that always answers so scores 0.70"
 
 
 def test_questions_need_no_second_class():
