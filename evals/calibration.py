@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-Interval = tuple[float, float]
+from evals.intervals import LEVEL, Interval
+
 BINS = 15
 RESAMPLES = 500
-LEVEL = 0.95
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,7 @@ import numpy as np
 
 from data.labelled import SENTIMENTS, Labels
 from evals import calibration
-from evals.calibration import Interval
-from registry.votes.votes import wilson
+from evals.intervals import Interval, wilson
 
 #: 0 and 1 are indices into the names of the labels.
 Outcome = Literal[0, 1, "invalid", "error"]

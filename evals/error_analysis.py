@@ -5,7 +5,7 @@ from typing import Any
 
 from data.labelled import SENTIMENTS, AnyRow, Labels
 from evals.classification import Prediction
-from registry.votes.votes import wilson
+from evals.intervals import wilson
 
 Record = dict[str, Any]
 

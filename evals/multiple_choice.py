@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import exp, fsum, inf, isnan
 
 from data.labelled import QuestionRow
-from registry.votes.votes import wilson
+from evals.intervals import wilson
 
 Choices = Sequence[tuple[str, bool]]
 #: Log-probability in nats of each choice given the question, summed over its tokens.

@@ -10,7 +10,7 @@ from typing import Any
 
 from evals.calibration import Bin, reliability_bins
 from evals.classification import Prediction, Report
-from registry.votes.votes import wilson
+from evals.intervals import wilson
 from train.plots import EVAL, INK, SOFT, TRAIN
 
 WARM, GRID, PAPER = "#e8590c", "#e9eef2", "#ffffff"

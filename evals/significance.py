@@ -1,16 +1,19 @@
-"""Whether a difference is more than chance: two models on the same rows, many such tests, a mean over seeds."""
+"""Whether a difference exceeds chance: two models on the same rows, several tests at once, a mean over seeds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf, sqrt
-from statistics import fmean, stdev
+from math import inf
+from statistics import fmean
+
+import numpy as np
 
 from evals.classification import Prediction
+from evals.intervals import student_t
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two models on the same rows. ``only_before`` and ``only_after`` count rows that exactly one gets right.
+    """Two models on the same ``n`` rows. ``only_before`` and ``only_after`` count rows that exactly one gets right.
 
     ``gain`` is the accuracy of the second less that of the first; None, like ``p_value``, where there are no rows.
     """
@@ -25,8 +28,11 @@ class Comparison:
 def compare(truth: Sequence[int], before: Sequence[Prediction], after: Sequence[Prediction]) -> Comparison:
     """McNemar's exact test, two-sided (McNemar 1947, Psychometrika 12, pp. 153-157).
 
-    Of the rows that one model gets right and the other doesn't, either would have half if the models were equally
-    good. Invalid answers and errors are wrong. Where the models never differ the p-value is 1.
+    It is a binomial test of the rows that exactly one model gets right: between equally good models each would have
+    half of them. Invalid answers and errors are wrong. Where the models never differ the p-value is 1.
+
+    Raises:
+        ValueError: not one prediction a row.
     """
     from scipy.stats import binomtest
 
@@ -41,21 +47,21 @@ def compare(truth: Sequence[int], before: Sequence[Prediction], after: Sequence[
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Adjusted p-values in the same order: all of them below .05 together are wrong in at most 5 % of studies.
+    """Holm's adjusted p-values, in the order given; None stands for a test that could not be made and stays None.
 
-    Holm 1979, A Simple Sequentially Rejective Multiple Test Procedure, Scandinavian Journal of Statistics 6. None is
-    no test: it stays None and does not count.
+    The tests with an adjusted p below .05 contain a false positive in at most 5 % of studies (Holm 1979, A Simple
+    Sequentially Rejective Multiple Test Procedure, Scandinavian Journal of Statistics 6).
     """
-    order = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
-    adjusted: list[float | None] = [None] * len(p_values)
-    largest = 0.0
-    for rank, (p, i) in enumerate(order):
-        largest = max(largest, min(1.0, p * (len(order) - rank)))
-        adjusted[i] = largest
-    return adjusted
+    known = [p for p in p_values if p is not None]
+    if not known:
+        return list(p_values)
+    from statsmodels.stats.multitest import multipletests  # takes a second to import
+
+    adjusted = iter(np.asarray(multipletests(known, method="holm")[1]).tolist())
+    return [None if p is None else next(adjusted) for p in p_values]
 
 
-#: Between what shares lie, and so their intervals; and where nothing is known of that.
+#: The range of a share, and that of a value about whose range nothing is known.
 SHARE, ANY = (0.0, 1.0), (-inf, inf)
 
 
@@ -70,18 +76,15 @@ class MeanOverSeeds:
 
 
 def mean_over_seeds(values: Sequence[float | None], bounds: tuple[float, float] = ANY) -> MeanOverSeeds | None:
-    """The mean with its interval; undefined values are left out, and None is returned where nothing is left.
+    """The mean of the defined values with its interval, cut at ``bounds``; None where no value is defined.
 
-    The interval is cut at ``bounds``, between which all values lie. With three seeds it is 4.3 standard errors to each
-    side: so little do three seeds say.
+    With three seeds the interval reaches 4.3 standard errors to each side.
     """
-    from scipy.stats import t
-
     known = [value for value in values if value is not None]
     if not known:
         return None
     mean = fmean(known)
     if len(known) < 2:
         return MeanOverSeeds(len(known), mean, None, None)
-    half = float(t.ppf(0.975, len(known) - 1)) * stdev(known) / sqrt(len(known))
-    return MeanOverSeeds(len(known), mean, max(bounds[0], mean - half), min(bounds[1], mean + half))
+    low, high = student_t(known)
+    return MeanOverSeeds(len(known), mean, max(bounds[0], low), min(bounds[1], high))

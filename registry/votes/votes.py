@@ -4,7 +4,6 @@
 """
 
 import json
-import math
 import re
 import time
 import uuid
@@ -161,20 +160,14 @@ class Standing:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The 95 % interval of the win rate; None where no vote decided."""
+        """Wilson's 95 % score interval of the win rate; None where no vote decided."""
         decided = self.wins + self.losses
-        return wilson(self.wins, decided) if decided else None
+        if not decided:
+            return None
+        from scipy.stats import binomtest
 
-
-def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """The 95 % score interval of a rate (Wilson, JASA 22, 1927), which holds for few trials and for rates of 0 or 1."""
-    z = 1.959963984540054  # the normal distribution's 97.5th percentile
-    rate = successes / trials
-    scale = 1 + z * z / trials
-    middle = (rate + z * z / (2 * trials)) / scale
-    half = z / scale * math.sqrt(rate * (1 - rate) / trials + z * z / (4 * trials * trials))
-    # At the ends the formula gives exactly 0 and 1, but for rounding.
-    return (0.0 if successes == 0 else middle - half), (1.0 if successes == trials else middle + half)
+        found = binomtest(self.wins, decided).proportion_ci(method="wilson")
+        return float(found.low), float(found.high)
 
 
 def win_rates(votes: Iterable[Vote], blind: bool = True) -> list[Standing]:

@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score
 
 from evals.classification import OUTCOMES, Prediction, auc, from_probabilities, judge, keys, parse_answer
-from registry.votes.votes import wilson
+from evals.intervals import wilson
 
 SIGNS = ("+1", "-1")
 

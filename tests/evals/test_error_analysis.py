@@ -3,7 +3,7 @@
 from data.labelled import LabelledRow, QuestionRow
 from evals.classification import Prediction
 from evals.error_analysis import by_group, most_confident
-from registry.votes.votes import wilson
+from evals.intervals import wilson
 
 
 def row(i, label, text="a text", **more):

@@ -6,8 +6,8 @@ from math import inf, log, nan
 import pytest
 
 from data.labelled import QuestionRow
+from evals.intervals import wilson
 from evals.multiple_choice import judge_choices, mc1, mc2
-from registry.votes.votes import wilson
 
 ROW = QuestionRow(
     text="What do sailors call a rope?", best="A line", correct=("A line", "A sheet"),

@@ -11,6 +11,7 @@ from mlflow.tracking import MlflowClient
 
 from data.errors import UserError
 from data.formats.files import read_rows
+from evals.intervals import wilson
 from inference.transcript import Exchange, ModelInfo, Reply, Sampling, Transcript
 from registry.runs import TrackingUnavailable
 from registry.votes import outbox
@@ -25,7 +26,6 @@ from registry.votes.votes import (
     head_to_head,
     no_pair,
     preference_pairs,
-    wilson,
     win_rates,
 )
 from tests.processes import free_port, wait_until
@@ -339,13 +339,6 @@ def test_the_end_of_the_process_delivers_what_was_cast(box, monkeypatch):
 
 
 # What votes say
-
-
-def test_the_wilson_interval_has_its_known_values():
-    assert wilson(8, 10) == pytest.approx((0.490162, 0.943318), abs=1e-6)
-    assert wilson(0, 10) == pytest.approx((0.0, 0.277533), abs=1e-6)
-    assert wilson(1, 1) == pytest.approx((0.206549, 1.0), abs=1e-6)
-    assert wilson(0, 3)[0] == 0.0 and wilson(3, 3)[1] == 1.0
 
 
 def test_a_win_rate_leaves_ties_and_votes_for_neither_out():
