@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
+from rapidfuzz.distance import LCSseq
+
 from demo.view.html import Markup, escaped
 
 # Scripts without spaces are compared sign by sign; elsewhere a word keeps its accents, joined emoji and apostrophes.
@@ -76,29 +78,9 @@ def _pairs(one: Sequence[str], two: Sequence[str]) -> Iterator[tuple[int, int]]:
 
 
 def _common(one: Sequence[str], two: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """A longest common subsequence, last pair first, one whole row of the table in one integer.
-
-    After Hyyro, "Bit-parallel LCS-length computation revisited" (2004): bit ``i`` of a row is 0 where token ``i`` of
-    ``one`` makes the subsequence with what was read of ``two`` so far longer by one.
-    """
-    every = (1 << len(one)) - 1
-    places: dict[str, int] = {}
-    for at, token in enumerate(one):
-        places[token] = places.get(token, 0) | 1 << at
-    rows = [every]
-    for token in two:
-        hits = rows[-1] & places.get(token, 0)
-        rows.append((rows[-1] + hits | rows[-1] - hits) & every)
-    first, second = len(one), len(two)
-    while first and second:
-        bit = 1 << first - 1
-        if rows[second] & bit:
-            first -= 1
-        else:
-            second -= 1
-            if rows[second] & bit:
-                first -= 1
-                yield first, second
+    """A longest common subsequence, by RapidFuzz."""
+    blocks = LCSseq.opcodes(one, two).as_matching_blocks()
+    return ((block.a + offset, block.b + offset) for block in blocks for offset in range(block.size))
 
 
 def _similarity(one: Sequence[str], kept_one: list[bool], two: Sequence[str], kept_two: list[bool]) -> float:
