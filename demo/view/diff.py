@@ -78,7 +78,7 @@ def _pairs(one: Sequence[str], two: Sequence[str]) -> Iterator[tuple[int, int]]:
 
 
 def _common(one: Sequence[str], two: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """A longest common subsequence, by RapidFuzz."""
+    """Pairs of places in a longest common subsequence, found by RapidFuzz."""
     blocks = LCSseq.opcodes(one, two).as_matching_blocks()
     return ((block.a + offset, block.b + offset) for block in blocks for offset in range(block.size))
 
