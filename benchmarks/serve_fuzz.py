@@ -49,11 +49,11 @@ def main() -> None:
             launcher.close()
     report(tally)
     wrong = {reason: count for reason, count in refusals.items() if reason}
-    for each in [*tally.faults, *wrong]:
+    for each in [*tally.problems, *wrong]:
         print(each)
     bounds = [
         Bound("replies of 5xx", "<=", 0, tally.broken, f"of {sum(tally.replies.values())}"),
-        Bound("refusals that are not in the envelope", "<=", 0, len(tally.faults)),
+        Bound("refusals that are not in the envelope", "<=", 0, len(tally.problems)),
         Bound("broken files refused with line and reason", ">=", args.files, refusals[""]),
         Bound("well at the end", ">=", 1, int(well)),
     ]

@@ -7,50 +7,50 @@ from data.errors import ConfigError
 
 @dataclass(frozen=True)
 class ServeConfig:
-    """A server that speaks OpenAI's language: files, fine-tuning jobs, models, chats, batches."""
+    """Settings of the OpenAI-compatible server."""
 
     host: str = "127.0.0.1"
-    """Address to listen at; 0.0.0.0 lets other computers in."""
+    """Address to listen at; 0.0.0.0 accepts connections from other computers."""
     port: int = 8000
     """Port to listen at; 0 lets the system choose one."""
     database: str = "sqlite:///serve.db"
-    """Where jobs, files, batches and keys are kept: SQLite, or PostgreSQL by its URL."""
+    """URL of the database of jobs, files, batches and keys: SQLite or PostgreSQL."""
     new_key: str = ""
-    """Make one more key of this name, print it, and end; a server that runs takes it within a second."""
+    """Create an API key of this name, print it, and end; a running server accepts it within a second."""
     drop_key: str = ""
-    """Take the key of this name back, and end; a server that runs refuses it within a second."""
+    """Delete the API key of this name, and end; a running server refuses it within a second."""
     organization: str = "parley"
-    """What stands for the organisation in the names of fine-tuned models."""
+    """The organisation in the ids of fine-tuned models."""
     base_model: str = "bundled"
-    """What OpenAI's model names stand for: bundled, auto, a model on the Hugging Face hub, or a local folder."""
+    """Base of OpenAI's model names: bundled, auto, a model on the Hugging Face hub, or a local folder."""
     models: str = ""
-    """More names and their bases, comma-separated, such as gpt-4o-mini=distilgpt2,small=bundled."""
+    """Further model names and their bases, comma-separated, such as gpt-4o-mini=distilgpt2,small=bundled."""
     trainers: int = 1
     """Jobs that are trained at once."""
     trainer_threads: int = 1
-    """CPU threads of each trainer."""
+    """CPU threads of each training process."""
     queue: int = 100
     """Jobs that wait or run at once; one more is refused."""
     checkpoints: int = 3
-    """Epochs, counted from the last, whose weights become models of their own."""
+    """Epochs, counted from the last, whose weights are registered as models."""
     chats: int = 32
-    """Answers that are written at once; more of them wait."""
+    """Answers that are generated at once; more of them wait."""
     chat_queue: int = 256
     """Answers that wait at once; one more is refused."""
     chat_threads: int = 1
-    """CPU threads of the chats; 0 takes all cores."""
+    """CPU threads of the chat engine; 0 takes all cores."""
     memory_gb: float = 4.0
-    """Room for loaded weights; what was used longest ago makes room for more."""
+    """Memory for loaded weights; the least recently used models are unloaded."""
     batch_rows: int = 8
-    """Lines of batches that are answered at once while nobody chats; while somebody does, it is one."""
+    """Requests of a batch that are answered at once; one while there are other chat completions."""
     requests_per_minute: int = 10000
-    """Requests of one key in a minute."""
+    """Rate limit of each key: requests per minute."""
     tokens_per_minute: int = 2000000
-    """Tokens of one key in a minute, prompts and answers together."""
+    """Rate limit of each key: tokens per minute, of prompts and answers together."""
     file_mb: int = 512
-    """Size of one uploaded file."""
+    """Largest uploaded file, in MB."""
     body_mb: int = 8
-    """Size of any other request."""
+    """Largest body of any other request, in MB."""
 
     def __post_init__(self) -> None:
         if not (self.port == 0 or 1024 <= self.port <= 65535):
@@ -71,11 +71,15 @@ class ServeConfig:
         self.table()
 
     def table(self) -> dict[str, str]:
-        """The bases that ``models`` names, by name."""
-        found = {}
+        """The bases that ``models`` lists, by name.
+
+        Raises:
+            ConfigError: an entry is not NAME=BASE.
+        """
+        bases = {}
         for pair in filter(None, (each.strip() for each in self.models.split(","))):
             name, equals, base = (part.strip() for part in pair.partition("="))
             if not (name and equals and base):
                 raise ConfigError(f"models must be NAME=BASE with commas between, not {pair!r}")
-            found[name] = base
-        return found
+            bases[name] = base
+        return bases

@@ -1,4 +1,4 @@
-"""What a request is refused with: one error in OpenAI's envelope."""
+"""Errors of requests, in OpenAI's envelope."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,16 @@ from data.errors import UserError
 
 
 class RequestError(UserError):
-    """A refusal. ``param`` names the field at fault, ``code`` the kind of fault; ``headers`` go with the answer."""
+    """An error that a request is answered with.
+
+    Args:
+        message: what is wrong, for people.
+        status: HTTP status.
+        param: the field that is wrong.
+        code: what kind of error it is, for programs.
+        type: OpenAI's type of the error.
+        headers: of the response.
+    """
 
     def __init__(
         self,
@@ -24,21 +33,21 @@ class RequestError(UserError):
         self.headers = dict(headers or {})
 
     def envelope(self) -> dict[str, Any]:
-        """The body of the answer."""
+        """The body of the response."""
         return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
 
 
-#: Asking again would change nothing; the SDK would, at a 409 or a 429.
-FINAL = {"x-should-retry": "false"}
+#: Header of an error that a retry would meet again; the SDK would retry a 409 or a 429.
+NO_RETRY = {"x-should-retry": "false"}
 
 
 def missing(kind: str, name: str, param: str = "id") -> RequestError:
-    """404 for an object that there isn't."""
+    """404 for an object that does not exist."""
     return RequestError(f"No such {kind}: {name}", 404, param=param, code="not_found")
 
 
 def no_model(model: str, why: str = "") -> RequestError:
-    """404 for a model that there isn't."""
+    """404 for a model that does not exist."""
     more = f": {why}" if why else ""
     return RequestError(
         f"The model {model!r} does not exist or you do not have access to it{more}",
@@ -49,5 +58,5 @@ def no_model(model: str, why: str = "") -> RequestError:
 
 
 def conflict(message: str, param: str | None = None, code: str | None = None) -> RequestError:
-    """409 for what the present state of things forbids."""
-    return RequestError(message, 409, param=param, code=code, headers=FINAL)
+    """409 for what the present state of an object does not allow."""
+    return RequestError(message, 409, param=param, code=code, headers=NO_RETRY)

@@ -1,4 +1,4 @@
-"""Graders: how good a sampled answer is, by a rule. Those that need no other model and run no code of a request's."""
+"""Graders that score a sampled answer by a rule; those that call a model or run code are not supported."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from typing import Any
 
 #: A name between double braces, such as ``{{ item.label }}`` or ``{{sample.output_text}}``.
 VARIABLE = re.compile(r"\{\{\s*([\w.]+)\s*\}\}")
-MOST_CHARACTERS = 10_000
+MAX_CHARACTERS = 10_000
 ERRORS = (
     "formula_parse_error", "invalid_variable_error", "model_grader_parse_error", "model_grader_refusal_error",
     "model_grader_server_error", "other_error", "python_grader_runtime_error", "python_grader_server_error",
@@ -17,17 +17,17 @@ ERRORS = (
 
 
 def run(grader: Mapping[str, Any], sample: str, item: Mapping[str, Any]) -> dict[str, Any]:
-    """OpenAI's object of a graded sample: ``reward`` from 0 to 1, and 0 with an error where a variable isn't there.
+    """OpenAI's object of a graded sample: ``reward`` from 0 to 1, and 0 with an error where a variable is unknown.
 
     Args:
         grader: checked fields of a string_check or text_similarity grader.
         sample: the model's answer, ``sample.output_text`` (and ``sample.output_json`` where it is JSON).
-        item: the row that it answers, ``item``.
+        item: the row of the data set that it belongs to, ``item``.
     """
-    began_s = time.perf_counter()
+    started_s = time.perf_counter()
     names = {"item": item, "sample": {"output_text": sample, **_parsed(sample)}}
     try:
-        given, reference = (filled(grader[name], names) for name in ("input", "reference"))
+        given, reference = (fill(grader[name], names) for name in ("input", "reference"))
         reward, failed = _reward(grader, given, reference), ()
     except LookupError:
         reward, failed = 0.0, ("invalid_variable_error",)
@@ -39,7 +39,7 @@ def run(grader: Mapping[str, Any], sample: str, item: Mapping[str, Any]) -> dict
             "name": grader["name"],
             "type": grader["type"],
             "errors": {name: name in failed for name in ERRORS},
-            "execution_time": time.perf_counter() - began_s,
+            "execution_time": time.perf_counter() - started_s,
             "scores": {},
             "token_usage": None,
             "sampled_model_name": None,
@@ -47,11 +47,11 @@ def run(grader: Mapping[str, Any], sample: str, item: Mapping[str, Any]) -> dict
     }
 
 
-def filled(template: str, names: Mapping[str, Any]) -> str:
-    """The template with its variables' values, cut at ``MOST_CHARACTERS``.
+def fill(template: str, names: Mapping[str, Any]) -> str:
+    """The template with the values of its variables, cut at ``MAX_CHARACTERS``.
 
     Raises:
-        LookupError: there is no such variable.
+        LookupError: a variable is unknown.
     """
     out, at = "", 0
     for match in VARIABLE.finditer(template):
@@ -62,9 +62,9 @@ def filled(template: str, names: Mapping[str, Any]) -> str:
             found = found[part]
         out += template[at : match.start()] + (found if isinstance(found, str) else json.dumps(found))
         at = match.end()
-        if len(out) > MOST_CHARACTERS:
+        if len(out) > MAX_CHARACTERS:
             break
-    return (out + template[at:])[:MOST_CHARACTERS]
+    return (out + template[at:])[:MAX_CHARACTERS]
 
 
 def _parsed(sample: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Which models there are, and what the chat engine knows them by."""
+"""The models of this server by their ids, and the references by which the engine loads them."""
 
 import threading
 import time
@@ -12,37 +12,42 @@ from serve.errors import RequestError, no_model
 from serve.model_names import ModelNames
 
 OWNER = "parley"
-FRESH_S = 2.0  # so long the registry is not asked again for the same name
-MOST_KNOWN = 1000
+CACHE_S = 2.0  # for so long a model's reference is not looked up in the registry again
+MAX_CACHED = 1000
 
 
 class ModelCatalog:
-    """Finds models by what a request calls them: a fine-tuned model's id, a version's reference, or a base's name."""
+    """Finds models by the names in requests: a fine-tuned model's id, a version's reference, or a base's name.
+
+    Args:
+        names: of the bases.
+        started_s: Unix time of the server's start, which is the bases' time of creation.
+    """
 
     def __init__(self, names: ModelNames, started_s: int) -> None:
         self.names, self.started_s = names, started_s
-        self._known: dict[str, tuple[float, str]] = {}
+        self._cached: dict[str, tuple[float, str]] = {}
         self._lock = threading.Lock()
 
     def reference(self, model: str) -> str:
-        """What the engine knows ``model`` by. Asks the registry, so not from an event loop.
+        """The engine's reference of ``model``. Blocks while the registry is read, so not for an event loop.
 
         Raises:
-            Fault: there is no such model, or the registry does not answer.
+            RequestError: there is no such model, or the registry does not answer.
         """
         base = self.names.base_of(model)
         if base is not None:
             return PLAIN + base
         with self._lock:
-            at_s, found = self._known.get(model, (0.0, ""))
-        if found and time.monotonic() - at_s < FRESH_S:
+            at_s, found = self._cached.get(model, (0.0, ""))
+        if found and time.monotonic() - at_s < CACHE_S:
             return found
         version, part = self._version(model)
         found = f"{version.name}/{version.number}" + (f":{part}" if part else "")
         with self._lock:
-            if len(self._known) >= MOST_KNOWN:
-                self._known.clear()
-            self._known[model] = time.monotonic(), found
+            if len(self._cached) >= MAX_CACHED:
+                self._cached.clear()
+            self._cached[model] = time.monotonic(), found
         return found
 
     def _version(self, model: str) -> tuple[versions.Version, str]:
@@ -57,19 +62,19 @@ class ModelCatalog:
                 return found, ""
             return split(model)
         except TrackingUnavailable as error:
-            raise away(error) from error
+            raise registry_unavailable(error) from error
         except RequestError:
             raise
         except UserError as error:
             raise no_model(model, str(error)) from error
 
     def listing(self) -> dict[str, Any]:
-        """All models: bases, names that stand for one, and every version."""
+        """All models: bases, their aliases, and every version."""
         bases = [_describe(name, self.started_s) for name in self.names.listed()]
         try:
             found = versions.search()
         except TrackingUnavailable as error:
-            raise away(error) from error
+            raise registry_unavailable(error) from error
         made = [_describe(_id_of(version), int(at.timestamp())) for version, at in found]
         return {"object": "list", "data": bases + made}
 
@@ -77,7 +82,7 @@ class ModelCatalog:
         """The model's object.
 
         Raises:
-            Fault: there is no such model.
+            RequestError: there is no such model, or the registry does not answer.
         """
         if self.names.base_of(model) is not None:
             return _describe(model, self.started_s)
@@ -86,10 +91,10 @@ class ModelCatalog:
         return _describe(model, int(made.timestamp()) if made else self.started_s)
 
     def delete(self, model: str) -> dict[str, Any]:
-        """Take a version out of the registry; its run, with the weights, stays in MLflow.
+        """Delete a version from the registry; its run, with the weights, stays in MLflow.
 
         Raises:
-            Fault: there is no such version, or it is a base.
+            RequestError: there is no such version, it is a base, or the registry does not answer.
         """
         if self.names.base_of(model) is not None:
             raise RequestError(
@@ -101,13 +106,13 @@ class ModelCatalog:
         try:
             versions.delete(version)
         except TrackingUnavailable as error:
-            raise away(error) from error
+            raise registry_unavailable(error) from error
         with self._lock:
-            self._known.clear()
+            self._cached.clear()
         return {"id": model, "object": "model", "deleted": True}
 
 
-def away(error: TrackingUnavailable) -> RequestError:
+def registry_unavailable(error: TrackingUnavailable) -> RequestError:
     """503 while the registry does not answer."""
     return RequestError(str(error), 503, type="server_error", code="registry_away", headers={"retry-after": "5"})
 

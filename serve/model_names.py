@@ -1,4 +1,4 @@
-"""What models are called: OpenAI's names and the bases behind them, fine-tuned models, and their registered names."""
+"""Names of models: OpenAI's names as aliases of bases, ids of fine-tuned models, and their registered names."""
 
 import re
 from collections.abc import Mapping
@@ -15,11 +15,11 @@ _REGISTERED_CHARACTERS = 100
 
 
 class ModelNames:
-    """Which base a name stands for.
+    """Resolves names to bases.
 
     Args:
-        base_model: what OpenAI's own names stand for.
-        table: further names and their bases; they come first.
+        base_model: the base that OpenAI's own names stand for.
+        table: further names and their bases, which take precedence.
     """
 
     def __init__(self, base_model: str, table: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""Starting the server and stopping it: nothing is lost on the way."""
+"""Starts and stops the server."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ from serve.app import build
 from serve.config import ServeConfig
 from serve.engine.engine import Engine, Request
 from serve.engine.resolver import PLAIN
-from serve.http.auth import Authenticator
+from serve.http.auth import OWNER_KEY_NAME, Authenticator
 from serve.http.metrics import Metrics
 from serve.http.rate_limits import RateLimits
 from serve.model_catalog import ModelCatalog
@@ -29,33 +29,32 @@ from serve.training.supervisor import Supervisor
 from train import base_model
 
 GIB = 1 << 30
-KEY = "PARLEY_SERVE_KEY"
-STREAMS_S = 5.0  # for answers on their way to be told that the server stops
+SHUTDOWN_S = 5.0  # for responses in progress to end
 
 
 def open_server(config: ServeConfig, outputs: Path) -> None:
     """Serve until the process is asked to stop; prints the address when it answers.
 
     Args:
-        outputs: folder of what interrupted runs need to go on.
+        outputs: folder of what interrupted runs need to be continued.
 
     Raises:
         UserError: the port is taken, the database can't be opened, or another server runs its jobs.
     """
     database = Database(config.database)
-    with _alone(database, config, outputs), _listening(config) as listener:
-        files.sweep_halves(database)
+    with _exclusive(database, config, outputs), _listening(config) as listener:
+        files.delete_partial(database)
         _serve(config, database, outputs, listener)
 
 
 @contextmanager
-def _alone(database: Database, config: ServeConfig, outputs: Path) -> Iterator[None]:
-    """Refuse to run beside another server on the same database: both would train its jobs."""
+def _exclusive(database: Database, config: ServeConfig, outputs: Path) -> Iterator[None]:
+    """Hold the lock of the one server on this database: two would both train its jobs."""
     folder = outputs / "serve"
     folder.mkdir(parents=True, exist_ok=True)
     if database.is_sqlite:
-        place = Path(config.database.removeprefix("sqlite:///"))
-        lock = place.with_name(place.name + ".lock").open("w")
+        path = Path(config.database.removeprefix("sqlite:///"))
+        lock = path.with_name(path.name + ".lock").open("w")
     else:
         lock = (folder / "server.lock").open("w")
     with lock, database.owned() as owned:
@@ -70,7 +69,7 @@ def _alone(database: Database, config: ServeConfig, outputs: Path) -> Iterator[N
 
 @contextmanager
 def _listening(config: ServeConfig) -> Iterator[socket.socket]:
-    """The socket, taken before anything slow happens."""
+    """The socket, bound before anything slow happens."""
     with socket.socket(socket.AF_INET6 if ":" in config.host else socket.AF_INET) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -82,11 +81,10 @@ def _listening(config: ServeConfig) -> Iterator[socket.socket]:
 
 
 def make_state(config: ServeConfig, database: Database, outputs: Path) -> ServerState:
-    """All parts of the server."""
+    """All parts of the server; the engine's thread runs from here on."""
     import torch
 
     torch.set_num_threads(config.chat_threads or torch.get_num_threads())
-    doorkeeper = Authenticator(database, os.environ.get(KEY, ""))
     names = ModelNames(config.base_model, config.table())
     engine = Engine(
         lambda name: base_model.resolve(name).folder,
@@ -95,63 +93,63 @@ def make_state(config: ServeConfig, database: Database, outputs: Path) -> Server
         config.chats,
     )
     return ServerState(
-        config,
-        database,
-        doorkeeper,
-        RateLimits(config.requests_per_minute, config.tokens_per_minute),
-        names,
-        ModelCatalog(names, now_s()),
-        engine,
-        Supervisor(database, config, outputs),
-        Metrics(engine.stats, lambda: jobs.count_by_status(database)),
+        config=config,
+        database=database,
+        authenticator=Authenticator(database, os.environ.get(OWNER_KEY_NAME, "")),
+        limits=RateLimits(config.requests_per_minute, config.tokens_per_minute),
+        names=names,
+        catalog=ModelCatalog(names, now_s()),
+        engine=engine,
+        supervisor=Supervisor(database, config, outputs),
+        metrics=Metrics(engine.stats, lambda: jobs.count_by_status(database)),
     )
 
 
 def _serve(config: ServeConfig, database: Database, outputs: Path, listener: socket.socket) -> None:
-    trouble = runs.open_store()
-    if trouble:
-        print(f"The tracking server is away ({trouble}). Jobs wait for it.", flush=True)
-    house = make_state(config, database, outputs)
+    problem = runs.open_store()
+    if problem:
+        print(f"The tracking server is unavailable ({problem}). Jobs wait for it.", flush=True)
+    state = make_state(config, database, outputs)
     settings = uvicorn.Config(
-        build(house), log_level="warning", access_log=False, lifespan="on", server_header=False,
-        timeout_graceful_shutdown=int(STREAMS_S),
+        build(state), log_level="warning", access_log=False, lifespan="on", server_header=False,
+        timeout_graceful_shutdown=int(SHUTDOWN_S),
     )  # fmt: skip
-    server = _Server(settings, house)
-    key = house.doorkeeper.first_key()
+    server = _Server(settings, state)
+    key = state.authenticator.first_key()
     if key:
         print(f"The first key, shown this once: {key}", flush=True)
-    house.foreman.start()
+    state.supervisor.start()
     try:
         asyncio.run(server.serve([listener]))
     finally:
-        house.foreman.close()
-        house.engine.close()
+        state.supervisor.close()
+        state.engine.close()
         database.close()
 
 
-async def _warm_up(house: ServerState) -> None:
-    """Import and load what the first answer needs, before somebody waits for it."""
-    request = Request(PLAIN + house.config.base_model, (("user", "Hello."),), max_tokens=1)
-    with contextlib.suppress(UserError):  # whoever asks for it is told
-        async for _ in await house.engine.ask(request):
+async def _warm_up(state: ServerState) -> None:
+    """Import and load what the first answer needs before it is requested."""
+    request = Request(PLAIN + state.config.base_model, (("user", "Hello."),), max_tokens=1)
+    with contextlib.suppress(UserError):  # the request that meets the error again reports it
+        async for _ in await state.engine.ask(request):
             pass
 
 
 class _Server(uvicorn.Server):
-    """Tells when it answers; once it is to stop, answers on their way are ended, each with a word."""
+    """Prints the address once it answers, and closes the engine at the shutdown: streams then end with an error."""
 
-    def __init__(self, config: uvicorn.Config, house: ServerState) -> None:
+    def __init__(self, config: uvicorn.Config, state: ServerState) -> None:
         super().__init__(config)
-        self.house = house
+        self.state = state
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started and sockets:
-            self._warm = asyncio.create_task(_warm_up(self.house))
+            self._warm = asyncio.create_task(_warm_up(self.state))
             host, port = sockets[0].getsockname()[:2]
-            place = f"[{host}]" if ":" in host else host
-            print(f"Parley server: http://{place}:{port}/v1\nCtrl-C stops it.", flush=True)
+            shown = f"[{host}]" if ":" in host else host
+            print(f"Parley server: http://{shown}:{port}/v1\nCtrl-C stops it.", flush=True)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await asyncio.to_thread(self.house.engine.close)
+        await asyncio.to_thread(self.state.engine.close)
         await super().shutdown(sockets)

@@ -1,13 +1,14 @@
-"""The parts of one server, made together and closed together."""
+"""The parts of one server, which routes get by the dependency ``State``."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Request
 
 from serve.batch_worker import BatchWorker
 from serve.config import ServeConfig
 from serve.http.auth import Authenticator
+from serve.http.chat_completions import ChatEngine
 from serve.http.metrics import Metrics
 from serve.http.rate_limits import RateLimits
 from serve.model_catalog import ModelCatalog
@@ -18,27 +19,27 @@ from serve.training.supervisor import Supervisor
 
 @dataclass
 class ServerState:
-    """Everything that routes need.
+    """Everything that routes need; ``active_chats`` counts the chat completions in progress, but for those of batches.
 
-    ``engine`` is a ``serve.http.chat_completions.ChatEngine``; ``chatting`` counts chats on their way.
+    The batch worker runs in the event loop and is made there.
     """
 
     config: ServeConfig
     database: Database
-    doorkeeper: Authenticator
+    authenticator: Authenticator
     limits: RateLimits
     names: ModelNames
-    shelf: ModelCatalog
-    engine: Any
-    foreman: Supervisor
-    measures: Metrics
-    clerk: BatchWorker | None = None
-    chatting: int = 0
+    catalog: ModelCatalog
+    engine: ChatEngine
+    supervisor: Supervisor
+    metrics: Metrics
+    batch_worker: BatchWorker | None = None
+    active_chats: int = 0
 
 
 def state_of(request: Request) -> ServerState:
-    """The house that the request has come to."""
-    return request.app.state.house
+    """The state of the server that got the request."""
+    return request.app.state.server
 
 
-Here = Annotated[ServerState, Depends(state_of)]
+State = Annotated[ServerState, Depends(state_of)]

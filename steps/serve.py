@@ -1,4 +1,4 @@
-"""``mlflow run . -e serve``: a server that speaks OpenAI's language, for jobs and chats on this machine."""
+"""``mlflow run . -e serve``: an OpenAI-compatible server for fine-tuning jobs and chats."""
 
 from serve.config import ServeConfig
 from steps.cli import OUTPUTS, Stopped, main
@@ -11,9 +11,9 @@ def serve(argv: list[str]) -> None:
     config = parse(ServeConfig, argv)
     discard_own_run()
     if config.new_key or config.drop_key:
-        from serve.store.auth import change
+        from serve.store.auth import change_keys
 
-        change(config.database, config.new_key, config.drop_key)
+        change_keys(config.database, config.new_key, config.drop_key)
         return
     print("Starting the server ...", flush=True)
     from serve.server import open_server  # after parsing, so that --help and a wrong flag are answered at once

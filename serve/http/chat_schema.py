@@ -1,4 +1,4 @@
-"""What a chat is asked with: OpenAI's fields, those that are known here checked, the others refused or left aside."""
+"""The request of a chat completion: OpenAI's fields, checked; those that have no effect here, and those refused."""
 
 import hashlib
 from typing import Annotated, Any, Literal
@@ -9,13 +9,13 @@ from serve.engine.types import Request
 from serve.errors import RequestError
 from serve.http.schemas import BY_KIND, ELSE, IF_TEXT
 
-MOST_CHOICES = 16
-MOST_MESSAGES = 2048
+MAX_CHOICES = 16
+MAX_MESSAGES = 2048
 ROLES = {"developer": "system"}
-NEVER_ZERO = 1e-9
-#: Fields that change nothing here.
-LEFT_ASIDE = ("user", "store", "metadata", "service_tier", "reasoning_effort", "verbosity", "safety_identifier",
-              "prompt_cache_key", "prompt_cache_retention")  # fmt: skip
+SMALLEST_TOP_P = 1e-9
+#: Fields that are accepted and have no effect.
+WITHOUT_EFFECT = ("user", "store", "metadata", "service_tier", "reasoning_effort", "verbosity", "safety_identifier",
+                  "prompt_cache_key", "prompt_cache_retention")  # fmt: skip
 
 
 class Part(BaseModel):
@@ -26,7 +26,7 @@ class Part(BaseModel):
 
 
 class Message(BaseModel):
-    """One message. Tools and pictures are beyond these models."""
+    """One message of a conversation: texts only, without tools or images."""
 
     role: Literal["system", "developer", "user", "assistant"]
     content: Annotated[Annotated[StrictStr, IF_TEXT] | Annotated[list[Part], ELSE], BY_KIND]
@@ -39,7 +39,7 @@ class Message(BaseModel):
 
 
 class StreamOptions(BaseModel):
-    """What a stream tells beside the text."""
+    """What a stream holds beside the text."""
 
     include_usage: StrictBool | None = None
     include_obfuscation: StrictBool | None = None
@@ -61,10 +61,10 @@ class ChatRequest(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     model: Annotated[StrictStr, Field(min_length=1, max_length=400)]
-    messages: Annotated[list[Message], Field(min_length=1, max_length=MOST_MESSAGES)]
+    messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
     temperature: Annotated[Number, Field(ge=0, le=2)] | None = None
     top_p: Annotated[Number, Field(ge=0, le=1)] | None = None
-    n: Annotated[StrictInt, Field(ge=1, le=MOST_CHOICES)] | None = None
+    n: Annotated[StrictInt, Field(ge=1, le=MAX_CHOICES)] | None = None
     stop: (
         Annotated[Annotated[StrictStr, IF_TEXT] | Annotated[list[StrictStr], Field(max_length=4), ELSE], BY_KIND] | None
     ) = None
@@ -84,29 +84,35 @@ class ChatRequest(BaseModel):
 
     @property
     def choices(self) -> int:
-        """How many answers are wanted."""
+        """How many answers are generated."""
         return self.n or 1
 
     @property
-    def most_tokens(self) -> int | None:
-        """The cap of one answer."""
-        caps = [cap for cap in (self.max_tokens, self.max_completion_tokens) if cap is not None]
-        return min(caps, default=None)
+    def max_answer_tokens(self) -> int | None:
+        """The most tokens of one answer; None where the request sets no limit."""
+        limits = [limit for limit in (self.max_tokens, self.max_completion_tokens) if limit is not None]
+        return min(limits, default=None)
 
     @property
     def wants_usage(self) -> bool:
         """Whether a stream ends with its usage."""
         return bool(self.stream_options and self.stream_options.include_usage)
 
-    def require_sound(self) -> None:
-        """Refuse what can't be done.
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """The stop strings."""
+        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+
+    def require_supported(self) -> None:
+        """Check what the types of the fields can't.
 
         Raises:
-            Fault: naming the field.
+            RequestError: a field is unknown, not supported, or needs another one; ``param`` names it.
         """
-        odd = [name for name, value in (self.model_extra or {}).items() if name not in LEFT_ASIDE and value is not None]
-        if odd:
-            raise RequestError(f"Unrecognized or unsupported request argument: {odd[0][:100]}", param=odd[0][:100])
+        for name, value in (self.model_extra or {}).items():
+            if name not in WITHOUT_EFFECT and value is not None:
+                shown = name[:100]
+                raise RequestError(f"Unrecognized or unsupported request argument: {shown}", param=shown)
         if self.top_logprobs is not None and not self.logprobs:
             raise RequestError("top_logprobs needs logprobs to be true", param="top_logprobs")
         if self.stream_options and not self.stream:
@@ -115,23 +121,21 @@ class ChatRequest(BaseModel):
             raise RequestError(
                 "response_format can only be text here", param="response_format", code="unsupported_value"
             )
-        stops = [self.stop] if isinstance(self.stop, str) else self.stop or []
-        if "" in stops:
+        if "" in self.stops:
             raise RequestError("stop must not hold an empty text", param="stop")
 
     def requests(self, reference: str) -> list[Request]:
-        """What the engine is asked: one request for each choice, with a seed of its own."""
+        """The engine's requests: one for each choice, with a seed of its own; ``reference`` names the model."""
         greedy = self.temperature == 0 or self.top_p == 0
-        stops = [self.stop] if isinstance(self.stop, str) else self.stop or []
         return [
             Request(
                 reference,
                 tuple((ROLES.get(each.role, each.role), each.text) for each in self.messages),
-                self.most_tokens,
+                self.max_answer_tokens,
                 0.0 if greedy else 1.0 if self.temperature is None else self.temperature,
-                1.0 if greedy or self.top_p is None else max(self.top_p, NEVER_ZERO),
+                1.0 if greedy or self.top_p is None else max(self.top_p, SMALLEST_TOP_P),
                 self._seed(choice),
-                tuple(stops),
+                self.stops,
                 {int(token): bias for token, bias in (self.logit_bias or {}).items()},
                 self.presence_penalty or 0.0,
                 self.frequency_penalty or 0.0,

@@ -1,4 +1,4 @@
-"""What Prometheus is told: requests, chats, jobs, and what the engine is busy with. Nobody's texts or names."""
+"""Prometheus metrics: requests, chat completions, jobs by status, and the engine's load. No texts, no names."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -6,15 +6,15 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
 class Metrics:
-    """Counters of one server.
+    """The metrics of one server.
 
     Args:
-        engine_stats: asked whenever somebody reads.
-        jobs_by_status: likewise.
+        engine_stats: gauges of the engine by name, read at each scrape.
+        jobs_by_status: number of jobs by status, read at each scrape.
     """
 
     def __init__(
@@ -25,29 +25,30 @@ class Metrics:
             "parley_requests", "Requests answered", ["method", "route", "status"], registry=self.registry
         )
         self.request_s = Histogram(
-            "parley_request_seconds", "Until an answer began", ["route"], buckets=SECONDS, registry=self.registry
-        )
-        self.retries = Counter("parley_retries", "Requests that a client says it sent again", registry=self.registry)
-        self.first_token_s = Histogram(
-            "parley_first_token_seconds", "From a streamed chat's request to its first text", buckets=SECONDS,
+            "parley_request_seconds", "From a request to the headers of its response", ["route"], buckets=BUCKETS_S,
             registry=self.registry,
         )  # fmt: skip
-        self.registry.register(_Live("parley_engine", "The chat engine", "what", engine_stats))
-        self.registry.register(_Live("parley_jobs", "Fine-tuning jobs", "status", jobs_by_status))
+        self.retries = Counter("parley_retries", "Requests that the client marked as a retry", registry=self.registry)
+        self.first_token_s = Histogram(
+            "parley_first_token_seconds", "From a streamed chat completion's request to its first text",
+            buckets=BUCKETS_S, registry=self.registry,
+        )  # fmt: skip
+        self.registry.register(_Gauges("parley_engine", "The chat engine", "what", engine_stats))
+        self.registry.register(_Gauges("parley_jobs", "Fine-tuning jobs", "status", jobs_by_status))
 
     def page(self) -> bytes:
-        """Everything in Prometheus' text format."""
+        """All metrics in Prometheus' text format."""
         return generate_latest(self.registry)
 
 
-class _Live(Collector):
-    """Figures that are asked for when somebody reads."""
+class _Gauges(Collector):
+    """A gauge for each value of ``label``, whose values are read at each scrape."""
 
-    def __init__(self, name: str, words: str, label: str, ask: Callable[[], Mapping[str, float]]) -> None:
-        self.name, self.words, self.label, self.ask = name, words, label, ask
+    def __init__(self, name: str, help_text: str, label: str, values: Callable[[], Mapping[str, float]]) -> None:
+        self.name, self.help_text, self.label, self.values = name, help_text, label, values
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        family = GaugeMetricFamily(self.name, self.words, labels=[self.label])
-        for key, value in self.ask().items():
+        family = GaugeMetricFamily(self.name, self.help_text, labels=[self.label])
+        for key, value in self.values().items():
             family.add_metric([key], value)
         yield family

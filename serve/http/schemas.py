@@ -1,15 +1,15 @@
-"""Shapes that several routes take, and what is said where a value has none of them."""
+"""Types of fields and parameters that several routes share, and the error of a value that does not fit its type."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from fastapi import Path, Query
+from fastapi import Header, Path, Query
 from pydantic import AfterValidator, Discriminator, Field, StrictStr, Tag
 
 from serve.errors import RequestError
 
 
-def _no_nul(text: str) -> str:
+def _without_nul(text: str) -> str:
     if "\0" in text:
         raise ValueError("must not hold a NUL character")
     return text
@@ -19,32 +19,34 @@ def _kind(value: Any) -> str:
     return "(text)" if isinstance(value, str) else "(other)"
 
 
-#: Of a field that is a text or something else, only what is wrong with the one that was given is told.
+#: For a field that is a text or something else: only the errors of the kind that was given are reported.
 BY_KIND, IF_TEXT, ELSE = Discriminator(_kind), Tag("(text)"), Tag("(other)")
 TAGS = (IF_TEXT.tag, ELSE.tag)
 
-Text = Annotated[StrictStr, AfterValidator(_no_nul)]
-Name = Annotated[StrictStr, Field(min_length=1, max_length=256), AfterValidator(_no_nul)]
+Text = Annotated[StrictStr, AfterValidator(_without_nul)]
+Name = Annotated[StrictStr, Field(min_length=1, max_length=256), AfterValidator(_without_nul)]
 Metadata = Annotated[
     dict[
-        Annotated[StrictStr, Field(max_length=64), AfterValidator(_no_nul)],
-        Annotated[StrictStr, Field(max_length=512), AfterValidator(_no_nul)],
+        Annotated[StrictStr, Field(max_length=64), AfterValidator(_without_nul)],
+        Annotated[StrictStr, Field(max_length=512), AfterValidator(_without_nul)],
     ],
     Field(max_length=16),
 ]
 Id = Annotated[str, Path(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.:-]+$")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 After = Annotated[str | None, Query(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.:-]+$")]
+IdempotencyKey = Annotated[str, Header(alias="Idempotency-Key", max_length=255)]
 
 
-def fault_of_validation(errors: Sequence[Mapping[str, Any]]) -> RequestError:
-    """The first of pydantic's errors, in OpenAI's words."""
+def validation_error(errors: Sequence[Mapping[str, Any]]) -> RequestError:
+    """The first of pydantic's ``errors`` as an error of the request; ``param`` is the path of the field."""
     first = errors[0]
-    place = [str(part) for part in first["loc"] if part not in TAGS]
-    if place and place[0] in ("body", "query", "path", "header"):
-        place = place[1:]
-    param = ".".join(place)[:200] or None
+    path = [str(part) for part in first["loc"] if part not in TAGS]
+    if path and path[0] in ("body", "query", "path", "header"):
+        path = path[1:]
+    param = ".".join(path)[:200] or None
     if first["type"] == "json_invalid":
         return RequestError("We could not parse the JSON body of your request.", code=None)
-    said = str(first["msg"]).removeprefix("Value error, ")
-    return RequestError(f"Invalid value for '{param}': {said}" if param else f"Invalid request: {said}", param=param)
+    reason = str(first["msg"]).removeprefix("Value error, ")
+    message = f"Invalid value for '{param}': {reason}" if param else f"Invalid request: {reason}"
+    return RequestError(message, param=param)

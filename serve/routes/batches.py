@@ -6,21 +6,21 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field, StrictInt
 
 from serve.http.schemas import After, Id, Metadata, Name
-from serve.state import Here
+from serve.state import State
 from serve.store import batches
 
 router = APIRouter(prefix="/v1/batches", tags=["batches"])
 
 
 class Expiry(BaseModel):
-    """When the output is deleted."""
+    """When the output files are deleted."""
 
     anchor: Literal["created_at"]
     seconds: Annotated[StrictInt, Field(ge=3600, le=2_592_000)]
 
 
 class BatchRequest(BaseModel):
-    """A batch to be made."""
+    """The request of a new batch."""
 
     input_file_id: Name
     endpoint: Name
@@ -30,26 +30,26 @@ class BatchRequest(BaseModel):
 
 
 @router.post("")
-def create(here: Here, asked: BatchRequest) -> dict[str, Any]:
-    """Answer all requests of a file, when nobody chats."""
-    expiry = asked.output_expires_after
-    fields = asked.model_dump(exclude={"output_expires_after"})
-    return batches.create(here.database, {**fields, "output_expires_s": expiry.seconds if expiry else None})
+def create(state: State, body: BatchRequest) -> dict[str, Any]:
+    """Answer all requests of a file, at a low priority behind other chat completions."""
+    expiry = body.output_expires_after
+    fields = body.model_dump(exclude={"output_expires_after"})
+    return batches.create(state.database, {**fields, "output_expires_s": expiry.seconds if expiry else None})
 
 
 @router.get("")
-def listing(here: Here, after: After = None, limit: Annotated[int, Query(ge=1, le=100)] = 20) -> dict[str, Any]:
+def listing(state: State, after: After = None, limit: Annotated[int, Query(ge=1, le=100)] = 20) -> dict[str, Any]:
     """Batches, newest first."""
-    return batches.listing(here.database, after, limit)
+    return batches.listing(state.database, after, limit)
 
 
 @router.get("/{batch_id}")
-def retrieve(here: Here, batch_id: Id) -> dict[str, Any]:
+def retrieve(state: State, batch_id: Id) -> dict[str, Any]:
     """A batch's object."""
-    return batches.get(here.database, batch_id)
+    return batches.get(state.database, batch_id)
 
 
 @router.post("/{batch_id}/cancel")
-def cancel(here: Here, batch_id: Id) -> dict[str, Any]:
-    """Answer no more of a batch."""
-    return batches.cancel(here.database, batch_id)
+def cancel(state: State, batch_id: Id) -> dict[str, Any]:
+    """Stop answering a batch; the responses that it has are kept."""
+    return batches.cancel(state.database, batch_id)

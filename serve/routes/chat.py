@@ -2,61 +2,63 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
+from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from serve.errors import RequestError
 from serve.http import chat_completions
+from serve.http.chat_completions import ChatCompletion
 from serve.http.chat_schema import ChatRequest
 from serve.http.rate_limits import Allowance
-from serve.http.schemas import fault_of_validation
-from serve.state import Here, ServerState
+from serve.http.schemas import validation_error
+from serve.state import ServerState, State
 
-CLIENT_IS_GONE = 499
+CLIENT_CLOSED_REQUEST = 499
 
 router = APIRouter(prefix="/v1/chat/completions", tags=["chat"])
 
 
 @router.post("", response_model=None)
-async def create(request: Request, here: Here, asked: ChatRequest) -> Response:
-    """Answer a conversation, whole or (``stream``) as it is written."""
-    asked.require_sound()
-    _require_room(here)
-    began_s = time.perf_counter()
+async def create(request: Request, state: State, body: ChatRequest) -> Response:
+    """Generate the answer to a conversation; with ``stream`` as server-sent events."""
+    body.require_supported()
+    _require_room(state)
+    started_s = time.perf_counter()
     allowance: Allowance = request.scope["allowance"]
-    estimate = chat_completions.estimated_tokens(asked)
+    estimate = chat_completions.estimate_tokens(body)
     allowance.take_tokens(estimate)
-    here.chatting += 1
-    found = None
+    state.active_chats += 1
+    completion = None
 
-    def over() -> None:
-        here.chatting -= 1
-        allowance.correct_tokens(estimate, found.tokens if found else 0)
+    def on_end() -> None:
+        state.active_chats -= 1
+        allowance.correct_tokens(estimate, completion.tokens if completion else 0)
 
     try:
-        reference = await run_in_threadpool(here.shelf.reference, asked.model)
-        found = await chat_completions.begin(here.engine, asked, reference)
+        completion = await _begin(state, body)
     except BaseException:
-        over()
+        on_end()
         raise
-    if asked.stream:
-        events = _timed(chat_completions.stream(found, over), here, began_s)
+    if body.stream:
+        events = _timed(chat_completions.stream(completion, on_end), state.metrics.first_token_s.observe, started_s)
         return StreamingResponse(events, media_type="text/event-stream", headers={"cache-control": "no-cache"})
     try:
-        body = await _unless_gone(request, found)
+        found = await _unless_disconnected(request, completion)
     finally:
-        over()
-    return Response(status_code=CLIENT_IS_GONE) if body is None else JSONResponse(body)
+        on_end()
+    return Response(status_code=CLIENT_CLOSED_REQUEST) if found is None else JSONResponse(found)
 
 
-def _require_room(here: ServerState) -> None:
-    if here.engine.stats()["waiting"] >= here.config.chat_queue:
+def _require_room(state: ServerState) -> None:
+    if state.engine.stats()["waiting"] >= state.config.chat_queue:
         raise RequestError(
-            "Too many answers wait already; try again in a moment.",
+            "Too many chat completions wait already; try again in a moment.",
             429,
             type="requests",
             code="rate_limit_exceeded",
@@ -64,14 +66,20 @@ def _require_room(here: ServerState) -> None:
         )
 
 
-async def _unless_gone(request: Request, found: chat_completions.Chat) -> dict[str, Any] | None:
-    """The whole completion; None where the client has gone meanwhile, and nobody needs it."""
+async def _begin(state: ServerState, body: ChatRequest) -> ChatCompletion:
+    reference = await run_in_threadpool(state.catalog.reference, body.model)
+    return await chat_completions.begin(state.engine, body, reference)
 
-    async def leave() -> None:
+
+async def _unless_disconnected(request: Request, completion: ChatCompletion) -> dict[str, Any] | None:
+    """The whole completion; None, and it is stopped, where the client disconnects before."""
+
+    async def disconnect() -> None:
         while (await request.receive())["type"] != "http.disconnect":
             pass
 
-    work, gone = asyncio.ensure_future(chat_completions.whole(found)), asyncio.ensure_future(leave())
+    work = asyncio.ensure_future(chat_completions.complete(completion))
+    gone = asyncio.ensure_future(disconnect())
     try:
         await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
         return work.result() if work.done() else None
@@ -79,33 +87,30 @@ async def _unless_gone(request: Request, found: chat_completions.Chat) -> dict[s
         for task in (work, gone):
             task.cancel()
         await asyncio.gather(work, gone, return_exceptions=True)
-        found.close()
+        completion.close()
 
 
-async def _timed(events: AsyncIterator[str], here: ServerState, began_s: float) -> AsyncIterator[str]:
-    """``events``, with the time to the first text measured."""
-    told = False
-    try:
+async def _timed(
+    events: AsyncGenerator[str, None], observe: Callable[[float], None], started_s: float
+) -> AsyncIterator[str]:
+    """``events``; the seconds from ``started_s`` to the first that holds text are given to ``observe``."""
+    is_observed = False
+    async with aclosing(events):
         async for event in events:
-            if not told and '"content": "' in event and '"content": ""' not in event:
-                here.measures.first_token_s.observe(time.perf_counter() - began_s)
-                told = True
+            if not is_observed and '"content": "' in event and '"content": ""' not in event:
+                observe(time.perf_counter() - started_s)
+                is_observed = True
             yield event
-    finally:
-        await events.aclose()  # type: ignore[attr-defined]
 
 
-async def answer_one(here: ServerState, body: Any) -> tuple[int, dict[str, Any]]:
-    """What a line of a batch is answered with: (HTTP status, body)."""
-    from pydantic import ValidationError
-
+async def complete_one(state: ServerState, body: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
+    """Answer one request of a batch: (HTTP status, body of the response)."""
     try:
         try:
-            asked = ChatRequest.model_validate(body)
+            request = ChatRequest.model_validate(body)
         except ValidationError as error:
-            raise fault_of_validation(error.errors()) from error
-        asked.require_sound()
-        reference = await run_in_threadpool(here.shelf.reference, asked.model)
-        return 200, await chat_completions.whole(await chat_completions.begin(here.engine, asked, reference))
-    except RequestError as fault:
-        return fault.status, fault.envelope()
+            raise validation_error(error.errors()) from error
+        request.require_supported()
+        return 200, await chat_completions.complete(await _begin(state, request))
+    except RequestError as error:
+        return error.status, error.envelope()

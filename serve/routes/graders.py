@@ -8,13 +8,13 @@ from pydantic import BaseModel, Field
 from serve import graders
 from serve.http.schemas import Name, Text
 
-Short = Annotated[Text, Field(max_length=graders.MOST_CHARACTERS)]
+Short = Annotated[Text, Field(max_length=graders.MAX_CHARACTERS)]
 
 router = APIRouter(prefix="/v1/fine_tuning/alpha/graders", tags=["fine-tuning"])
 
 
 class StringCheck(BaseModel):
-    """Whether a text is, is not, or holds another one; ``ilike`` takes no notice of case."""
+    """Compares two texts: equal, not equal, contained (``like``), or contained whatever the case (``ilike``)."""
 
     type: Literal["string_check"]
     name: Name
@@ -24,7 +24,7 @@ class StringCheck(BaseModel):
 
 
 class TextSimilarity(BaseModel):
-    """How like another one a text is."""
+    """BLEU of a text against a reference."""
 
     type: Literal["text_similarity"]
     name: Name
@@ -34,25 +34,25 @@ class TextSimilarity(BaseModel):
 
 
 class GraderRequest(BaseModel):
-    """A grader. Those that call a model or run Python are not among what this server does."""
+    """A grader. Those that call a model or run Python are not supported."""
 
     grader: Annotated[StringCheck | TextSimilarity, Field(discriminator="type")]
 
 
 class SampleRequest(GraderRequest):
-    """A grader, and what it is to grade."""
+    """A grader, and the sample to grade."""
 
     model_sample: Short
     item: dict[str, Any] = {}
 
 
 @router.post("/validate")
-def validate(asked: GraderRequest) -> dict[str, Any]:
-    """Whether a grader is one."""
-    return {"grader": asked.grader.model_dump()}
+def validate(body: GraderRequest) -> dict[str, Any]:
+    """Check a grader's fields."""
+    return {"grader": body.grader.model_dump()}
 
 
 @router.post("/run")
-def run(asked: SampleRequest) -> dict[str, Any]:
+def run(body: SampleRequest) -> dict[str, Any]:
     """Grade one sample."""
-    return graders.run(asked.grader.model_dump(), asked.model_sample, asked.item)
+    return graders.run(body.grader.model_dump(), body.model_sample, body.item)

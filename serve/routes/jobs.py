@@ -3,18 +3,15 @@
 import re
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt
 
 from serve.errors import RequestError
-from serve.http.schemas import BY_KIND, ELSE, IF_TEXT, After, Id, Limit, Metadata, Name, Text
-from serve.state import Here
+from serve.http.schemas import BY_KIND, ELSE, IF_TEXT, After, Id, IdempotencyKey, Limit, Metadata, Name, Text
+from serve.state import State
 from serve.store import jobs
 
-DPO = "this server trains by the supervised method only; dpo is not among what it can do"
-REINFORCEMENT = "this server trains by the supervised method only; reinforcement is not among what it can do"
-Key = Annotated[str, Header(alias="Idempotency-Key", max_length=255)]
-FILTER = re.compile(r"metadata\[(.*)\]", re.DOTALL)
+METADATA_FILTER = re.compile(r"metadata\[(.*)\]", re.DOTALL)
 
 router = APIRouter(prefix="/v1/fine_tuning/jobs", tags=["fine-tuning"])
 
@@ -40,13 +37,13 @@ class Hyperparameters(BaseModel):
 
 
 class Settings(BaseModel):
-    """Of one method."""
+    """The settings of one method."""
 
     hyperparameters: Hyperparameters | None = None
 
 
 class Method(BaseModel):
-    """How it is taught."""
+    """The training method."""
 
     type: Literal["supervised", "dpo", "reinforcement"]
     supervised: Settings | None = None
@@ -55,7 +52,7 @@ class Method(BaseModel):
 
 
 class WandB(BaseModel):
-    """Where OpenAI would send curves to."""
+    """The Weights & Biases project of an integration."""
 
     project: Name
     name: Text | None = None
@@ -64,14 +61,14 @@ class WandB(BaseModel):
 
 
 class Integration(BaseModel):
-    """Taken, and left aside: the curves are in MLflow."""
+    """An integration, which is accepted and has no effect: the curves are in MLflow."""
 
     type: Literal["wandb"]
     wandb: WandB
 
 
 class JobRequest(BaseModel):
-    """A job to be made."""
+    """The request of a new job."""
 
     model: Name
     training_file: Name
@@ -87,13 +84,12 @@ class JobRequest(BaseModel):
         """What ``serve.store.jobs.create`` takes.
 
         Raises:
-            Fault: the method is none that is known here.
+            RequestError: the method is not supported.
         """
         method = self.method or Method(type="supervised")
         if method.type != "supervised":
-            raise RequestError(
-                DPO if method.type == "dpo" else REINFORCEMENT, param="method", code="unsupported_method"
-            )
+            message = f"this server trains by the supervised method only; {method.type} is not supported"
+            raise RequestError(message, param="method", code="unsupported_method")
         given = (method.supervised and method.supervised.hyperparameters) or self.hyperparameters or Hyperparameters()
         integrations = [
             {"type": each.type, "wandb": {**each.wandb.model_dump(), "run_id": None}}
@@ -109,63 +105,63 @@ class JobRequest(BaseModel):
 
 
 @router.post("")
-def create(here: Here, asked: JobRequest, idempotency_key: Key = "") -> dict[str, Any]:
-    """Make a job; it is trained when its turn comes."""
-    config = here.config
-    job_id = jobs.create(here.database, asked.fields(), here.names, config.organization, config.queue, idempotency_key)
-    here.foreman.look()
-    return jobs.get(here.database, job_id)
+def create(state: State, body: JobRequest, idempotency_key: IdempotencyKey = "") -> dict[str, Any]:
+    """Create a job; it is queued."""
+    config, fields = state.config, body.fields()
+    job_id = jobs.create(state.database, fields, state.names, config.organization, config.queue, idempotency_key)
+    state.supervisor.wake()
+    return jobs.get(state.database, job_id)
 
 
 @router.get("")
-def listing(request: Request, here: Here, after: After = None, limit: Limit = 20) -> dict[str, Any]:
-    """Jobs, newest first; ``metadata[KEY]=VALUE`` shows those that have it, ``metadata=null`` those that have none."""
+def listing(request: Request, state: State, after: After = None, limit: Limit = 20) -> dict[str, Any]:
+    """Jobs, newest first; ``metadata[KEY]=VALUE`` selects those that have it, ``metadata=null`` those without any."""
     found = {}
     for name, value in request.query_params.multi_items():
-        match = FILTER.fullmatch(name)
+        match = METADATA_FILTER.fullmatch(name)
         if match:
             found[match[1].replace("\0", "")] = value.replace("\0", "")
     bare = request.query_params.get("metadata") == "null"
-    return jobs.listing(here.database, after, limit, found, bare)
+    return jobs.listing(state.database, after, limit, found, bare)
 
 
 @router.get("/{job_id}")
-def retrieve(here: Here, job_id: Id) -> dict[str, Any]:
+def retrieve(state: State, job_id: Id) -> dict[str, Any]:
     """A job's object."""
-    return jobs.get(here.database, job_id)
+    return jobs.get(state.database, job_id)
 
 
 @router.post("/{job_id}/cancel")
-def cancel(here: Here, job_id: Id) -> dict[str, Any]:
-    """End a job."""
-    found = jobs.cancel(here.database, job_id)
-    here.foreman.look()
+def cancel(state: State, job_id: Id) -> dict[str, Any]:
+    """Cancel a job."""
+    found = jobs.cancel(state.database, job_id)
+    state.supervisor.wake()
     return found
 
 
 @router.post("/{job_id}/pause")
-def pause(here: Here, job_id: Id) -> dict[str, Any]:
-    """Let a job wait; its last resume point is kept."""
-    found = jobs.pause(here.database, job_id)
-    here.foreman.look()
+def pause(state: State, job_id: Id) -> dict[str, Any]:
+    """Pause a job; its last resume point is kept."""
+    found = jobs.pause(state.database, job_id)
+    state.supervisor.wake()
     return found
 
 
 @router.post("/{job_id}/resume")
-def resume(here: Here, job_id: Id) -> dict[str, Any]:
-    """Let a paused job go on."""
-    found = jobs.resume(here.database, job_id)
-    here.foreman.look()
+def resume(state: State, job_id: Id) -> dict[str, Any]:
+    """Resume a paused job."""
+    found = jobs.resume(state.database, job_id)
+    state.supervisor.wake()
     return found
 
 
 @router.get("/{job_id}/events")
-def events(here: Here, job_id: Id, after: After = None, limit: Limit = 20) -> dict[str, Any]:
-    """What has happened to a job, newest first."""
-    return jobs.event_listing(here.database, job_id, after, limit)
+def events(state: State, job_id: Id, after: After = None, limit: Limit = 20) -> dict[str, Any]:
+    """The events of a job, newest first."""
+    return jobs.event_listing(state.database, job_id, after, limit)
 
 
 @router.get("/{job_id}/checkpoints")
-def checkpoints(here: Here, job_id: Id, after: After = None, limit: Limit = 10) -> dict[str, Any]:
-    """The epochs of a finished job whose weights are models of their own, newest first."""
-    return jobs.checkpoint_listing(here.database, job_id, after, limit)
+def checkpoints(state: State, job_id: Id, after: After = None, limit: Limit = 10) -> dict[str, Any]:
+    """The checkpoints of a finished job, newest first: epochs whose weights are models of their own."""
+    return jobs.checkpoint_listing(state.database, job_id, after, limit)

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
 
-from serve.state import Here
+from serve.state import State
 
 ModelId = Annotated[str, Path(min_length=1, max_length=400)]
 
@@ -12,18 +12,18 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
 
 
 @router.get("")
-def listing(here: Here) -> dict[str, Any]:
-    """Bases, the names that stand for one, and every registered version."""
-    return here.shelf.listing()
+def listing(state: State) -> dict[str, Any]:
+    """Base models, their aliases, and every registered version."""
+    return state.catalog.listing()
 
 
 @router.get("/{model:path}")
-def retrieve(here: Here, model: ModelId) -> dict[str, Any]:
-    """A model's object, by its id or by a version's reference."""
-    return here.shelf.get(model)
+def retrieve(state: State, model: ModelId) -> dict[str, Any]:
+    """A model's object, by its id or by the reference of a version."""
+    return state.catalog.get(model)
 
 
 @router.delete("/{model:path}")
-def delete(here: Here, model: ModelId) -> dict[str, Any]:
-    """Take a version out of the registry."""
-    return here.shelf.delete(model)
+def delete(state: State, model: ModelId) -> dict[str, Any]:
+    """Delete a version from the registry."""
+    return state.catalog.delete(model)

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, Field
 
 from serve.http.schemas import After, Id, Limit, Name
-from serve.state import Here
+from serve.state import State
 from serve.store import permissions
 
 Checkpoint = Annotated[str, Path(min_length=1, max_length=400, pattern=r"^[^\x00]+$")]
@@ -22,14 +22,14 @@ class PermissionRequest(BaseModel):
 
 
 @router.post("")
-def create(here: Here, checkpoint: Checkpoint, asked: PermissionRequest) -> dict[str, Any]:
-    """Write down who may use a checkpoint; here every key may, with or without."""
-    return permissions.create(here.database, checkpoint, asked.project_ids)
+def create(state: State, checkpoint: Checkpoint, body: PermissionRequest) -> dict[str, Any]:
+    """Record which projects may use a checkpoint; on this server every key may, with or without a permission."""
+    return permissions.create(state.database, checkpoint, body.project_ids)
 
 
 @router.get("")
 def listing(
-    here: Here,
+    state: State,
     checkpoint: Checkpoint,
     project_id: Project = None,
     after: After = None,
@@ -37,10 +37,10 @@ def listing(
     order: Literal["ascending", "descending"] = "descending",
 ) -> dict[str, Any]:
     """The permissions of a checkpoint, newest first."""
-    return permissions.listing(here.database, checkpoint, project_id, after, limit, order == "descending")
+    return permissions.listing(state.database, checkpoint, project_id, after, limit, order == "descending")
 
 
 @router.delete("/{permission_id}")
-def delete(here: Here, checkpoint: Checkpoint, permission_id: Id) -> dict[str, Any]:
-    """Take a permission back."""
-    return permissions.delete(here.database, checkpoint, permission_id)
+def delete(state: State, checkpoint: Checkpoint, permission_id: Id) -> dict[str, Any]:
+    """Delete a permission."""
+    return permissions.delete(state.database, checkpoint, permission_id)

@@ -1,4 +1,4 @@
-"""The one way into the database: short transactions, of which those that write come one after the other on SQLite."""
+"""The database: short transactions; on SQLite those that write are carried out one after the other."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -13,14 +13,14 @@ from registry.store import without_password
 from serve.errors import RequestError
 from serve.store.tables import VERSION, facts, schema
 
-PATIENCE_S = 30.0
+TIMEOUT_S = 30.0
 POOL: dict[str, Any] = {"pool_size": 10, "max_overflow": 40}
-#: Of one server on PostgreSQL: whoever holds this lock runs the jobs.
-OWNER = 0x7061726C6579
+#: The advisory lock on PostgreSQL of the one server that runs the jobs.
+OWNER_LOCK = 0x7061726C6579
 
 
 class Database:
-    """Files, jobs, batches and keys at ``url``; opened by several processes at once.
+    """The database at ``url``, which several processes can open at once; its tables are created where they are missing.
 
     Raises:
         UserError: the database can't be opened, or another version of Parley made it.
@@ -32,16 +32,16 @@ class Database:
         try:
             self.engine = _engine(self.url, self.is_sqlite)
             with self.write() as connection:
-                self._make(connection)
+                self._create(connection)
         except ModuleNotFoundError as error:
             raise UserError(f"database: {error.name} is missing; pip install -r requirements-postgres.txt") from error
         except SQLAlchemyError as error:
             line = first_line(getattr(error, "orig", None) or error)
             raise UserError(f"database {without_password(url)} can't be opened: {line}") from error
 
-    def _make(self, connection: Connection) -> None:
-        if not self.is_sqlite:  # two that make the same tables at once would meet
-            connection.execute(text(f"select pg_advisory_xact_lock({OWNER + 1})"))
+    def _create(self, connection: Connection) -> None:
+        if not self.is_sqlite:  # two processes that create the same tables at once would fail
+            connection.execute(text(f"select pg_advisory_xact_lock({OWNER_LOCK + 1})"))
         schema.create_all(connection)
         found = connection.execute(select(facts.c.value).where(facts.c.name == "version")).scalar()
         if found is None:
@@ -51,35 +51,38 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction that only reads: it sees one state of things."""
+        """A transaction that only reads, from one snapshot."""
         with self.engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that may write; all of it happens or nothing. Keep it short."""
+        """A transaction that may write; it is committed as a whole, or rolled back by an exception. Keep it short."""
         with self.engine.connect() as connection, connection.execution_options(writes=True).begin():
             yield connection
 
     def close(self) -> None:
-        """Let go of all connections."""
+        """Close all connections."""
         self.engine.dispose()
 
     @contextmanager
     def owned(self) -> Iterator[bool]:
-        """Whether this process is the only one that runs the jobs of a PostgreSQL database, while the context lasts."""
+        """Whether this process holds the lock of the one server that runs the jobs, as long as the context lasts.
+
+        On SQLite a file lock of the server's has this role, and this is always True.
+        """
         if self.is_sqlite:
             yield True
             return
         with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            yield bool(connection.execute(text(f"select pg_try_advisory_lock({OWNER})")).scalar())
+            yield bool(connection.execute(text(f"select pg_try_advisory_lock({OWNER_LOCK})")).scalar())
 
 
 def _engine(url: str, is_sqlite: bool) -> Engine:
     if not is_sqlite:
-        patience: dict[str, Any] = {"connect_timeout": int(PATIENCE_S)}
-        return create_engine(url, **POOL, pool_pre_ping=True, connect_args=patience)
-    engine = create_engine(url, **POOL, connect_args={"timeout": PATIENCE_S})
+        timeout: dict[str, Any] = {"connect_timeout": int(TIMEOUT_S)}
+        return create_engine(url, **POOL, pool_pre_ping=True, connect_args=timeout)
+    engine = create_engine(url, **POOL, connect_args={"timeout": TIMEOUT_S})
 
     @event.listens_for(engine, "connect")
     def _opened(connection: Any, record: object) -> None:
@@ -89,7 +92,7 @@ def _engine(url: str, is_sqlite: bool) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begun(connection: Connection) -> None:
-        # A transaction that reads first and writes then could find that another one has written in between.
+        # Without it, a transaction that reads first and then writes fails where another one has written in between.
         writes = connection.get_execution_options().get("writes")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
@@ -97,7 +100,7 @@ def _engine(url: str, is_sqlite: bool) -> Engine:
 
 
 def now_s() -> int:
-    """Unix time."""
+    """Unix time in seconds."""
     return int(time.time())
 
 
@@ -109,10 +112,10 @@ def page(
     limit: int = 20,
     newest_first: bool = True,
 ) -> tuple[list[RowMapping], bool]:
-    """Rows of ``table`` that meet all of ``wanted`` and come after the id ``after``; and whether there are more.
+    """(rows of ``table`` that meet all conditions ``wanted``, after the row with id ``after``; whether more follow).
 
     Raises:
-        Fault: there is no row ``after``.
+        RequestError: there is no row ``after``.
     """
     query = select(table).where(*wanted)
     if after is not None:

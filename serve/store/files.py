@@ -1,4 +1,4 @@
-"""Uploaded and finished files: kept in the database in parts, so that no file is ever held as a whole."""
+"""Files in the database, in parts, so that no file is in memory as a whole."""
 
 import hashlib
 from collections.abc import Iterator
@@ -22,21 +22,21 @@ def add(
     database: Database, content: IO[bytes], filename: str, purpose: str, expires_after_s: int | None = None,
     checked: Checked = NOT_CHECKED, key: str = "",
 ) -> dict[str, Any]:  # fmt: skip
-    """Keep ``content`` and return the file's object; with an idempotency ``key`` only the first time.
+    """Store ``content``; returns the file's object, or that of the first request with this idempotency ``key``.
 
     Raises:
-        Fault: the key came with another file before.
+        RequestError: an earlier request with the key had another file.
     """
     file_id = fresh_id("file-")
     try:
         size, digest = _write_parts(database, file_id, content)
         values = row(file_id, filename, purpose, size, expires_after_s, checked)
-        asked = hashlib.sha256(f"{digest} {purpose} {filename} {expires_after_s}".encode()).hexdigest()
+        request_digest = hashlib.sha256(f"{digest} {purpose} {filename} {expires_after_s}".encode()).hexdigest()
         with database.write() as connection:
-            earlier = idempotency.kept(connection, ROUTE, key, asked)
+            earlier = idempotency.find(connection, ROUTE, key, request_digest)
             if earlier is None:
                 connection.execute(files.insert().values(values))
-                idempotency.keep(connection, ROUTE, key, asked, file_id)
+                idempotency.record(connection, ROUTE, key, request_digest, file_id)
     except BaseException:
         _drop_parts(database, file_id)
         raise
@@ -50,23 +50,23 @@ def row(
     file_id: str, filename: str, purpose: str, size: int, expires_after_s: int | None = None,
     checked: Checked = NOT_CHECKED,
 ) -> dict[str, Any]:  # fmt: skip
-    """The row of a file that is made now."""
-    made_s = now_s()
+    """The row of a file that is created now and, if ``expires_after_s`` is given, expires so many seconds later."""
+    created_s = now_s()
     return {
         "id": file_id, "purpose": purpose, "filename": filename, "bytes": size, "rows": checked.rows,
-        "kind": checked.kind, "created_at": made_s,
-        "expires_at": made_s + expires_after_s if expires_after_s else None,
+        "kind": checked.kind, "created_at": created_s,
+        "expires_at": created_s + expires_after_s if expires_after_s else None,
     }  # fmt: skip
 
 
 def add_parts(database: Database, content: IO[bytes]) -> tuple[str, int]:
-    """Keep the parts of a file whose row is made later; returns its id and its bytes."""
+    """Store the parts of a file whose row is inserted later; returns its id and its size in bytes."""
     file_id = fresh_id("file-")
     return file_id, _write_parts(database, file_id, content)[0]
 
 
 def add_small(connection: Connection, content: bytes, filename: str, purpose: str) -> str:
-    """Keep ``content`` within a transaction that also does other things; returns the id."""
+    """Store ``content`` within a transaction that does other things, too; returns the id."""
     file_id = fresh_id("file-")
     for number, start in enumerate(range(0, len(content), PART_BYTES)):
         connection.execute(
@@ -77,14 +77,14 @@ def add_small(connection: Connection, content: bytes, filename: str, purpose: st
 
 
 def _write_parts(database: Database, file_id: str, content: IO[bytes]) -> tuple[int, str]:
-    state, size, number = hashlib.sha256(), 0, 0
+    digest, size, number = hashlib.sha256(), 0, 0
     while part := content.read(PART_BYTES):
-        state.update(part)
+        digest.update(part)
         size += len(part)
         with database.write() as connection:
             connection.execute(parts.insert().values(file_id=file_id, part=number, content=part))
         number += 1
-    return size, state.hexdigest()
+    return size, digest.hexdigest()
 
 
 def _drop_parts(database: Database, file_id: str) -> None:
@@ -96,9 +96,9 @@ def row_of(connection: Connection, file_id: str, param: str = "file_id") -> RowM
     """The file's row.
 
     Raises:
-        Fault: there is no such file, or it has expired.
+        RequestError: there is no such file, or it has expired.
     """
-    found = connection.execute(select(files).where(files.c.id == file_id, _lives())).mappings().first()
+    found = connection.execute(select(files).where(files.c.id == file_id, _not_expired())).mappings().first()
     if found is None:
         raise missing("File object", file_id, param)
     return found
@@ -114,20 +114,20 @@ def listing(
     database: Database, purpose: str | None, after: str | None, limit: int, newest_first: bool
 ) -> dict[str, Any]:
     """A page of files."""
-    wanted = [_lives(), *([files.c.purpose == purpose] if purpose else [])]
+    wanted = [_not_expired(), *([files.c.purpose == purpose] if purpose else [])]
     with database.read() as connection:
         rows, more = page(connection, files, wanted, after, limit, newest_first)
     return paged([describe(each) for each in rows], more)
 
 
 def paged(data: list[dict[str, Any]], more: bool) -> dict[str, Any]:
-    """A page of objects, with its ends."""
+    """A page of objects, with the ids of the first and the last."""
     first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
     return {"object": "list", "data": data, "first_id": first, "last_id": last, "has_more": more}
 
 
 def read(database: Database, file_id: str) -> Iterator[bytes]:
-    """The content, part by part; one that is deleted meanwhile ends early."""
+    """The content, part by part; that of a file that is deleted meanwhile ends early."""
     number = 0
     while True:
         with database.read() as connection:
@@ -151,14 +151,14 @@ def delete(database: Database, file_id: str) -> dict[str, Any]:
     """Remove the file.
 
     Raises:
-        Fault: there is no such file, or a job or batch that is not over needs it.
+        RequestError: there is no such file, or a job or batch that has not ended uses it.
     """
     with database.write() as connection:
         row_of(connection, file_id)
         user = _user_of(connection, file_id)
         if user:
             raise conflict(
-                f"{file_id} is used by {user}, which is not over; cancel that first", "file_id", "file_in_use"
+                f"{file_id} is used by {user}, which has not ended; cancel that first", "file_id", "file_in_use"
             )
         _remove(connection, [file_id])
     return {"id": file_id, "object": "file", "deleted": True}
@@ -171,15 +171,15 @@ def _user_of(connection: Connection, file_id: str) -> str | None:
     return job or connection.execute(batch).scalar()
 
 
-def sweep(database: Database) -> None:
-    """Remove files that have expired and that nothing needs."""
+def delete_expired(database: Database) -> None:
+    """Remove files that have expired, but for those that a job or batch uses."""
     with database.write() as connection:
         expired = connection.execute(select(files.c.id).where(files.c.expires_at <= now_s())).scalars()
         _remove(connection, [each for each in expired if not _user_of(connection, each)])
 
 
-def sweep_halves(database: Database) -> None:
-    """Remove parts of uploads that a killed server left unfinished; only while nobody uploads."""
+def delete_partial(database: Database) -> None:
+    """Remove the parts of uploads that were interrupted; only while there are no uploads."""
     with database.write() as connection:
         connection.execute(parts.delete().where(parts.c.file_id.not_in(select(files.c.id))))
 
@@ -189,7 +189,7 @@ def _remove(connection: Connection, file_ids: list[str]) -> None:
     connection.execute(parts.delete().where(parts.c.file_id.in_(file_ids)))
 
 
-def _lives() -> Any:
+def _not_expired() -> Any:
     return or_(files.c.expires_at.is_(None), files.c.expires_at > now_s())
 
 

@@ -1,31 +1,37 @@
-"""Idempotency keys: a request that is sent again with the key of an earlier one makes nothing more."""
+"""Idempotency keys: a request that is repeated with its key creates nothing, and gets the object of the first."""
 
 from sqlalchemy import Connection, select
 
 from serve.errors import conflict
 from serve.store.database import now_s
-from serve.store.tables import promises
+from serve.store.tables import idempotency_keys
 
 
-def kept(connection: Connection, route: str, key: str, digest: str) -> str | None:
-    """The id of what the request with this ``key`` made before; None where there was none, or ``key`` is empty.
+def find(connection: Connection, route: str, key: str, digest: str) -> str | None:
+    """The id of the object that an earlier request with this ``key`` created; None without one, or without a key.
+
+    Args:
+        route: keys of different routes are different.
+        digest: of the request.
 
     Raises:
-        Fault: the earlier request was another one.
+        RequestError: 409, the earlier request was not the same.
     """
     if not key:
         return None
-    query = select(promises).where(promises.c.route == route, promises.c.key == key)
+    query = select(idempotency_keys).where(idempotency_keys.c.route == route, idempotency_keys.c.key == key)
     found = connection.execute(query).mappings().first()
     if found is None:
         return None
     if found["digest"] != digest:
-        raise conflict("This Idempotency-Key came with another request before; use a new one", code="idempotency_error")
+        raise conflict(
+            "This Idempotency-Key was used for another request before; use a new one", code="idempotency_error"
+        )
     return found["object_id"]
 
 
-def keep(connection: Connection, route: str, key: str, digest: str, object_id: str) -> None:
-    """Note what the request with this ``key`` has made, in the same transaction."""
+def record(connection: Connection, route: str, key: str, digest: str, object_id: str) -> None:
+    """Record, in the transaction that creates the object, which one the request with this ``key`` has created."""
     if key:
         row = {"route": route, "key": key, "digest": digest, "object_id": object_id, "created_at": now_s()}
-        connection.execute(promises.insert().values(row))
+        connection.execute(idempotency_keys.insert().values(row))

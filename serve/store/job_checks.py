@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from data.formats.openai import LEAST_ROWS
-from serve.errors import FINAL, RequestError
+from serve.errors import NO_RETRY, RequestError
 from serve.store import files
 from serve.store.tables import ACTIVE, jobs
 
@@ -63,5 +63,5 @@ def require_room(connection: Connection, queue_length: int) -> None:
             429,
             type="requests",
             code="rate_limit_exceeded",
-            headers={"retry-after": "60", **FINAL},
+            headers={"retry-after": "60", **NO_RETRY},
         )

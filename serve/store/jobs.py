@@ -53,7 +53,7 @@ def create(
         raise job_checks.unknown_base(fields["model"])
     digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
     with database.write() as connection:
-        earlier = idempotency.kept(connection, ROUTE, key, digest)
+        earlier = idempotency.find(connection, ROUTE, key, digest)
         if earlier is not None:
             return earlier
         rows = job_checks.require_files(connection, fields)
@@ -62,7 +62,7 @@ def create(
         job_events.add_event(connection, job_id, "created", f"Created fine-tuning job: {job_id}")
         validating = f"Validating training file: {fields['training_file']}"
         job_events.add_event(connection, job_id, "validating", validating)
-        idempotency.keep(connection, ROUTE, key, digest, job_id)
+        idempotency.record(connection, ROUTE, key, digest, job_id)
     return job_id
 
 

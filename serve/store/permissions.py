@@ -1,7 +1,7 @@
-"""Which projects may use a checkpoint: written down and told, as OpenAI does.
+"""Permissions of projects to use a checkpoint, recorded as OpenAI does.
 
-A server is one organisation without projects, where every key may use every model. A permission opens nothing here; it
-is kept so that programs which share checkpoints find what they wrote.
+A server is one organisation without projects, where every key may use every model: a permission has no effect. It is
+stored so that programs which share checkpoints find what they created.
 """
 
 from collections.abc import Sequence
@@ -17,15 +17,15 @@ from serve.store.tables import checkpoints, permissions
 
 
 def create(database: Database, checkpoint: str, projects: Sequence[str]) -> dict[str, Any]:
-    """The permissions of ``projects``, each made unless it is there.
+    """Create the permissions of ``projects`` that are not there yet; returns all of them.
 
     Raises:
-        Fault: no job has made this checkpoint.
+        RequestError: no job has created this checkpoint.
     """
     with database.write() as connection:
-        _require(connection, checkpoint)
-        found = [_made(connection, checkpoint, project) for project in dict.fromkeys(projects)]
-    return files.paged(found, False)
+        _require_checkpoint(connection, checkpoint)
+        created = [_find_or_create(connection, checkpoint, project) for project in dict.fromkeys(projects)]
+    return files.paged(created, False)
 
 
 def listing(
@@ -34,40 +34,40 @@ def listing(
     """A page of the checkpoint's permissions, of all projects or of one.
 
     Raises:
-        Fault: no job has made this checkpoint.
+        RequestError: no job has created this checkpoint.
     """
     wanted = [permissions.c.checkpoint == checkpoint, *([permissions.c.project_id == project] if project else [])]
     with database.read() as connection:
-        _require(connection, checkpoint)
+        _require_checkpoint(connection, checkpoint)
         rows, more = page(connection, permissions, wanted, after, limit, newest_first)
     return files.paged([_describe(row) for row in rows], more)
 
 
 def delete(database: Database, checkpoint: str, permission_id: str) -> dict[str, Any]:
-    """Take a permission back.
+    """Delete a permission.
 
     Raises:
-        Fault: there is none.
+        RequestError: there is no such permission.
     """
-    mine = (permissions.c.checkpoint == checkpoint, permissions.c.id == permission_id)
+    condition = (permissions.c.checkpoint == checkpoint, permissions.c.id == permission_id)
     with database.write() as connection:
-        if not connection.execute(permissions.delete().where(*mine)).rowcount:
+        if not connection.execute(permissions.delete().where(*condition)).rowcount:
             raise missing("checkpoint permission", permission_id, "permission_id")
     return {"object": "checkpoint.permission", "id": permission_id, "deleted": True}
 
 
-def _require(connection: Connection, checkpoint: str) -> None:
+def _require_checkpoint(connection: Connection, checkpoint: str) -> None:
     if connection.execute(select(checkpoints.c.id).where(checkpoints.c.model == checkpoint)).scalar() is None:
         raise missing("fine-tuned model checkpoint", checkpoint, "fine_tuned_model_checkpoint")
 
 
-def _made(connection: Connection, checkpoint: str, project: str) -> dict[str, Any]:
-    there = select(permissions).where(permissions.c.checkpoint == checkpoint, permissions.c.project_id == project)
-    row = connection.execute(there).mappings().first()
+def _find_or_create(connection: Connection, checkpoint: str, project: str) -> dict[str, Any]:
+    query = select(permissions).where(permissions.c.checkpoint == checkpoint, permissions.c.project_id == project)
+    row = connection.execute(query).mappings().first()
     if row is None:
         values = {"checkpoint": checkpoint, "project_id": project, "created_at": now_s()}
         connection.execute(permissions.insert().values(id=fresh_id("cp_"), **values))
-        row = connection.execute(there).mappings().one()
+        row = connection.execute(query).mappings().one()
     return _describe(row)
 
 

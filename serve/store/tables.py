@@ -1,6 +1,6 @@
-"""What is kept in the database. Everything is seen by every key: one server is one organisation.
+"""The tables of the database. Every key sees all rows: one server is one organisation.
 
-``number`` counts upwards and gives lists their order; ``id`` is what the world sees. Times are Unix seconds.
+``number`` ascends and gives lists their order; ``id`` is the id in the API. Times are Unix seconds.
 """
 
 from sqlalchemy import (
@@ -18,7 +18,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-#: Raised when a table changes; a database of another version is refused.
+#: Incremented when a table changes; a database of another version is refused.
 VERSION = "1"
 
 #: Statuses of a job that waits or runs, and of one that has ended; there is ``paused`` besides.
@@ -64,7 +64,7 @@ files = Table(
     Column("expires_at", BigInteger),
 )
 
-#: A file's content in parts, written before the file's own row: half a file is never seen.
+#: A file's content in parts, written before the file's row: an incomplete file is never listed.
 parts = Table(
     "parts",
     schema,
@@ -92,14 +92,14 @@ jobs = Table(
     Column("integrations", JSON, nullable=False),
     Column("pairs", JSON, nullable=False),  # the metadata
     Column("status", String(16), nullable=False, index=True),
-    Column("result", Text, nullable=False),  # the id that its model has, or will have
-    Column("registered", Text, nullable=False),  # the registered model that its versions go to
+    Column("result", Text, nullable=False),  # id of the fine-tuned model
+    Column("registered", Text, nullable=False),  # name of the registered model of its versions
     Column("trained_tokens", BigInteger),
     Column("result_file", String(64)),
     Column("error", JSON),
     Column("run_id", String(64)),
     Column("step", Integer, nullable=False),  # of the last resume point
-    Column("crashes", Integer, nullable=False),  # of its trainer, since it last came further
+    Column("crashes", Integer, nullable=False),  # of its training process, since the last resume point
 )
 
 pairs = Table(
@@ -117,7 +117,7 @@ events = Table(
     _number(),
     _id(),
     Column("job_id", String(64), nullable=False, index=True),
-    Column("mark", String(64), nullable=False),  # what it tells of: told again after a crash, it is kept once
+    Column("mark", String(64), nullable=False),  # by which an event that a crash repeats is stored once
     Column("created_at", BigInteger, nullable=False),
     Column("level", String(8), nullable=False),
     Column("message", Text, nullable=False),
@@ -167,7 +167,7 @@ batches = Table(
     Column("output_expires_s", BigInteger),
 )
 
-#: The lines of a batch that are answered, as they will stand in its files.
+#: The answered requests of a batch, as lines of its output file (good) and its error file.
 answers = Table(
     "answers",
     schema,
@@ -177,8 +177,8 @@ answers = Table(
     Column("record", JSON, nullable=False),
 )
 
-#: What a request with an Idempotency-Key made: asked again, it makes nothing more.
-promises = Table(
+#: Idempotency keys, and the objects that the requests with them have created.
+idempotency_keys = Table(
     "promises",
     schema,
     Column("route", String(32), primary_key=True),

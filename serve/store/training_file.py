@@ -1,4 +1,4 @@
-"""Training files: checked line by line when they are uploaded, and read as rows when they are trained on."""
+"""Training files: checked line by line at the upload, and read as rows by the training process."""
 
 import json
 import shutil
@@ -13,13 +13,13 @@ from data.formats import jsonl, openai
 from data.formats.records import BadRecord, Record, to_row
 from serve.errors import RequestError
 
-SHOWN = 5
+MAX_SHOWN = 5
 DPO_KEYS = {"input", "preferred_output", "non_preferred_output"}
 
 
 @dataclass(frozen=True)
 class Checked:
-    """What a file turned out to be: its lines that are not blank, and the method that they can teach by."""
+    """The result of a check: how many lines are not blank, and the training method that they are for."""
 
     rows: int = 0
     kind: str = ""
@@ -32,7 +32,7 @@ def check(content: IO[bytes], filename: str) -> Checked:
     """Check an uploaded training or validation file.
 
     Raises:
-        Fault: a line is wrong; the first few are told with line and reason.
+        RequestError: a line is invalid; the message has the line number and the reason of the first five.
     """
     with tempfile.TemporaryDirectory(prefix="parley-upload-") as folder:
         path = Path(folder, _plain(filename))
@@ -43,12 +43,12 @@ def check(content: IO[bytes], filename: str) -> Checked:
 
 
 def check_path(path: Path) -> Checked:
-    """The same for a file at hand."""
+    """Check the file at ``path``, as ``check`` does."""
     kind = _kind(path)
     found = []
     for problem in openai.problems(path, least=1):
         found.append(problem)
-        if len(found) > SHOWN:
+        if len(found) > MAX_SHOWN:
             found[-1] = "..."
             break
     if found:
@@ -70,10 +70,10 @@ def _kind(path: Path) -> str:
 
 
 def rows(path: Path) -> list[Row]:
-    """The rows of a file that was checked, numbered as the check did.
+    """The rows of a file that was checked, with the same line numbers.
 
     Raises:
-        BadRecord: it is no such file after all.
+        BadRecord: a line is invalid.
     """
     problems: list[str] = []
     found = [to_row(Record(each.where, each.value)) for each in jsonl.stream(path, problems)]
@@ -83,13 +83,13 @@ def rows(path: Path) -> list[Row]:
 
 
 def _plain(filename: str) -> str:
-    """The file's own name, made safe, and such that its format is told from it."""
+    """The file's name without folders and control characters, ending in .jsonl, by which its format is known."""
     name = "".join(ch for ch in PurePath(filename.replace("\\", "/")).name if ch.isprintable() and ch != "/")[:40]
     return name if name.lower().endswith(".jsonl") else f"{name or 'file'}.jsonl"
 
 
 def lines_of(path: Path) -> Iterator[tuple[int, Any]]:
-    """(line number from 1, parsed value or None where it is no JSON) of each line that is not blank."""
+    """(line number from 1, parsed value or None where it is not JSON) of each line that is not blank."""
     with path.open("rb") as stream:
         for number, line in enumerate(stream, 1):
             if not line.isspace():

@@ -29,7 +29,7 @@ class Tally:
     """Replies by route and status, and what went wrong."""
 
     replies: Counter[tuple[str, int]] = field(default_factory=Counter)
-    faults: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
 
     @property
     def broken(self) -> int:
@@ -44,7 +44,7 @@ def fuzz_routes(served: Served, requests: int, seed: int) -> Tally:
     """So many requests to each route of the server's own page."""
     warnings.filterwarnings("ignore", module="schemathesis")
     schema = schemathesis.openapi.from_url(f"{served.address}/openapi.json")
-    known, tally, http = things_of(served), Tally(), served.http()
+    known, tally, http = known_ids(served), Tally(), served.http()
     operations = [found.ok() for found in schema.get_all_operations()]
     for operation in sorted(operations, key=lambda each: each.method.lower() == "delete"):  # these come last
 
@@ -53,10 +53,10 @@ def fuzz_routes(served: Served, requests: int, seed: int) -> Tally:
         @hypothesis.given(case=cases_of(operation), some=st.randoms(use_true_random=False))
         def send(case: Any, some: Any) -> None:
             if some.random() < 0.5:
-                put_known(case, known, some)
+                use_known(case, known, some)
             reply = case.call(base_url=served.address, session=None, headers=dict(http.headers), timeout=60)
             tally.replies[case.operation.label, reply.status_code] += 1
-            tally.faults += faults_of(case, reply)
+            tally.problems += problems_of(case, reply)
 
         send()
     return tally
@@ -68,7 +68,7 @@ def cases_of(operation: Any) -> Any:
     return both[0] | both[1]
 
 
-def things_of(served: Served) -> dict[str, list[str]]:
+def known_ids(served: Served) -> dict[str, list[str]]:
     """Ids that are there, by the names that requests have for them."""
     client = served.client(strict=False)
     files = [upload(client) for _ in range(2)]
@@ -92,7 +92,7 @@ def things_of(served: Served) -> dict[str, list[str]]:
     }
 
 
-def put_known(case: Any, known: Mapping[str, list[str]], some: Any) -> None:
+def use_known(case: Any, known: Mapping[str, list[str]], some: Any) -> None:
     """Let the request be about things that are there, and a chat be one that may be answered, shortly."""
     for place in (case.path_parameters, case.query, case.body):
         if isinstance(place, dict):
@@ -104,18 +104,18 @@ def put_known(case: Any, known: Mapping[str, list[str]], some: Any) -> None:
         case.body["max_tokens"] = some.randint(1, 8)
 
 
-def faults_of(case: Any, reply: Any) -> Iterator[str]:
+def problems_of(case: Any, reply: Any) -> Iterator[str]:
     """What is wrong with a reply, in a line."""
-    said = f"{case.operation.label} {reply.status_code}"
+    shown = f"{case.operation.label} {reply.status_code}"
     if reply.status_code >= 500:
-        yield f"{said}: {reply.text[:200]} <- {case.as_curl_command()[:600]}"
+        yield f"{shown}: {reply.text[:200]} <- {case.as_curl_command()[:600]}"
     elif reply.status_code >= 400:
         try:
             fine = set(reply.json()["error"]) == ENVELOPE
         except (ValueError, KeyError, TypeError):
             fine = False
         if not fine:
-            yield f"{said} has no envelope: {reply.text[:200]}"
+            yield f"{shown} has no envelope: {reply.text[:200]}"
 
 
 # Files
@@ -132,7 +132,7 @@ def fuzz_files(served: Served, files: int, seed: int) -> Iterator[str]:
         if len(found) < files:
             content, line = broken
             reply = http.post("/v1/files", data={"purpose": "fine-tune"}, files={"file": ("rows.jsonl", content)})
-            found.append(fault_of_refusal(reply, line, content))
+            found.append(problem_of_refusal(reply, line, content))
 
     send()
     yield from found
@@ -179,10 +179,10 @@ def _with_line(line: bytes, at: int, blanks: int) -> tuple[bytes, int]:
     return b"\n".join(whole) + b"\n", at + blanks + 1
 
 
-def fault_of_refusal(reply: Any, line: int, content: bytes) -> str:
+def problem_of_refusal(reply: Any, line: int, content: bytes) -> str:
     """What is wrong with the refusal of a file whose ``line`` is broken; empty where nothing is."""
-    said = f"{reply.status_code} {reply.text[:200]} <- {content.splitlines()[line - 1][:120]!r}"
+    shown = f"{reply.status_code} {reply.text[:200]} <- {content.splitlines()[line - 1][:120]!r}"
     if reply.status_code != 400 or set(reply.json().get("error", ())) != ENVELOPE:
-        return said
+        return shown
     place = PLACE.search(reply.json()["error"]["message"])
-    return "" if place and int(place[2] or place[1]) == line else said
+    return "" if place and int(place[2] or place[1]) == line else shown

@@ -9,10 +9,11 @@ from typing import Any, Self
 
 import openai
 
+from serve.store.tables import FINISHED
 from tests.processes import PATIENCE_S, Launcher, Step, free_port, wait_until
 
 KEY = "sk-of-the-tests-own"
-TAUGHT = (("Where is the boat?", "In the harbour."), ("Is it late?", "Aye, it is."), ("Who are you?", "A sailor."))
+EXAMPLES = (("Where is the boat?", "In the harbour."), ("Is it late?", "Aye, it is."), ("Who are you?", "A sailor."))
 
 
 class Served:
@@ -38,11 +39,11 @@ class Served:
         """Start it, and wait until it answers."""
         step = self.launcher.start("steps.serve", self.argv, self.env, self.folder)
         self.step = step
-        step.wait_for(lambda: "Parley server: " in step.stdout, "its address was told")
+        step.wait_for(lambda: "Parley server: " in step.stdout, "its address")
         return self
 
     def kill(self) -> None:
-        """Take it away at once, as a power cut would."""
+        """Kill it, as a power cut would."""
         assert self.step
         self.step.signal(signal.SIGKILL)
         self.step.wait()
@@ -59,14 +60,14 @@ class Served:
         return openai.OpenAI(base_url=f"{self.address}/v1", api_key=key, _strict_response_validation=strict, **settings)
 
     def http(self, key: str = KEY) -> Any:
-        """A plain HTTP client, for what the SDK would never send."""
+        """An HTTP client, for requests that the SDK would not send."""
         import httpx
 
         headers = {"authorization": f"Bearer {key}"} if key else {}
         return httpx.Client(base_url=self.address, headers=headers, timeout=60, trust_env=False)
 
-    def figure(self, name: str) -> float:
-        """One of the figures that Prometheus is told; 0 where it is not there yet."""
+    def metric(self, name: str) -> float:
+        """The value of a metric, named with its labels; 0 where it is not there yet."""
         lines = self.http("").get("/metrics").text.splitlines()
         return next((float(line.rpartition(" ")[2]) for line in lines if line.rpartition(" ")[0] == name), 0.0)
 
@@ -75,8 +76,8 @@ def training_lines(count: int = 12, **more: Any) -> bytes:
     """A training file of so many rows."""
     rows = []
     for i in range(count):
-        asked, said = TAUGHT[i % len(TAUGHT)]
-        messages = [{"role": "user", "content": f"{asked} ({i})"}, {"role": "assistant", "content": said}]
+        question, answer = EXAMPLES[i % len(EXAMPLES)]
+        messages = [{"role": "user", "content": f"{question} ({i})"}, {"role": "assistant", "content": answer}]
         rows.append(json.dumps({"messages": messages, **more}))
     return ("\n".join(rows) + "\n").encode()
 
@@ -87,20 +88,19 @@ def upload(client: openai.OpenAI, content: bytes | None = None, name: str = "row
     return found.id
 
 
-def ended(client: openai.OpenAI, job_id: str, patience_s: float = PATIENCE_S) -> Any:
-    """The job, once it is over."""
-    over = ("succeeded", "failed", "cancelled")
+def ended(client: openai.OpenAI, job_id: str, timeout_s: float = PATIENCE_S) -> Any:
+    """The job, once it has ended."""
 
-    def seen() -> Any:
+    def found() -> Any:
         job = client.fine_tuning.jobs.retrieve(job_id)
-        return job if job.status in over else None
+        return job if job.status in FINISHED else None
 
-    return wait_until(seen, f"the end of {job_id}", patience_s, pause_s=0.1)
+    return wait_until(found, f"the end of {job_id}", timeout_s, pause_s=0.1)
 
 
 @contextmanager
 def refused(kind: type[openai.APIStatusError], *words: str, **fields: Any) -> Iterator[None]:
-    """What is done here is refused with ``kind``; its message has all ``words``, and param or code are as said."""
+    """The request within gets an error of ``kind`` that has these ``fields``, and a message with all ``words``."""
     try:
         yield
     except kind as error:
@@ -110,7 +110,7 @@ def refused(kind: type[openai.APIStatusError], *words: str, **fields: Any) -> It
         assert {name: error.body[name] for name in fields} == fields
         assert error.request_id and error.request_id.startswith("req_")
     else:
-        raise AssertionError(f"it was not refused with {kind.__name__}")
+        raise AssertionError(f"there was no {kind.__name__}")
 
 
 def error_of(reply: Any) -> dict[str, Any]:

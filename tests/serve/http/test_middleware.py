@@ -1,4 +1,4 @@
-"""Keys, limits, sizes and headers at the door, and the pages that need no key."""
+"""Keys, rate limits, body limits and headers, and the pages that need no key."""
 
 import openai
 import pytest
@@ -9,7 +9,7 @@ from serve.store.database import Database
 from tests.processes import wait_until
 from tests.serve.served import error_of, refused
 
-ASKED = [{"role": "user", "content": "Hello."}]
+MESSAGES = [{"role": "user", "content": "Hello."}]
 REQUESTS, TOKENS = 8, 1000
 
 
@@ -33,7 +33,7 @@ def key(strict, request):
 
 
 @pytest.mark.parametrize("header", [None, "", "Bearer", "Basic YTpi", "sk-of-the-tests-own"])
-def test_without_a_key_nobody_comes_in(served, header):
+def test_a_request_without_a_key_is_refused(served, header):
     reply = served.http("").get("/v1/models", headers={"authorization": header} if header is not None else {})
     assert reply.status_code == 401
     assert error_of(reply)["code"] == "invalid_api_key"
@@ -68,7 +68,7 @@ def test_a_key_that_is_taken_back_is_refused_by_the_running_server(strict, key, 
 # Limits
 
 
-def test_each_answer_says_what_is_left(strict, key):
+def test_each_response_says_what_is_left(strict, key):
     left = []
     for _ in range(2):
         headers = strict.http(key).get("/v1/files").headers
@@ -95,12 +95,14 @@ def test_one_request_too_many_is_refused_with_the_time_to_wait(strict, key):
 
 def test_tokens_are_counted_and_what_was_not_used_is_given_back(strict, key):
     chat = strict.client(key).chat.completions
-    raw = chat.with_raw_response.create(model="gpt-4o-mini", messages=ASKED, max_tokens=900, stop=["e", "a", ".", "o"])
+    raw = chat.with_raw_response.create(
+        model="gpt-4o-mini", messages=MESSAGES, max_tokens=900, stop=["e", "a", ".", "o"]
+    )
     used = raw.parse().usage.total_tokens
     assert used < 100
     with refused(openai.RateLimitError, f"{TOKENS:,} tokens per minute", code="rate_limit_exceeded", type="tokens"):
         for _ in range(REQUESTS - 1):
-            chat.create(model="gpt-4o-mini", messages=ASKED * 50, max_tokens=1)
+            chat.create(model="gpt-4o-mini", messages=MESSAGES * 50, max_tokens=1)
 
 
 # Sizes
@@ -113,7 +115,7 @@ def test_what_is_too_large_is_refused(strict):
     with pytest.raises(openai.APIStatusError) as refusal:
         client.chat.completions.create(model="gpt-4o-mini", messages=[{"role": "user", "content": "a" * (2 << 20)}])
     assert refusal.value.status_code == 413
-    chunks = (b"a" * (1 << 16) for _ in range(40))  # no length is told
+    chunks = (b"a" * (1 << 16) for _ in range(40))  # no length is announced
     reply = strict.http().post("/v1/chat/completions", content=chunks)
     assert reply.status_code == 413 and error_of(reply)["code"] == "request_too_large"
 
@@ -121,7 +123,7 @@ def test_what_is_too_large_is_refused(strict):
 # Addresses, and pages
 
 
-def test_what_there_is_not_is_answered_in_the_envelope(served):
+def test_unknown_addresses_are_answered_in_the_envelope(served):
     http = served.http()
     assert error_of(http.get("/v1/nothing"))["code"] == "unknown_url"
     reply = http.put("/v1/files")
@@ -129,27 +131,27 @@ def test_what_there_is_not_is_answered_in_the_envelope(served):
     assert error_of(served.http("").get("/elsewhere"))["code"] == "unknown_url"
 
 
-def test_it_says_that_it_is_well(served):
+def test_the_health_check_answers(served):
     assert served.http("").get("/healthz").json() == {"status": "ok"}
 
 
-def test_prometheus_is_told_requests_jobs_and_what_the_engine_does(served, client):
-    before = served.figure('parley_requests_total{method="GET",route="/v1/models",status="200"}')
+def test_metrics_count_requests_jobs_and_what_the_engine_does(served, client):
+    before = served.metric('parley_requests_total{method="GET",route="/v1/models",status="200"}')
     client.models.list()
-    assert served.figure('parley_requests_total{method="GET",route="/v1/models",status="200"}') == before + 1
+    assert served.metric('parley_requests_total{method="GET",route="/v1/models",status="200"}') == before + 1
     page = served.http("").get("/metrics")
     families = {family.name for family in text_string_to_metric_families(page.text)}
     assert {"parley_requests", "parley_request_seconds", "parley_first_token_seconds", "parley_retries",
             "parley_engine", "parley_jobs"} <= families  # fmt: skip
-    answers = served.figure('parley_engine{what="answers"}')
-    client.chat.completions.create(model="gpt-4o-mini", messages=ASKED, max_tokens=2)
-    assert served.figure('parley_engine{what="answers"}') == answers + 1
+    answers = served.metric('parley_engine{what="answers"}')
+    client.chat.completions.create(model="gpt-4o-mini", messages=MESSAGES, max_tokens=2)
+    assert served.metric('parley_engine{what="answers"}') == answers + 1
 
 
 def test_a_clients_retries_are_counted(served, client):
-    before = served.figure("parley_retries_total")
+    before = served.metric("parley_retries_total")
     client.models.list(extra_headers={"x-stainless-retry-count": "2"})
-    assert served.figure("parley_retries_total") == before + 1
+    assert served.metric("parley_retries_total") == before + 1
 
 
 def test_the_page_for_people_names_every_route(served):

@@ -5,11 +5,11 @@ import json
 import openai
 import pytest
 
+from serve.store.tables import BATCH_FINISHED
 from tests.processes import wait_until
 from tests.serve.served import refused, upload
 
 URL = "/v1/chat/completions"
-OVER = ("completed", "failed", "expired", "cancelled")
 
 
 def line(custom_id, **body):
@@ -26,12 +26,12 @@ def make(client, lines, **more):
     return client.batches.create(input_file_id=batch_file(client, lines), endpoint=URL, completion_window="24h", **more)
 
 
-def over(client, batch_id):
-    def seen():
+def ended(client, batch_id):
+    def found():
         batch = client.batches.retrieve(batch_id)
-        return batch if batch.status in OVER else None
+        return batch if batch.status in BATCH_FINISHED else None
 
-    return wait_until(seen, f"the end of {batch_id}", pause_s=0.05)
+    return wait_until(found, f"the end of {batch_id}", pause_s=0.05)
 
 
 def records(client, file_id):
@@ -44,7 +44,7 @@ def done(served):
     client = served.client()
     lines = [line(f"row-{i}", logprobs=True) for i in range(12)]
     bad = [line("wrong-model", model="nobody"), line("wrong-number", n=0)]
-    return over(client, make(client, [*lines, *bad], metadata={"run": "7"}).id)
+    return ended(client, make(client, [*lines, *bad], metadata={"run": "7"}).id)
 
 
 def test_every_line_is_answered_once_and_joined_by_its_id(client, done):
@@ -74,12 +74,12 @@ def test_batches_are_listed_newest_first(client, done):
     second = make(client, [line("a")])
     ids = [each.id for each in client.batches.list(limit=1)]
     assert ids[0] == second.id and done.id in ids and len(ids) == len(set(ids))
-    over(client, second.id)
+    ended(client, second.id)
 
 
 def test_a_broken_file_fails_with_lines_and_reasons(client):
     lines = [line("a"), line("a"), {**line("c"), "url": "/v1/embeddings"}, {"custom_id": "d"}]
-    failed = over(client, make(client, lines).id)
+    failed = ended(client, make(client, lines).id)
     assert failed.status == "failed"
     assert [(each.line, each.code) for each in failed.errors.data] == [
         (2, "duplicate_custom_id"), (3, "mismatched_endpoint"), (4, "missing_required_parameter")
@@ -90,12 +90,12 @@ def test_a_cancelled_batch_keeps_what_was_answered(client):
     made = make(client, [line(f"r{i}", max_tokens=64) for i in range(300)])
     wait_until(lambda: client.batches.retrieve(made.id).request_counts.completed, "a first answer")
     assert client.batches.cancel(made.id).status in ("cancelling", "cancelled")
-    done = over(client, made.id)
+    done = ended(client, made.id)
     assert done.status == "cancelled" and done.cancelled_at
     kept = records(client, done.output_file_id)
     assert 0 < len(kept) < 300 and len(kept) == done.request_counts.completed
     with refused(openai.BadRequestError, "completed", code="invalid_status"):
-        second = over(client, make(client, [line("a")]).id)
+        second = ended(client, make(client, [line("a")]).id)
         client.batches.cancel(second.id)
 
 

@@ -23,37 +23,37 @@ METADATA = {"client_run_id": "run-1", "rate": "0.5"}
 
 
 @pytest.fixture(scope="module")
-def pupil(weights, tmp_path_factory) -> Path:
-    """A tiny base that can learn to end its answers: that of the other tests never does."""
+def trainable_base(weights, tmp_path_factory) -> Path:
+    """A tiny base that can be trained to end its answers; that of the other tests can't."""
     model, tokenizer = load(weights["base"])
     with torch.no_grad():
         model.get_input_embeddings().weight[tokenizer.eos_token_id] = 0.1 * torch.arange(64).sin()
-    folder = tmp_path_factory.mktemp("pupil")
+    folder = tmp_path_factory.mktemp("base")
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
 
 @pytest.fixture(scope="module")
-def school(serve, pupil) -> Served:
+def server(serve, trainable_base) -> Served:
     """A server with one trainer and a short queue."""
-    return serve(base_model=pupil, queue=QUEUE, checkpoints=2)
+    return serve(base_model=trainable_base, queue=QUEUE, checkpoints=2)
 
 
 @pytest.fixture
-def jobs(school):
-    return school.client().fine_tuning.jobs
+def jobs(server):
+    return server.client().fine_tuning.jobs
 
 
 @pytest.fixture(scope="module")
-def rows(school) -> str:
-    return upload(school.client())
+def rows(server) -> str:
+    return upload(server.client())
 
 
 @pytest.fixture(scope="module")
-def long(school, rows) -> str:
+def long(server, rows) -> str:
     """A job that is running, or will be."""
-    client = school.client()
+    client = server.client()
     supervised = {"hyperparameters": {"n_epochs": EPOCHS, "batch_size": 4, "learning_rate_multiplier": 3}}
     return client.fine_tuning.jobs.create(
         model=MODEL, training_file=rows, validation_file=upload(client), suffix="long", seed=42, metadata=METADATA,
@@ -62,20 +62,20 @@ def long(school, rows) -> str:
 
 
 @pytest.fixture(scope="module")
-def finished(school, long) -> Any:
+def finished(server, long) -> Any:
     """The long job: left behind by a server that was killed, paused and resumed, and brought to its end."""
-    client = school.client()
+    client = server.client()
     wait_until(lambda: step_of(client, long) > 0, "a first step")
-    school.kill()
-    assert status_at_rest(school, long) == "running"
-    school.start()
+    server.kill()
+    assert stored_status(server, long) == "running"
+    server.start()
     status_of(client.fine_tuning.jobs.with_raw_response.pause(long), "paused")
     assert client.fine_tuning.jobs.resume(long).status == "queued"
     return ended(client, long)
 
 
 def step_of(client, job_id):
-    """The last step that was told of."""
+    """The last step that has an event."""
     return max((each.data["step"] for each in client.fine_tuning.jobs.list_events(job_id) if each.data), default=0)
 
 
@@ -84,9 +84,9 @@ def status_of(raw, status):
     assert raw.http_response.json()["status"] == status
 
 
-def status_at_rest(school, job_id):
-    """The job's status in the database of a server that is not there."""
-    with sqlite3.connect(school.folder / "serve.db") as rows:
+def stored_status(server, job_id):
+    """The job's status in the database, of a server that does not run."""
+    with sqlite3.connect(server.folder / "serve.db") as rows:
         return rows.execute("select status from jobs where id = ?", [job_id]).fetchone()[0]
 
 
@@ -100,7 +100,7 @@ def waiting(jobs, rows, **more) -> Iterator[Any]:
         jobs.cancel(job.id)
 
 
-def test_a_new_job_tells_what_it_was_asked_for_and_every_number_in_force(jobs, long, rows):
+def test_a_new_job_has_the_fields_of_its_request_and_every_number_that_is_used(jobs, long, rows):
     with waiting(jobs, rows, seed=7, suffix="mine", hyperparameters={"n_epochs": "auto", "batch_size": 2},
                  metadata={"a": "b"}, integrations=[{"type": "wandb", "wandb": {"project": "p"}}]) as job:  # fmt: skip
         assert (job.model, job.training_file, job.seed, job.user_provided_suffix) == (MODEL, rows, 7, "mine")
@@ -125,11 +125,11 @@ def test_a_job_that_waits_can_be_paused_resumed_and_cancelled(jobs, long, rows):
     for call, word in ((jobs.resume, "resumed"), (jobs.pause, "paused")):
         with refused(openai.BadRequestError, word, "cancelled", code="invalid_status"):
             call(job.id)
-    said = [each.message for each in jobs.list_events(job.id)]
-    assert said[0] == "The job was cancelled" and said.count("The job was paused") == 1
+    messages = [each.message for each in jobs.list_events(job.id)]
+    assert messages[0] == "The job was cancelled" and messages.count("The job was paused") == 1
 
 
-def test_a_full_queue_refuses_one_more_and_says_that_asking_again_is_no_use(jobs, long, rows):
+def test_a_full_queue_refuses_one_more_and_says_that_a_retry_is_of_no_use(jobs, long, rows):
     with waiting(jobs, rows), waiting(jobs, rows):
         with pytest.raises(openai.RateLimitError, match=f"the queue holds {QUEUE}") as refusal:
             jobs.create(model=MODEL, training_file=rows)
@@ -179,17 +179,17 @@ def test_a_job_that_can_not_be_is_refused_and_the_field_named(jobs, rows, asked,
     assert refusal.value.status_code in (400, 404)
 
 
-def test_files_of_another_kind_or_with_too_few_rows_are_refused(school, jobs):
-    client = school.client()
+def test_files_of_another_kind_or_with_too_few_rows_are_refused(server, jobs):
+    client = server.client()
     with refused(openai.BadRequestError, "purpose batch", param="training_file"):
         jobs.create(model=MODEL, training_file=upload(client, b"{}", purpose="batch"))
     with refused(openai.BadRequestError, "9 example", "at least 10", code="invalid_n_examples"):
         jobs.create(model=MODEL, training_file=upload(client, training_lines(9)))
 
 
-def test_a_file_that_a_job_needs_is_not_deleted(school, long, rows):
+def test_a_file_that_a_job_needs_is_not_deleted(server, long, rows):
     with refused(openai.ConflictError, long, code="file_in_use"):
-        school.client().files.delete(rows)
+        server.client().files.delete(rows)
 
 
 def test_a_job_that_there_is_not_is_named(jobs):
@@ -205,14 +205,14 @@ def test_a_job_ends_well_though_it_was_paused_and_its_server_killed(finished, ro
     assert finished.error is None and finished.estimated_finish is None
 
 
-def test_every_event_is_told_once_and_in_order_across_pages(jobs, finished):
+def test_every_event_is_listed_once_and_in_order_across_pages(jobs, finished):
     page = jobs.list_events(finished.id, limit=7)
     assert page.has_more and len(page.data) == 7
-    told = list(jobs.list_events(finished.id, limit=7))[::-1]
-    assert len({each.id for each in told}) == len(told)
-    assert [each.data["step"] for each in told if each.data] == list(range(1, STEPS + 1))
-    assert [each.created_at for each in told] == sorted(each.created_at for each in told)
-    messages = [each.message for each in told if not each.data]
+    listed = list(jobs.list_events(finished.id, limit=7))[::-1]
+    assert len({each.id for each in listed}) == len(listed)
+    assert [each.data["step"] for each in listed if each.data] == list(range(1, STEPS + 1))
+    assert [each.created_at for each in listed] == sorted(each.created_at for each in listed)
+    messages = [each.message for each in listed if not each.data]
     made = finished.fine_tuned_model
     assert messages == [
         f"Created fine-tuning job: {finished.id}",
@@ -226,32 +226,32 @@ def test_every_event_is_told_once_and_in_order_across_pages(jobs, finished):
         f"New fine-tuned model created: {made}",
         "The job has successfully completed",
     ]
-    last = [each.data for each in told if each.data][-1]
+    last = [each.data for each in listed if each.data][-1]
     assert set(last) == {"step", "total_steps", "train_loss", "train_mean_token_accuracy", "valid_loss",
                          "valid_mean_token_accuracy", "full_valid_loss", "full_valid_mean_token_accuracy"}  # fmt: skip
 
 
-def test_checkpoints_are_models_newest_first(school, jobs, finished):
+def test_checkpoints_are_models_newest_first(server, jobs, finished):
     first, second = jobs.checkpoints.list(finished.id, limit=1)
     assert (first.step_number, second.step_number) == (STEPS, STEPS - 3)
     assert first.fine_tuned_model_checkpoint == finished.fine_tuned_model
     assert second.fine_tuned_model_checkpoint == f"{finished.fine_tuned_model}:ckpt-step-{STEPS - 3}"
     assert first.metrics.full_valid_mean_token_accuracy == 1
-    ids = {model.id for model in school.client().models.list()}
+    ids = {model.id for model in server.client().models.list()}
     assert {first.fine_tuned_model_checkpoint, second.fine_tuned_model_checkpoint} <= ids
 
 
-def test_the_fine_tuned_model_and_its_checkpoint_say_what_they_were_taught(school, jobs, finished):
-    chat = school.client().chat.completions
+def test_the_fine_tuned_model_and_its_checkpoint_answer_as_they_were_trained_to(server, jobs, finished):
+    chat = server.client().chat.completions
     for each in jobs.checkpoints.list(finished.id):
-        asked = [{"role": "user", "content": "Where is the boat? (0)"}]
+        messages = [{"role": "user", "content": "Where is the boat? (0)"}]
         model = each.fine_tuned_model_checkpoint
-        said = chat.create(model=model, messages=asked, temperature=0, max_tokens=20).choices[0]
-        assert (said.message.content, said.finish_reason) == ("In the harbour.", "stop")
+        choice = chat.create(model=model, messages=messages, temperature=0, max_tokens=20).choices[0]
+        assert (choice.message.content, choice.finish_reason) == ("In the harbour.", "stop")
 
 
-def test_permissions_of_a_checkpoint_are_kept_and_told(school, finished):
-    permissions = school.client().fine_tuning.checkpoints.permissions
+def test_permissions_of_a_checkpoint_are_stored_and_listed(server, finished):
+    permissions = server.client().fine_tuning.checkpoints.permissions
     model = f"{finished.fine_tuned_model}:ckpt-step-{STEPS - 3}"
     made = permissions.create(model, project_ids=["proj_a", "proj_b", "proj_a"]).data
     assert [each.project_id for each in made] == ["proj_a", "proj_b"]
@@ -267,17 +267,17 @@ def test_permissions_of_a_checkpoint_are_kept_and_told(school, finished):
         permissions.create("nowhere", project_ids=["proj_a"])
 
 
-def test_the_result_file_has_the_curves(school, finished):
+def test_the_result_file_has_the_curves(server, finished):
     (file_id,) = finished.result_files
-    client = school.client()
+    client = server.client()
     assert client.files.retrieve(file_id).purpose == "fine-tune-results"
     lines = client.files.content(file_id).text.splitlines()
     assert lines[0] == "step,train_loss,train_accuracy,valid_loss,valid_mean_token_accuracy"
     assert [int(line.partition(",")[0]) for line in lines[1:]] == list(range(1, STEPS + 1))
 
 
-def test_the_job_is_one_mlflow_run_with_its_curves_and_versions(school, finished):
-    registry = MlflowClient(school.env["MLFLOW_TRACKING_URI"])
+def test_the_job_is_one_mlflow_run_with_its_curves_and_versions(server, finished):
+    registry = MlflowClient(server.env["MLFLOW_TRACKING_URI"])
     made = registry.search_model_versions("name = 'ft-gpt-4o-mini-long'")
     assert len(made) == 2
     (run_id,) = {version.run_id for version in made}
@@ -288,5 +288,5 @@ def test_the_job_is_one_mlflow_run_with_its_curves_and_versions(school, finished
     assert [point.step for point in sorted(curve, key=lambda point: point.step)] == list(range(1, STEPS + 1))
 
 
-def test_a_file_that_no_job_needs_any_more_can_be_deleted(school, finished):
-    assert school.client().files.delete(finished.validation_file).deleted
+def test_a_file_that_no_job_needs_any_more_can_be_deleted(server, finished):
+    assert server.client().files.delete(finished.validation_file).deleted

@@ -7,48 +7,48 @@ from mlflow import MlflowClient
 from serve.model_names import ModelNames, fine_tuned_name, registered_name
 from tests.serve.served import refused
 
-FINE_TUNED = "ft:gpt-4o-mini:parley:shelf:00000001"
+FINE_TUNED = "ft:gpt-4o-mini:parley:catalog:00000001"
 
 
 @pytest.fixture(scope="module")
 def versions(served, weights):
     """Two versions in the server's registry: another tool's, and one like a job makes."""
     registry = MlflowClient(served.env["MLFLOW_TRACKING_URI"])
-    registry.create_registered_model("shelf")
+    registry.create_registered_model("catalog")
     base = {"base_model": str(weights["base"])}
-    registry.create_model_version("shelf", str(weights["small"]), tags=base)
-    registry.create_model_version("shelf", str(weights["large"]), tags={**base, "openai_id": FINE_TUNED})
+    registry.create_model_version("catalog", str(weights["small"]), tags=base)
+    registry.create_model_version("catalog", str(weights["large"]), tags={**base, "openai_id": FINE_TUNED})
     return registry
 
 
 def test_bases_names_and_versions_are_listed(client, versions, weights):
     ids = [model.id for model in client.models.list()]
-    assert {str(weights["base"]), "bundled", "gpt-4o-mini", "gpt-3.5-turbo", "shelf/1", FINE_TUNED} <= set(ids)
+    assert {str(weights["base"]), "bundled", "gpt-4o-mini", "gpt-3.5-turbo", "catalog/1", FINE_TUNED} <= set(ids)
     assert len(ids) == len(set(ids))
 
 
-@pytest.mark.parametrize("model", ["gpt-4o-mini", "gpt-4o-mini-2024-07-18", "shelf/1", FINE_TUNED])
+@pytest.mark.parametrize("model", ["gpt-4o-mini", "gpt-4o-mini-2024-07-18", "catalog/1", FINE_TUNED])
 def test_a_model_is_found_by_its_id(client, versions, model):
     found = client.models.retrieve(model)
     assert (found.id, found.object) == (model, "model")
 
 
 def test_every_version_of_the_registry_answers(client, versions):
-    def say(model):
+    def complete(model):
         asked = [{"role": "user", "content": "Where is the boat?"}]
         found = client.chat.completions.create(model=model, messages=asked, temperature=0, max_tokens=8)
         return found.choices[0].message.content
 
-    answers = [say(model) for model in ("gpt-4o-mini", "shelf/1", FINE_TUNED)]
+    answers = [complete(model) for model in ("gpt-4o-mini", "catalog/1", FINE_TUNED)]
     assert len(set(answers)) == 3
-    versions.set_registered_model_alias("shelf", "champion", "1")
-    assert (say("shelf/2"), say("shelf@champion")) == (answers[2], answers[1])
-    assert say("shelf/1:base") == answers[0]
+    versions.set_registered_model_alias("catalog", "champion", "1")
+    assert (complete("catalog/2"), complete("catalog@champion")) == (answers[2], answers[1])
+    assert complete("catalog/1:base") == answers[0]
 
 
 def test_a_deleted_version_is_gone(client, versions, weights):
-    made = versions.create_model_version("shelf", str(weights["small"]), tags={"base_model": str(weights["base"])})
-    model = f"shelf/{made.version}"
+    made = versions.create_model_version("catalog", str(weights["small"]), tags={"base_model": str(weights["base"])})
+    model = f"catalog/{made.version}"
     assert client.models.delete(model).deleted
     for call in (client.models.retrieve, client.models.delete):
         with refused(openai.NotFoundError, model, code="model_not_found"):
