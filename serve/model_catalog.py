@@ -2,6 +2,8 @@
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from data.errors import UserError
@@ -54,29 +56,26 @@ class ModelCatalog:
         """The version that ``model`` names, and which part of it: empty, ``base`` or a step."""
         from registry.references import split
 
-        try:
+        with _registry():
             if model.startswith("ft:"):
                 found = versions.find_openai(model)
                 if found is None:
                     raise no_model(model)
                 return found, ""
-            return split(model)
-        except TrackingUnavailable as error:
-            raise registry_unavailable(error) from error
-        except RequestError:
-            raise
-        except UserError as error:
-            raise no_model(model, str(error)) from error
+            try:
+                return split(model)
+            except TrackingUnavailable:
+                raise
+            except UserError as error:
+                raise no_model(model, str(error)) from error
 
     def listing(self) -> dict[str, Any]:
         """All models: bases, their aliases, and every version."""
         bases = [_describe(name, self.started_s) for name in self.names.listed()]
-        try:
+        with _registry():
             found = versions.search()
-        except TrackingUnavailable as error:
-            raise registry_unavailable(error) from error
-        made = [_describe(_id_of(version), int(at.timestamp())) for version, at in found]
-        return {"object": "list", "data": bases + made}
+        registered = [_describe(_id_of(version), int(at.timestamp())) for version, at in found]
+        return {"object": "list", "data": bases + registered}
 
     def get(self, model: str) -> dict[str, Any]:
         """The model's object.
@@ -87,8 +86,9 @@ class ModelCatalog:
         if self.names.base_of(model) is not None:
             return _describe(model, self.started_s)
         version, _ = self._version(model)
-        made = {each.number: at for each, at in versions.search(version.name)}.get(version.number)
-        return _describe(model, int(made.timestamp()) if made else self.started_s)
+        with _registry():
+            created = {each.number: at for each, at in versions.search(version.name)}.get(version.number)
+        return _describe(model, int(created.timestamp()) if created else self.started_s)
 
     def delete(self, model: str) -> dict[str, Any]:
         """Delete a version from the registry; its run, with the weights, stays in MLflow.
@@ -103,13 +103,20 @@ class ModelCatalog:
         version, part = self._version(model)
         if part:
             raise RequestError(f"{model} is a part of {version.name}/{version.number}; delete that", param="model")
-        try:
+        with _registry():
             versions.delete(version)
-        except TrackingUnavailable as error:
-            raise registry_unavailable(error) from error
         with self._lock:
             self._cached.clear()
         return {"id": model, "object": "model", "deleted": True}
+
+
+@contextmanager
+def _registry() -> Iterator[None]:
+    """Report within that the registry does not answer as an error of the request."""
+    try:
+        yield
+    except TrackingUnavailable as error:
+        raise registry_unavailable(error) from error
 
 
 def registry_unavailable(error: TrackingUnavailable) -> RequestError:

@@ -4,6 +4,10 @@ import openai
 import pytest
 from mlflow import MlflowClient
 
+from registry import versions as registry_versions
+from registry.runs import TrackingUnavailable
+from serve.errors import RequestError
+from serve.model_catalog import ModelCatalog
 from serve.model_names import ModelNames, fine_tuned_name, registered_name
 from tests.serve.served import refused
 
@@ -58,6 +62,22 @@ def test_a_deleted_version_is_gone(client, versions, weights):
 def test_a_base_is_not_deleted(client):
     with refused(openai.PermissionDeniedError, "base", code="not_deletable"):
         client.models.delete("gpt-4o-mini")
+
+
+def test_a_registry_that_does_not_answer_is_reported_whatever_is_called(monkeypatch):
+    def unavailable(*args):
+        raise TrackingUnavailable("the tracking server does not answer")
+
+    for name in ("search", "find_openai", "delete"):
+        monkeypatch.setattr(registry_versions, name, unavailable)
+    catalog = ModelCatalog(ModelNames("bundled", {}), 0)
+    version = registry_versions.Version("a", 1, "run", "", {}, ())
+    monkeypatch.setattr(catalog, "_version", lambda model: (version, ""))
+    for call in (catalog.listing, lambda: catalog.get("a/1"), lambda: catalog.delete("a/1"),
+                 lambda: ModelCatalog(ModelNames("bundled", {}), 0).reference(FINE_TUNED)):  # fmt: skip
+        with pytest.raises(RequestError, match="does not answer") as refusal:
+            call()
+        assert (refusal.value.status, refusal.value.code) == (503, "registry_away")
 
 
 def test_names_stand_for_bases():
