@@ -2,20 +2,21 @@
 
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
 import gradio as gr
 
 from data.errors import UserError
-from demo.errors import ODD, unforeseen
+from demo.errors import INTERNAL_ERROR, internal_error
 from demo.session import ChatSessions
 from demo.version_cache import VersionCache
-from demo.view.html import placeless
+from demo.view.html import without_folders
 from inference.transcript import Sampling
 
 
-def add(desk: ChatSessions, shelf: VersionCache, line: str) -> None:
+def add(sessions: ChatSessions, versions_of: VersionCache, line: str) -> None:
     """Register the endpoints in the Blocks that are open; ``line`` is the queue that model events share."""
 
     def compare(
@@ -33,51 +34,48 @@ def add(desk: ChatSessions, shelf: VersionCache, line: str) -> None:
         """Let one to four versions answer a prompt. Yields the exchange as it grows; the last one has ``done`` true.
 
         References are those of ``versions``: pirate/3, pirate@champion, pirate/3:base, pirate/3:24 (a checkpoint).
-        Give the ``conversation`` of an answer to go on with it; the same references and settings must come with it.
+        Give the ``conversation`` of an answer to continue it; the same references and settings must come with it.
         """
-        try:
+        with _errors():
             token = conversation or uuid.uuid4().hex
-            talk = desk.known(_session(token)) if conversation else desk.conversation(_session(token))
+            chat = sessions.known(_session(token)) if conversation else sessions.conversation(_session(token))
             sampling = Sampling(temperature, top_p, max_new_tokens, seed)
             frame: dict[str, Any] = {}
-            for exchange in desk.ask(talk, (left, right, third, fourth), prompt, sampling):
-                frame = {**asdict(exchange), "voices": [asdict(v) for v in talk.voices], "way": talk.way}
+            for exchange in sessions.ask(chat, (left, right, third, fourth), prompt, sampling):
+                frame = {**asdict(exchange), "voices": [asdict(v) for v in chat.voices], "way": chat.way}
                 yield {"conversation": token, "done": False, **frame}
             yield {"conversation": token, "done": True, **frame}
-        except UserError as error:
-            raise gr.Error(placeless(str(error)), print_exception=False) from error
-        except Exception as error:
-            unforeseen(error)
-            raise gr.Error(ODD, print_exception=False) from error
 
     def versions(name: str = "") -> list:
         """Every version of every registered model, or of ``name``: reference, aliases, kind, verdict, metrics, base."""
-        try:
-            return shelf.described(name)
-        except UserError as error:
-            raise gr.Error(placeless(str(error)), print_exception=False) from error
-        except Exception as error:
-            unforeseen(error)
-            raise gr.Error(ODD, print_exception=False) from error
+        with _errors():
+            return versions_of.described(name)
 
     def vote(conversation: str, choice: str, comment: str = "") -> dict:
         """Vote on the last exchange of a conversation between two versions: left, right, tie or both_bad."""
-        try:
-            desk.vote(desk.known(_session(conversation)), choice, comment)
-        except UserError as error:
-            raise gr.Error(placeless(str(error)), print_exception=False) from error
-        except Exception as error:
-            unforeseen(error)
-            raise gr.Error(ODD, print_exception=False) from error
-        return {"conversation": conversation, "choice": choice}
+        with _errors():
+            sessions.vote(sessions.known(_session(conversation)), choice, comment)
+            return {"conversation": conversation, "choice": choice}
 
     gr.api(compare, api_name="compare", concurrency_id=line, concurrency_limit=1)
     gr.api(versions, api_name="versions")
     gr.api(vote, api_name="vote")
 
 
+@contextmanager
+def _errors() -> Iterator[None]:
+    """Every error as ``gr.Error`` with one line, which is what a client gets; internal ones are logged."""
+    try:
+        yield
+    except UserError as error:
+        raise gr.Error(without_folders(str(error)), print_exception=False) from error
+    except Exception as error:
+        internal_error(error)
+        raise gr.Error(INTERNAL_ERROR, print_exception=False) from error
+
+
 def _session(conversation: object) -> str:
-    """Programs' conversations by a name that no visitor's session has."""
+    """The session of a program's conversation: a name that no visitor's session has."""
     if not isinstance(conversation, str) or not conversation.isalnum() or len(conversation) > 64:
         raise UserError("conversation is the text that came with an answer, or empty")
     return f"api {conversation}"

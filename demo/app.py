@@ -1,4 +1,4 @@
-"""The Gradio page: its layout, and which control does what. What they do is in ``actions``."""
+"""The Gradio page: its layout, and which handler of ``demo.events`` each control calls."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +16,7 @@ from demo.view import render
 
 HERE = Path(__file__).parent
 STYLES, SCRIPT = (HERE / "style.css", HERE / "page.css"), HERE / "page.js"
-MODEL = "model"  # every event that needs the models waits in this one line
+MODEL = "model"  # the queue of all events that need the models; they run one at a time
 THEME = gr.themes.Base(
     primary_hue=gr.themes.colors.cyan,
     neutral_hue=gr.themes.colors.slate,
@@ -36,31 +36,33 @@ THEME = gr.themes.Base(
     body_background_fill_dark="#0d141a",
 )
 VOTES = {"left": "◀ left", "tie": "tie", "both_bad": "both bad", "right": "right ▶"}
-HELD = "held-out prompts of this version"
+HELD_OUT = "held-out prompts of this version"
 
 
-def build(desk: ChatSessions, shelf: VersionCache) -> gr.Blocks:
-    """The page over ``desk`` (conversations) and ``shelf`` (what the registry has)."""
+def build(sessions: ChatSessions, versions: VersionCache) -> gr.Blocks:
+    """The page over ``sessions`` (conversations) and ``versions`` (what the registry has)."""
     with gr.Blocks(title="Parley", analytics_enabled=False, fill_width=True) as blocks:
-        api.add(desk, shelf, MODEL)  # first: a name that an event of the page's has already gets a number
-        _Page(desk, shelf).lay_out(blocks)
+        api.add(sessions, versions, MODEL)  # first: a name that one of the page's events has taken gets a number
+        _Page(sessions, versions).lay_out(blocks)
     return blocks
 
 
 class _Page:
-    def __init__(self, desk: ChatSessions, shelf: VersionCache):
-        self.desk, self.do = desk, EventHandlers(desk, shelf)
+    def __init__(self, sessions: ChatSessions, versions: VersionCache) -> None:
+        self.config, self.do = sessions.config, EventHandlers(sessions, versions)
 
     def lay_out(self, blocks: gr.Blocks) -> None:
-        """Draw everything and connect it."""
+        """Make all controls and connect them to their handlers."""
         with gr.Row(elem_classes="parley-top"):
-            gr.HTML('<h1 class="parley-title">Parley <small>talk to both sides</small></h1>', padding=False)
+            gr.HTML(
+                '<h1 class="parley-title">Parley <small>base and tuned model side by side</small></h1>', padding=False
+            )
             self.refresh = gr.Button("Refresh", size="sm", min_width=80, scale=0, elem_id="refresh")
             self.share = gr.Button("Share", size="sm", min_width=80, scale=0, elem_id="share")
         self.notice = gr.HTML(elem_id="notice", padding=False)
         self.link = gr.Textbox(label="Link to this comparison", visible=False, interactive=False, buttons=["copy"],
                                elem_id="link")  # fmt: skip
-        self.parcel = gr.Textbox(visible="hidden", elem_id="parcel", show_label=False)
+        self.file = gr.Textbox(visible="hidden", elem_id="file", show_label=False)
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab("Chat", id="chat"):
                 self._chat_tab()
@@ -82,21 +84,21 @@ class _Page:
         with gr.Row(elem_classes="parley-main"):
             with gr.Column(scale=5, min_width=320):
                 self.panes = gr.HTML(elem_id="panes", padding=False)
-                self.partings = gr.HTML(elem_id="partings", padding=False)
-                self._say()
+                self.divergences = gr.HTML(elem_id="divergences", padding=False)
+                self._input()
             with gr.Column(scale=2, min_width=300, elem_classes="parley-aside"):
-                self.why = gr.HTML(elem_id="why", padding=False)
+                self.quality = gr.HTML(elem_id="quality", padding=False)
                 self.curve = gr.HTML(elem_id="curve", padding=False)
-                self.step = gr.Slider(0, 1, step=1, label="speak with the weights of step", visible=False,
+                self.step = gr.Slider(0, 1, step=1, label="answer with the weights of step", visible=False,
                                       elem_id="step", buttons=[])  # fmt: skip
                 self.origin = gr.HTML(elem_id="origin", padding=False)
                 with gr.Accordion("Model card", open=False, visible=False) as self.card_box:
                     self.card = gr.Markdown(elem_id="card")
 
-    def _say(self) -> None:
-        with gr.Row(elem_classes="parley-say"):
-            self.prompt = gr.Textbox(placeholder="Say something to both sides", show_label=False, lines=1, max_lines=6,
-                                     scale=6, min_width=200, max_length=self.desk.config.prompt_chars, autofocus=True,
+    def _input(self) -> None:
+        with gr.Row(elem_classes="parley-input"):
+            self.prompt = gr.Textbox(placeholder="Message to all columns", show_label=False, lines=1, max_lines=6,
+                                     scale=6, min_width=200, max_length=self.config.prompt_chars, autofocus=True,
                                      elem_id="prompt", container=False)  # fmt: skip
             self.send = gr.Button("Send", variant="primary", min_width=70, scale=0, elem_id="send")
             self.stop = gr.Button("Stop", min_width=70, scale=0, elem_id="stop")
@@ -111,14 +113,14 @@ class _Page:
                 choice: gr.Button(label, elem_id=f"vote-{choice}", elem_classes="parley-vote", **small)
                 for choice, label in VOTES.items()
             }
-        self.examples = gr.Dataset(components=[self.prompt], samples=[], label=HELD, visible=False, elem_id="examples",
-                                   samples_per_page=8)  # fmt: skip
-        with gr.Row(elem_classes="parley-knobs"):
+        self.examples = gr.Dataset(components=[self.prompt], samples=[], label=HELD_OUT, visible=False,
+                                   elem_id="examples", samples_per_page=8)  # fmt: skip
+        with gr.Row(elem_classes="parley-settings-row"):
             wide: dict[str, Any] = {"min_width": 110}
             self.settings = [
                 gr.Slider(0, 2, 0.7, step=0.05, label="temperature", elem_id="temperature", **wide),
                 gr.Slider(0.05, 1, 1.0, step=0.05, label="top p", elem_id="top-p", **wide),
-                gr.Slider(1, self.desk.config.new_tokens, min(60, self.desk.config.new_tokens), step=1, label="length",
+                gr.Slider(1, self.config.new_tokens, min(60, self.config.new_tokens), step=1, label="length",
                           elem_id="length", **wide),
                 gr.Number(7, label="seed", precision=0, minimum=0, maximum=HIGHEST_SEED, elem_id="seed",
                           **wide),
@@ -136,24 +138,24 @@ class _Page:
 
     def _connect(self, blocks: gr.Blocks, votes: gr.Tab) -> None:
         chosen = [self.model, *self.columns]
-        shelf_outs = [self.notice, *chosen, self.more, self.fewer]
-        about_outs = [self.why, self.curve, self.step, self.origin, self.card_box, self.card, self.examples]
-        ask_ins = [self.prompt, *self.columns, self.blind, *self.settings]
-        ask_outs = [self.notice, self.prompt, self.panes, self.partings]
+        version_outs = [self.notice, *chosen, self.more, self.fewer]
+        details_outs = [self.quality, self.curve, self.step, self.origin, self.card_box, self.card, self.examples]
+        send_ins = [self.prompt, *self.columns, self.blind, *self.settings]
+        send_outs = [self.notice, self.prompt, self.panes, self.divergences]
         line: dict[str, Any] = {"concurrency_id": MODEL, "concurrency_limit": 1}
         private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         show = {"fn": guarded(self.do.show, 3), "inputs": [*self.columns, self.blind, *self.settings],
-                "outputs": [self.notice, self.panes, self.partings], **private, **line}  # fmt: skip
-        about = {"fn": guarded(self.do.about, 7), "inputs": self.columns, "outputs": about_outs,
+                "outputs": [self.notice, self.panes, self.divergences], **private, **line}  # fmt: skip
+        details = {"fn": guarded(self.do.describe, 7), "inputs": self.columns, "outputs": details_outs,
                  **private}  # fmt: skip
 
         def redrawn(event: Any) -> None:
             event.then(**show)
-            event.then(**about)
+            event.then(**details)
 
-        opened = blocks.load(self.do.open, None, [*shelf_outs, self.prompt, self.blind, *self.settings], **private)
+        opened = blocks.load(self.do.open, None, [*version_outs, self.prompt, self.blind, *self.settings], **private)
         redrawn(opened)
-        self.refresh.click(self.do.refresh, chosen, shelf_outs, **private).then(**about)
+        self.refresh.click(self.do.refresh, chosen, version_outs, **private).then(**details)
         picked = self.model.input(self.do.pick_model, self.model, self.columns, **private)
         redrawn(picked)
         for column in self.columns:
@@ -164,39 +166,43 @@ class _Page:
             event = button.click(resized_by(change), self.columns, columns_outs, **private)
             redrawn(event)
         self.blind.input(**show)
-        moved = self.step.release(self.do.move, [self.step, *self.columns], [*self.columns], **private)
+        moved = self.step.release(self.do.select_step, [self.step, *self.columns], [*self.columns], **private)
         redrawn(moved)
 
-        ask = {
-            "fn": guarded(self.do.ask, 4),
-            "inputs": ask_ins,
-            "outputs": ask_outs,
+        send = {
+            "fn": guarded(self.do.send, 4),
+            "inputs": send_ins,
+            "outputs": send_outs,
             **private,
             **line,
             "trigger_mode": "once",
         }
-        gr.on([self.send.click, self.prompt.submit], **ask)
+        gr.on([self.send.click, self.prompt.submit], **send)
         self.stop.click(self.do.stop, None, None, queue=False, **private)
-        self.again.click(guarded(self.do.again, 4), ask_ins[1:], ask_outs, **private, **line, trigger_mode="once")
+        self.again.click(
+            guarded(self.do.regenerate, 4), send_ins[1:], send_outs, **private, **line, trigger_mode="once"
+        )
         self.edit.click(
-            guarded(self.do.edit, 4), None, [self.notice, self.prompt, self.panes, self.partings], **private
+            guarded(self.do.edit, 4), None, [self.notice, self.prompt, self.panes, self.divergences], **private
         )
         self.clear.click(self.do.clear, None, self.notice, **private).then(**show)
         self.examples.click(lambda sample: sample[0], self.examples, self.prompt, **private)
-        self.check.click(guarded(self.do.check, 2), ask_ins[1:], [self.notice, self.partings], **private, **line)
+        self.check.click(
+            guarded(self.do.self_check, 2), send_ins[1:], [self.notice, self.divergences], **private, **line
+        )
         for choice, button in self.votes.items():
-            button.click(self.do.vote(choice), None, [self.notice, self.panes, self.partings], **private)
-        self.share.click(self.do.link, ask_ins, self.link, **private).then(
+            button.click(self.do.vote(choice), None, [self.notice, self.panes, self.divergences], **private)
+        self.share.click(self.do.share_link, send_ins, self.link, **private).then(
             None, self.link, self.link, js="(query) => parley.link(query)", api_visibility="private"
         )
         for button, kind in ((self.as_html, "html"), (self.as_json, "json")):
             self._download(button, guarded(self.do.transcript(kind), 2), private)
-        self._download(self.export, guarded(self.do.pairs, 2), private)
+        self._download(self.export, guarded(self.do.preference_pairs, 2), private)
         gr.on([votes.select, self.recount.click], guarded(self.do.standings, 2), None, [self.notice, self.table],
               **private)  # fmt: skip
 
     def _download(self, button: gr.Button, make: Callable[..., Any], private: dict[str, Any]) -> None:
-        """The file is made by the server and saved by the page: no file of the server's is ever served."""
-        button.click(make, None, [self.notice, self.parcel], **private).then(
-            None, self.parcel, self.parcel, js="(parcel) => parley.save(parcel)", api_visibility="private"
+        """The server sends the file's text and the browser saves it, so that no file of the server is ever served."""
+        button.click(make, None, [self.notice, self.file], **private).then(
+            None, self.file, self.file, js="(file) => parley.save(file)", api_visibility="private"
         )

@@ -1,4 +1,4 @@
-"""No visitor sees a stack trace: what a user can mend is one line on the page, the rest is in the server's log."""
+"""Errors of events: a UserError is one line on the page, any other error a line there and a stack trace in the log."""
 
 import functools
 import inspect
@@ -13,14 +13,18 @@ from data.errors import UserError
 from demo.view import render
 from demo.view.html import Markup
 
-ODD = "Something went wrong here; the server's own log says what. The rest of the page still works."
+INTERNAL_ERROR = "Something went wrong here; the server's log has the details. The rest of the page still works."
 
 
 def guarded(work: Callable[..., Any], outputs: int) -> Callable[..., Any]:
-    """An event's ``work`` of ``outputs`` values whose first is a notice: its errors become that notice."""
+    """``work`` with its errors turned into a notice.
+
+    Args:
+        work: an event handler, a function or a generator, that gives ``outputs`` values of which the first is a notice.
+    """
 
     def caught(error: Exception) -> list[Any]:
-        line = render.trouble(error) if isinstance(error, UserError) else unforeseen(error)
+        line = render.error_notice(error) if isinstance(error, UserError) else internal_error(error)
         return [line, *[gr.skip()] * (outputs - 1)]
 
     @functools.wraps(work)
@@ -40,7 +44,7 @@ def guarded(work: Callable[..., Any], outputs: int) -> Callable[..., Any]:
     return streamed if inspect.isgeneratorfunction(work) else whole
 
 
-def unforeseen(error: Exception) -> Markup:
-    """Write ``error`` to the log; returns what the visitor reads."""
+def internal_error(error: Exception) -> Markup:
+    """Write ``error`` with its stack trace to the log; returns the line that the visitor reads."""
     traceback.print_exception(error, file=sys.stderr)
-    return render.notice("error", ODD)
+    return render.notice("error", INTERNAL_ERROR)

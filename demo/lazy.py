@@ -1,25 +1,21 @@
-"""What waits until the page is there: MLflow and PyTorch take seconds to import.
+"""Imports that wait until the page is open: MLflow and PyTorch take seconds to import.
 
-Several visitors can be the first at once, and a module that two threads import at a time can be seen half made.
+Python's own import lock is one per module: where modules import each other, as MLflow's do, and two threads import them
+from different ends at once, one of the threads can see a module that is only half executed. The first visitors arrive
+together, so every late import of this package is made while ``import_lock`` is held.
 """
 
 import threading
 from collections.abc import Callable
-from importlib import import_module
-from typing import Any, TypeVar
+from typing import TypeVar
 
 T = TypeVar("T")
-_one_at_a_time = threading.RLock()
-
-
-def late(name: str) -> Any:
-    """The module called ``name``, imported by one thread at a time."""
-    with _one_at_a_time:
-        return import_module(name)
+import_lock = threading.RLock()
+"""``with import_lock: from registry import versions``: one thread imports at a time."""
 
 
 def once(make: Callable[[], T]) -> Callable[[], T]:
-    """``make``, called the first time only; whoever comes meanwhile waits for the same value."""
+    """A function that returns ``make()``, called the first time only; other threads wait for the same value."""
     lock, made = threading.Lock(), []
 
     def get() -> T:

@@ -1,8 +1,8 @@
-// What only a browser can do: save a file, put a link together. Each function gives back what its field shows after.
+// What only a browser can do: save a file, compose a link. Each function returns the new value of its field.
 window.parley = {
-  save(parcel) {
-    if (!parcel) return "";
-    const { name, text } = JSON.parse(parcel);
+  save(file) {
+    if (!file) return "";
+    const { name, text } = JSON.parse(file);
     const address = URL.createObjectURL(new Blob([text]));
     const anchor = Object.assign(document.createElement("a"), { href: address, download: name });
     document.body.append(anchor);

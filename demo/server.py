@@ -1,4 +1,4 @@
-"""Starting the page: models warm up while it opens, a shared link gets its password, and what is in force is said."""
+"""Starting the page: the models load while it opens, a shared link gets a password, the limits in force are printed."""
 
 import contextlib
 import inspect
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from data.errors import UserError
 from data.formats.hub import probe
 from demo.config import DemoConfig
-from demo.lazy import late, once
+from demo.lazy import import_lock, once
 from demo.model_process import ModelProcess, PoolSettings
 from demo.view import render
 from inference.transcript import Sampling
@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     from demo.model_process import Look
     from demo.version_cache import VersionCache
     from inference.model_pool import ModelPool
+    from registry.resolver import Resolver
     from registry.votes.outbox import VoteOutbox
 
 HOST = "127.0.0.1"
 USER = "parley"
 SHARE_SERVICE = "https://api.gradio.app/v3/tunnel-request"
-SHARE_PATIENCE_S = 5.0
-PATIENCE_S = 1.5  # so long the page waits for the versions that it will show
+SHARE_TIMEOUT_S = 5.0
+VERSIONS_TIMEOUT_S = 1.5  # how long the page waits for the versions that it will show
 BODY_BYTES = 1 << 16  # of a request, beside its prompt
 GIB = 1 << 30
 
@@ -37,34 +38,27 @@ def open_page(config: DemoConfig, outputs: Path) -> None:
     """Serve the page until the process is stopped; prints its address when it answers.
 
     Args:
-        outputs: folder in which votes lie until MLflow has them.
+        outputs: folder in which votes are kept until MLflow has them.
     """
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "100"  # of which Gradio keeps notes; 10,000 would be megabytes
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    for name in ("GRADIO_ALLOWED_PATHS", "GRADIO_NUM_WORKERS"):  # either would serve files past the page's own rules
-        os.environ.pop(name, None)
-    around = {*os.environ.get("NO_PROXY", os.environ.get("no_proxy", "")).split(","), HOST, "localhost"} - {""}
-    os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(sorted(around))  # Gradio asks the page itself at start
-    trouble = share_trouble() if config.share else ""
-    config = replace(config, share=config.share and not trouble)
-    models = ModelProcess(
-        PoolSettings(int(config.memory_gb * GIB), config.threads), make_look()
-    )  # imports while this one does
+    _set_environment()
+    problem = share_problem() if config.share else ""
+    config = replace(config, share=config.share and not problem)
+    # started first: that process imports while this one does
+    models = ModelProcess(PoolSettings(int(config.memory_gb * GIB), config.threads), make_look())
     gr = import_gradio()
     from demo.app import build
     from demo.session import ChatSessions
     from demo.version_cache import VersionCache
 
-    box: Callable[[], VoteOutbox] = once(lambda: late("registry.votes.outbox").VoteOutbox(outputs / "votes"))
-    shelf = VersionCache("" if config.share else config.ui_address)
-    blocks = build(ChatSessions(config, models, box), shelf)
+    outbox: Callable[[], VoteOutbox] = once(lambda: _make_outbox(outputs / "votes"))
+    versions = VersionCache("" if config.share else config.ui_address)
+    blocks = build(ChatSessions(config, models, outbox), versions)
     seen = threading.Event()
-    threading.Thread(target=warm_up, args=(models, shelf, config, seen), name="warm-up", daemon=True).start()
+    threading.Thread(target=warm_up, args=(models, versions, config, seen), name="warm-up", daemon=True).start()
     password = make_password(config)
-    seen.wait(PATIENCE_S)
+    seen.wait(VERSIONS_TIMEOUT_S)
     local, public = serve(blocks, config, password)
-    print("\n".join(announcement(config, local, public, password, trouble)), flush=True)
+    print("\n".join(announcement(config, local, public, password, problem)), flush=True)
     try:
         blocks.block_thread()
     finally:
@@ -72,10 +66,21 @@ def open_page(config: DemoConfig, outputs: Path) -> None:
         models.close()
 
 
-def import_gradio() -> Any:
-    """Gradio, without the half of its import that goes into comparing every component with its stub file.
+def _set_environment() -> None:
+    """What Gradio and the Hugging Face libraries read from the environment: no telemetry, no files, no proxy."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "100"  # of which Gradio keeps notes; 10,000 would be megabytes
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    for name in ("GRADIO_ALLOWED_PATHS", "GRADIO_NUM_WORKERS"):  # either would serve files past the page's own rules
+        os.environ.pop(name, None)
+    around = {*os.environ.get("NO_PROXY", os.environ.get("no_proxy", "")).split(","), HOST, "localhost"} - {""}
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(sorted(around))  # Gradio asks the page itself at start
 
-    It leaves a class alone whose file can't be found, so none of its own can while it is imported.
+
+def import_gradio() -> Any:
+    """Import Gradio without comparing every component with its stub file, which takes half of the import's time.
+
+    Gradio skips a class whose source file can't be found, so while it is imported none of its own is found.
     """
     real = inspect.getfile
 
@@ -92,15 +97,15 @@ def import_gradio() -> Any:
     return gradio
 
 
-def warm_up(models: ModelProcess, shelf: "VersionCache", config: DemoConfig, seen: threading.Event) -> None:
+def warm_up(models: ModelProcess, versions: "VersionCache", config: DemoConfig, seen: threading.Event) -> None:
     """Load what the first answer needs, in the pair of versions that the page opens with.
 
     Args:
-        seen: set once the registry was looked at, whatever came of it.
+        seen: set once the registry has answered or failed.
     """
-    with contextlib.suppress(UserError):  # a visitor who meets it reads it on the page
+    with contextlib.suppress(UserError):  # the page shows the same error to a visitor
         try:
-            entries = shelf.look()
+            entries = versions.refresh()
         finally:
             seen.set()
         name = config.register_as or render.newest_model(entries)
@@ -110,7 +115,7 @@ def warm_up(models: ModelProcess, shelf: "VersionCache", config: DemoConfig, see
 
 
 def serve(blocks: Any, config: DemoConfig, password: str = "") -> tuple[str, str | None]:
-    """Start answering, on loopback; returns the address and, where one was asked for and made, the public link."""
+    """Start the server on loopback; returns the address and the public link, None where none was requested or made."""
     from starlette.middleware import Middleware
 
     from demo.app import SCRIPT, STYLES, THEME
@@ -118,7 +123,7 @@ def serve(blocks: Any, config: DemoConfig, password: str = "") -> tuple[str, str
 
     max_bytes = BODY_BYTES + 12 * config.prompt_chars  # a character of JSON has up to 12 bytes
     middleware = [Middleware(PageMiddleware, max_bytes=max_bytes)]
-    # api_open lets direct calls past the queue, and so past its length and its one line for the models
+    # api_open=True would let direct calls bypass the queue, its length and its limit of one model event at a time
     blocks.queue(max_size=config.queue, default_concurrency_limit=4, api_open=False)
     _, local, public = blocks.launch(
         server_name=HOST,
@@ -147,52 +152,64 @@ def serve(blocks: Any, config: DemoConfig, password: str = "") -> tuple[str, str
 
 
 def make_look() -> "Look":
-    """Finds the places of references; what that needs is imported when the first is looked for."""
+    """A function that finds the models of references; what it needs is imported at its first call."""
 
-    def make() -> Any:
-        base, guide = late("train.base_model"), late("registry.resolver")
-        return guide.Resolver(lambda name: base.resolve(name).folder)
+    def make() -> "Resolver":
+        with import_lock:
+            from registry.resolver import Resolver
+            from train.base_model import resolve
+        return Resolver(lambda name: resolve(name).folder)
 
-    guide = once(make)
-    return lambda references: guide().look(references)
+    resolver = once(make)
+    return lambda references: resolver().look(references)
 
 
 def make_pool(config: DemoConfig) -> "ModelPool":
-    """The models in this process, for whoever needs no page."""
-    torch, base, chat = (late(name) for name in ("torch", "train.base_model", "inference.model_pool"))
+    """The models in this process, for callers without a page."""
+    with import_lock:
+        import torch
+
+        from inference.model_pool import ModelPool
+        from train.base_model import pick_device
     torch.set_num_threads(config.threads or torch.get_num_threads())
-    return chat.ModelPool(make_look(), int(config.memory_gb * GIB), base.pick_device())
+    return ModelPool(make_look(), int(config.memory_gb * GIB), pick_device())
+
+
+def _make_outbox(folder: Path) -> "VoteOutbox":
+    with import_lock:
+        from registry.votes.outbox import VoteOutbox
+    return VoteOutbox(folder)
 
 
 def make_password(config: DemoConfig) -> str:
-    """The password that the page asks for; empty where it asks for none."""
+    """The page's password; empty where it has none."""
     if not config.share or config.password == "off":
         return ""
     return os.environ.get("PARLEY_PASSWORD") or secrets.token_urlsafe(9)
 
 
-def share_trouble() -> str:
-    """Why no public link can be made, or an empty string; asked first, because Gradio itself tries for minutes."""
+def share_problem() -> str:
+    """Why no public link can be made, or an empty string; checked first, because Gradio itself tries for minutes."""
     if os.environ.get("GRADIO_SHARE_SERVER_ADDRESS"):
         return ""  # a share server of the owner's own
-    return probe(SHARE_SERVICE, SHARE_PATIENCE_S)
+    return probe(SHARE_SERVICE, SHARE_TIMEOUT_S)
 
 
-def announcement(config: DemoConfig, local: str, public: str | None, password: str, trouble: str = "") -> list[str]:
-    """What the owner reads once the page answers; ``trouble`` is why no link was even tried."""
+def announcement(config: DemoConfig, local: str, public: str | None, password: str, problem: str = "") -> list[str]:
+    """The lines that are printed once the page answers; ``problem`` is why no public link was tried."""
     lines = [f"Parley: {local}"]
     if config.share and public:
         lines += [f"Public: {public} (for about a week, while this runs)", _key(password)]
-        lines += ["Caps in force:", *(f"  {line}" for line in config.lines())]
+        lines += ["Limits in force:", *(f"  {line}" for line in config.lines())]
         remote = f"{config.remote_tokens:,} tokens in all" if config.remote_tokens else "off"
         lines += [f"  remote models: {remote}"]
     elif config.share:
         lines += [
-            "No public link could be made; Gradio's own lines above say why. The page is here only.",
+            "No public link could be made; Gradio's messages above say why. The page is on this computer only.",
             _key(password),
         ]
-    elif trouble:
-        lines += [f"No public link could be made: Gradio's share service can't be reached ({trouble})."]
+    elif problem:
+        lines += [f"No public link could be made: Gradio's share service can't be reached ({problem})."]
         lines += ["The page is on this computer only."]
     return [*lines, "Ctrl-C stops it."]
 

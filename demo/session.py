@@ -14,7 +14,7 @@ from data.errors import UserError
 from demo.config import DemoConfig
 from demo.limits import check_request, sampling_problems
 from demo.reply_stream import in_thread
-from demo.view.html import placeless
+from demo.view.html import without_folders
 from inference.transcript import Exchange, ModelInfo, Sampling, Transcript
 from registry.votes.votes import Vote
 from serve.http.token_bucket import TokenBucket
@@ -121,7 +121,7 @@ class ChatSessions:
         if fresh:  # only now: a request that is refused ends no conversation
             _begin(talk, chosen, sampling, blind)
         panel = self._panel(chosen)
-        talk.voices, talk.way = _placeless(panel.voices), panel.way
+        talk.voices, talk.way = _without_folders(panel.voices), panel.way
         talk.stop = threading.Event()  # its own: clearing the old one could wake an answer that was given up
         talk.asked_at_s = time.time()
         yield from self._answers(talk, panel, prompt, sampling)
@@ -136,7 +136,7 @@ class ChatSessions:
         if _begins_anew(talk, references, sampling, blind):
             _begin(talk, references, sampling, blind)
         panel = self._panel(references[: self.config.panes])
-        talk.voices, talk.way = _placeless(panel.voices), panel.way
+        talk.voices, talk.way = _without_folders(panel.voices), panel.way
 
     def deliver_votes(self, patience_s: float = 5.0) -> None:
         """Wait a moment for votes that are still on their way to MLflow."""
@@ -159,7 +159,7 @@ class ChatSessions:
         try:
             asking = panel.ask(prompt, sampling, talk.exchanges, talk.stop.is_set, self.config.seconds)
             for exchange in in_thread(asking, talk.stop):
-                exchange = _placeless_errors(exchange)
+                exchange = _errors_without_folders(exchange)
                 yield exchange
         finally:
             used = sum(len(reply.token_ids) for reply in exchange.replies) if exchange else 0
@@ -271,11 +271,11 @@ def folder_name(model: str) -> str:
     return PurePath(model).name if model.startswith(("/", "~", ".")) else model
 
 
-def _placeless(voices: Sequence[ModelInfo]) -> tuple[ModelInfo, ...]:
+def _without_folders(voices: Sequence[ModelInfo]) -> tuple[ModelInfo, ...]:
     return tuple(replace(voice, base_model=folder_name(voice.base_model)) for voice in voices)
 
 
-def _placeless_errors(exchange: Exchange) -> Exchange:
+def _errors_without_folders(exchange: Exchange) -> Exchange:
     """The same with the folders left out of what went wrong: strangers read it."""
-    replies = (replace(r, error=placeless(r.error)) if r.error else r for r in exchange.replies)
+    replies = (replace(r, error=without_folders(r.error)) if r.error else r for r in exchange.replies)
     return replace(exchange, replies=tuple(replies))

@@ -24,7 +24,7 @@ from registry.store import is_down, reached, without_password
 from registry.version_metrics import Score, headline, number, scores_of
 from registry.versions import Version
 
-__all__ = ["CatalogEntry", "Score", "VersionDetails", "catalogue", "checkpoint_folder", "tell"]
+__all__ = ["CatalogEntry", "Score", "VersionDetails", "catalogue", "checkpoint_folder", "details_of"]
 
 T = TypeVar("T")
 Curve = tuple[tuple[int, float], ...]
@@ -89,7 +89,7 @@ def catalogue(name: str = "") -> list[CatalogEntry]:
     ]
 
 
-def tell(version: Version, ui_address: str = "") -> VersionDetails:
+def details_of(version: Version, ui_address: str = "") -> VersionDetails:
     """Everything that is known of ``version``.
 
     Args:

@@ -1,16 +1,18 @@
-"""Which words two answers share: each side as HTML with the words of its own marked."""
+"""Word diff of two or more answers: each as HTML with the words marked that the other does not have."""
 
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from itertools import groupby
 
 from rapidfuzz.distance import LCSseq
 
 from demo.view.html import Markup, escaped
 
-# Scripts without spaces are compared sign by sign; elsewhere a word keeps its accents, joined emoji and apostrophes.
+# Scripts without spaces are compared character by character; elsewhere a word keeps its
+# accents, joined emoji and apostrophes.
 _SIGNS = "\u3040-\u30ff\u3400-\u9fff"
 _PUNCTUATION = r"!-/:-@\[-\^`{-~\u00a1\u00ab\u00bb\u00bf\u2010-\u2027\u2030-\u205e\u3001\u3002"
 _INNER = f"[^\\s{_SIGNS}{_PUNCTUATION}]+"
@@ -24,8 +26,8 @@ REPETITIVE = 4000  # pairs of equal tokens; two ordinary answers of 300 words ha
 class Diff:
     """Two answers side by side.
 
-    ``first`` and ``other``: escaped HTML; words that only the first has stand in ``<del>``, words that only the other
-    has in ``<ins>``. ``similarity``: share of words in common, 0 to 1, as ``2 * common / (words of both)``.
+    ``first`` and ``other``: HTML; words that only the first has stand in ``<del>``, words that only the other has in
+    ``<ins>``. ``similarity``: share of words in common, 0 to 1, as ``2 * common / (words of both)``.
     """
 
     first: Markup
@@ -38,6 +40,13 @@ def marked(first: str, other: str) -> Diff:
     one, two = _TOKEN.findall(first), _TOKEN.findall(other)
     kept_one, kept_two = _kept(one, two)
     return Diff(_html(one, kept_one, "del"), _html(two, kept_two, "ins"), _similarity(one, kept_one, two, kept_two))
+
+
+def similarity(first: str, other: str) -> float:
+    """Share of words in common, as ``Diff.similarity``."""
+    one, two = _TOKEN.findall(first), _TOKEN.findall(other)
+    kept_one, kept_two = _kept(one, two)
+    return _similarity(one, kept_one, two, kept_two)
 
 
 def marked_all(texts: Sequence[str]) -> tuple[Markup, ...]:
@@ -65,22 +74,17 @@ def _kept(one: Sequence[str], two: Sequence[str]) -> tuple[list[bool], list[bool
 
 
 def _pairs(one: Sequence[str], two: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Places of equal tokens, in order on both sides.
+    """Indices of equal tokens, ascending on both sides.
 
-    SequenceMatcher finds the long runs that people see, but takes half a second for two answers that repeat
-    themselves, as badly trained models do; those get a longest common subsequence, whose time does not depend on it.
+    SequenceMatcher finds the long runs that people see, but takes half a second for two repetitive answers, as badly
+    trained models give them; those get a longest common subsequence, whose time does not depend on the repetition.
     """
     counts = Counter(two)
     if sum(number * counts[token] for token, number in Counter(one).items()) > REPETITIVE:
-        return _common(one, two)
-    blocks = SequenceMatcher(None, one, two, autojunk=False).get_matching_blocks()
+        blocks = LCSseq.editops(one, two).as_matching_blocks()
+    else:
+        blocks = SequenceMatcher(None, one, two, autojunk=False).get_matching_blocks()
     return ((first + offset, second + offset) for first, second, size in blocks for offset in range(size))
-
-
-def _common(one: Sequence[str], two: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Pairs of places in a longest common subsequence, found by RapidFuzz."""
-    blocks = LCSseq.opcodes(one, two).as_matching_blocks()
-    return ((block.a + offset, block.b + offset) for block in blocks for offset in range(block.size))
 
 
 def _similarity(one: Sequence[str], kept_one: list[bool], two: Sequence[str], kept_two: list[bool]) -> float:
@@ -95,17 +99,14 @@ def _similarity(one: Sequence[str], kept_one: list[bool], two: Sequence[str], ke
 
 def _html(tokens: Sequence[str], kept: Sequence[bool], tag: str) -> Markup:
     """The tokens with each run of unkept ones in one element, together with the blanks inside the run."""
-    parts, run, blanks = [], "", ""
-    for token, stays in zip(tokens, kept, strict=True):
-        if not stays:
-            run, blanks = run + blanks + token, ""
-        elif run and token.isspace():
-            blanks = token
-        else:
-            parts += [_element(run, tag), escaped(blanks + token)]
-            run = blanks = ""
-    return Markup("".join([*parts, _element(run, tag), escaped(blanks)]))
-
-
-def _element(run: str, tag: str) -> str:
-    return f'<{tag} class="parley-{tag}">{escaped(run)}</{tag}>' if run else ""
+    opening, closing = Markup(f'<{tag} class="parley-{tag}">'), Markup(f"</{tag}>")
+    # blanks between two unkept tokens belong to their run
+    flags = [
+        is_kept and not (token.isspace() and 0 < at < len(kept) - 1 and not (kept[at - 1] or kept[at + 1]))
+        for at, (token, is_kept) in enumerate(zip(tokens, kept, strict=True))
+    ]
+    parts: list[Markup] = []
+    for is_kept, run in groupby(range(len(tokens)), lambda at: flags[at]):
+        text = escaped("".join(tokens[at] for at in run))
+        parts += [text] if is_kept else [opening, text, closing]
+    return Markup("".join(parts))

@@ -1,21 +1,22 @@
-"""Text that came from people and models, made safe to stand in a page."""
+"""What all fragments of the page share: their templates, and texts made short enough for one line."""
 
-import html
 import re
-from typing import NewType
+from pathlib import Path
 
-#: HTML whose untrusted parts are escaped already. Plain text is no Markup: pass it through ``escaped`` first.
-Markup = NewType("Markup", str)
+from markupsafe import Markup
 
+from data.html import escaped, render
+
+__all__ = ["Markup", "escaped", "fragment", "one_line", "short_digest", "without_folders"]
+
+TEMPLATES = Path(__file__).with_name("templates")
 SHORT_DIGITS = 8
 _FOLDERS = re.compile(r"(?:(?<![\w.:/~])|(?<=://))[/~]+(?:[^/\s]+/)+")
-_UNSHOWABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
-def escaped(text: object) -> Markup:
-    """``text`` as HTML, fit for elements and quoted attributes; newlines stay, what can't be shown becomes U+FFFD."""
-    shown = _UNSHOWABLE.sub("\ufffd", str(text).replace("\r\n", "\n").replace("\r", "\n"))
-    return Markup(html.escape(shown))
+def fragment(name: str, /, **values: object) -> Markup:
+    """The HTML or SVG that the template ``name`` of this package makes of ``values``."""
+    return render(TEMPLATES / name, **values)
 
 
 def one_line(text: object, most: int = 300) -> str:
@@ -24,16 +25,11 @@ def one_line(text: object, most: int = 300) -> str:
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
-def placeless(text: str) -> str:
-    """``text`` with the folders of whole paths left out: a visitor need not know how the server's disk is laid out."""
+def without_folders(text: str) -> str:
+    """``text`` with absolute paths cut to their last part: visitors need not know the server's file system."""
     return _FOLDERS.sub("", text)
 
 
 def short_digest(digest: str) -> str:
-    """The first digits of a digest, as labels show it."""
+    """The first eight digits of a digest, with an ellipsis where it is longer."""
     return digest if len(digest) <= SHORT_DIGITS else digest[:SHORT_DIGITS] + "…"
-
-
-def joined(*parts: str) -> Markup:
-    """Pieces of HTML, one after the other."""
-    return Markup("".join(parts))

@@ -1,6 +1,5 @@
-"""What the page shows of a conversation, a version and the votes, put together from the parts that draw."""
+"""What the page shows of a conversation, a version and the votes, put together from the other modules' fragments."""
 
-import math
 from collections.abc import Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -10,9 +9,9 @@ from demo.session import Conversation
 from demo.view import details
 from demo.view.charts import interval_bar, loss_curve
 from demo.view.details import notice
-from demo.view.diff import marked, marked_all
-from demo.view.html import Markup, escaped, placeless, short_digest
-from demo.view.panes import pane, parting_box, row
+from demo.view.diff import marked_all, similarity
+from demo.view.html import Markup, escaped, fragment, short_digest, without_folders
+from demo.view.panes import divergence_box, pane, row
 from inference.transcript import Exchange, ModelInfo, Reply, Transcript
 from registry.votes.votes import Standing
 
@@ -23,59 +22,69 @@ NAMES = ("Left", "Right", "Third", "Fourth")
 Choice = tuple[str, str]
 
 
-def panes(talk: Conversation, live: Exchange | None = None) -> Markup:
-    """All columns in the order in which the visitor sees them, the growing exchange ``live`` last."""
-    said = (*talk.exchanges, live) if live else talk.exchanges
-    marks = _marks(talk, said)
-    return row([_column(talk, place, number, said, marks) for place, number in enumerate(talk.order)])
+def panes(chat: Conversation, live: Exchange | None = None) -> Markup:
+    """All columns in the order in which the visitor sees them, the unfinished exchange ``live`` last."""
+    exchanges = (*chat.exchanges, live) if live else chat.exchanges
+    marks = _marks(chat, exchanges)
+    return row([_column(chat, place, number, exchanges, marks) for place, number in enumerate(chat.order)])
 
 
-def _marks(talk: Conversation, said: Sequence[Exchange]) -> tuple[Markup, ...]:
-    """The word diff of the last answers, by pane; nothing while one grows or the sides are hidden."""
-    if talk.hidden or not said or any(not reply.ended or reply.error for reply in said[-1].replies):
+def _marks(chat: Conversation, exchanges: Sequence[Exchange]) -> tuple[Markup, ...]:
+    """The word diff of the last answers, by pane; nothing while one is unfinished or the sides are hidden."""
+    if chat.hidden or not exchanges or any(not reply.ended or reply.error for reply in exchanges[-1].replies):
         return ()
-    return marked_all([reply.text for reply in said[-1].replies]) if len(said[-1].replies) > 1 else ()
+    texts = [reply.text for reply in exchanges[-1].replies]
+    return marked_all(texts) if len(set(texts)) > 1 else ()
 
 
-def _column(talk: Conversation, place: int, number: int, said: Sequence[Exchange], marks: tuple[Markup, ...]) -> Markup:
-    turns: list[tuple[str, Reply]] = [(each.prompt, each.replies[number]) for each in said]
-    growing = None
+def _column(
+    chat: Conversation, place: int, number: int, exchanges: Sequence[Exchange], marks: tuple[Markup, ...]
+) -> Markup:
+    turns: list[tuple[str, Reply]] = [(each.prompt, each.replies[number]) for each in exchanges]
+    streaming = None
     if turns and not turns[-1][1].ended:
         prompt, reply = turns.pop()
-        growing = (prompt, reply.text)
-    voice = talk.voices[number] if number < len(talk.voices) else ModelInfo(talk.references[number], "", "", "", "", 0)
-    same_texts = bool(marks) and len({reply.text for reply in said[-1].replies}) == 1
-    return pane(voice, NAMES[place], turns, streaming=growing, blind=talk.hidden,
-                marked=marks[number] if marks and not same_texts else None)  # fmt: skip
+        streaming = (prompt, reply.text)
+    unknown = ModelInfo(chat.references[number], "", "", "", "", 0)
+    model = chat.voices[number] if number < len(chat.voices) else unknown
+    return pane(
+        model,
+        NAMES[place],
+        turns,
+        streaming=streaming,
+        blind=chat.hidden,
+        marked=marks[number] if marks else None,
+    )
 
 
-def partings(talk: Conversation) -> Markup:
-    """Where each answer of the last exchange leaves the first pane's."""
-    if not talk.exchanges:
+def divergences(chat: Conversation) -> Markup:
+    """The first token in which each answer of the last exchange differs from the first pane's, and how all ran."""
+    if chat.hidden:
+        line = "Blind: vote, and the page shows which side is which and where the answers differ."
+        return notice("info", line) if chat.exchanges else Markup("")
+    numbers = range(1, len(chat.exchanges[-1].replies)) if chat.exchanges else ()
+    return Markup("").join([*(_divergence(chat, number) for number in numbers), _execution(chat)])
+
+
+def _divergence(chat: Conversation, number: int) -> Markup:
+    """Of pane ``number`` from the first; nothing where a reply failed or has no tokens, as those of remote models."""
+    last = chat.exchanges[-1]
+    first, other = last.replies[0], last.replies[number]
+    if any(reply.error or not reply.token_ids for reply in (first, other)):
         return Markup("")
-    if talk.hidden:
-        return notice("info", "Blind: vote, and the page shows which side is which and where they part.")
-    last = talk.exchanges[-1]
-    boxes = []
-    for number in range(1, len(last.replies)):
-        sides = last.replies[0], last.replies[number]
-        names = (talk.voices[0].reference, talk.voices[number].reference)
-        if any(reply.error or not reply.token_ids for reply in sides):
-            continue  # remote models give no tokens, and one that failed has said nothing
-        words = marked(sides[0].text, sides[1].text).similarity
-        cut = last.partings[number] is None and sides[0].token_ids != sides[1].token_ids
-        if cut:
-            boxes.append(notice("info", f"{names[0]} and {names[1]} agree as far as both came."))
-        else:
-            boxes.append(parting_box(last.partings[number], names, similarity=words))
-    return Markup("".join(boxes))
+    names = (chat.voices[0].reference, chat.voices[number].reference)
+    divergence = last.partings[number]
+    if divergence is None and first.token_ids != other.token_ids:
+        return notice("info", f"{names[0]} and {names[1]} are equal up to the end of the shorter answer.")
+    return divergence_box(divergence, names, similarity=similarity(first.text, other.text))
 
 
-def way(talk: Conversation) -> Markup:
+def _execution(chat: Conversation) -> Markup:
     """How the panes were computed."""
-    if talk.hidden or not talk.way:
+    if not chat.way:
         return Markup("")
-    return Markup(f'<p class="parley-way">computed as {escaped(talk.way)}; one seed, one noise for all panes</p>')
+    text = "computed as {}; all panes share one seed and one noise"
+    return Markup(f'<p class="parley-execution">{text}</p>').format(chat.way)
 
 
 def choices(entries: "Sequence[CatalogEntry]", first: str) -> list[Choice]:
@@ -112,79 +121,64 @@ def newest_model(entries: "Sequence[CatalogEntry]") -> str:
     return max(entries, key=lambda entry: entry.created).version.name if entries else ""
 
 
-def why(story: "VersionDetails") -> Markup:
-    """How good a version is, as it says itself."""
-    title = f"{story.version.name}/{story.version.number}"
-    return details.why(title, story.verdict, story.reasons, [(s.label, s.base, s.tuned) for s in story.scores])
+def quality(version: "VersionDetails") -> Markup:
+    """Its verdict and scores."""
+    title = f"{version.version.name}/{version.version.number}"
+    scores = [(score.label, score.base, score.tuned) for score in version.scores]
+    return details.quality(title, version.verdict, version.reasons, scores)
 
 
-def curve(story: "VersionDetails", selected: int | None) -> Markup:
-    """Its loss curve; ``selected`` is the step of the checkpoint that speaks, None for the version itself."""
-    if not (story.train_loss or story.eval_loss):
+def curve(version: "VersionDetails", selected: int | None) -> Markup:
+    """Its loss curve; ``selected`` is the step of the checkpoint that answers, None for the version itself."""
+    if not (version.train_loss or version.eval_loss):
         return Markup("")
-    now = story.restored_step if selected is None else selected
-    drawn = loss_curve(story.train_loss, story.eval_loss, story.best_step, story.checkpoints, now)
-    return Markup(f'<figure class="parley-figure-box">{drawn}</figure>')
+    now = version.restored_step if selected is None else selected
+    drawn = loss_curve(version.train_loss, version.eval_loss, version.best_step, version.checkpoints, now)
+    return Markup('<figure class="parley-figure-box">{}</figure>').format(drawn)
 
 
-def origin(story: "VersionDetails") -> Markup:
+def origin(version: "VersionDetails") -> Markup:
     """Where it comes from."""
-    return details.origin(story.lineage, story.run_url, story.notes)
+    return details.origin(version.lineage, version.run_url, version.notes)
 
 
-def standings(overall: Sequence[Standing], pairs: Sequence[Standing], open_votes: Sequence[Standing]) -> Markup:
+def standings(blind: Sequence[Standing], pairs: Sequence[Standing], not_blind: Sequence[Standing]) -> Markup:
     """Win rates by version with their intervals, then pair by pair, then those of votes that were not blind."""
-    if not overall and not open_votes:
-        return Markup('<p class="parley-hint">No votes yet. Ask something, then vote; blind votes count here.</p>')
-    parts = []
-    if overall:
-        parts += ["<h3>Blind votes</h3>", _standings_table(overall, "all rivals")]
-    if pairs:
-        parts += ["<h3>Head to head, blind</h3>", _standings_table(pairs, "")]
-    if open_votes:
-        parts += ["<h3>Votes that were not blind</h3>", _standings_table(open_votes, "all rivals")]
-        parts.append(
-            '<p class="parley-hint">Who reads the label tends to prefer “tuned”: never added to the blind.</p>'
-        )
-    return Markup(f'<section class="parley-votes">{"".join(parts)}</section>')
+    if not blind and not not_blind:
+        hint = "No votes yet. Send a prompt, then vote; blind votes count here."
+        return Markup('<p class="parley-hint">{}</p>').format(hint)
+    tables = {"blind": blind, "pairs": pairs, "not_blind": not_blind}
+    return fragment("standings.html", **{name: [_standing(each) for each in rows] for name, rows in tables.items()})
 
 
-def _standings_table(found: Sequence[Standing], rivals: str) -> str:
-    head = "".join(
-        f'<th scope="col">{name}</th>'
-        for name in ("version", "against", "won", "lost", "tie", "both bad", "win rate, 95 % interval", "")
-    )
-    rows = []
-    for each in found:
-        rate, (low, high) = each.win_rate, each.interval or (math.nan, math.nan)
-        shown = "–" if rate is None else f"{rate:.2f} ({low:.2f} to {high:.2f})"
-        bar = interval_bar(math.nan if rate is None else rate, low, high)
-        cells = (each.version, each.rival or rivals, each.wins, each.losses, each.ties, each.both_bad, shown)
-        rows.append("<tr>" + "".join(f"<td>{escaped(cell)}</td>" for cell in cells) + f"<td>{bar}</td></tr>")
-    return f'<div class="parley-scroll"><table class="parley-scores"><thead><tr>{head}</tr></thead>' + (
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
-    )
+def _standing(each: Standing) -> tuple[Standing, str, Markup]:
+    """A row of the table: the counts, the win rate with its interval as text and as a bar."""
+    text = "–"
+    if each.win_rate is not None and each.interval is not None:
+        text = f"{each.win_rate:.2f} ({each.interval[0]:.2f} to {each.interval[1]:.2f})"
+    return each, text, interval_bar(each.win_rate, each.interval)
 
 
 def self_check(transcript: Transcript, same: bool) -> Markup:
-    """What came of the left version against itself."""
+    """The result of comparing the left version with itself."""
     last, name = transcript.exchanges[-1], transcript.voices[0].reference
-    parting = None if same else last.partings[1]
-    if not same and parting is None:
-        return notice("error", f"Self-check failed: {name} against itself gave two different answers.")
-    answer = f'<blockquote class="parley-quote">{escaped(last.replies[0].text)}</blockquote>'
-    return Markup(answer + parting_box(parting, (name, name), self_check=True))
+    divergence = None if same else last.partings[1]
+    if not same and divergence is None:
+        return notice("error", f"Self-check failed: {name} gave two different answers to the same prompt.")
+    answer = Markup('<blockquote class="parley-quote">{}</blockquote>').format(escaped(last.replies[0].text))
+    return answer + divergence_box(divergence, (name, name), self_check=True)
 
 
-def voted(talk: Conversation) -> Markup:
-    """Thanks for a vote; after a blind one, which side was which."""
-    if not talk.blind:
-        return notice("info", "Your vote is kept.")
-    sides = " and ".join(f"{NAMES[place].lower()} was {talk.voices[number].reference}"
-                         for place, number in enumerate(talk.order))  # fmt: skip
-    return notice("info", f"Your vote is kept: {sides}. The next prompt shuffles anew.")
+def voted(chat: Conversation) -> Markup:
+    """Confirms a vote; after a blind one, which side was which."""
+    if not chat.blind:
+        return notice("info", "Your vote is saved.")
+    sides = " and ".join(
+        f"{NAMES[place].lower()} was {chat.voices[number].reference}" for place, number in enumerate(chat.order)
+    )
+    return notice("info", f"Your vote is saved: {sides}. The next prompt shuffles the sides again.")
 
 
-def trouble(error: UserError) -> Markup:
+def error_notice(error: UserError) -> Markup:
     """A user error as the page's one line."""
-    return notice("error", placeless((str(error).splitlines() or ["something is wrong"])[0]))
+    return notice("error", without_folders((str(error).splitlines() or ["something is wrong"])[0]))

@@ -151,7 +151,7 @@ def test_versions_checkpoints_bases_and_aliases_answer_on_the_page_as_they_did(o
 def test_the_details_of_a_version_have_its_curves_scores_checkpoints_and_card(old):
     from registry import version_details, versions
 
-    details = version_details.tell(versions.resolve("pirate@champion"))
+    details = version_details.details_of(versions.resolve("pirate@champion"))
     assert details.notes == () and details.card.startswith("# pirate")
     assert len(details.train_loss) == 96 and [step for step, _ in details.eval_loss] == [0, 24, 48, 72, 96]
     assert details.checkpoints == (24, 48, 72, 96)

@@ -236,7 +236,16 @@ def test_events_of_the_page_take_nonsense_without_telling_anything(served):
     """They are called as a stranger can, whatever ``private`` means."""
     events = json.loads(served.ask("/config")[1])["dependencies"]
     distinct = {event["api_name"].rstrip("_0123456789"): event for event in events if event["backend_fn"]}
-    assert {"ask", "again", "show", "about", "move", "link", "pairs", "standings"} < set(distinct)
+    assert {
+        "send",
+        "regenerate",
+        "show",
+        "describe",
+        "select_step",
+        "share_link",
+        "preference_pairs",
+        "standings",
+    } < set(distinct)
     junk = (None, 5, "x", {"path": "/etc/passwd"})
     work = [(event, value) for event in distinct.values() for value in (junk if event["inputs"] else junk[:1])]
 

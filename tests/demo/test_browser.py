@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium o
 
 #: Where pictures of the page go: docs/pictures when they are to be renewed, else a folder that is thrown away.
 PICTURES = os.environ.get("PARLEY_PICTURES")
-PATIENCE_MS = 90_000
+TIMEOUT_MS = 90_000
 ASKED = "My uncle fixes old radios in his cellar."
 
 
@@ -93,8 +93,8 @@ def visit(browser, address):
         context = browser.new_context(viewport=how.pop("viewport", {"width": 1280, "height": 1000}), **how)
         contexts.append(context)
         tab = context.new_page()
-        tab.set_default_timeout(PATIENCE_MS)
-        tab.on("console", lambda said: troubles.append(said.text) if said.type == "error" else None)
+        tab.set_default_timeout(TIMEOUT_MS)
+        tab.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
         tab.on("pageerror", lambda error: troubles.append(str(error)))
         tab.goto(f"{address}{query}")
         tab.wait_for_selector(ready)
@@ -108,7 +108,7 @@ def visit(browser, address):
 
 @pytest.fixture
 def gate(monkeypatch):
-    """Holds every answer after ``gate.tokens`` tokens until ``gate.open()``: what happens then needs no luck."""
+    """Holds every answer after ``gate.tokens`` tokens until ``gate.open()``, so that nothing depends on timing."""
     from inference import generation, model_pool
 
     real = generation.decode
@@ -142,7 +142,7 @@ def picture(tab, name):
     tab.screenshot(path=place / f"{name}.png", full_page=True)
 
 
-def say(tab, prompt):
+def send(tab, prompt):
     tab.fill("#prompt textarea", prompt)
     tab.keyboard.press("Enter")
 
@@ -159,10 +159,10 @@ def answered(tab, times=1):
     )
 
 
-def parted(tab):
-    """What the page tells of where its panes part, once it does, which is a moment after the last answer has ended."""
-    tab.wait_for_function("document.querySelector('#partings').textContent.trim()")
-    return tab.inner_text("#partings")
+def compared(tab):
+    """What the page shows of the first difference between its panes, a moment after the last answer has ended."""
+    tab.wait_for_function("document.querySelector('#divergences').textContent.trim()")
+    return tab.inner_text("#divergences")
 
 
 def answers(tab):
@@ -174,19 +174,19 @@ def answers(tab):
     )
 
 
-def test_a_newcomer_sees_who_speaks_and_why_and_gets_two_answers(visit):
+def test_a_first_visitor_sees_the_models_and_their_scores_and_gets_two_answers(visit):
     tab = visit()
     tab.wait_for_selector("#origin .parley-lineage")
     heads = tab.locator("#panes .parley-head").all_inner_texts()
     assert "BASE" in heads[0] and "bundled" in heads[0] and "5cce91d2" in heads[0]
     assert "TUNED" in heads[1] and "pirate/1" in heads[1] and "LoRA" in heads[1]
-    assert "lexicon" in tab.inner_text("#why") and tab.locator("#curve svg").count() == 1
+    assert "lexicon" in tab.inner_text("#quality") and tab.locator("#curve svg").count() == 1
     tab.locator("#examples button", has_text=ASKED).or_(tab.locator("#examples .gallery-item").first).first.click()
     tab.wait_for_function("document.querySelector('#prompt textarea').value.length > 0")
     tab.click("#send button, button#send")
     answered(tab)
     assert all(answers(tab)) and answers(tab)[0] != answers(tab)[1]
-    assert all(words in parted(tab) for words in ("they part at token", "one batch, 1 adapter"))
+    assert all(words in compared(tab) for words in ("first difference at token", "one batch, 1 adapter"))
     assert "tokens/s" in tab.locator("#panes .parley-status").first.inner_text()
     assert tab.input_value("#prompt textarea") == ""
     picture(tab, "chat")
@@ -194,7 +194,7 @@ def test_a_newcomer_sees_who_speaks_and_why_and_gets_two_answers(visit):
 
 def test_both_sides_grow_before_either_ends(visit, gate):
     tab = visit()
-    say(tab, ASKED)
+    send(tab, ASKED)
     tab.wait_for_function(
         """() => {
             const logs = [...document.querySelectorAll('#panes [aria-busy=true]')];
@@ -207,7 +207,7 @@ def test_both_sides_grow_before_either_ends(visit, gate):
 
 def test_stop_ends_both_sides_and_says_so(visit, gate):
     tab = visit()
-    say(tab, ASKED)
+    send(tab, ASKED)
     tab.wait_for_selector("#panes [aria-busy=true] .parley-answer")
     tab.click("#stop")
     gate.open()
@@ -217,7 +217,7 @@ def test_stop_ends_both_sides_and_says_so(visit, gate):
 
 def test_again_edit_and_a_new_chat(visit):
     tab = visit()
-    say(tab, ASKED)
+    send(tab, ASKED)
     answered(tab)
     first = answers(tab)
     tab.eval_on_selector("#panes .parley-pane", "pane => pane.dataset.old = 'yes'")
@@ -225,7 +225,7 @@ def test_again_edit_and_a_new_chat(visit):
     tab.wait_for_selector("#panes .parley-pane[data-old]", state="detached")
     answered(tab)
     assert answers(tab) == first, "the same prompt, settings and seed give the same answers"
-    say(tab, "And what does he listen to?")
+    send(tab, "And what does he listen to?")
     answered(tab, times=2)
     tab.click("#edit")
     tab.wait_for_function("document.querySelector('#prompt textarea').value === 'And what does he listen to?'")
@@ -239,17 +239,17 @@ def test_a_blind_vote_hides_the_sides_and_lands_in_mlflow(visit, desk):
     from registry.votes import store as vote_store
 
     tab = visit("?blind=1")
-    say(tab, ASKED)
+    send(tab, ASKED)
     answered(tab)
-    shown = tab.inner_html("#panes") + tab.inner_html("#partings")
-    for word in ("pirate/1", "BASE", "TUNED", "bundled", "tokens/s", "5cce91d2", "parley-voice-base"):
+    shown = tab.inner_html("#panes") + tab.inner_html("#divergences")
+    for word in ("pirate/1", "BASE", "TUNED", "bundled", "tokens/s", "5cce91d2", "parley-model-base"):
         assert word not in shown
     picture(tab, "blind")
     left = answers(tab)[0]
     tab.click("#vote-left")
     tab.wait_for_selector("#notice .parley-notice")
     assert "left was pirate/1" in tab.inner_text("#notice")
-    assert "they part at token" in parted(tab)
+    assert "first difference at token" in compared(tab)
     desk.deliver_votes(60)
     vote = vote_store.load("pirate")[-1]
     assert vote.blind and vote.choice == "left" and vote.prompt == ASKED
@@ -262,7 +262,7 @@ def test_a_blind_vote_hides_the_sides_and_lands_in_mlflow(visit, desk):
 
 def test_preference_pairs_can_be_saved(visit, desk):
     tab = visit()
-    say(tab, ASKED)
+    send(tab, ASKED)
     answered(tab)
     tab.click("#vote-right")
     tab.wait_for_selector("#notice .parley-notice")
@@ -304,18 +304,18 @@ def test_the_curve_switches_to_a_kept_checkpoint(visit):
     tab.locator("#step input[type=range]").dispatch_event("pointerup")
     tab.wait_for_function("document.querySelector('#panes').textContent.includes('checkpoint of step')")
     assert "pirate/1:32" in tab.input_value("#column-1 input")
-    say(tab, ASKED)
+    send(tab, ASKED)
     answered(tab)
-    assert "one batch, 1 adapter" in parted(tab)
+    assert "one batch, 1 adapter" in compared(tab)
 
 
 def test_four_columns_answer_at_once(visit):
     tab = visit("?left=pirate/1:base&right=pirate/1&third=pirate/1:32&fourth=pirate/1:64")
     assert tab.locator("#panes .parley-pane").count() == 4
-    say(tab, ASKED)
+    send(tab, ASKED)
     answered(tab)
-    assert "one batch, 3 adapters" in parted(tab)
-    assert tab.locator("#partings .parley-parting").count() == 3
+    assert "one batch, 3 adapters" in compared(tab)
+    assert tab.locator("#divergences .parley-divergence").count() == 3
     picture(tab, "columns")
     tab.click("#fewer")
     tab.wait_for_function("document.querySelectorAll('#panes .parley-pane').length === 3")
@@ -324,8 +324,8 @@ def test_four_columns_answer_at_once(visit):
 def test_the_self_check_passes(visit):
     tab = visit()
     tab.click("#self-check")
-    tab.wait_for_selector("#partings .parley-agree")
-    assert "self-check passed" in tab.inner_text("#partings")
+    tab.wait_for_selector("#divergences .parley-agree")
+    assert "self-check passed" in tab.inner_text("#divergences")
 
 
 @pytest.mark.parametrize("kind", ["html", "json"])
@@ -333,7 +333,7 @@ def test_a_transcript_can_be_saved_and_read_again(visit, kind):
     from demo.transcript_html import read
 
     tab = visit()
-    say(tab, ASKED)
+    send(tab, ASKED)
     answered(tab)
     with tab.expect_download() as saved:
         tab.click(f"#as-{kind}")
@@ -345,9 +345,9 @@ def test_a_transcript_can_be_saved_and_read_again(visit, kind):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_shows_everything_without_scrolling_sideways(visit, scheme):
     tab = visit(viewport={"width": 390, "height": 844}, color_scheme=scheme)
-    say(tab, ASKED)
+    send(tab, ASKED)
     answered(tab)
-    tab.wait_for_selector("#partings .parley-parting")
+    tab.wait_for_selector("#divergences .parley-divergence")
     assert tab.evaluate("document.documentElement.scrollWidth") <= 390
     assert tab.evaluate("document.body.classList.contains('dark')") == (scheme == "dark")
     picture(tab, f"phone-{scheme}")
@@ -355,9 +355,9 @@ def test_a_phone_shows_everything_without_scrolling_sideways(visit, scheme):
 
 def test_the_dark_page(visit):
     tab = visit(color_scheme="dark")
-    say(tab, ASKED)
+    send(tab, ASKED)
     answered(tab)
-    tab.wait_for_selector("#partings .parley-parting")
+    tab.wait_for_selector("#divergences .parley-divergence")
     tab.wait_for_selector("#origin .parley-lineage")
     picture(tab, "dark")
 
@@ -397,12 +397,12 @@ def test_a_registry_that_is_down_is_one_line(visit, store, monkeypatch):
     tab.click("#refresh")
     tab.wait_for_selector("#notice .parley-notice")
     assert "does not answer" in tab.inner_text("#notice") and "Traceback" not in tab.content()
-    say(tab, ASKED)
+    send(tab, ASKED)
     answered(tab)
-    assert all(answers(tab)), "what is loaded goes on speaking"
+    assert all(answers(tab)), "models that are loaded still answer"
 
 
-def test_a_version_deleted_while_selected_leaves_the_other_side_speaking(visit):
+def test_a_version_deleted_while_selected_leaves_the_other_side_answering(visit):
     from mlflow import MlflowClient
 
     client = MlflowClient()
@@ -410,7 +410,7 @@ def test_a_version_deleted_while_selected_leaves_the_other_side_speaking(visit):
     second = client.create_model_version("pirate", source.source, source.run_id, tags=source.tags)
     tab = visit(f"?left=pirate/1:base&right=pirate/{second.version}")
     client.delete_model_version("pirate", second.version)
-    say(tab, ASKED)
+    send(tab, ASKED)
     answered(tab)
     statuses = tab.locator("#panes .parley-status").all_inner_texts()
     assert "tokens" in statuses[0] and f"there is no version pirate/{second.version}" in statuses[1]

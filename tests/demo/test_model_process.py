@@ -120,7 +120,8 @@ def test_the_process_ends_with_the_page_however_that_ends(tmp_path):
     page = (
         "from demo.model_process import ModelProcess, PoolSettings\nimport time\n"
         "if __name__ == '__main__':\n"
-        "    models = ModelProcess(PoolSettings(1), list)\n    print(models._process.pid, flush=True)\n    time.sleep(600)\n"
+        "    models = ModelProcess(PoolSettings(1), list)\n    print(models._process.pid, flush=True)\n"
+        "    time.sleep(600)\n"
     )
     (tmp_path / "page.py").write_text(page)
     env = {**os.environ, "PYTHONPATH": str(ROOT)}

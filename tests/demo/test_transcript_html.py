@@ -41,7 +41,12 @@ def test_the_page_shows_voices_settings_words_and_partings():
     page = to_html(WHOLE)
     text = " ".join(Elements(page).text.split())
     wanted = ["BASE bundled", "pirate/3", "digest 9f2c31aa", "temperature0.7", "seed7, the same", "Where?"]
-    wanted += ["part at token 1", "50% of the words in common", "cut at the length cap", "python -m steps.replay FILE"]
+    wanted += [
+        "first difference at token 1",
+        "50% of the words in common",
+        "cut at the length cap",
+        "python -m steps.replay FILE",
+    ]
     assert [part for part in wanted if part not in text] == []
     assert '<ins class="parley-ins">Ye</ins> go' in page and '<del class="parley-del">You</del> go' in page
 

@@ -72,15 +72,15 @@ def artifacts(client: MlflowClient, run: runs.Run) -> Path:
 
 def test_a_version_tells_everything_that_its_run_kept(add, run):
     version = add(run.run_id, TAGS, description="# A card")
-    told = version_details.tell(version)
-    assert told.notes == ()
-    assert (told.version, told.kind, told.verdict, told.card) == (version, "lora", "healthy", "# A card")
-    assert told.reasons == ("it learned", "it does not echo")
-    assert told.scores == (version_details.Score("lexicon_rate", 0.02, 0.94), version_details.Score("chrf", 13.2, 92.1))
-    assert told.eval_loss == ((0, 4.0), (4, 2.0), (8, 1.0), (12, 1.5))
-    assert told.train_loss == ((0, 2.0), (4, 1.0), (8, 0.5), (12, 0.75))
-    assert (told.best_step, told.restored_step, told.checkpoints) == (8, 8, (4, 8, 12))
-    lineage = dict(told.lineage)
+    details = version_details.details_of(version)
+    assert details.notes == ()
+    assert (details.version, details.kind, details.verdict, details.card) == (version, "lora", "healthy", "# A card")
+    assert details.reasons == ("it learned", "it does not echo")
+    assert details.scores == (version_details.Score("lexicon_rate", 0.02, 0.94), version_details.Score("chrf", 13.2, 92.1))
+    assert details.eval_loss == ((0, 4.0), (4, 2.0), (8, 1.0), (12, 1.5))
+    assert details.train_loss == ((0, 2.0), (4, 1.0), (8, 0.5), (12, 0.75))
+    assert (details.best_step, details.restored_step, details.checkpoints) == (8, 8, (4, 8, 12))
+    lineage = dict(details.lineage)
     assert lineage.pop("made").endswith(" UTC")
     assert lineage == {
         "data": "clean · dddddddd",
@@ -93,7 +93,7 @@ def test_a_version_tells_everything_that_its_run_kept(add, run):
 
 
 def test_prompts_are_taken_evenly_from_the_held_out_rows(add, run):
-    prompts = version_details.tell(add(run.run_id, TAGS)).prompts
+    prompts = version_details.details_of(add(run.run_id, TAGS)).prompts
     assert len(prompts) == version_details.MOST_PROMPTS
     assert prompts[:3] == ("Prompt 0.", "Prompt 2.", "Prompt 5.") and prompts[-1] == "Prompt 27."
 
@@ -101,7 +101,7 @@ def test_prompts_are_taken_evenly_from_the_held_out_rows(add, run):
 def test_few_prompts_are_all_taken_and_blank_or_repeated_ones_are_not(add, run):
     rows = [{"prompt": prompt} for prompt in ("One.", " ", "Two.", "One.")]
     run.text(json.dumps({"rows": rows}), "eval_results.json")
-    assert version_details.tell(add(run.run_id, TAGS)).prompts == ("One.", "Two.")
+    assert version_details.details_of(add(run.run_id, TAGS)).prompts == ("One.", "Two.")
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_few_prompts_are_all_taken_and_blank_or_repeated_ones_are_not(add, run):
 )
 def test_the_link_to_the_run_needs_an_address_and_never_holds_a_password(add, run, client, given, shown):
     experiment = client.get_run(run.run_id).info.experiment_id
-    assert version_details.tell(add(run.run_id, TAGS), given).run_url == shown.format(experiment, run.run_id)
+    assert version_details.details_of(add(run.run_id, TAGS), given).run_url == shown.format(experiment, run.run_id)
 
 
 def test_an_older_run_tells_the_registered_step_and_its_two_checkpoints(add, run, client):
@@ -124,8 +124,8 @@ def test_an_older_run_tells_the_registered_step_and_its_two_checkpoints(add, run
     for name in ("best-step-8", "last-step-12"):
         run.text("weights", f"checkpoints/{name}/adapter_model.safetensors")
     version = add(run.run_id, tags)
-    told = version_details.tell(version)
-    assert (told.restored_step, told.checkpoints, told.notes) == (8, (8, 12), ())
+    details = version_details.details_of(version)
+    assert (details.restored_step, details.checkpoints, details.notes) == (8, (8, 12), ())
     assert version_details.checkpoint_folder(version, 12).name == "last-step-12"
 
 
@@ -133,13 +133,13 @@ def test_an_older_run_tells_the_registered_step_and_its_two_checkpoints(add, run
 
 
 def test_a_version_of_another_tool_still_has_a_story(add):
-    told = version_details.tell(add())
-    empty = dataclasses.replace(told, lineage=(), notes=())
+    details = version_details.details_of(add())
+    empty = dataclasses.replace(details, lineage=(), notes=())
     assert empty == version_details.VersionDetails(
-        told.version, "", "", (), (), (), (), None, None, (), (), "", (), "", ()
+        details.version, "", "", (), (), (), (), None, None, (), (), "", (), "", ()
     )
-    assert [label for label, _ in told.lineage] == ["made"]
-    assert told.notes == (
+    assert [label for label, _ in details.lineage] == ["made"]
+    assert details.notes == (
         "it names no run, so its curves, data and checkpoints are unknown",
         "it has no scores",
         "it has no card",
@@ -152,11 +152,11 @@ def test_the_names_that_other_trainers_log_by_are_understood(add, client, run):
         client.log_metric(other, "loss", loss, step=step)
         client.log_metric(other, "eval_loss", loss + 1, step=step)
     client.log_metric(other, "test/accuracy", 0.75)
-    told = version_details.tell(add(other))
-    assert told.train_loss == ((10, 2.0), (20, 1.0), (30, 3.0))
-    assert (told.best_step, told.restored_step) == (20, None)
-    assert told.scores == (version_details.Score("accuracy", None, 0.75),)
-    assert told.notes == (
+    details = version_details.details_of(add(other))
+    assert details.train_loss == ((10, 2.0), (20, 1.0), (30, 3.0))
+    assert (details.best_step, details.restored_step) == (20, None)
+    assert details.scores == (version_details.Score("accuracy", None, 0.75),)
+    assert details.notes == (
         "its run keeps no held-out prompts (eval_results.json) and no checkpoints (checkpoints)",
         "it has no card",
     )
@@ -166,37 +166,37 @@ def test_values_that_are_no_number_are_in_no_curve_and_no_score(add, client, run
     for step, value in ((16, float("nan")), (20, float("inf"))):
         client.log_metric(run.run_id, "eval/loss", value, step=step)
     client.log_metric(run.run_id, "eval/best_step", float("nan"), step=8)
-    told = version_details.tell(
+    details = version_details.details_of(
         add(run.run_id, {"test/chrf": "nan", "base/chrf": "much", "test/auc": "inf", "step": "?"})
     )
-    assert [step for step, _ in told.eval_loss] == [0, 4, 8, 12]
-    assert told.scores == () and told.best_step == told.restored_step == 8
+    assert [step for step, _ in details.eval_loss] == [0, 4, 8, 12]
+    assert details.scores == () and details.best_step == details.restored_step == 8
 
 
 def test_a_run_in_the_bin_is_still_shown_and_said_to_be_there(add, client, run):
     version = add(run.run_id, TAGS)
     client.delete_run(run.run_id)
-    told = version_details.tell(version)
-    assert told.notes == ("its run was deleted; what is still shown of it can go at any time",)
-    assert told.checkpoints and told.eval_loss and told.prompts
+    details = version_details.details_of(version)
+    assert details.notes == ("its run was deleted; what is still shown of it can go at any time",)
+    assert details.checkpoints and details.eval_loss and details.prompts
 
 
 def test_a_run_that_is_gone_takes_only_what_was_its_own(add):
-    told = version_details.tell(add("a" * 32, TAGS, description="# A card"))
-    [note] = told.notes
+    details = version_details.details_of(add("a" * 32, TAGS, description="# A card"))
+    [note] = details.notes
     assert note.startswith(f"its run {'a' * 32} is gone")
-    assert (told.kind, told.verdict, told.card, told.restored_step) == ("lora", "healthy", "# A card", 8)
-    assert len(told.scores) == 2 and ("base", "bundled · bbbbbbbbbbbbbbbb") in told.lineage
-    assert (told.eval_loss, told.checkpoints, told.prompts, told.run_url) == ((), (), (), "")
+    assert (details.kind, details.verdict, details.card, details.restored_step) == ("lora", "healthy", "# A card", 8)
+    assert len(details.scores) == 2 and ("base", "bundled · bbbbbbbbbbbbbbbb") in details.lineage
+    assert (details.eval_loss, details.checkpoints, details.prompts, details.run_url) == ((), (), (), "")
 
 
 def test_a_version_removed_while_it_is_looked_at_still_shows_its_run(add, client, run):
     version = add(run.run_id, TAGS, description="# A card")
     client.delete_model_version(version.name, str(version.number))
-    told = version_details.tell(version)
-    [note] = told.notes
+    details = version_details.details_of(version)
+    [note] = details.notes
     assert note.startswith("pirate/1 is no longer in the registry")
-    assert told.card == "# The run's card" and told.checkpoints == (4, 8, 12)
+    assert details.card == "# The run's card" and details.checkpoints == (4, 8, 12)
 
 
 def remove(path: Path) -> None:
@@ -216,16 +216,16 @@ DAMAGE = {
 @pytest.mark.parametrize("kind", DAMAGE)
 def test_a_damaged_artifact_leaves_a_line_and_all_the_rest(add, client, run, kind):
     version = add(run.run_id, TAGS, description="# A card")
-    whole = version_details.tell(version)
+    whole = version_details.details_of(version)
     break_it, line = DAMAGE[kind]
     break_it(artifacts(client, run))
-    told = version_details.tell(version)
-    [note] = told.notes
+    details = version_details.details_of(version)
+    [note] = details.notes
     assert line in note and "\n" not in note
-    assert (told.prompts == ()) == (kind != "checkpoints")
-    assert (told.checkpoints == ()) == (kind in ("checkpoints", "all artifacts"))
+    assert (details.prompts == ()) == (kind != "checkpoints")
+    assert (details.checkpoints == ()) == (kind in ("checkpoints", "all artifacts"))
     same = {"prompts": (), "checkpoints": (), "notes": ()}
-    assert dataclasses.replace(told, **same) == dataclasses.replace(whole, **same)
+    assert dataclasses.replace(details, **same) == dataclasses.replace(whole, **same)
 
 
 # --- checkpoints -----------------------------------------------------------------------------------------------------
@@ -345,7 +345,7 @@ def test_the_headline_shows_the_scores_that_matter_most_and_others_by_their_name
 
 SOME = Version("pirate", 1, "a" * 32, "file:///nowhere", {}, ())
 QUESTIONS = {
-    "tell": lambda: version_details.tell(SOME),
+    "details_of": lambda: version_details.details_of(SOME),
     "catalogue": version_details.catalogue,
     "checkpoint": lambda: version_details.checkpoint_folder(SOME, 8),
     "resolve": lambda: versions.resolve("pirate/1"),

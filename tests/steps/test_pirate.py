@@ -140,24 +140,24 @@ def test_checkpoints_are_kept_all_of_an_adapter_and_the_ends_of_a_full_model(don
     assert all(any(not one[key].equal(other[key]) for key in one) for one, other in pairwise(kept))
 
 
-def test_a_version_can_tell_its_whole_story(done):
-    told = version_details.tell(done.version, "http://127.0.0.1:5000/")
-    assert told.notes == ()
+def test_a_version_has_all_its_details(done):
+    details = version_details.details_of(done.version, "http://127.0.0.1:5000/")
+    assert details.notes == ()
     metrics = done.run.data.metrics
-    assert (told.kind, told.verdict) == (done.method, done.run.data.tags["verdict"]) and told.reasons
-    assert [step for step, _ in told.train_loss] == [1, 2, 3, 4, 5, 6]
-    assert [step for step, _ in told.eval_loss] == [0, 3, 6]
-    assert (told.best_step, told.restored_step) == (metrics["eval/best_step"],) * 2
-    scores = {score.name: (score.base, score.tuned) for score in told.scores}
+    assert (details.kind, details.verdict) == (done.method, done.run.data.tags["verdict"]) and details.reasons
+    assert [step for step, _ in details.train_loss] == [1, 2, 3, 4, 5, 6]
+    assert [step for step, _ in details.eval_loss] == [0, 3, 6]
+    assert (details.best_step, details.restored_step) == (metrics["eval/best_step"],) * 2
+    scores = {score.name: (score.base, score.tuned) for score in details.scores}
     assert scores["chrf"] == pytest.approx((metrics["base/chrf"], metrics["test/chrf"]), abs=1e-4)
-    assert told.card.startswith("# pirate") and len(told.prompts) == version_details.MOST_PROMPTS
-    assert told.run_url.endswith(f"/#/experiments/{done.run.info.experiment_id}/runs/{done.run.info.run_id}")
-    assert told.checkpoints[-1] == 6
+    assert details.card.startswith("# pirate") and len(details.prompts) == version_details.MOST_PROMPTS
+    assert details.run_url.endswith(f"/#/experiments/{done.run.info.experiment_id}/runs/{done.run.info.run_id}")
+    assert details.checkpoints[-1] == 6
 
 
 def test_the_registered_weights_are_those_of_the_restored_checkpoint(done):
-    told = version_details.tell(done.version)
-    [kept] = version_details.checkpoint_folder(done.version, told.restored_step or 0).glob("*.safetensors")
+    details = version_details.details_of(done.version)
+    [kept] = version_details.checkpoint_folder(done.version, details.restored_step or 0).glob("*.safetensors")
     [registered] = done.folder.glob("mlruns/*/models/m-*/artifacts/artifacts/**/*.safetensors")
     assert kept.read_bytes() == registered.read_bytes()
 

@@ -44,18 +44,18 @@ def test_losses_lie_where_the_axis_says():
 def test_kept_checkpoints_are_on_the_axis_and_the_selected_one_stands_out():
     tree = drawn(TRAIN, EVALS, 6, [3, 6, 9], 3)
     assert len(having(tree, "parley-kept")) == 3 and len(having(tree, "parley-kept-now")) == 1
-    assert centre(having(tree, "parley-speaks")[0]) == centre(having(tree, "parley-dot")[1])
+    assert centre(having(tree, "parley-selected")[0]) == centre(having(tree, "parley-dot")[1])
     assert not having(drawn(TRAIN, EVALS, 6, [3, 6, 9]), "parley-kept-now")
 
 
-def test_the_picture_is_told_in_words():
+def test_the_picture_is_described_in_words():
     tree = drawn([*TRAIN, (10, math.nan)], EVALS, 6, [3], 3)
     assert tree.get("role") == "img" and tree.findtext(f"{SVG}title") == "Loss curve"
     words = tree.findtext(f"{SVG}desc") or ""
     for part in (
         "from 4.00 at step 0 to 1.75 at step 9",
         "best is 1.50 at step 6",
-        "step 3 speak",
+        "step 3 are selected",
         "1 points that are",
     ):
         assert part in words
@@ -103,8 +103,8 @@ def test_ticks_are_round_few_and_reach_over_the_range(low, high):
 
 
 def test_an_interval_says_its_figures_and_shows_them_to_scale():
-    bar = interval_bar(0.62, 0.41, 0.79)
+    bar = interval_bar(0.62, (0.41, 0.79))
     assert 'aria-label="62%, 95 % interval 41% to 79%"' in bar
     assert "width:62.0%" in bar and "left:41.0%;width:38.0%" in bar
-    assert "no votes yet" in interval_bar(math.nan, math.nan, math.nan)
-    assert "width:100.0%" in interval_bar(1.2, 0.7, 1.3)
+    assert "no votes yet" in interval_bar(None, None)
+    assert "width:100.0%" in interval_bar(1.2, (0.7, 1.3))

@@ -1,11 +1,11 @@
-"""The panel tells verdict, figures and lineage in words, links only to web pages, and escapes all of it."""
+"""The panel shows verdict, figures and lineage in words, links only to web pages, and escapes all of it."""
 
 import re
 from xml.etree import ElementTree
 
 import pytest
 
-from demo.view.details import VERDICTS, badge, empty_registry, is_web_address, notice, number, origin, why
+from demo.view.details import VERDICTS, badge, empty_registry, is_web_address, notice, number, origin, quality
 from evals import verdict
 
 
@@ -26,7 +26,7 @@ def panel(**changes):
     values |= changes
     head = {name: values[name] for name in ("title", "verdict", "reasons", "scores")}
     foot = {name: values[name] for name in ("lineage", "run_url", "notes")}
-    return f"<div>{why(**head)}{origin(**foot)}</div>"
+    return f"<div>{quality(**head)}{origin(**foot)}</div>"
 
 
 def test_the_panel_holds_everything_in_order():

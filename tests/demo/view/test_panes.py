@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from demo.view.diff import marked
-from demo.view.panes import byte_size, label, pane, parting_box, row, stats, visible
+from demo.view.panes import byte_size, divergence_box, label, pane, row, stats, visible
 from inference.transcript import Divergence, ModelInfo, Reply
 
 BASE = ModelInfo("pirate/3:base", "base", "5cce91d2aa001122", "bundled", "5cce91d2aa001122", 48_000_000)
@@ -56,7 +56,7 @@ def test_sizes_are_in_units_that_people_read(size_bytes, said):
     [
         (REPLY, "first token 0.21 s · 38 tokens/s · 41 tokens · stopped itself"),
         (Reply("a", (1,), "length", 0.045, 0.05), "first token 45 ms · 1 token · cut at the length cap"),
-        (Reply("", (), "stopped", None, 0.1), "no token came · stopped by you"),
+        (Reply("", (), "stopped", None, 0.1), "no tokens · stopped by you"),
         (Reply("a", (1, 2), "time", 12.4, 60.0), "first token 12 s · 0 tokens/s · 2 tokens · cut at the time limit"),
         (Reply("", (), "error", None, 0.1, "gone:\n  away"), "failed: gone: away"),
     ],
@@ -111,7 +111,7 @@ def test_nothing_that_was_typed_or_named_or_answered_becomes_markup():
     shown = row([
         pane(voice, HOSTILE, [(HOSTILE, reply), (HOSTILE, failed)]),
         pane(voice, HOSTILE, [], streaming=(HOSTILE, HOSTILE)),
-        parting_box(parting, (HOSTILE, HOSTILE)),
+        divergence_box(parting, (HOSTILE, HOSTILE)),
     ])  # fmt: skip
     names = {element.tag for element in parsed(shown).iter()}
     assert not names & {"script", "img"}
@@ -122,10 +122,10 @@ def test_an_empty_answer_is_named_so():
     assert "an empty answer" in pane(TUNED, "Right", [("hi", replace(REPLY, text=" \n"))])
 
 
-def test_a_parting_shows_both_sides_with_what_they_took():
-    shown = parting_box(PART, ("Left", "Right"), similarity=0.754)
+def test_a_divergence_shows_both_sides_with_what_they_took():
+    shown = divergence_box(PART, ("Left", "Right"), similarity=0.754)
     said = text(shown)
-    assert said.startswith("they part at token 3: ␣find / ⏎ · 75% of the words in common")
+    assert said.startswith("first difference at token 3: ␣find / ⏎ · 75% of the words in common")
     assert [float(width) for width in re.findall(r"width:([\d.]+)%", shown)] == [50, 25, 77, 12.5]
     taken = re.findall(r'parley-chosen"><code class="parley-token">([^<]*)', shown)
     assert taken == ["␣find", "⏎"] and said.count("taken") == 2
@@ -133,16 +133,16 @@ def test_a_parting_shows_both_sides_with_what_they_took():
 
 
 def test_a_token_outside_the_five_likeliest_is_shown_as_taken_too():
-    said = text(parting_box(replace(PART, chosen=(" odd", "\n")), ("Left", "Right")))
+    said = text(divergence_box(replace(PART, chosen=(" odd", "\n")), ("Left", "Right")))
     assert "␣oddrarertaken" in said.replace(" ", "")
 
 
 def test_agreement_says_so_and_a_self_check_says_whether_it_passed():
     names = ("Left", "Right")
-    assert "same answer, token for token" in parting_box(None, names)
-    assert "self-check" not in parting_box(None, names)
-    assert "self-check passed" in parting_box(None, names, self_check=True)
-    assert "self-check failed" in parting_box(PART, names, self_check=True)
+    assert "same answer, token for token" in divergence_box(None, names)
+    assert "self-check" not in divergence_box(None, names)
+    assert "self-check passed" in divergence_box(None, names, self_check=True)
+    assert "self-check failed" in divergence_box(PART, names, self_check=True)
 
 
 def test_blanks_in_tokens_can_be_seen():
