@@ -44,7 +44,7 @@ def _label_parts(model: ModelInfo) -> tuple[str, str, list[str]]:
 
 
 def stats(reply: Reply) -> str:
-    """Time, speed, length and ending of an answer: ``first token 0.21 s · 38 tokens/s · 41 tokens · stopped itself``."""
+    """Speed, length and ending of an answer: ``first token 0.21 s · 38 tokens/s · 41 tokens · stopped itself``."""
     if reply.ended == "error":
         return f"failed: {one_line(reply.error) or 'no reason given'}"
     count = len(reply.token_ids)
