@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
 from demo import api
 from demo.errors import guarded
@@ -17,6 +18,8 @@ from demo.view import render
 HERE = Path(__file__).parent
 STYLES, SCRIPT = (HERE / "style.css", HERE / "page.css"), HERE / "page.js"
 MODEL = "model"  # the queue of all events that need the models; they run one at a time
+QUEUE: dict[str, Any] = {"concurrency_id": MODEL, "concurrency_limit": 1}
+PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 THEME = gr.themes.Base(
     primary_hue=gr.themes.colors.cyan,
     neutral_hue=gr.themes.colors.slate,
@@ -137,72 +140,75 @@ class _Page:
         self.table = gr.HTML(elem_id="standings", padding=False)
 
     def _connect(self, blocks: gr.Blocks, votes: gr.Tab) -> None:
-        chosen = [self.model, *self.columns]
-        version_outs = [self.notice, *chosen, self.more, self.fewer]
-        details_outs = [self.quality, self.curve, self.step, self.origin, self.card_box, self.card, self.examples]
-        send_ins = [self.prompt, *self.columns, self.blind, *self.settings]
-        send_outs = [self.notice, self.prompt, self.panes, self.divergences]
-        line: dict[str, Any] = {"concurrency_id": MODEL, "concurrency_limit": 1}
-        private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-        show = {"fn": guarded(self.do.show, 3), "inputs": [*self.columns, self.blind, *self.settings],
-                "outputs": [self.notice, self.panes, self.divergences], **private, **line}  # fmt: skip
-        details = {"fn": guarded(self.do.describe, 7), "inputs": self.columns, "outputs": details_outs,
-                 **private}  # fmt: skip
-
-        def redrawn(event: Any) -> None:
-            event.then(**show)
-            event.then(**details)
-
-        opened = blocks.load(self.do.open, None, [*version_outs, self.prompt, self.blind, *self.settings], **private)
-        redrawn(opened)
-        self.refresh.click(self.do.refresh, chosen, version_outs, **private).then(**details)
-        picked = self.model.input(self.do.pick_model, self.model, self.columns, **private)
-        redrawn(picked)
-        for column in self.columns:
-            changed = column.input(lambda: "", None, self.notice, **private)
-            redrawn(changed)
-        columns_outs = [*self.columns, self.more, self.fewer]
-        for button, change in ((self.more, 1), (self.fewer, -1)):
-            event = button.click(resized_by(change), self.columns, columns_outs, **private)
-            redrawn(event)
-        self.blind.input(**show)
-        moved = self.step.release(self.do.select_step, [self.step, *self.columns], [*self.columns], **private)
-        redrawn(moved)
-
-        send = {
-            "fn": guarded(self.do.send, 4),
-            "inputs": send_ins,
-            "outputs": send_outs,
-            **private,
-            **line,
-            "trigger_mode": "once",
-        }
-        gr.on([self.send.click, self.prompt.submit], **send)
-        self.stop.click(self.do.stop, None, None, queue=False, **private)
-        self.again.click(
-            guarded(self.do.regenerate, 4), send_ins[1:], send_outs, **private, **line, trigger_mode="once"
-        )
-        self.edit.click(
-            guarded(self.do.edit, 4), None, [self.notice, self.prompt, self.panes, self.divergences], **private
-        )
-        self.clear.click(self.do.clear, None, self.notice, **private).then(**show)
-        self.examples.click(lambda sample: sample[0], self.examples, self.prompt, **private)
-        self.check.click(
-            guarded(self.do.self_check, 2), send_ins[1:], [self.notice, self.divergences], **private, **line
-        )
-        for choice, button in self.votes.items():
-            button.click(self.do.vote(choice), None, [self.notice, self.panes, self.divergences], **private)
-        self.share.click(self.do.share_link, send_ins, self.link, **private).then(
+        self._connect_versions(blocks)
+        self._connect_chat()
+        self.share.click(self.do.share_link, self._send_inputs, self.link, **PRIVATE).then(
             None, self.link, self.link, js="(query) => parley.link(query)", api_visibility="private"
         )
         for button, kind in ((self.as_html, "html"), (self.as_json, "json")):
-            self._download(button, guarded(self.do.transcript(kind), 2), private)
-        self._download(self.export, guarded(self.do.preference_pairs, 2), private)
-        gr.on([votes.select, self.recount.click], guarded(self.do.standings, 2), None, [self.notice, self.table],
-              **private)  # fmt: skip
+            self._download(button, guarded(self.do.transcript(kind), 2))
+        self._download(self.export, guarded(self.do.preference_pairs, 2))
+        standings = guarded(self.do.standings, 2)
+        gr.on([votes.select, self.recount.click], standings, None, [self.notice, self.table], **PRIVATE)
 
-    def _download(self, button: gr.Button, make: Callable[..., Any], private: dict[str, Any]) -> None:
+    def _connect_versions(self, blocks: gr.Blocks) -> None:
+        chosen, buttons = [self.model, *self.columns], [self.more, self.fewer]
+        version_outs = [self.notice, *chosen, *buttons]
+        opened_outs = [*version_outs, self.prompt, self.blind, *self.settings]
+        self._redraw(blocks.load(self.do.open, None, opened_outs, **PRIVATE))
+        self.refresh.click(self.do.refresh, chosen, version_outs, **PRIVATE).then(**self._describe)
+        self._redraw(self.model.input(self.do.pick_model, self.model, self.columns, **PRIVATE))
+        for column in self.columns:
+            self._redraw(column.input(lambda: "", None, self.notice, **PRIVATE))
+        for button, change in ((self.more, 1), (self.fewer, -1)):
+            self._redraw(button.click(resized_by(change), self.columns, [*self.columns, *buttons], **PRIVATE))
+        self.blind.input(**self._show)
+        self._redraw(self.step.release(self.do.select_step, [self.step, *self.columns], [*self.columns], **PRIVATE))
+
+    def _connect_chat(self) -> None:
+        panes_outs = [self.notice, self.panes, self.divergences]
+        send_outs = [self.notice, self.prompt, self.panes, self.divergences]
+        once: dict[str, Any] = {**PRIVATE, **QUEUE, "trigger_mode": "once"}
+        gr.on([self.send.click, self.prompt.submit], guarded(self.do.send, 4), self._send_inputs, send_outs, **once)
+        self.again.click(guarded(self.do.regenerate, 4), self._controls, send_outs, **once)
+        self.stop.click(self.do.stop, None, None, queue=False, **PRIVATE)
+        self.edit.click(guarded(self.do.edit, 4), None, send_outs, **PRIVATE)
+        self.clear.click(self.do.clear, None, self.notice, **PRIVATE).then(**self._show)
+        self.examples.click(lambda sample: sample[0], self.examples, self.prompt, **PRIVATE)
+        checked = [self.notice, self.divergences]
+        self.check.click(guarded(self.do.self_check, 2), self._controls, checked, **PRIVATE, **QUEUE)
+        for choice, button in self.votes.items():
+            button.click(self.do.vote(choice), None, panes_outs, **PRIVATE)
+
+    @property
+    def _controls(self) -> list[Component]:
+        """Inputs of the events that read columns, blind mode and settings."""
+        return [*self.columns, self.blind, *self.settings]
+
+    @property
+    def _send_inputs(self) -> list[Component]:
+        return [self.prompt, *self._controls]
+
+    @property
+    def _show(self) -> dict[str, Any]:
+        """The event that draws the panes for the versions that are chosen now."""
+        outputs = [self.notice, self.panes, self.divergences]
+        return {"fn": guarded(self.do.show, 3), "inputs": self._controls, "outputs": outputs, **PRIVATE, **QUEUE}
+
+    @property
+    def _describe(self) -> dict[str, Any]:
+        """The event that fills the panel beside the conversation."""
+        card = [self.card_box, self.card]
+        outputs = [self.quality, self.curve, self.step, self.origin, *card, self.examples]
+        return {"fn": guarded(self.do.describe, 7), "inputs": self.columns, "outputs": outputs, **PRIVATE}
+
+    def _redraw(self, event: Any) -> None:
+        """After ``event``, draw the panes and the panel anew."""
+        event.then(**self._show)
+        event.then(**self._describe)
+
+    def _download(self, button: gr.Button, make: Callable[..., Any]) -> None:
         """The server sends the file's text and the browser saves it, so that no file of the server is ever served."""
-        button.click(make, None, [self.notice, self.file], **private).then(
+        button.click(make, None, [self.notice, self.file], **PRIVATE).then(
             None, self.file, self.file, js="(file) => parley.save(file)", api_visibility="private"
         )

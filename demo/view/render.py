@@ -133,8 +133,8 @@ def curve(version: "VersionDetails", selected: int | None) -> Markup:
     if not (version.train_loss or version.eval_loss):
         return Markup("")
     now = version.restored_step if selected is None else selected
-    drawn = loss_curve(version.train_loss, version.eval_loss, version.best_step, version.checkpoints, now)
-    return Markup('<figure class="parley-figure-box">{}</figure>').format(drawn)
+    svg = loss_curve(version.train_loss, version.eval_loss, version.best_step, version.checkpoints, now)
+    return Markup('<figure class="parley-figure-box">{}</figure>').format(svg)
 
 
 def origin(version: "VersionDetails") -> Markup:
