@@ -5,11 +5,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, Table, create_engine, event, select, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Connection, Engine, RowMapping, Table, create_engine, event, make_url, select, text
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from data.errors import UserError, first_line
-from registry.store import without_password
 from serve.errors import RequestError
 from serve.store.tables import VERSION, facts, schema
 
@@ -23,12 +22,13 @@ class Database:
     """The database at ``url``, which several processes can open at once; its tables are created where they are missing.
 
     Raises:
-        UserError: the database can't be opened, or another version of Parley made it.
+        UserError: ``url`` is malformed, the database can't be opened, or another version of Parley created it.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url.replace("postgresql://", "postgresql+psycopg://", 1)
         self.is_sqlite = url.startswith("sqlite")
+        shown = _without_password(self.url)
         try:
             self.engine = _engine(self.url, self.is_sqlite)
             with self.write() as connection:
@@ -37,7 +37,7 @@ class Database:
             raise UserError(f"database: {error.name} is missing; pip install -r requirements-postgres.txt") from error
         except SQLAlchemyError as error:
             line = first_line(getattr(error, "orig", None) or error)
-            raise UserError(f"database {without_password(url)} can't be opened: {line}") from error
+            raise UserError(f"database {shown} can't be opened: {line}") from error
 
     def _create(self, connection: Connection) -> None:
         if not self.is_sqlite:  # two processes that create the same tables at once would fail
@@ -47,7 +47,7 @@ class Database:
         if found is None:
             connection.execute(facts.insert().values(name="version", value=VERSION))
         elif found != VERSION:
-            raise UserError(f"database {without_password(self.url)} has version {found}; this server needs {VERSION}")
+            raise UserError(f"database {_without_password(self.url)} has version {found}; this server needs {VERSION}")
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -76,6 +76,15 @@ class Database:
             return
         with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             yield bool(connection.execute(text(f"select pg_try_advisory_lock({OWNER_LOCK})")).scalar())
+
+
+def _without_password(url: str) -> str:
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except (ArgumentError, ValueError) as error:
+        raise UserError(
+            f"database: the URL is malformed ({first_line(error)}); write sqlite:///FILE or postgresql://USER@HOST/NAME"
+        ) from error
 
 
 def _engine(url: str, is_sqlite: bool) -> Engine:

@@ -101,6 +101,13 @@ def test_a_postgresql_that_is_away_is_named_without_its_password():
     assert "secret" not in str(refusal.value)
 
 
+def test_a_malformed_url_is_refused_without_its_password():
+    for url in ("postgresql://parley:secret@127.0.0.1:port/parley", "sqlite:"):
+        with pytest.raises(UserError, match="the URL is malformed") as refusal:
+            Database(url)
+        assert "secret" not in str(refusal.value)
+
+
 def test_a_database_of_another_version_is_refused(tmp_path):
     url = f"sqlite:///{tmp_path / 'serve.db'}"
     Database(url).close()
