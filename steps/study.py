@@ -5,7 +5,7 @@ import json
 from typing import TYPE_CHECKING
 
 from data.errors import ConfigError, UserError
-from recipes.studies.config import WHERE, StudyConfig
+from recipes.studies.config import EXECUTION, StudyConfig
 from steps.cli import OUTPUTS, main
 from steps.flags import parse
 from steps.tracked_run import carry_out
@@ -55,9 +55,9 @@ def _saved(config: StudyConfig) -> StudyConfig:
     kept = StudyConfig(**json.loads(path.read_text()))
     for field in dataclasses.fields(config):
         given, before = getattr(config, field.name), getattr(kept, field.name)
-        if field.name not in WHERE and given not in (before, field.default):
+        if field.name not in EXECUTION and given not in (before, field.default):
             raise ConfigError(f"resume: the study has {field.name}={before}, not {given}; leave {field.name} out")
-    return dataclasses.replace(kept, **{name: getattr(config, name) for name in WHERE})
+    return dataclasses.replace(kept, **{name: getattr(config, name) for name in EXECUTION})
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import os
 import random
 
 from data.errors import UserError
-from recipes.studies.cell import Ended, Task
+from recipes.studies.cell import CellResult, Task
 from recipes.studies.config import StudyConfig
 from recipes.studies.grid import cells
 
@@ -21,8 +21,8 @@ def write_rows(folder):
             table = csv.writer(out)
             table.writerow(["text", "label"])
             for i in range(n):
-                said, other = draw.choices((BAD, GOOD)[i % 2], k=2), draw.choice(GOOD + BAD)
-                table.writerow([f"{name[:-4]} film {i} was {said[0]} and {said[1]}, at times {other}", i % 2])
+                twice, other = draw.choices((BAD, GOOD)[i % 2], k=2), draw.choice(GOOD + BAD)
+                table.writerow([f"{name[:-4]} film {i} was {twice[0]} and {twice[1]}, at times {other}", i % 2])
     files = {"dataset": str(folder / "rows.csv"), "test_dataset": str(folder / "tests.csv")}
     return {**files, "n_train": 0, "n_test": 0, "folds": 1, "kinds": "symmetric", "rates": "0.3"}
 
@@ -40,7 +40,7 @@ def quick_work(task):
         pass
     if seed == 2:
         os._exit(9)
-    return Ended(task.cell.name, task.cell.digest, f"run-{seed}")
+    return CellResult(task.cell.name, task.cell.digest, f"run-{seed}")
 
 
 def slow_work(task):
@@ -49,7 +49,7 @@ def slow_work(task):
 
     quick_work(task)
     time.sleep(600)
-    raise UserError("nobody waits so long")
+    raise UserError("no test waits so long")
 
 
 def seed_of(ended):

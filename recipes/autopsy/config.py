@@ -1,4 +1,4 @@
-"""Settings of the replay of three evaluation mistakes."""
+"""Settings of the recipe that repeats three evaluation mistakes."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from data.errors import require
 
 @dataclass(frozen=True)
 class AutopsyConfig:
-    """Replay three mistakes that once gave perfect scores, on real rows, each with the guard that catches it."""
+    """Repeat three mistakes that once gave perfect scores, on real rows, each with the guard that reports it."""
 
     dataset: str = "reviews"
     """reviews or imdb, a file with text and label, or IMDB's folder."""

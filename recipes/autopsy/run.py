@@ -1,12 +1,11 @@
-"""Three mistakes that once gave perfect scores, made again on real rows, each beside the right figure and its guard.
+"""Three evaluation mistakes that once gave perfect scores, repeated on real rows with the right figure and its guard.
 
-A model that always answered one word, an API whose every request failed, and "the first N rows" of a file that is
-sorted by label: scored as they were then, all three are 1.000.
+A model that always answers one word, an API whose every request fails, and "the first N rows" of a file that is sorted
+by label: scored as they once were, all three get 1.000.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from data.corruption import Corrupted, Noise, corrupt
 from data.datasets import load
@@ -21,15 +20,15 @@ from recipes.noisy_labels import tfidf
 from recipes.noisy_labels.preflight import Plan, check
 from registry.runs import Run
 
-#: Labels of one class made wrong: a model that knows the texts and hardly ever says the other word.
-SHY = Noise("one_sided", 0.8)
+#: Noise after which a model ranks the texts well and hardly ever answers the second label.
+ONE_SIDED = Noise("one_sided", 0.8)
 REFUSED = "Connection refused"
 Answer = Callable[[Sequence[AnyRow]], list[Prediction]]
 
 
 @dataclass(frozen=True)
 class Case:
-    """One mistake. ``false_score`` is what was believed, ``right`` what can be said, ``guard`` what now says so."""
+    """One mistake: what was ``done``, the ``false_score``, the ``right`` metrics, and the ``guard`` that reports it."""
 
     mistake: str
     done: str
@@ -39,15 +38,15 @@ class Case:
 
 
 def autopsy(config: AutopsyConfig, run: Run) -> Iterator[str]:
-    """Replay the mistakes and yield the lines that their reader sees.
+    """Repeat the mistakes, store the cases, and yield the page.
 
     Raises:
-        DataError: the rows can't be read, or are no texts of two classes.
+        DataError: the rows can't be read, or are not texts with two labels.
     """
     dataset = load(config.dataset, config.seed, config.n_train, 0, config.test_dataset)
     if dataset.is_questions:
         raise DataError([f"{config.dataset}: these are questions; an autopsy needs texts with a class"])
-    run.params({name: value for name, value in asdict(config).items()})
+    run.params(asdict(config))
     run.tags({name: digest[:16] for name, digest in dataset.digests().items()})
     cases = replay(dataset, config.n_test, config.seed)
     for number, case in enumerate(cases):
@@ -68,27 +67,31 @@ def replay(dataset: Dataset, n_test: int, seed: int) -> list[Case]:
     top = first_rows(dataset.test, n_test)
     fair = sample(dataset.test, n_test, seed, balanced=True, flag="n_test")
     no, yes = dataset.labels
-    shy = corrupt(dataset.train, SHY)
-    learner = tfidf.fit(shy.rows, [row.label for row in shy.rows])
+    noisy = corrupt(dataset.train, ONE_SIDED)
+    classifier = tfidf.fit(noisy.rows, [row.label for row in noisy.rows])
     constant = _case(
         "a constant answer",
-        f'a model that says "{no}" to everything is asked about the first {n_test:,} rows of a test sorted by label',
+        f'a model that always answers "{no}" is evaluated on the first {n_test:,} rows of a test sorted by label',
         lambda rows: [Prediction(0, raw=no) for _ in rows],
         (dataset, top, fair, fair),
     )
     failing = _case(
         "an API that always fails",
-        f'every request about these rows fails, and whatever is not "{yes}" counts as "{no}"',
+        f'every request for these rows fails, and whatever is not "{yes}" counts as "{no}"',
         lambda rows: [Prediction("error", error=REFUSED) for _ in rows],
         (dataset, top, fair, fair),
     )
     slice_ = _case(
         "the first N rows",
-        f'a model taught with {SHY.rate:.0%} of the "{yes}" labels turned into "{no}" is asked about these rows',
-        lambda rows: from_probabilities(learner.p_positive(rows), dataset.labels),
+        f'a model trained with {ONE_SIDED.rate:.0%} of the "{yes}" labels changed to "{no}" is evaluated on these rows',
+        lambda rows: from_probabilities(classifier.p_positive(rows), dataset.labels),
         (dataset, top, fair, top),
     )
-    return [constant, failing, replace(slice_, guard=f"{slice_.guard}; preflight, before that: {stop(dataset, top)}")]
+    return [
+        constant,
+        failing,
+        replace(slice_, guard=f"{slice_.guard}; preflight, before that: {preflight_errors(dataset, top)}"),
+    ]
 
 
 def first_rows(test: Sequence[AnyRow], n: int) -> list[AnyRow]:
@@ -103,8 +106,8 @@ def first_rows(test: Sequence[AnyRow], n: int) -> list[AnyRow]:
     return sorted(test, key=lambda row: (row.label, row.position))[:n]
 
 
-def stop(dataset: Dataset, test: Sequence[AnyRow]) -> str:
-    """What the preflight says of these test rows."""
+def preflight_errors(dataset: Dataset, test: Sequence[AnyRow]) -> str:
+    """The preflight's errors about these test rows."""
     train = Corrupted(dataset.train, tuple(row.label for row in dataset.train), Noise(rate=0))
     return "; ".join(check(train, test, dataset.labels, Plan(REVIEW)).errors) or "nothing"
 
@@ -112,35 +115,35 @@ def stop(dataset: Dataset, test: Sequence[AnyRow]) -> str:
 def _case(
     mistake: str, done: str, answer: Answer, rows: tuple[Dataset, list[AnyRow], list[AnyRow], list[AnyRow]]
 ) -> Case:
-    """The score on the ``top``, the honest one on the ``fair`` rows, and the alarms about the ``shown``."""
+    """The naive score on the ``top`` rows, the right one on the ``fair`` rows, and the alarms about the ``shown``."""
     dataset, top, fair, shown = rows
     false = naive_score([row.label for row in top], answer(top))
     report = judge([row.label for row in fair], answer(fair), dataset.labels)
-    said = alarms([row.label for row in shown], answer(shown), shown, dataset.labels)
+    found = alarms([row.label for row in shown], answer(shown), shown, dataset.labels)
     low, high = report.accuracy_interval or (0.0, 0.0)
     right = f"accuracy {report.accuracy:.3f} ({low:.3f} to {high:.3f}), AUC {_figure(report.auc)}"
     if report.rates["error"]:
         right += f", errors {report.rates['error']:.0%}, accuracy of the answered {_figure(report.answered_accuracy)}"
     return Case(
-        mistake, done, false, f"{right}, on {len(fair):,} rows drawn evenly", f"alarm: {'; '.join(said) or 'none'}"
+        mistake, done, false, f"{right}, on {len(fair):,} rows drawn evenly", f"alarm: {'; '.join(found) or 'none'}"
     )
 
 
 def markdown(dataset: Dataset, cases: Sequence[Case]) -> str:
-    """The autopsy as a page, which is also what is printed."""
-    lines = ["# Autopsy", "", f"Three ways to a perfect score, replayed on {dataset.name}.", ""]
+    """The cases as a Markdown page, which is also printed."""
+    lines = ["# Autopsy", "", f"Three ways to a perfect score, repeated on {dataset.name}.", ""]
     for number, case in enumerate(cases, 1):
         lines += [
             f"## {number}. {case.mistake}",
             "",
             f"- what was done: {case.done}",
             f"- false score: {case.false_score:.3f}",
-            f"- what can be said: {case.right}",
+            f"- right metrics: {case.right}",
             f"- caught by: {case.guard}",
             "",
         ]
     return "\n".join(lines)
 
 
-def _figure(value: Any) -> str:
+def _figure(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.3f}"

@@ -1,4 +1,4 @@
-"""One cell of a study, done by whatever process is given it: a worker here, or one on another machine."""
+"""One cell of a study, run by whatever process receives it: a worker on this machine, or one on another."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ DIED = "the process that ran this cell died"
 
 @dataclass(frozen=True)
 class Task:
-    """A cell to be done under the study ``parent_id``.
+    """A cell to run under the study ``parent_id``.
 
     ``folder`` is where the study was started, for relative paths; ``environment`` is set before anything else.
     """
@@ -30,8 +30,8 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Ended:
-    """What became of a task: the run that ended its cell, or why none did."""
+class CellResult:
+    """The run that completed a cell, or the error because of which there is none."""
 
     name: str
     digest: str
@@ -40,42 +40,43 @@ class Ended:
     seconds: float = 0.0
 
 
-def carry_out(task: Task) -> Ended:
-    """Do the cell unless it has ended; whatever goes wrong leaves its run FAILED and comes back as ``error``."""
+def run_cell(task: Task) -> CellResult:
+    """Run the cell unless it has ended; on any error its run is FAILED and the result holds the ``error``."""
     began = perf_counter()
-    _settle(task)
+    _prepare_process(task)
     from registry import study_runs
 
     cell, parent = task.cell, task.parent_id
     try:
         before = study_runs.ended(parent).get(cell.digest)
         if before:
-            return Ended(cell.name, cell.digest, before)
+            return CellResult(cell.name, cell.digest, before)
         study_runs.mark_failed(parent, DIED, cell.digest)
-        run = study_runs.start(parent, cell.digest, cell.name, {"entry": cell.entry, **dict(cell.place)},
-                             Path(task.outputs))  # fmt: skip
-    except Exception as error:  # the store is away: the study says so and goes on
-        return Ended(cell.name, cell.digest, "", _line(error), perf_counter() - began)
+        run = study_runs.start(
+            parent, cell.digest, cell.name, {"entry": cell.entry, **dict(cell.coordinates)}, Path(task.outputs)
+        )
+    except Exception as error:  # the store can't be reached: the study reports it and goes on
+        return CellResult(cell.name, cell.digest, "", _one_line(error), perf_counter() - began)
     try:
-        run.text("\n".join(_work(cell.entry)(cell.config, run)) + "\n", "log.txt")
+        run.text("\n".join(_recipe(cell.entry)(cell.config, run)) + "\n", "log.txt")
         run.require_server()
-        holder = study_runs.claim(parent, cell.digest, run.run_id)
-        if holder != run.run_id:
+        first = study_runs.claim(parent, cell.digest, run.run_id)
+        if first != run.run_id:
             study_runs.disown(run.run_id)
-            raise UserError(f"run {holder} ended this cell first")
+            raise UserError(f"run {first} ended this cell first")
         run.finish()
-        return Ended(cell.name, cell.digest, run.run_id, "", perf_counter() - began)
+        return CellResult(cell.name, cell.digest, run.run_id, "", perf_counter() - began)
     except Exception as error:
         with contextlib.suppress(Exception):
             run.text(traceback.format_exc(), "error.txt")
         run.fail(error)
-        holder = _holder(parent, cell.digest)
-        return Ended(cell.name, cell.digest, holder, "" if holder else _line(error), perf_counter() - began)
+        first = _completed_by(parent, cell.digest)
+        return CellResult(cell.name, cell.digest, first, "" if first else _one_line(error), perf_counter() - began)
     finally:
         run.discard()
 
 
-def _settle(task: Task) -> None:
+def _prepare_process(task: Task) -> None:
     os.environ.update(task.environment)
     for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"):
         os.environ.pop(name, None)  # the parent's: a cell has a run of its own
@@ -83,7 +84,7 @@ def _settle(task: Task) -> None:
         os.chdir(task.folder)
 
 
-def _work(entry: str) -> Callable[[Any, Any], Iterator[str]]:
+def _recipe(entry: str) -> Callable[[Any, Any], Iterator[str]]:
     if entry == "noisy":
         from recipes.noisy_labels.run import noisy
 
@@ -93,7 +94,8 @@ def _work(entry: str) -> Callable[[Any, Any], Iterator[str]]:
     return tune
 
 
-def _holder(parent: str, digest: str) -> str:
+def _completed_by(parent: str, digest: str) -> str:
+    """The run that completed the cell; empty where there is none or the store can't be reached."""
     from registry import study_runs
 
     with contextlib.suppress(Exception):
@@ -101,5 +103,5 @@ def _holder(parent: str, digest: str) -> str:
     return ""
 
 
-def _line(error: BaseException) -> str:
+def _one_line(error: BaseException) -> str:
     return " ".join((str(error).strip() or type(error).__name__).splitlines()[:2])[:300]

@@ -1,4 +1,4 @@
-"""Every setting of a study: the grid, what all its cells share, and where they run."""
+"""Settings of a study: the grid, what all its cells share, and where they run."""
 
 import math
 from collections.abc import Callable
@@ -13,7 +13,7 @@ LEARNERS = ("tfidf", "lora", "full")
 
 @dataclass(frozen=True)
 class StudyConfig:
-    """A grid of trainings, each a run of its own under one parent, and what they say together."""
+    """A grid of trainings, each a run of its own under one parent, and a report over all of them."""
 
     grid: Literal["noise", "pirate"] = "noise"
     """noise: kinds, rates, seeds and learners; pirate: sets, lengths, labels, seeds and learners."""
@@ -80,8 +80,8 @@ class StudyConfig:
 
     def __post_init__(self) -> None:
         for name, read in LISTS.items():
-            listed(name, getattr(self, name), read)
-        for name in ("jobs", "retries", *OWN):
+            parse_list(name, getattr(self, name), read)
+        for name in ("jobs", "retries", *PER_GRID):
             require(getattr(self, name) >= 0, f"{name} must be at least 0, not {getattr(self, name)}")
         require(self.engine == "ray" or not self.ray_address, "ray_address only applies to engine=ray")
         require(self.grid != "pirate" or "tfidf" not in self.all("learners"), "grid=pirate has no learner tfidf")
@@ -92,10 +92,10 @@ class StudyConfig:
         text = getattr(self, name)
         if name == "learners" and not text.strip():
             text = "tfidf" if self.grid == "noise" else "lora"
-        return listed(name, text, LISTS[name])
+        return parse_list(name, text, LISTS[name])
 
 
-def listed(name: str, text: str, read: Callable[[str], Any]) -> list[Any]:
+def parse_list(name: str, text: str, read: Callable[[str], Any]) -> list[Any]:
     """The values in ``text``, each once and in its order.
 
     Raises:
@@ -145,10 +145,11 @@ LISTS: dict[str, Callable[[str], Any]] = {
     "labels": _one_of("response", "all"),
 }
 
-#: Settings that say where cells run and not what they are: they may be others when a study goes on.
-WHERE = ("engine", "jobs", "ray_address", "retries", "resume")
-#: Settings of a cell that the study has by the same name and with the same default.
+#: Settings of where and how cells run, which may change when a study is resumed.
+EXECUTION = ("engine", "jobs", "ray_address", "retries", "resume")
+#: Settings that a study passes on to all cells, with the same name and default.
 SHARED = ("test_dataset", "base_model", "lr", "max_length", "precision", "register_as")
-#: Settings of a cell that differ between the grids: 0 is the cell's own default.
-OWN = ("batch_size", "max_new_tokens")
-NOISY = ("dataset", "n_train", "n_test", "side", "folds", "min_df", "c", "epochs")
+#: Settings of a cell whose default depends on the grid: 0 is the cell's own default.
+PER_GRID = ("batch_size", "max_new_tokens")
+#: Settings that a noise study passes on to its cells.
+NOISE = ("dataset", "n_train", "n_test", "side", "folds", "min_df", "c", "epochs")

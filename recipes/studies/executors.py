@@ -1,28 +1,30 @@
 """Where a study's cells run: processes on this machine, or the workers of a Ray cluster.
 
-An engine takes tasks and yields what became of each, in the order in which they end. One task that goes wrong, or
-takes its process with it, stops no other.
+An executor takes tasks and yields the result of each in the order in which they end. A task that fails, or kills its
+process, stops no other.
 """
 
 import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from importlib import import_module, util
 from multiprocessing import connection, get_context
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
+from types import ModuleType
 from typing import Any
 
 from data.errors import UserError
-from recipes.studies.cell import Ended, Task, carry_out
+from recipes.studies.cell import CellResult, Task, run_cell
 
 ROOT = Path(__file__).resolve().parents[2]
-#: Imported once for all workers, which are then copies of that process: importing takes seconds.
+#: The module that the fork server imports once, by name; workers are forked from it, which saves seconds each.
 PRELOADED = "recipes.studies.worker_imports"
-Work = Callable[[Task], Ended]
+TaskFunction = Callable[[Task], CellResult]
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+#: Files that are not sent to a Ray cluster.
+EXCLUDED = [".git", ".venv", "tests", "docs", "benchmarks", "outputs", "mlruns", "mlartifacts", "*.db"]
 
 
 def cores() -> int:
@@ -31,7 +33,7 @@ def cores() -> int:
 
 
 def warm(jobs: int) -> None:
-    """Begin to import what workers need, in a process of its own, while this one does something else."""
+    """Start the fork server, which imports what workers need while this process does something else."""
     from multiprocessing import forkserver
 
     for name in THREADS:
@@ -44,121 +46,128 @@ def warm(jobs: int) -> None:
 
 
 class _Worker:
-    """A process that does one task after the other, and ends with the process that started it."""
+    """A process that runs one task after the other, and ends with the process that started it."""
 
-    def __init__(self, context: Any, work: Work) -> None:
-        self.line, far = context.Pipe()
-        self.process = context.Process(target=_serve, args=(far, work), daemon=True)
+    def __init__(self, context: Any, function: TaskFunction) -> None:
+        self.pipe, remote = context.Pipe()
+        self.process = context.Process(target=_serve, args=(remote, function), daemon=True)
         self.process.start()
-        far.close()  # only the worker's own end is left, so that its death is seen here
+        remote.close()  # only the worker keeps its end, so that its death closes the pipe
         self.task: Task | None = None
 
-    def give(self, task: Task) -> None:
+    def send(self, task: Task) -> None:
         self.task = task
-        self.line.send(task)
+        self.pipe.send(task)
 
-    def take(self) -> Ended:
+    def receive(self) -> CellResult:
+        """The result of the task, or the error that the process died."""
         assert self.task
-        task, self.task = self.task, None
+        cell, self.task = self.task.cell, None
         try:
-            return self.line.recv()
+            return self.pipe.recv()
         except (EOFError, OSError):
             self.process.join()
-            return Ended(task.cell.name, task.cell.digest, "", f"its process died (exit code {self.process.exitcode})")
+            return CellResult(cell.name, cell.digest, "", f"its process died (exit code {self.process.exitcode})")
 
 
-def run_local(tasks: Sequence[Task], jobs: int, work: Work = carry_out) -> Iterator[Ended]:
-    """Do the tasks in ``jobs`` processes on this machine; ``work`` is what is done with each."""
+def run_local(tasks: Sequence[Task], jobs: int, function: TaskFunction = run_cell) -> Iterator[CellResult]:
+    """Run the tasks by ``function`` in ``jobs`` processes on this machine."""
     warm(jobs)
     context = get_context("forkserver")
     waiting, workers = deque(tasks), []
     try:
         for _ in range(min(jobs, len(waiting))):
-            workers.append(_Worker(context, work))
-            workers[-1].give(waiting.popleft())
-        while busy := {worker.line: worker for worker in workers if worker.task}:
-            for line in connection.wait(list(busy)):
-                worker = busy[line]  # type: ignore[index]
-                ended = worker.take()
+            workers.append(_Worker(context, function))
+            workers[-1].send(waiting.popleft())
+        while busy := {worker.pipe: worker for worker in workers if worker.task}:
+            for pipe in connection.wait(list(busy)):
+                worker = busy[pipe]  # type: ignore[index]
+                result = worker.receive()
                 if worker.process.exitcode is not None:
                     workers.remove(worker)
-                    worker = _Worker(context, work)
+                    worker = _Worker(context, function)
                     workers.append(worker)
                 if waiting:
-                    worker.give(waiting.popleft())
-                yield ended
+                    worker.send(waiting.popleft())
+                yield result
     finally:
         for worker in workers:
             worker.process.kill()  # mid-cell only where the study itself is stopped; idle otherwise
             worker.process.join()
 
 
-def _serve(line: Any, work: Work) -> None:
-    """Do tasks until the line is cut, which happens too when the study is killed: nothing is left running then."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the study's business
+def _serve(pipe: Any, function: TaskFunction) -> None:
+    """Run tasks until the pipe closes, which happens also when the study is killed: no worker outlives it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the study handles Ctrl-C
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     tasks: SimpleQueue[Task] = SimpleQueue()
 
     def listen() -> None:
         while True:
             try:
-                tasks.put(line.recv())
+                tasks.put(pipe.recv())
             except (EOFError, OSError):
                 os._exit(1)
 
     Thread(target=listen, daemon=True).start()
     while True:
-        line.send(work(tasks.get()))
+        pipe.send(function(tasks.get()))
 
 
-def run_ray(tasks: Sequence[Task], jobs: int, address: str = "", retries: int = 3) -> Iterator[Ended]:
-    """Do the tasks on a Ray cluster; those of a machine that dies are begun anew elsewhere, ``retries`` times.
+def run_ray(tasks: Sequence[Task], jobs: int, address: str = "", retries: int = 3) -> Iterator[CellResult]:
+    """Run the tasks on a Ray cluster; those of a machine that dies are restarted elsewhere, ``retries`` times.
 
-    Without an address Ray is started on this machine with ``jobs`` cores. With one, the project's files travel to
-    the cluster; its machines need the same packages, and the data and the tracking store within their reach.
+    Without an address Ray is started on this machine with ``jobs`` cores. With one, the project's files are sent to the
+    cluster; its machines need the same packages, and access to the data and the tracking store.
 
     Raises:
         UserError: Ray is not installed, or the cluster doesn't answer.
     """
     ray = require_ray()
-    here = {"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}}
-    left_out = [".git", ".venv", "tests", "docs", "benchmarks", "outputs", "mlruns", "mlartifacts", "*.db"]
-    there = {"working_dir": str(ROOT), "excludes": left_out}
-    quiet = {"log_to_driver": False, "logging_level": "error", "include_dashboard": None}
     try:
-        if address:
-            ray.init(address=address, runtime_env=there, **quiet)
-        else:
-            ray.init(address="local", num_cpus=jobs, runtime_env=here, **{**quiet, "include_dashboard": False})
+        ray.init(**_cluster_settings(jobs, address))
     except (ConnectionError, ValueError, RuntimeError) as error:
         where = f"ray_address={address}" if address else "engine=ray"
         raise UserError(f"{where}: Ray can't be used there: {str(error).splitlines()[0]}") from error
     try:
-        yield from _through_ray(ray, tasks, retries)
+        yield from _run_on_cluster(ray, tasks, retries)
     finally:
         ray.shutdown()
 
 
-def _through_ray(ray: Any, tasks: Sequence[Task], retries: int) -> Iterator[Ended]:
-    work = ray.remote(num_cpus=1, max_retries=retries)(carry_out)
-    pending = {work.remote(task): task for task in tasks}
+def _cluster_settings(jobs: int, address: str) -> dict[str, Any]:
+    quiet = {"log_to_driver": False, "logging_level": "error"}
+    if address:
+        environment = {"working_dir": str(ROOT), "excludes": EXCLUDED}
+        return {"address": address, "runtime_env": environment, "include_dashboard": None, **quiet}
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    environment = {"env_vars": {"PYTHONPATH": path}}
+    return {"address": "local", "num_cpus": jobs, "runtime_env": environment, "include_dashboard": False, **quiet}
+
+
+def _run_on_cluster(ray: Any, tasks: Sequence[Task], retries: int) -> Iterator[CellResult]:
+    remote = ray.remote(num_cpus=1, max_retries=retries)(run_cell)
+    pending = {remote.remote(task): task for task in tasks}
     while pending:
         for done in ray.wait(list(pending), num_returns=1)[0]:
             cell = pending.pop(done).cell
             try:
                 yield ray.get(done)
             except ray.exceptions.RayError as error:
-                yield Ended(cell.name, cell.digest, "", f"Ray gave it up: {str(error).strip().splitlines()[0]}")
+                reason = str(error).strip().splitlines()[0]
+                yield CellResult(cell.name, cell.digest, "", f"Ray gave it up: {reason}")
 
 
-def require_ray() -> Any:
-    """Ray itself.
+def require_ray() -> ModuleType:
+    """The module ``ray``, without its usage reports.
 
     Raises:
         UserError: it is not installed.
     """
-    if util.find_spec("ray") is None:
-        raise UserError("engine=ray needs Ray: pip install -r requirements-ray.txt (or take engine=local)")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report home
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    return import_module("ray")
+    try:
+        import ray
+    except ImportError:
+        raise UserError("engine=ray needs Ray: pip install -r requirements-ray.txt (or take engine=local)") from None
+    return ray

@@ -1,4 +1,4 @@
-"""The study: every cell of a grid run once, under one parent, and the answer written from all of them."""
+"""The study recipe: every cell of a grid run once under one parent, and a report over all of them."""
 
 import dataclasses
 import json
@@ -8,21 +8,22 @@ from pathlib import Path
 
 from data.errors import UserError
 from recipes.studies import executors, results
-from recipes.studies.cell import DIED, Ended, Task
-from recipes.studies.config import WHERE, StudyConfig
+from recipes.studies.cell import DIED, CellResult, Task
+from recipes.studies.config import EXECUTION, StudyConfig
 from recipes.studies.grid import Cell, cells
 from registry import lineage, study_runs
 from registry.runs import Run
 
+#: Variables of this process that workers get, on other machines too.
 PASSED_ON = ("MLFLOW_REGISTRY_URI", "PARLEY_OUTPUTS", "PARLEY_TRACKING_PATIENCE_S", "MLFLOW_TRACKING_USERNAME",
              "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "HF_HUB_OFFLINE")  # fmt: skip
 
 
 def study(config: StudyConfig, run: Run) -> Iterator[str]:
-    """Run what has not ended yet, then read all cells and answer; yields the lines that its user reads.
+    """Run the cells that have not ended yet, then report on all cells; yields the lines that the user sees.
 
     Raises:
-        UserError: some cell failed. The others are done, and the answer is written without it.
+        UserError: some cell failed. The others have ended, and the report is written without it.
     """
     grid = cells(config)
     if config.engine == "ray":
@@ -31,15 +32,15 @@ def study(config: StudyConfig, run: Run) -> Iterator[str]:
     study_runs.mark_failed(run.run_id, DIED)
     done = study_runs.ended(run.run_id)
     todo = [cell for cell in grid if cell.digest not in done]
-    ready = f", {len(grid) - len(todo)} of them done before" if len(todo) < len(grid) else ""
-    yield f"Grid    {len(grid)} cells{ready}; engine={config.engine}"
-    failed: list[Ended] = []
+    before = f", {len(grid) - len(todo)} of them done before" if len(todo) < len(grid) else ""
+    yield f"Grid    {len(grid)} cells{before}; engine={config.engine}"
+    failed: list[CellResult] = []
     try:
-        for i, ended in enumerate(_run(config, todo, run), 1):
-            if ended.error:
-                failed.append(ended)
-                study_runs.mark_failed(run.run_id, ended.error, ended.digest)
-            yield _said(ended, i, len(todo))
+        for i, result in enumerate(_run_cells(config, todo, run), 1):
+            if result.error:
+                failed.append(result)
+                study_runs.mark_failed(run.run_id, result.error, result.digest)
+            yield _progress_line(result, i, len(todo))
     except BaseException:
         study_runs.mark_failed(run.run_id, "the study was stopped")
         raise
@@ -51,7 +52,7 @@ def study(config: StudyConfig, run: Run) -> Iterator[str]:
         )
 
 
-def _run(config: StudyConfig, todo: Sequence[Cell], run: Run) -> Iterator[Ended]:
+def _run_cells(config: StudyConfig, todo: Sequence[Cell], run: Run) -> Iterator[CellResult]:
     environment = {"MLFLOW_TRACKING_URI": study_runs.address(), "MLFLOW_LOGGING_LEVEL": "WARNING",
                    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false", "TOKENIZERS_PARALLELISM": "false",
                    "TRANSFORMERS_VERBOSITY": "error"}  # fmt: skip
@@ -67,12 +68,12 @@ def _run(config: StudyConfig, todo: Sequence[Cell], run: Run) -> Iterator[Ended]
 
 
 def _record_start(config: StudyConfig, grid: Sequence[Cell], run: Run) -> None:
-    run.params({k: v for k, v in dataclasses.asdict(config).items() if k not in WHERE})
+    run.params({k: v for k, v in dataclasses.asdict(config).items() if k not in EXECUTION})
     run.tags({"cells": len(grid), "engine": config.engine, **lineage.code_state()})
-    described = [{"digest": cell.digest, "entry": cell.entry, **dict(cell.place)} for cell in grid]
+    described = [{"digest": cell.digest, "entry": cell.entry, **dict(cell.coordinates)} for cell in grid]
     run.text(json.dumps(described, indent=1), "cells.json")
 
 
-def _said(ended: Ended, i: int, n: int) -> str:
-    what = f"FAILED: {ended.error}" if ended.error else f"run {ended.run_id}, {ended.seconds:.1f} s"
-    return f"{i:>4}/{n}  {ended.name}: {what}"
+def _progress_line(result: CellResult, i: int, n: int) -> str:
+    outcome = f"FAILED: {result.error}" if result.error else f"run {result.run_id}, {result.seconds:.1f} s"
+    return f"{i:>4}/{n}  {result.name}: {outcome}"

@@ -1,101 +1,91 @@
-"""``study.md`` of a pirate study: how many rows, how many epochs, which labels; one table and what it says."""
-
-from collections.abc import Mapping, Sequence
-from typing import Any
+"""The page of a pirate study (``study.md``): how many rows, how many epochs, which labels."""
 
 from evals.significance import mean_over_seeds
 from recipes.studies.config import StudyConfig
-from recipes.studies.statistics import Records, said, side_of
+from recipes.studies.page import bullets, study_page, table
+from recipes.studies.statistics import Mean, Records, by_value, format_mean, side_of
 
 COLUMNS = {"chrf": "chrF", "lexicon_rate": "pirate lexicon", "content_rate": "content kept", "echo_rate": "echo",
            "loop_rate": "loop", "stop_rate": "stop", "perplexity": "perplexity"}  # fmt: skip
 
 
 def page(config: StudyConfig, records: Records, missing: int) -> str:
-    """The whole page."""
-    lines = ["# Pirate: rows, epochs, labels", "",
-             f"{len(records)} trainings. Means over the seeds {', '.join(map(str, config.all('seeds')))} with 95 % "
-             "intervals (Student's t); all were asked the same held-out rows of their set.", ""]  # fmt: skip
-    if missing:
-        lines += [f"**Cells of the grid that have not ended, and are left out: {missing}.**", ""]
-    for learner in dict.fromkeys(each["learner"] for each in records):
-        own = [each for each in records if each["learner"] == learner]
-        lines += [f"## {learner}", "", *(f"- {sentence}" for sentence in lessons(own)), "", *table(own), ""]
-    return "\n".join(lines)
+    """The whole page; ``missing`` cells of the grid have not ended."""
+    head = [
+        "# Pirate: rows, epochs, labels", "",
+        f"{len(records)} trainings. Means over the seeds {', '.join(map(str, config.all('seeds')))} with 95 % "
+        "intervals (Student's t); all were evaluated on the same held-out rows of their set.",
+    ]  # fmt: skip
+    return study_page(head, records, missing, _section)
 
 
-def lessons(records: Records) -> list[str]:
-    """What the table says about each of its three sides."""
-    return [*_labels(records), *_epochs(records), *_sets(records)]
+def _section(name: str, records: Records) -> list[str]:
+    return [*bullets([_labels(records), *_epochs(records), _sets(records)]), "", *_table(records)]
 
 
-def _labels(records: Records) -> list[str]:
-    pairs: dict[tuple[Any, ...], dict[str, float]] = {}
+def _labels(records: Records) -> str:
+    """Response labels against all labels, paired by set, epochs and seed."""
+    pairs: dict[tuple[str, int, int], dict[str, float]] = {}
     for each in records:
         if each.get("chrf") is not None:
             pairs.setdefault((each["set"], each["epochs"], each["seed"]), {})[each["labels"]] = each["chrf"]
     gains = [pair["response"] - pair["all"] for pair in pairs.values() if len(pair) == 2]
     found = mean_over_seeds(gains)
     if found is None:
-        return ["Response or all labels: unknown, no set and length was trained with both."]
-    word = {"above": "response labels are better", "below": "all labels are better",
-            "around": "no difference can be told", "unknown": "one pair can't tell"}[side_of(found, 0)]  # fmt: skip
-    return [f"Response less all labels, over {found.n} pairs: chrF {said(found, signed=True)}; {word}."]
+        return "Response or all labels: unknown, no set and length was trained with both."
+    answer = {"above": "response labels are better", "below": "all labels are better",
+              "around": "no difference is visible", "unknown": "one pair is too few"}[side_of(found, 0)]  # fmt: skip
+    return f"Response less all labels, over {found.n} pairs: chrF {format_mean(found, signed=True)}; {answer}."
 
 
 def _epochs(records: Records) -> list[str]:
-    out = []
-    for name in dict.fromkeys(each["set"] for each in records):
-        for labels in dict.fromkeys(each["labels"] for each in records):
-            own = [each for each in records if (each["set"], each["labels"]) == (name, labels)]
-            out += _course(own, f"{name}, {labels} labels")
-    return out
+    """The best number of epochs for every set and kind of labels."""
+    sentences = []
+    labels = list(by_value(records, "labels"))
+    for name, of_set in by_value(records, "set").items():
+        for each in labels:
+            own = [record for record in of_set if record["labels"] == each]
+            sentences.append(_best_epochs(own, f"{name}, {each} labels"))
+    return list(filter(None, sentences))
 
 
-def _course(records: Records, where: str) -> list[str]:
-    means = {n: _mean(records, n, "chrf") for n in sorted({each["epochs"] for each in records})}
+def _best_epochs(records: Records, name: str) -> str:
+    means = {n: _chrf(own) for n, own in sorted(by_value(records, "epochs").items())}
     known = {n: found for n, found in means.items() if found}
     if len(known) < 2:
-        return [f"{where}: how many epochs it takes is unknown, one length is no course."] if known else []
-    best = max(known, key=lambda n: known[n].mean)
-    text = f"{where}: chrF is highest after {best} epochs, {said(known[best])}"
-    last = max(known)
+        return f"{name}: the best number of epochs is unknown, there is one only." if known else ""
+    best, first, last = max(known, key=lambda n: known[n].mean), min(known), max(known)
+    text = f"{name}: chrF is highest after {best} epochs, {format_mean(known[best])}"
     if best != last:
-        text += f"; {last} epochs give {said(known[last])}, so training on made it worse"
-    return [text + f" (after {min(known)}: {said(known[min(known)])})."]
+        text += f"; {last} epochs give {format_mean(known[last])}, so training on made it worse"
+    return f"{text} (after {first}: {format_mean(known[first])})."
 
 
-def _sets(records: Records) -> list[str]:
-    names = list(dict.fromkeys(each["set"] for each in records))
-    if len(names) < 2:
-        return ["More rows or fewer: unknown, there is one set."]
-    best = {}
-    for name in names:
-        own = [each for each in records if each["set"] == name]
-        places = {(each["epochs"], each["labels"]) for each in own}
-        means = [
-            mean_over_seeds([e.get("chrf") for e in own if (e["epochs"], e["labels"]) == place]) for place in places
-        ]
-        best[name] = max((found for found in means if found), key=lambda found: found.mean, default=None)
-    return ["Each set at its best: " + ", ".join(f"{name} chrF {said(found)}" for name, found in best.items()) + "."]
+def _sets(records: Records) -> str:
+    """Every training set with the epochs and labels that are best for it."""
+    sets = by_value(records, "set")
+    if len(sets) < 2:
+        return "More rows or fewer: unknown, there is one set."
+    best: dict[str, Mean] = {}
+    for name, own in sets.items():
+        places = dict.fromkeys((each["epochs"], each["labels"]) for each in own)
+        means = [_chrf([e for e in own if (e["epochs"], e["labels"]) == place]) for place in places]
+        best[name] = max(filter(None, means), key=lambda found: found.mean, default=None)
+    return (
+        "Each set at its best: " + ", ".join(f"{name} chrF {format_mean(found)}" for name, found in best.items()) + "."
+    )
 
 
-def table(records: Records) -> list[str]:
-    """One line for each set, length and labels."""
-    lines = ["| set | epochs | labels | runs | verdicts | " + " | ".join(COLUMNS.values()) + " |",
-             "| --- | ---: | --- | ---: | --- |" + " ---: |" * len(COLUMNS)]  # fmt: skip
+def _chrf(records: Records) -> Mean:
+    return mean_over_seeds([each.get("chrf") for each in records])
+
+
+def _table(records: Records) -> list[str]:
+    """One row per set, number of epochs and kind of labels."""
+    rows = []
     for place in dict.fromkeys((each["set"], each["epochs"], each["labels"]) for each in records):
         here = [each for each in records if (each["set"], each["epochs"], each["labels"]) == place]
         verdicts = ", ".join(sorted({str(each["verdict"]) for each in here}))
-        cells = [_said(mean_over_seeds([each.get(key) for each in here])) for key in COLUMNS]
-        name, epochs, labels = place
-        lines.append(f"| {name} | {epochs} | {labels} | {len(here)} | {verdicts} | " + " | ".join(cells) + " |")
-    return lines
-
-
-def _said(found: Any) -> str:
-    return said(found).replace(" (one seed, no interval)", "")
-
-
-def _mean(records: Sequence[Mapping[str, Any]], epochs: int, key: str) -> Any:
-    return mean_over_seeds([each.get(key) for each in records if each["epochs"] == epochs])
+        means = [format_mean(mean_over_seeds([each.get(key) for each in here]), note=False) for key in COLUMNS]
+        rows.append([*map(str, place), str(len(here)), verdicts, *means])
+    return table(["set", "epochs", "labels", "runs", "verdicts", *COLUMNS.values()], [0, 2, 4], rows)

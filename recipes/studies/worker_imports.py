@@ -1,18 +1,14 @@
-"""What the workers of a study need and take seconds to import, imported; nothing is computed and no store opened."""
+"""Modules that workers of a study need and that take seconds to import; nothing is computed and no store opened."""
 
-from importlib import import_module
+import matplotlib.backends.backend_agg  # noqa: F401
+import matplotlib.figure  # noqa: F401
+import scipy.stats  # noqa: F401
+import sklearn.feature_extraction.text  # noqa: F401
+import sklearn.linear_model  # noqa: F401
+import sklearn.metrics  # noqa: F401
+import sklearn.model_selection  # noqa: F401
 
-for _name in (
-    "registry.worker_imports",
-    "registry.study_runs",
-    "matplotlib.figure",
-    "matplotlib.backends.backend_agg",
-    "scipy.stats",
-    "sklearn.feature_extraction.text",
-    "sklearn.linear_model",
-    "sklearn.metrics",
-    "sklearn.model_selection",
-    "recipes.noisy_labels.run",
-    "recipes.noisy_labels.learners.tfidf",
-):
-    import_module(_name)
+import recipes.noisy_labels.learners.tfidf  # noqa: F401
+import recipes.noisy_labels.run  # noqa: F401
+import registry.study_runs  # noqa: F401
+import registry.worker_imports  # noqa: F401

@@ -1,4 +1,4 @@
-"""The three mistakes are replayed on real rows, each with its false score, the right figure, and what catches it."""
+"""The three mistakes are repeated on real rows, each with its false score, the right figure, and what catches it."""
 
 from pathlib import Path
 
@@ -23,13 +23,13 @@ def test_each_mistake_gave_a_perfect_score_or_nearly(cases):
     assert first.false_score >= 0.95
 
 
-def test_what_can_really_be_said_is_far_from_it(cases):
+def test_the_right_metrics_are_far_from_it(cases):
     constant, failing, first = cases
     assert constant.right.startswith("accuracy 0.500 (") and "AUC undefined" in constant.right
     assert failing.right.startswith("accuracy 0.000 (") and "errors 100%" in failing.right
     assert "accuracy of the answered undefined" in failing.right
     assert 0.4 < float(first.right.split()[1]) < 0.7
-    assert float(first.right.partition("AUC ")[2][:5]) > 0.6, "it knows more than it says"
+    assert float(first.right.partition("AUC ")[2][:5]) > 0.6, "the ranking holds more than the labels"
 
 
 def test_each_is_caught_by_name(cases):

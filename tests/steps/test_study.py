@@ -1,4 +1,4 @@
-"""A study ends each of its cells exactly once, whoever is killed meanwhile, and says what it found."""
+"""A study ends each of its cells exactly once, whoever is killed meanwhile, and reports on all."""
 
 import signal
 import threading
@@ -58,9 +58,9 @@ def test_a_killed_study_goes_on_and_ends_each_cell_once_but_the_one_that_fails(l
 
     again = launch(tmp_path, "steps.study", flags(resume=parent.info.run_id, jobs=2))
     assert again.wait() == 1
-    told = again.stderr.strip().splitlines()
-    assert "1 of 3 cells failed" in told[0] and f"resume={parent.info.run_id}" in told[0]
-    assert all("kind=trigger rate=0.3 seed=" in line and "zebra" in line for line in told[1:2]), again.stderr
+    errors = again.stderr.strip().splitlines()
+    assert "1 of 3 cells failed" in errors[0] and f"resume={parent.info.run_id}" in errors[0]
+    assert all("kind=trigger rate=0.3 seed=" in line and "zebra" in line for line in errors[1:2]), again.stderr
     parent, after = found(client)
     assert parent.info.status == "FAILED"
     assert done <= {run.info.run_id for run in after if run.info.status == "FINISHED"}

@@ -1,9 +1,10 @@
-"""Engines do each task once, whatever becomes of the processes, and leave none behind."""
+"""Executors run each task once, whatever happens to the processes, and leave none behind."""
 
 import os
 import signal
 import subprocess
 import sys
+from importlib import util
 
 import pytest
 
@@ -18,7 +19,7 @@ def begun(folder):
     return sorted(tuple(map(int, path.name.split("-")[1:])) for path in folder.glob("begun-*-*"))
 
 
-def test_each_task_is_done_once_and_one_that_takes_its_process_with_it_is_told(tmp_path, monkeypatch):
+def test_each_task_runs_once_and_one_that_kills_its_process_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(executors, "PRELOADED", "tests.study_rows")
     ended = list(executors.run_local(tasks(tmp_path), 2, quick_work))
     assert sorted(map(seed_of, ended)) == [1, 2, 3, 4]
@@ -56,7 +57,11 @@ def test_a_killed_study_leaves_no_worker_behind(tmp_path):
     wait_until(lambda: not is_running(worker), "the end of the worker", 60)
 
 
+def test_the_module_that_workers_preload_exists():
+    assert util.find_spec(executors.PRELOADED)
+
+
 def test_without_ray_the_engine_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(executors.util, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match="requirements-ray.txt"):
         executors.require_ray()

@@ -10,7 +10,7 @@ from recipes.studies.grid import cells
 
 
 def places(config):
-    return [dict(cell.place) for cell in cells(config)]
+    return [dict(cell.coordinates) for cell in cells(config)]
 
 
 def test_the_grid_is_the_product_and_one_clean_control_a_learner_and_seed():
@@ -22,7 +22,7 @@ def test_the_grid_is_the_product_and_one_clean_control_a_learner_and_seed():
     assert all((place["kind"] == "clean") == (place["rate"] == 0) for place in found)
 
 
-def test_a_clean_control_comes_without_being_asked_for():
+def test_a_clean_control_is_always_in_the_grid():
     assert [place["rate"] for place in places(StudyConfig(kinds="symmetric", rates=".3", seeds="1"))] == [0, 0.3]
 
 

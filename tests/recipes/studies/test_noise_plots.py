@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from evals.significance import mean_over_seeds
-from recipes.studies.noise_plots import COLOURS, rate_curves
+from recipes.studies.curves import COLOURS
+from recipes.studies.noise_plots import rate_curves
 
 
 def cells(kinds=("symmetric", "one_sided"), seeds=(0, 1, 2), **more):
@@ -49,7 +50,7 @@ def test_the_table_holds_means_and_intervals_and_nothing_undefined(tmp_path):
     )
 
 
-def test_the_words_beside_it_tell_the_course_of_each_line(tmp_path):
+def test_the_description_gives_every_point_of_each_line(tmp_path):
     rate_curves(cells(), "a study", tmp_path / "a.png")
     text = (tmp_path / "a.txt").read_text(encoding="utf-8")
     assert "accuracy, symmetric: 0.910 at 0, 0.750 at 0.2, 0.510 at 0.5." in text
@@ -57,12 +58,12 @@ def test_the_words_beside_it_tell_the_course_of_each_line(tmp_path):
 
 
 def test_one_seed_has_no_interval_and_other_series_can_be_drawn(tmp_path):
-    rate_curves(cells(("symmetric",), (7,), learner="tfidf"), "one", tmp_path / "a.png", series="learner")
+    rate_curves(cells(("symmetric",), (7,), learner="tfidf"), "one", tmp_path / "a.png", by="learner")
     assert {(row["learner"], row["low"], row["high"]) for row in table(tmp_path / "a.png")} == {("tfidf", "", "")}
     rate_curves([{"kind": "symmetric", "rate": 0.3, "auc": 0.2}], "one cell, below its panel", tmp_path / "b.png")
 
 
-def test_a_series_without_a_metric_is_said_to_be_undefined(tmp_path):
+def test_a_series_without_a_metric_is_called_undefined(tmp_path):
     both = cells(("symmetric",)) + [{"kind": "clean", "rate": 0, "accuracy": 0.9}]
     rate_curves(both, "with control", tmp_path / "a.png")
     assert "flipped rows memorised, clean: undefined." in (tmp_path / "a.txt").read_text(encoding="utf-8")

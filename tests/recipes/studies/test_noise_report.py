@@ -1,8 +1,8 @@
-"""The answers of a study follow its figures, and say unknown where there are none."""
+"""The sentences of a study follow its figures, and are 'unknown' where there are none."""
 
 from recipes.studies import noise_report, sft_report
 from recipes.studies.config import StudyConfig
-from recipes.studies.sft_plots import pirate_curves
+from recipes.studies.sft_plots import epoch_curves
 
 CONFIG = StudyConfig(kinds="symmetric,one_sided", rates="0,0.3,0.5", seeds="1,2,3")
 #: (kind, rate): accuracy, AUC, mean confidence, memorised, found, wrong
@@ -33,7 +33,7 @@ def page(config=CONFIG, missing=0, **chosen):
     return noise_report.page(config, records(**chosen), missing)
 
 
-def test_what_random_noise_takes_is_said_with_its_interval():
+def test_the_effect_of_random_noise_is_given_with_its_interval():
     text = page()
     assert "Without wrong labels accuracy is 0.900 (0.875 to 0.925)." in text
     assert "At rate 0.3 it is 0.800 (0.768 to 0.832): -0.100 (-0.107 to -0.093) against clean, less than clean" in text
@@ -41,33 +41,33 @@ def test_what_random_noise_takes_is_said_with_its_interval():
     assert "the interval holds chance, 0.5." in text
 
 
-def test_whether_wrong_labels_are_found_is_a_matter_of_the_interval():
+def test_whether_wrong_labels_are_detected_is_decided_by_the_interval():
     text = page()
-    assert "symmetric at 0.3: yes, better than chance." in text
-    assert "symmetric at 0.5: not better than chance." in text
+    assert "symmetric at 0.3: detected better than by chance." in text
+    assert "symmetric at 0.5: detected no better than by chance." in text
     assert "0.500 (0.500 to 0.500) of the flipped rows were memorised" in text
 
 
-def test_confidence_is_held_against_what_is_right_and_against_theory():
+def test_confidence_is_compared_with_accuracy_and_with_theory():
     text = page()
-    assert "symmetric at 0.3: it is 0.650" in text and "too humble" in text
-    assert "symmetric at 0.5: it is 0.600" in text and "too sure" in text
-    assert "would be 0.7 sure, ECE 0.3" in text
+    assert "symmetric at 0.3: mean confidence 0.650" in text and "underconfident" in text
+    assert "symmetric at 0.5: mean confidence 0.600" in text and "overconfident" in text
+    assert "has confidence 0.7, ECE 0.3" in text
 
 
-def test_systematic_noise_that_hides_what_the_model_knows_is_told():
+def test_systematic_noise_that_leaves_the_ranking_intact_is_reported():
     text = page()
     assert "one_sided at 0.3 (15% and 30% of all labels wrong, with symmetric): accuracy 0.700" in text
     assert "it hurts more than symmetric." in text
-    assert "it knows more than it says" in text
+    assert "the probabilities hold more information than the labels it gives" in text
 
 
 def test_one_seed_gives_no_interval_and_no_verdict_over_chance():
     text = page(seeds=(1,), config=StudyConfig(seeds="1"))
-    assert "One seed: no interval can be given" in text
+    assert "One seed: there is no interval" in text
     assert "whether that is more than chance is unknown" in text
-    assert "one seed can't tell chance from skill" in text
-    assert "less than clean" not in text and "better than chance" not in text
+    assert "one seed can't distinguish chance from detection" in text
+    assert "less than clean" not in text and "better than by chance" not in text
 
 
 def test_what_the_grid_does_not_have_is_unknown():
@@ -77,12 +77,12 @@ def test_what_the_grid_does_not_have_is_unknown():
     assert "Unknown: the grid has no wrong labels." in page(places=(("clean", 0.0),))
 
 
-def test_missing_cells_and_changed_rows_are_said_first():
+def test_missing_cells_and_changed_rows_are_reported_first():
     changed = records()
     changed[-1]["rows"] = "others"
     text = noise_report.page(CONFIG, changed, 2)
     assert "left out: 2.**" in text
-    assert "were taught different rows" in text
+    assert "were trained on different rows" in text
     assert "different rows" not in page()
 
 
@@ -96,7 +96,7 @@ def pirates():
     ]  # fmt: skip
 
 
-def test_the_pirate_page_says_which_labels_how_long_and_what_is_unknown():
+def test_the_pirate_page_compares_labels_and_epochs_and_names_what_is_unknown():
     text = sft_report.page(StudyConfig(grid="pirate", seeds="1,2"), pirates(), 0)
     assert "Response less all labels, over 6 pairs: chrF +10.000" in text and "response labels are better" in text
     assert "tiny, response labels: chrF is highest after 8 epochs, 51.500" in text
@@ -105,8 +105,8 @@ def test_the_pirate_page_says_which_labels_how_long_and_what_is_unknown():
     assert "| tiny | 8 | all | 2 | healthy | 42.500 (36.147 to 48.853) | undefined |" in text
 
 
-def test_the_pirate_picture_comes_with_its_figures_and_words(tmp_path):
-    pirate_curves(pirates(), "pirate", tmp_path / "a.png")
+def test_the_pirate_plot_comes_with_table_and_description(tmp_path):
+    epoch_curves(pirates(), "pirate", tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size > 10_000
     assert "tiny,all,chrf,8,2,42.5," in (tmp_path / "a.csv").read_text()
     assert "chrF, tiny with all labels: 21.500 after 3, 42.500 after 8" in (tmp_path / "a.txt").read_text()

@@ -58,9 +58,7 @@ def test_tokens_and_cost_are_those_of_all_epochs_and_of_every_evaluation(estimat
     config, rows, preflight = estimate_cost()
     trained = tokens_of(rows.train.rows, rows.labels, rows.template)
     tested = tokens_of(rows.test, rows.labels, rows.template)
-    prompts = 4 * (
-        tested + round(trained * 20 / len(rows.train.rows))
-    )  # base, tuned model, two checkpoints
+    prompts = 4 * (tested + round(trained * 20 / len(rows.train.rows)))  # base, tuned model, two checkpoints
     answered = 4 * (20 + 20) * config.max_new_tokens
     numbers = preflight.numbers
     assert (numbers["train_tokens"], numbers["asked_tokens"], numbers["answered_tokens"]) == (
