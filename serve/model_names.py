@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from serve.ids import fresh_id
 
-#: OpenAI's chat models that it fine-tunes or has fine-tuned; a date or a snapshot may follow.
+#: OpenAI's chat models that can or could be fine-tuned; a date or a snapshot may follow.
 OPENAI_MODELS = (
     "gpt-3.5-turbo", "gpt-4", "gpt-4-turbo", "gpt-4o", "gpt-4o-mini",
     "gpt-4.1", "gpt-4.1-mini", "gpt-4.1-nano", "o4-mini",
@@ -26,7 +26,7 @@ class ModelNames:
         self.base_model, self.table = base_model, dict(table)
 
     def base_of(self, model: str) -> str | None:
-        """The base that ``model`` stands for, or None: no other base can be had by a request."""
+        """The base that ``model`` stands for, or None; a request can use no other base."""
         if model in self.table:
             return self.table[model]
         match = _SNAPSHOT.fullmatch(model)
@@ -36,20 +36,20 @@ class ModelNames:
         return model if model in bases else None
 
     def listed(self) -> list[str]:
-        """The names that a list of models shows: each base by its own, then those that stand for one."""
+        """The names that a list of models shows: the bases, then their aliases."""
         return list(dict.fromkeys([self.base_model, "bundled", *self.table.values(), *self.table, *OPENAI_MODELS]))
 
 
 def fine_tuned_name(model: str, organization: str, suffix: str | None) -> str:
-    """A new model id as OpenAI makes them: ``ft:gpt-4o-mini:parley:my-suffix:7p4lURel``."""
+    """A new model id in OpenAI's format: ``ft:gpt-4o-mini:parley:my-suffix:7p4lURel``."""
     base, org, given = (_plain(part) for part in (model, organization, suffix or ""))
     return f"ft:{base}:{org}:{given}:{fresh_id('', 8)}"
 
 
 def registered_name(model: str, suffix: str | None) -> str:
-    """The registered model that a job's versions go to: ``ft-gpt-4o-mini-my-suffix``. MLflow takes no ``:`` and ``/``.
+    """The registered model of a job's versions: ``ft-gpt-4o-mini-my-suffix``. MLflow allows no ``:`` and ``/``.
 
-    Jobs with equal model and suffix make versions of one registered model.
+    Jobs with equal model and suffix register versions of one model.
     """
     parts = ["ft", model, *([suffix] if suffix else [])]
     return _plain("-".join(parts))[:_REGISTERED_CHARACTERS]
@@ -61,5 +61,5 @@ def checkpoint_name(fine_tuned: str, step: int) -> str:
 
 
 def _plain(text: str) -> str:
-    """``text`` with a hyphen for what has a meaning in ids and references, or can't be typed."""
+    """``text`` with a hyphen for each run of characters that are not ASCII letters, digits, dots or underscores."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-")

@@ -81,8 +81,8 @@ def test_a_file_can_be_given_a_time_to_live(client):
 
 @pytest.mark.parametrize("kind", BROKEN)
 def test_a_broken_training_file_is_refused_with_line_and_reason(client, kind):
-    line, said = BROKEN[kind]
-    with refused(openai.BadRequestError, said, param="file", code="invalid_training_file"):
+    line, reason = BROKEN[kind]
+    with refused(openai.BadRequestError, reason, param="file", code="invalid_training_file"):
         upload(client, training_lines() + line)
 
 
