@@ -46,7 +46,10 @@ class _Worker:
 
 @dataclass(frozen=True)
 class _Backoff:
-    """When a job may be started again (monotonic seconds), after how many attempts that failed."""
+    """When a job may be started again (monotonic seconds), after how many attempts that failed.
+
+    Not a retry of tenacity's: no call waits meanwhile, other jobs are served.
+    """
 
     until_s: float = 0.0
     attempts: int = 0
