@@ -63,7 +63,7 @@ def cell(
     corrupted = corrupt(train, noise)
     given, truth = [row.label for row in corrupted.rows], list(corrupted.originals)
     learner = vectors.fit(corrupted.rows, given)
-    report = classification.judge(
+    report = classification.evaluate(
         [row.label for row in test], classification.from_probabilities(learner.p_positive(test))
     )
     on_train = learner.p_positive(train)

@@ -1,18 +1,18 @@
-"""Judging a classifier by its answers: four outcomes a row, and what they amount to.
+"""Evaluating a classifier: four outcomes of a row, and the metrics computed from them.
 
-An answer is one of the two labels, or *invalid* (there was an answer that is neither), or *error* (there was none:
-the request failed). The last two never count as a class, whatever the class that they would happen to hit: such rows
-are wrong in ``accuracy``, and left out of ``answered_accuracy``. What can't be said is None, never 0 or 1.
+An answer is one of the two labels, or *invalid* (an answer that is neither), or *error* (no answer: the request
+failed). The last two never count as a class, whatever the class that they would happen to hit: such rows are wrong in
+``accuracy`` and left out of ``answered_accuracy``. An undefined metric is None, never 0 or 1.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
 from data.labelled import SENTIMENTS, Labels
-from evals import calibration
+from evals import calibration, metrics
 from evals.intervals import Interval, wilson
 
 #: 0 and 1 are indices into the names of the labels.
@@ -24,7 +24,7 @@ AROUND = " \t\r\n.,;:!?\"'`*_()[]{}<>\u2018\u2019\u201c\u201d\u00ab\u00bb\u2026"
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a model said about one row.
+    """The answer of a model to one row.
 
     ``p_positive`` is its probability of label 1, renormalised over the two labels; None where it is not known. It may
     be known for an invalid answer too. ``raw`` is the answer as it came, ``error`` why there is none.
@@ -49,16 +49,19 @@ def parse_answer(text: str, labels: Labels = SENTIMENTS) -> Outcome:
 
     The whole answer must be the name of one label: " Positive.", "**positive**" and "POSITIVE" are, "positive or
     negative", "not positive", "It is positive", "positively" and an empty answer are not. A reader would understand
-    some of them, but whoever guesses at answers ends up with figures that measure the guessing.
+    some of them, but metrics would then measure the guessing.
 
     Case, white space and the signs in ``AROUND`` at both ends don't count, unless the labels differ in just these.
+
+    Raises:
+        ValueError: the labels are equal, or one is empty.
     """
     for plain in (lambda word: word.strip(AROUND).casefold(), lambda word: word.strip().casefold(), str.strip):
         names = [plain(label) for label in labels]
         if all(names) and names[0] != names[1]:
             word = plain(text)
             return 0 if word == names[0] else 1 if word == names[1] else "invalid"
-    raise ValueError(f"the labels {labels[0]!r} and {labels[1]!r} can't be told apart")
+    raise ValueError(f"the labels {labels[0]!r} and {labels[1]!r} are not distinct")
 
 
 def from_probabilities(p_positive: Sequence[float] | np.ndarray, labels: Labels = SENTIMENTS) -> list[Prediction]:
@@ -68,7 +71,7 @@ def from_probabilities(p_positive: Sequence[float] | np.ndarray, labels: Labels 
 
 @dataclass(frozen=True)
 class ClassScores:
-    """How one label fares; None where it was never answered (precision), never true (recall), or neither (F1)."""
+    """Scores of one label; None where it was never answered (precision), never true (recall), or neither (F1)."""
 
     precision: float | None
     recall: float | None
@@ -76,12 +79,13 @@ class ClassScores:
 
 
 @dataclass(frozen=True)
-class Report:
-    """Everything that is said about one model on one list of rows; 95 % intervals as (low, high).
+class ClassificationReport:
+    """What is measured of one model on one list of rows; 95 % intervals as (low, high).
 
     ``confusion[t][o]`` counts rows whose true label is ``t`` and whose outcome is ``OUTCOMES[o]``. ``macro`` is the
     plain mean over both labels, None where either is. AUC, Brier score, ECE and mean confidence are over the
-    ``n_probabilities`` rows whose probability is known (see ``evals.calibration``).
+    ``n_probabilities`` rows whose probability is known (see ``evals.calibration``). ``truth`` and ``predictions`` are
+    what it was computed from, for further metrics of ``evals.metrics.METRICS``.
     """
 
     n: int
@@ -101,38 +105,36 @@ class Report:
     ece_interval: Interval | None
     ece_if_calibrated: float | None
     mean_confidence: float | None
+    truth: Sequence[int] = field(default=(), repr=False)
+    predictions: Sequence[Prediction] = field(default=(), repr=False)
 
-    def record(self) -> dict[str, Any]:
-        """Everything, flat, by the names that metrics have; None is undefined."""
-        found: dict[str, Any] = {
-            "n": self.n,
-            "accuracy": self.accuracy,
-            **_ends("accuracy", self.accuracy_interval),
-            "answered_accuracy": self.answered_accuracy,
-            **_ends("answered_accuracy", self.answered_interval),
-            **{f"{name}_rate": rate for name, rate in self.rates.items()},
+    @property
+    def label_rates(self) -> dict[str, float | None]:
+        """Share of rows that were answered with each label, as ``LABEL_rate``."""
+        return {f"{key}_rate": self.rates[key] for key in keys(self.labels)}
+
+    @property
+    def label_scores(self) -> dict[str, float | None]:
+        """Precision, recall and F1 of each label, as ``precision_LABEL`` and so on."""
+        return {
+            f"{kind}_{key}": getattr(scores, kind)
+            for key, scores in zip(keys(self.labels), self.classes, strict=True)
+            for kind in ("precision", "recall", "f1")
         }
-        for suffix, scores in (*zip(keys(self.labels), self.classes, strict=True), ("macro", self.macro)):
-            found |= {f"{kind}_{suffix}": getattr(scores, kind) for kind in ("precision", "recall", "f1")}
-        return found | {
-            "n_probabilities": self.n_probabilities,
-            "auc": self.auc,
-            "brier": self.brier,
-            "ece": self.ece,
-            **_ends("ece", self.ece_interval),
-            "ece_if_calibrated": self.ece_if_calibrated,
-            "mean_confidence": self.mean_confidence,
-        }
+
+    def record(self) -> dict[str, float | None]:
+        """Every metric of labels by its name; None is undefined."""
+        return metrics.evaluate("labels", self)
 
     def metrics(self) -> dict[str, float]:
-        """What of ``record`` is defined: the metrics of a run."""
-        return {key: float(value) for key, value in self.record().items() if value is not None}
+        """The metrics that are defined, by name."""
+        return metrics.defined(self.record())
 
 
-def judge(
+def evaluate(
     truth: Sequence[int], predictions: Sequence[Prediction], labels: Labels = SENTIMENTS, seed: int = 0
-) -> Report:
-    """Judge predictions against the true labels (0 or 1); ``seed`` is that of the interval of the ECE.
+) -> ClassificationReport:
+    """Compare predictions with the true labels (0 or 1); ``seed`` is that of the interval of the ECE.
 
     Precision is over the rows with that answer, recall over the rows with that label, answered or not; F1 is
     2 TP / (2 TP + FP + FN).
@@ -141,7 +143,7 @@ def judge(
         ValueError: not one prediction a row, or a label other than 0 and 1.
     """
     _require_pairs(truth, predictions)
-    counts = [[0] * 4 for _ in range(2)]
+    counts = [[0] * len(OUTCOMES) for _ in range(2)]
     for label, each in zip(truth, predictions, strict=True):
         counts[label][OUTCOMES.index(each.outcome)] += 1
     table = np.array(counts)
@@ -151,7 +153,7 @@ def judge(
     p = np.array([predictions[i].p_positive for i in known], dtype=float)
     y = np.array([truth[i] for i in known], dtype=int)
     measured = calibration.measure(y, p, seed)
-    return Report(
+    return ClassificationReport(
         n=n,
         labels=labels,
         confusion=(tuple(counts[0]), tuple(counts[1])),
@@ -169,6 +171,8 @@ def judge(
         ece_interval=measured.ece_interval,
         ece_if_calibrated=measured.ece_if_calibrated,
         mean_confidence=measured.mean_confidence,
+        truth=truth,
+        predictions=predictions,
     )
 
 
@@ -193,13 +197,8 @@ def _share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-def _ends(name: str, interval: Interval | None) -> dict[str, float | None]:
-    low, high = interval or (None, None)
-    return {f"{name}_low": low, f"{name}_high": high}
-
-
 def keys(labels: Labels) -> tuple[str, str]:
-    """The labels as parts of the names of metrics; label_0 and label_1 where they can't be told apart there."""
+    """The labels as parts of the names of metrics; label_0 and label_1 where those would not be distinct."""
     first, second = ("".join(ch if ch.isalnum() else "_" for ch in label.strip().casefold()) for label in labels)
     clear = first != second and not {first, second} & {"invalid", "error", "macro", ""}
     return (first, second) if clear else ("label_0", "label_1")

@@ -1,6 +1,5 @@
 """Before and after, the same way: base and tuned model answer the same rows through one code path."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,8 @@ import torch
 from data.chat_template import prompt_ids
 from data.conversation import Row
 from data.errors import ConfigError
-from evals import text_metrics
+from evals import metrics
+from evals.metrics import AnswerData
 from train.encoding import encode
 from train.losses import mean_loss
 
@@ -107,30 +107,15 @@ def score(
         speaks: tells whether an answer has the style that was taught; gives ``lexicon_rate``.
     """
     answers = answer(model, tokenizer, rows, decoding)
-    texts = [a.text for a in answers]
-    prompts, references = [r.prompt for r in rows], [r.response for r in rows]
-    loss = mean_loss(model, encode(rows, tokenizer, "response", max_length))
-    values = {
-        "loss": loss,
-        "perplexity": math.exp(min(loss, 80)),
-        "train_loss": mean_loss(model, encode(trained[: len(rows)], tokenizer, "response", max_length)),
-        "chrf": text_metrics.chrf(references, texts),
-        "echo_rate": _share(text_metrics.is_echo(*each) for each in zip(prompts, references, texts, strict=True)),
-        "loop_rate": _share(text_metrics.is_loop(text) for text in texts),
-        "stop_rate": _share(a.stopped for a in answers),
-        "distinct_2": text_metrics.distinct_2(texts),
-        "copy_rate": text_metrics.copy_rate(references, texts, [r.response for r in trained]),
-        "prompts_cut": float(sum(a.prompt_cut for a in answers)),
-        "length_ratio": text_metrics.length_ratio(references, texts),
-    }
-    content = text_metrics.content_rate(prompts, references, texts)
-    if content is not None:
-        values["content_rate"] = content
-    if speaks is not None:
-        values["lexicon_rate"] = _share(speaks(text) for text in texts)
-    return Scores(values, answers)
-
-
-def _share(flags: Any) -> float:
-    flags = list(flags)
-    return sum(flags) / len(flags)
+    data = AnswerData(
+        prompts=[r.prompt for r in rows],
+        references=[r.response for r in rows],
+        answers=[a.text for a in answers],
+        stopped=[a.stopped for a in answers],
+        prompt_cut=[a.prompt_cut for a in answers],
+        training_responses=[r.response for r in trained],
+        loss=mean_loss(model, encode(rows, tokenizer, "response", max_length)),
+        train_loss=mean_loss(model, encode(trained[: len(rows)], tokenizer, "response", max_length)),
+        has_style=speaks,
+    )
+    return Scores(metrics.defined(metrics.evaluate("answers", data)), answers)

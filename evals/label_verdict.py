@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from evals.classification import Report
+from evals.classification import ClassificationReport
 from evals.label_errors import Memorization
 from evals.sanity_checks import CONSTANT_SHARE
 from evals.significance import Comparison
@@ -28,8 +28,8 @@ class LabelThresholds:
     """not_better: McNemar's test against the base is not below this, or the gain is none."""
 
 
-def judge_labels(
-    tuned: Report, comparison: Comparison, memory: Memorization, flipped: tuple[int, int],
+def decide_labels(
+    tuned: ClassificationReport, comparison: Comparison, memory: Memorization, flipped: tuple[int, int],
     limits: LabelThresholds = LabelThresholds(),
 ) -> Verdict:  # fmt: skip
     """Judge a classifier by its report on true test labels, McNemar against its base, and its training rows.
@@ -43,14 +43,14 @@ def judge_labels(
     return Verdict(found[0][0], tuple(reason for _, reason in found))
 
 
-def judge_questions(before: float | None, after: float | None, comparison: Comparison) -> Verdict:
+def decide_questions(before: float | None, after: float | None, comparison: Comparison) -> Verdict:
     """Judge by MC1: ``not_better`` unless it rose by more than chance explains."""
     said = f"MC1 {before or 0:.3f} -> {after or 0:.3f}, {_gain_said(comparison)}"
     better = (comparison.gain or 0) > 0 and (comparison.p_value or 1) < LabelThresholds.p_value
     return Verdict("healthy" if better else "not_better", (said,))
 
 
-def _answers(tuned: Report, limits: LabelThresholds) -> list[tuple[str, str]]:
+def _answers(tuned: ClassificationReport, limits: LabelThresholds) -> list[tuple[str, str]]:
     silent = (tuned.rates["invalid"] or 0) + (tuned.rates["error"] or 0)
     found = []
     if silent > limits.silent_share:
@@ -63,7 +63,7 @@ def _answers(tuned: Report, limits: LabelThresholds) -> list[tuple[str, str]]:
 
 
 def _memory(
-    tuned: Report, memory: Memorization, flipped: tuple[int, int], limits: LabelThresholds
+    tuned: ClassificationReport, memory: Memorization, flipped: tuple[int, int], limits: LabelThresholds
 ) -> list[tuple[str, str]]:  # fmt: skip
     if memory.memorised_share is None or sum(flipped) < limits.least_flipped:
         return []
@@ -78,13 +78,13 @@ def _memory(
     )]  # fmt: skip
 
 
-def _mistakes(tuned: Report, label: int) -> float:
+def _mistakes(tuned: ClassificationReport, label: int) -> float:
     """Of the test rows with this label that got an answer, the share with the other one; a half where none did."""
     answered = sum(tuned.confusion[label][:2])
     return tuned.confusion[label][1 - label] / answered if answered else 0.5
 
 
-def _gain(tuned: Report, comparison: Comparison, limits: LabelThresholds) -> list[tuple[str, str]]:
+def _gain(tuned: ClassificationReport, comparison: Comparison, limits: LabelThresholds) -> list[tuple[str, str]]:
     found = []
     if (comparison.gain or 0) <= 0 or (comparison.p_value or 0) >= limits.p_value:
         found.append(("not_better", f"it is not better than its base: {_gain_said(comparison)}"))

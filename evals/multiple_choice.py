@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import exp, fsum, inf, isnan
 
 from data.labelled import QuestionRow
+from evals import metrics
 from evals.intervals import wilson
 
 Choices = Sequence[tuple[str, bool]]
@@ -25,6 +26,10 @@ class ChoiceReport:
     mc1_interval: tuple[float, float] | None
     mc2: float | None
 
+    def metrics(self) -> dict[str, float]:
+        """The metrics that are defined, by name."""
+        return metrics.defined(metrics.evaluate("choices", self))
+
 
 def mc1(choices: Choices, log_probs: LogProbs) -> bool:
     """Whether the true choice is likelier than every false one; on a tie it is not."""
@@ -41,7 +46,7 @@ def mc2(choices: Choices, log_probs: LogProbs) -> float | None:
     return fsum(share for share, true in shares if true) / fsum(share for share, _ in shares)
 
 
-def judge_choices(rows: Sequence[QuestionRow], log_probs: Sequence[LogProbs | None]) -> ChoiceReport:
+def evaluate_choices(rows: Sequence[QuestionRow], log_probs: Sequence[LogProbs | None]) -> ChoiceReport:
     """Both scores over many questions; ``None`` stands for a question that could not be asked.
 
     Raises:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from evals.calibration import Bin, reliability_bins
-from evals.classification import Prediction, Report
+from evals.classification import ClassificationReport, Prediction
 from evals.intervals import wilson
 from train.plots import EVAL, INK, SOFT, TRAIN
 
@@ -17,11 +17,11 @@ WARM, GRID, PAPER = "#e8590c", "#e9eef2", "#ffffff"
 
 
 def reliability(
-    truth: Sequence[int], predictions: Sequence[Prediction], report: Report, title: str, path: Path
+    truth: Sequence[int], predictions: Sequence[Prediction], report: ClassificationReport, title: str, path: Path
 ) -> bool:
     """Accuracy against confidence, and how often each confidence occurs; False, and no file, without probabilities.
 
-    ``report`` is what ``judge`` says of the same answers. Bars are 95 % Wilson intervals.
+    ``report`` is that of the same predictions. Bars are 95 % Wilson intervals.
     """
     known = [
         (label, each.p_positive) for label, each in zip(truth, predictions, strict=True) if each.p_positive is not None
@@ -54,7 +54,7 @@ def reliability(
     return True
 
 
-def confusion(reports: Sequence[tuple[str, Report]], title: str, path: Path) -> None:
+def confusion(reports: Sequence[tuple[str, ClassificationReport]], title: str, path: Path) -> None:
     """True label against outcome, one table a model (such as base and tuned), coloured by the share of the row."""
     figure, places = blank_figure(0.4 + 4.6 * len(reports), 3.2, 1, len(reports), squeeze=False)
     for axes, (name, report) in zip(places[0], reports, strict=True):
@@ -74,7 +74,7 @@ def confusion(reports: Sequence[tuple[str, Report]], title: str, path: Path) -> 
     describe(path, f"{title}. Confusion matrix: answers by true label. {'; '.join(rows)}.")
 
 
-def _matrix(axes: Any, report: Report) -> None:
+def _matrix(axes: Any, report: ClassificationReport) -> None:
     from matplotlib.colors import LinearSegmentedColormap
 
     good, bad = (LinearSegmentedColormap.from_list("", ("#f4f7f9", colour)) for colour in (EVAL, WARM))
@@ -126,7 +126,7 @@ def _histogram(axes: Any, confidence: Sequence[float], mean: float) -> None:
     axes.set_xlim(0.49, 1.01)
 
 
-def _said(report: Report) -> str:
+def _said(report: ClassificationReport) -> str:
     low, high = report.ece_interval or (0.0, 0.0)
     said = f"ECE {_number(report.ece)} ({low:.3f} to {high:.3f})"
     return f"{said}; a calibrated model would show {_number(report.ece_if_calibrated)}"

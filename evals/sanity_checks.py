@@ -1,7 +1,7 @@
 """What makes a score worth nothing, said aloud: a constant answer, requests that failed, a slice of a sorted file.
 
 Each of these once gave a perfect score to a model that had learned nothing. ``naive_score`` is that way of scoring,
-kept to show it beside what ``alarms`` says about the same answers.
+kept to show it beside what ``warnings`` says about the same answers.
 """
 
 from collections import Counter
@@ -19,7 +19,7 @@ COMMON_SHARE = 0.9
 NOTABLE_SHARE = 0.05
 
 
-def alarms(
+def warnings(
     truth: Sequence[int], predictions: Sequence[Prediction], rows: Sequence[AnyRow], labels: Labels = SENTIMENTS
 ) -> list[str]:
     """Why the figures of these answers should not be believed, one sentence each; empty where nothing is wrong.

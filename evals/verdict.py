@@ -35,7 +35,7 @@ class Verdict:
     reasons: tuple[str, ...]
 
 
-def judge(
+def decide(
     base: Mapping[str, float], tuned: Mapping[str, float], past_best: float, limits: Thresholds = Thresholds()
 ) -> Verdict:
     """Judge a run by its base's and its tuned model's scores on the same held-out rows.

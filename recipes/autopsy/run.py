@@ -13,8 +13,8 @@ from data.errors import DataError
 from data.labelled import AnyRow, Dataset, label_counts
 from data.prompts import REVIEW
 from data.sampling import sample
-from evals.classification import Prediction, from_probabilities, judge
-from evals.sanity_checks import alarms, naive_score
+from evals.classification import Prediction, evaluate, from_probabilities
+from evals.sanity_checks import naive_score, warnings
 from recipes.autopsy.config import AutopsyConfig
 from recipes.noisy_labels import tfidf
 from recipes.noisy_labels.preflight import Plan, check
@@ -115,11 +115,11 @@ def preflight_errors(dataset: Dataset, test: Sequence[AnyRow]) -> str:
 def _case(
     mistake: str, done: str, answer: Answer, rows: tuple[Dataset, list[AnyRow], list[AnyRow], list[AnyRow]]
 ) -> Case:
-    """The naive score on the ``top`` rows, the right one on the ``fair`` rows, and the alarms about the ``shown``."""
+    """The naive score on the ``top`` rows, the right one on the ``fair`` rows, and the warnings about the ``shown``."""
     dataset, top, fair, shown = rows
     false = naive_score([row.label for row in top], answer(top))
-    report = judge([row.label for row in fair], answer(fair), dataset.labels)
-    found = alarms([row.label for row in shown], answer(shown), shown, dataset.labels)
+    report = evaluate([row.label for row in fair], answer(fair), dataset.labels)
+    found = warnings([row.label for row in shown], answer(shown), shown, dataset.labels)
     low, high = report.accuracy_interval or (0.0, 0.0)
     right = f"accuracy {report.accuracy:.3f} ({low:.3f} to {high:.3f}), AUC {_figure(report.auc)}"
     if report.rates["error"]:

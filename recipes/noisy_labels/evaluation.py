@@ -26,14 +26,14 @@ def evaluate(job: NoisyJob, learner: Learner) -> Evaluation:
         return _evaluate_questions(job.data, learner)
     data = job.data
     answers = learner.predict(data.test)
-    report = classification.judge(data.truth, answers, data.labels, job.config.seed)
-    return Evaluation(answers, report, None, sanity_checks.alarms(data.truth, answers, data.test, data.labels))
+    report = classification.evaluate(data.truth, answers, data.labels, job.config.seed)
+    return Evaluation(answers, report, None, sanity_checks.warnings(data.truth, answers, data.test, data.labels))
 
 
 def _evaluate_questions(data: NoisyData, learner: Learner) -> Evaluation:
     questions = [row for row in data.test if isinstance(row, QuestionRow)]
     log_probs = learner.score_choices(questions)
-    report = multiple_choice.judge_choices(questions, log_probs)
+    report = multiple_choice.evaluate_choices(questions, log_probs)
     mc1_hits = [
         Prediction("error") if probs is None else Prediction(1 if multiple_choice.mc1(row.mc1, probs) else 0)
         for row, probs in zip(questions, log_probs, strict=True)
@@ -49,8 +49,8 @@ def compare(
     comparison = significance.compare(truth, before.predictions, after.predictions)
     if before.report and after.report:
         flipped = _flipped_counts(job.data)
-        return comparison, label_verdict.judge_labels(after.report, comparison, memorization, flipped)
-    return comparison, label_verdict.judge_questions(before.primary[1], after.primary[1], comparison)
+        return comparison, label_verdict.decide_labels(after.report, comparison, memorization, flipped)
+    return comparison, label_verdict.decide_questions(before.primary[1], after.primary[1], comparison)
 
 
 def _flipped_counts(data: NoisyData) -> tuple[int, int]:

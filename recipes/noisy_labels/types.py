@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass, field
 
-from evals.classification import Prediction, Report
+from evals.classification import ClassificationReport, Prediction
 from evals.label_errors import Detection, Memorization, Pruning
 from evals.multiple_choice import ChoiceReport
 from evals.significance import Comparison
@@ -30,20 +30,14 @@ class Evaluation:
     """
 
     predictions: list[Prediction]
-    report: Report | None
+    report: ClassificationReport | None
     choices: ChoiceReport | None
     alarms: list[str]
 
     def metrics(self) -> dict[str, float]:
         """All metrics that are defined, by name."""
-        if self.report:
-            return self.report.metrics()
-        if self.choices is None:
-            return {}
-        low, high = self.choices.mc1_interval or (None, None)
-        found = {"n": self.choices.n, "mc1": self.choices.mc1, "mc2": self.choices.mc2}
-        found |= {"mc1_low": low, "mc1_high": high}
-        return {key: float(value) for key, value in found.items() if value is not None}
+        found = self.report or self.choices
+        return found.metrics() if found else {}
 
     @property
     def primary(self) -> tuple[str, float]:

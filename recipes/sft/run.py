@@ -7,7 +7,7 @@ from data import pirate
 from data.chat_template import template_name
 from data.errors import UserError
 from evals.generation import Decoding, Scores, context_length, score
-from evals.verdict import Verdict, judge
+from evals.verdict import Verdict, decide
 from recipes.sft import record, report
 from recipes.sft.config import TuneConfig
 from recipes.sft.data import load
@@ -73,7 +73,7 @@ def learn(job: Job, run: Run) -> Outcome:
     run.log(fitted.restored_step, {"time/train_s": fitted.seconds, "time/evaluate_s": before_s + after_s})
     losses = dict(fitted.progress.history)
     past_best = losses[fitted.restored_step] / min(losses.values())
-    verdict = judge(before.values, after.values, past_best) if leads else Verdict("healthy", ())
+    verdict = decide(before.values, after.values, past_best) if leads else Verdict("healthy", ())
     return Outcome(model, fitted, before, after, verdict)
 
 

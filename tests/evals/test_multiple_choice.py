@@ -7,7 +7,7 @@ import pytest
 
 from data.labelled import QuestionRow
 from evals.intervals import wilson
-from evals.multiple_choice import judge_choices, mc1, mc2
+from evals.multiple_choice import evaluate_choices, mc1, mc2
 
 ROW = QuestionRow(
     text="What do sailors call a rope?", best="A line", correct=("A line", "A sheet"),
@@ -43,15 +43,15 @@ def test_impossible_choices_count_as_nothing_and_all_impossible_is_undefined():
 
 def test_a_question_that_could_not_be_asked_is_wrong_in_mc1_and_left_out_of_mc2():
     good = logs(A_line=0.4, A_sheet=0.2, A_string=0.2, A_worm=0.2)
-    report = judge_choices([ROW, replace(ROW, id="q-2")], [good, None])
+    report = evaluate_choices([ROW, replace(ROW, id="q-2")], [good, None])
     assert (report.n, report.scored, report.mc1, report.mc1_interval) == (2, 1, 0.5, wilson(1, 2))
     assert report.mc2 == pytest.approx(0.6)
 
 
 def test_no_questions_are_undefined_not_zero():
-    report = judge_choices([], [])
+    report = evaluate_choices([], [])
     assert (report.mc1, report.mc1_interval, report.mc2) == (None, None, None)
-    assert judge_choices([ROW], [None]).mc2 is None
+    assert evaluate_choices([ROW], [None]).mc2 is None
 
 
 @pytest.mark.parametrize(
@@ -61,6 +61,6 @@ def test_no_questions_are_undefined_not_zero():
 )  # fmt: skip
 def test_missing_and_impossible_figures_are_refused(found, message):
     with pytest.raises(ValueError, match=message):
-        judge_choices([ROW], [found])
+        evaluate_choices([ROW], [found])
     with pytest.raises(ValueError, match="1 questions but 0 answers"):
-        judge_choices([ROW], [])
+        evaluate_choices([ROW], [])

@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 
-from evals.classification import Prediction, from_probabilities, judge
+from evals.classification import Prediction, evaluate, from_probabilities
 from evals.plots import confusion, reliability
 
 TEAL, WARM, PALE = "#0b7285", "#e8590c", "#b9c7d3"
@@ -35,7 +35,7 @@ def judged():
         answers = np.where(draw.random(n) < accuracy, truth, 1 - truth)
         sure = confidence + draw.uniform(-0.05, 0.05, n)
         predictions = from_probabilities(np.where(answers == 1, sure, 1 - sure))
-        return truth.tolist(), predictions, judge(truth.tolist(), predictions)
+        return truth.tolist(), predictions, evaluate(truth.tolist(), predictions)
 
     return make
 
@@ -66,19 +66,19 @@ def test_the_bins_and_the_words_beside_the_picture_are_its_figures(judged, tmp_p
 
 def test_without_probabilities_there_is_no_diagram_and_no_file(tmp_path):
     predictions = [Prediction(1), Prediction("error")]
-    assert not reliability([1, 0], predictions, judge([1, 0], predictions), "none", tmp_path / "a.png")
+    assert not reliability([1, 0], predictions, evaluate([1, 0], predictions), "none", tmp_path / "a.png")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_one_row_is_drawn(tmp_path):
     predictions = [Prediction(1, 1.0)]
-    assert reliability([0], predictions, judge([0], predictions), "one", tmp_path / "a.png")
+    assert reliability([0], predictions, evaluate([0], predictions), "one", tmp_path / "a.png")
 
 
 def test_the_confusion_of_two_models_stands_in_picture_table_and_words(tmp_path):
     truth = [0, 0, 1, 1]
-    base = judge(truth, [Prediction(o) for o in (1, "invalid", 1, "error")])
-    tuned = judge(truth, [Prediction(o) for o in (0, 0, 1, 0)])
+    base = evaluate(truth, [Prediction(o) for o in (1, "invalid", 1, "error")])
+    tuned = evaluate(truth, [Prediction(o) for o in (0, 0, 1, 0)])
     path = tmp_path / "confusion.png"
     confusion([("base", base), ("tuned", tuned)], "four rows", path)
     assert [[record[name] for name in ("negative", "positive", "invalid", "error")] for record in table(path)] == [
@@ -91,11 +91,11 @@ def test_the_confusion_of_two_models_stands_in_picture_table_and_words(tmp_path)
 
 def test_right_answers_are_cool_and_wrong_ones_warm(tmp_path):
     for name, outcome in (("right", 1), ("wrong", 0)):
-        confusion([("m", judge([1] * 5, [Prediction(outcome)] * 5))], name, tmp_path / f"{name}.png")
+        confusion([("m", evaluate([1] * 5, [Prediction(outcome)] * 5))], name, tmp_path / f"{name}.png")
     assert near(tmp_path / "right.png", TEAL, 20) > 10_000 and near(tmp_path / "right.png", WARM, 20) == 0
     assert near(tmp_path / "wrong.png", WARM, 20) > 10_000 and near(tmp_path / "wrong.png", TEAL, 20) == 0
 
 
 def test_no_rows_at_all_are_drawn_as_empty_tables(tmp_path):
-    confusion([("m", judge([], []))], "nothing", tmp_path / "a.png")
+    confusion([("m", evaluate([], []))], "nothing", tmp_path / "a.png")
     assert [record["error"] for record in table(tmp_path / "a.png")] == ["0", "0"]

@@ -3,8 +3,8 @@
 import pytest
 
 from data.labelled import LabelledRow, QuestionRow
-from evals.classification import Prediction, judge
-from evals.sanity_checks import alarms, naive_score
+from evals.classification import Prediction, evaluate
+from evals.sanity_checks import naive_score, warnings
 
 MIXED = [0, 1, 1, 0] * 25
 
@@ -18,7 +18,7 @@ def answers(outcomes, **more):
 
 
 def found(truth, outcomes, **more):
-    return " | ".join(alarms(truth, answers(outcomes, **more), rows(truth)))
+    return " | ".join(warnings(truth, answers(outcomes, **more), rows(truth)))
 
 
 def test_a_sound_evaluation_raises_no_alarm():
@@ -70,30 +70,30 @@ def test_a_sorted_slice_and_the_top_of_a_file_are_called_out():
     truth = [0] * 30 + [1] * 30
     assert "the test rows are sorted by label, negative first" in found(truth, truth)
     top = [LabelledRow(f"text {i}", 0, f"t-{i}", i) for i in range(50)]
-    said = " | ".join(alarms([0] * 50, answers([0] * 50), top))
+    said = " | ".join(warnings([0] * 50, answers([0] * 50), top))
     assert "they are the first 50 of their file, as it lies there" in said
 
 
 def test_questions_have_one_true_answer_each_so_only_silence_is_an_alarm():
     questions = [QuestionRow("?", "a", ("a",), ("b",), f"q-{i}", i) for i in range(20)]
     names = ("incorrect", "best")
-    assert alarms([1] * 20, answers([1] * 20), questions, names) == []
-    assert "all 20 requests failed" in alarms([1] * 20, answers(["error"] * 20), questions, names)[0]
+    assert warnings([1] * 20, answers([1] * 20), questions, names) == []
+    assert "all 20 requests failed" in warnings([1] * 20, answers(["error"] * 20), questions, names)[0]
 
 
 def test_no_rows_are_called_out():
-    assert alarms([], [], []) == ["there are no test rows: nothing was measured"]
+    assert warnings([], [], []) == ["there are no test rows: nothing was measured"]
 
 
 @pytest.mark.parametrize("outcome", ["error", "invalid", 0])
 def test_each_old_mistake_scores_one_the_old_way_and_is_caught(outcome):
     truth, predictions = [0] * 200, answers([outcome] * 200)
     assert naive_score(truth, predictions) == 1.0
-    assert alarms(truth, predictions, rows(truth))
-    assert judge(truth, predictions).accuracy == (1.0 if outcome == 0 else 0.0)
-    assert judge(truth, predictions).auc is None
+    assert warnings(truth, predictions, rows(truth))
+    assert evaluate(truth, predictions).accuracy == (1.0 if outcome == 0 else 0.0)
+    assert evaluate(truth, predictions).auc is None
 
 
 def test_the_old_way_gives_silence_half_of_a_balanced_sample():
     assert naive_score(MIXED, answers(["error"] * 100)) == 0.5
-    assert judge(MIXED, answers(["error"] * 100)).accuracy == 0.0
+    assert evaluate(MIXED, answers(["error"] * 100)).accuracy == 0.0

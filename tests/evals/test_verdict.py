@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from evals.verdict import VERDICTS, Thresholds, judge
+from evals.verdict import VERDICTS, Thresholds, decide
 
 LIMITS = Thresholds()
 BASE = {"loss": 4.0, "train_loss": 4.0, "loop_rate": 0.0, "echo_rate": 0.9, "copy_rate": 0.0}
@@ -22,31 +22,31 @@ EDGES = [
 
 @pytest.mark.parametrize(("name", "scores", "past_best", "mended"), EDGES)
 def test_a_verdict_begins_just_past_its_threshold(name, scores, past_best, mended):
-    assert judge(BASE, {**GOOD, **scores}, past_best).name == name
-    assert judge(BASE, {**GOOD, **scores, **mended}, past_best).name == "healthy"
+    assert decide(BASE, {**GOOD, **scores}, past_best).name == name
+    assert decide(BASE, {**GOOD, **scores, **mended}, past_best).name == "healthy"
 
 
 def test_a_loss_well_above_its_start_is_diverged_and_one_just_above_is_not_learned():
     limit = LIMITS.diverged_ratio * BASE["loss"]
-    assert judge(BASE, {**GOOD, "loss": limit + BIT, "train_loss": limit}, 1.0).name == "diverged"
-    assert judge(BASE, {**GOOD, "loss": limit - BIT, "train_loss": limit}, 1.0).name == "not_learned"
+    assert decide(BASE, {**GOOD, "loss": limit + BIT, "train_loss": limit}, 1.0).name == "diverged"
+    assert decide(BASE, {**GOOD, "loss": limit - BIT, "train_loss": limit}, 1.0).name == "not_learned"
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf])
 def test_a_loss_that_is_no_number_is_diverged(loss):
-    assert judge(BASE, {**GOOD, "loss": loss}, 1.0).name == "diverged"
+    assert decide(BASE, {**GOOD, "loss": loss}, 1.0).name == "diverged"
 
 
 def test_a_wide_gap_alone_is_no_memorising_while_the_held_out_loss_is_at_its_best():
     scores = {**GOOD, "train_loss": 2.0 - LIMITS.gap_nats - BIT}
-    assert judge(BASE, scores, LIMITS.overfit_ratio).name == "healthy"
-    assert judge(BASE, scores, LIMITS.overfit_ratio + BIT).name == "memorising"
+    assert decide(BASE, scores, LIMITS.overfit_ratio).name == "healthy"
+    assert decide(BASE, scores, LIMITS.overfit_ratio + BIT).name == "memorising"
 
 
 def test_a_base_that_loops_itself_raises_the_limit_to_half_its_rate():
     looping = {**BASE, "loop_rate": 0.6}
-    assert judge(looping, {**GOOD, "loop_rate": 0.3}, 1.0).name == "healthy"
-    assert judge(looping, {**GOOD, "loop_rate": 0.3 + BIT}, 1.0).name == "looping"
+    assert decide(looping, {**GOOD, "loop_rate": 0.3}, 1.0).name == "healthy"
+    assert decide(looping, {**GOOD, "loop_rate": 0.3 + BIT}, 1.0).name == "looping"
 
 
 def test_the_worst_verdict_is_named_and_every_reason_given():
@@ -54,10 +54,10 @@ def test_the_worst_verdict_is_named_and_every_reason_given():
     order = ["diverged", "looping", "echoing", "memorising", "not_learned"]
     repairs = [{"loss": 3.9, "train_loss": 3.9}, {"loop_rate": 0.0}, {"echo_rate": 0.0}, {"copy_rate": 0.0}, GOOD]
     for left, (name, repair) in enumerate(zip(order, repairs, strict=True)):
-        verdict = judge(BASE, bad, 1.0)
+        verdict = decide(BASE, bad, 1.0)
         assert (verdict.name, len(verdict.reasons)) == (name, 5 - left)
         bad = {**bad, **repair}
-    assert judge(BASE, bad, 1.0).name == "healthy"
+    assert decide(BASE, bad, 1.0).name == "healthy"
 
 
 @pytest.mark.parametrize(
@@ -73,11 +73,11 @@ def test_the_worst_verdict_is_named_and_every_reason_given():
     ],
 )
 def test_the_reasons_hold_the_figures(scores, past_best, figures):
-    reasons = " ".join(judge(BASE, {**GOOD, **scores}, past_best).reasons)
+    reasons = " ".join(decide(BASE, {**GOOD, **scores}, past_best).reasons)
     assert all(figure in reasons for figure in figures), reasons
 
 
 def test_every_documented_verdict_can_be_reached():
-    reached = {judge(BASE, {**GOOD, **scores}, past).name for _, scores, past, _ in EDGES}
-    reached |= {judge(BASE, GOOD, 1.0).name, judge(BASE, {**GOOD, "loss": 9.0}, 1.0).name}
+    reached = {decide(BASE, {**GOOD, **scores}, past).name for _, scores, past, _ in EDGES}
+    reached |= {decide(BASE, GOOD, 1.0).name, decide(BASE, {**GOOD, "loss": 9.0}, 1.0).name}
     assert reached == set(VERDICTS)

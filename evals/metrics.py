@@ -1,0 +1,313 @@
+"""The table of metrics: what each is computed from and how, and how reports, cards, the page and studies show it.
+
+To add a metric, add one entry to ``METRICS``: it is then computed wherever its data is there, logged as
+``base/NAME`` and ``test/NAME``, tagged on the registered version and shown by its label.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from evals import text_metrics
+from evals.intervals import Interval
+
+#: What a metric is computed from: ``answers`` is an ``AnswerData``, ``labels`` a ``ClassificationReport``
+#: (``evals.classification``), ``choices`` a ``ChoiceReport`` (``evals.multiple_choice``), and ``training`` a
+#: ``TrainingEvaluation`` (``recipes.noisy_labels.types``).
+Data = Literal["answers", "labels", "choices", "training"]
+#: A number, None where it is undefined, or several metrics by their names (one for each label).
+Value = float | None | Mapping[str, float | None]
+
+SHARE, NOT_NEGATIVE = (0.0, 1.0), (0.0, math.inf)
+#: Losses above this many nats give the perplexity of this many: exp(709) is the last that a float holds.
+MOST_NATS = 80
+
+
+@dataclass(frozen=True)
+class AnswerData:
+    """A language model's generated answers to held-out rows, in row order, and its mean losses.
+
+    ``stopped``: whether the model ended an answer itself. ``prompt_cut``: whether a prompt lost its beginning because
+    it was too long for the model. ``training_responses`` are those of the training rows. ``loss`` and ``train_loss``
+    are means over response tokens in nats, on the held-out rows and on training rows. ``has_style``: whether a text
+    has the style of the training responses; None where no such test is known.
+    """
+
+    prompts: Sequence[str]
+    references: Sequence[str]
+    answers: Sequence[str]
+    stopped: Sequence[bool]
+    prompt_cut: Sequence[bool]
+    training_responses: Sequence[str]
+    loss: float
+    train_loss: float
+    has_style: Callable[[str], bool] | None = None
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One entry of the table."""
+
+    name: str
+    """The key after ``base/`` and ``test/``."""
+    data: tuple[Data, ...]
+    """What ``compute`` takes; the metric is computed for each of these."""
+    compute: Callable[[Any], Value]
+    """The value, from one of ``data``."""
+    about: str
+    """One sentence: what it is."""
+    higher_is_better: bool | None = None
+    """The direction; None where neither is better."""
+    range: tuple[float, float] = SHARE
+    """Lowest and highest value that it can have."""
+    label: str = ""
+    """Its name for readers; empty takes ``name``."""
+    short_label: str = ""
+    """The same where there is little room, as in a list of versions; empty takes ``label``."""
+    format: str = ".3f"
+    """Format specification of its value in the last lines on screen."""
+    rank: int | None = None
+    """Its place where metrics are listed, lowest first; those without a rank come last."""
+    headline: bool = False
+    """Whether it is among the few that the last lines on screen show."""
+    interval: Callable[[Any], Interval | None] | None = None
+    """Its 95 % interval, logged as ``NAME_low`` and ``NAME_high``."""
+    tag: bool = True
+    """Whether registered versions have it as a tag."""
+    study: Literal["", "record", "table", "plot"] = ""
+    """How far a study uses it: not at all, in its records, also in its table, also in its plot."""
+    keys: tuple[str, ...] = ()
+    """The metrics of a run that hold it, the first that is there; empty is ``test/NAME``."""
+    axis: tuple[float, float] | None = None
+    """The part of ``range`` that a plot shows at least; None shows all of it."""
+    chance: float | None = None
+    """Its value for a model that guesses."""
+
+    @property
+    def shown_as(self) -> str:
+        """Its name for readers."""
+        return self.label or self.name
+
+    @property
+    def run_keys(self) -> tuple[str, ...]:
+        """The metrics of a run that hold it, best first."""
+        return self.keys or (f"test/{self.name}",)
+
+
+def evaluate(data: Data, source: Any) -> dict[str, float | None]:
+    """Every metric of ``data``, in the order of the table, with the ends of its interval; None is undefined."""
+    found: dict[str, float | None] = {}
+    for metric in METRICS.values():
+        if data in metric.data:
+            found |= _values(metric, source)
+    return found
+
+
+def _values(metric: Metric, source: Any) -> dict[str, float | None]:
+    value = metric.compute(source)
+    found: dict[str, float | None] = dict(value) if isinstance(value, Mapping) else {metric.name: value}
+    if metric.interval:
+        low, high = metric.interval(source) or (None, None)
+        found |= {f"{metric.name}_low": low, f"{metric.name}_high": high}
+    return found
+
+
+def defined(found: Mapping[str, float | None]) -> dict[str, float]:
+    """The metrics that have a value."""
+    return {key: float(value) for key, value in found.items() if value is not None}
+
+
+def in_order(*data: Data) -> list[Metric]:
+    """The metrics of any of ``data`` (of all where none is named) by rank, those without one in the table's order."""
+    chosen = [metric for metric in METRICS.values() if not data or set(data) & set(metric.data)]
+    return sorted(chosen, key=lambda metric: math.inf if metric.rank is None else metric.rank)
+
+
+def short_labels() -> dict[str, str]:
+    """Short label of every metric by its name, by rank: what the registry's lists and the page show."""
+    return {metric.name: metric.short_label or metric.shown_as for metric in in_order()}
+
+
+def share(flags: Iterable[bool]) -> float:
+    """The share of true ones among at least one."""
+    every = list(flags)
+    return sum(every) / len(every)
+
+
+def _echo_rate(data: AnswerData) -> float:
+    return share(map(text_metrics.is_echo, data.prompts, data.references, data.answers))
+
+
+def _lexicon_rate(data: AnswerData) -> float | None:
+    return share(map(data.has_style, data.answers)) if data.has_style else None
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        # Generated answers to held-out rows, in the order of reports
+        Metric(
+            "loss", ("answers",), lambda data: data.loss,
+            "Mean cross-entropy of the held-out responses' tokens, in nats.",
+            False, NOT_NEGATIVE, format=".2f", rank=13,
+        ),
+        Metric(
+            "perplexity", ("answers",), lambda data: math.exp(min(data.loss, MOST_NATS)),
+            "exp(loss).",
+            False, (1.0, math.inf), format=".1f", rank=17, headline=True, study="table",
+        ),
+        Metric(
+            "train_loss", ("answers",), lambda data: data.train_loss,
+            "The same loss on training rows, of as many rows as are held out.",
+            False, NOT_NEGATIVE, format=".2f",
+        ),
+        Metric(
+            "chrf", ("answers",), lambda data: text_metrics.chrf(data.references, data.answers),
+            "Corpus chrF of the answers against the references (Popovic 2015; sacrebleu's defaults).",
+            True, (0.0, 100.0), "chrF", format=".1f", rank=2, headline=True, study="plot",
+        ),
+        Metric(
+            "echo_rate", ("answers",), _echo_rate,
+            "Share of answers that contain their prompt word for word where the reference does not.",
+            False, label="echo", format=".2f", rank=14, headline=True, study="table",
+        ),
+        Metric(
+            "loop_rate", ("answers",), lambda data: share(map(text_metrics.is_loop, data.answers)),
+            "Share of answers that repeat themselves: the same words three times in a row, or few distinct trigrams.",
+            False, label="loop", format=".2f", rank=15, headline=True, study="plot",
+        ),
+        Metric(
+            "stop_rate", ("answers",), lambda data: share(data.stopped),
+            "Share of answers that the model ended itself, before max_new_tokens.",
+            True, label="stop", format=".2f", rank=16, headline=True, study="plot",
+        ),
+        Metric(
+            "distinct_2", ("answers",), lambda data: text_metrics.distinct_2(data.answers),
+            "Distinct word pairs over all word pairs of all answers (Li et al. 2016).",
+            True, format=".2f", study="record",
+        ),
+        Metric(
+            "copy_rate", ("answers",),
+            lambda data: text_metrics.copy_rate(data.references, data.answers, data.training_responses),
+            "Share of answers that are the training response of another prompt, word for word.",
+            False, format=".2f",
+        ),
+        Metric(
+            "prompts_cut", ("answers",), lambda data: float(sum(data.prompt_cut)),
+            "Number of prompts that lost their beginning because they were too long for the model.",
+            False, NOT_NEGATIVE, format=".0f",
+        ),
+        Metric(
+            "length_ratio", ("answers",), lambda data: text_metrics.length_ratio(data.references, data.answers),
+            "Words of all answers over words of all references.",
+            None, NOT_NEGATIVE, format=".2f",
+        ),
+        Metric(
+            "content_rate", ("answers",),
+            lambda data: text_metrics.content_rate(data.prompts, data.references, data.answers),
+            "Share of the content words that references took over from their prompts which the answers contain too.",
+            True, label="content kept", format=".2f", rank=3, headline=True, study="plot",
+        ),
+        Metric(
+            "lexicon_rate", ("answers",), _lexicon_rate,
+            "Share of answers with a word of the pirate lexicon; only where most references have one.",
+            True, label="pirate lexicon", short_label="lexicon", format=".2f", rank=1, headline=True, study="plot",
+        ),
+        # Labels predicted for held-out rows
+        Metric("n", ("labels", "choices"), lambda report: report.n, "Number of held-out rows.", None, NOT_NEGATIVE,
+               format=".0f", tag=False),
+        Metric(
+            "accuracy", ("labels",), lambda report: report.accuracy,
+            "Share of rows that got their true label; an answer that is no label, or none, is wrong.",
+            True, rank=4, headline=True, interval=lambda report: report.accuracy_interval, study="plot",
+            axis=(0.4, 1.0), chance=0.5,
+        ),
+        Metric(
+            "answered_accuracy", ("labels",), lambda report: report.answered_accuracy,
+            "The same share among the rows that were answered with a label.",
+            True, interval=lambda report: report.answered_interval, chance=0.5,
+        ),
+        Metric(
+            "label_rates", ("labels",), lambda report: report.label_rates,
+            "LABEL_rate: share of rows that were answered with the label.",
+            tag=False,
+        ),
+        Metric(
+            "invalid_rate", ("labels",), lambda report: report.rates["invalid"],
+            "Share of rows with an answer that is neither label.",
+            False, label="invalid", rank=9, headline=True,
+        ),
+        Metric(
+            "error_rate", ("labels",), lambda report: report.rates["error"],
+            "Share of rows without an answer because the request failed.",
+            False, label="errors", rank=10, headline=True,
+        ),
+        Metric(
+            "label_scores", ("labels",), lambda report: report.label_scores,
+            "precision_LABEL, recall_LABEL and f1_LABEL of each label.",
+            True, tag=False,
+        ),
+        Metric("precision_macro", ("labels",), lambda report: report.macro.precision,
+               "Mean of both labels' precision.", True, tag=False),
+        Metric("recall_macro", ("labels",), lambda report: report.macro.recall,
+               "Mean of both labels' recall.", True, tag=False),
+        Metric("f1_macro", ("labels",), lambda report: report.macro.f1,
+               "Mean of both labels' F1.", True, label="macro F1", rank=6, headline=True),
+        Metric("n_probabilities", ("labels",), lambda report: report.n_probabilities,
+               "Number of rows whose probability of a label is known.", None, NOT_NEGATIVE, format=".0f", tag=False),
+        Metric(
+            "auc", ("labels",), lambda report: report.auc,
+            "Area under the ROC curve of the probability of label 1.",
+            True, label="AUC", rank=5, headline=True, study="plot", axis=(0.4, 1.0), chance=0.5,
+        ),
+        Metric(
+            "brier", ("labels",), lambda report: report.brier,
+            "Brier score: mean squared error of the probability of label 1.",
+            False, label="Brier", rank=8, headline=True,
+        ),
+        Metric(
+            "ece", ("labels",), lambda report: report.ece,
+            "Expected calibration error: mean gap between confidence and accuracy in bins of equally many rows.",
+            False, label="ECE", rank=7, headline=True, interval=lambda report: report.ece_interval, study="plot",
+            axis=(0.0, 0.6),
+        ),
+        Metric("ece_if_calibrated", ("labels",), lambda report: report.ece_if_calibrated,
+               "Mean ECE of a calibrated model with the same confidences.", tag=False),
+        Metric("mean_confidence", ("labels",), lambda report: report.mean_confidence,
+               "Mean probability of the likelier label.", label="mean confidence", study="table"),
+        # Training rows, some of which have a wrong label
+        Metric(
+            "memorised_share", ("training",), lambda found: found.memorization.memorised_share,
+            "Share of the flipped training rows that are answered with their wrong label.",
+            False, label="flipped rows memorised", study="plot", keys=("train/memorised_share",),
+        ),
+        Metric(
+            "detection_auroc", ("training",), lambda found: (found.out_of_fold or found.in_sample).auroc,
+            "AUROC of the loss of the given label for finding flipped rows, out of fold where that was computed.",
+            True, label="flipped rows found (AUROC)", study="plot", axis=(0.4, 1.0), chance=0.5,
+            keys=("detection/out_of_fold_auroc", "detection/in_sample_auroc"),
+        ),
+        Metric(
+            "flipped_share", ("training",), lambda found: found.in_sample.flipped_share,
+            "Share of the training rows whose label is wrong.",
+            label="labels that are wrong", study="table", keys=("detection/flipped_share",),
+        ),
+        Metric(
+            "pruning_gain", ("training",), lambda found: found.pruning and found.pruning.gain,
+            "Accuracy gained by leaving out the most suspect training rows.",
+            True, (-1.0, 1.0), "gain of pruning", study="table", keys=("pruning/gain",),
+        ),
+        # Answers chosen by their likelihood
+        Metric(
+            "mc1", ("choices",), lambda report: report.mc1,
+            "TruthfulQA's MC1: share of questions whose best answer is likelier than every incorrect one.",
+            True, label="MC1", rank=11, headline=True, interval=lambda report: report.mc1_interval, study="plot",
+        ),
+        Metric(
+            "mc2", ("choices",), lambda report: report.mc2,
+            "TruthfulQA's MC2: mean share of the correct answers in the probability of all.",
+            True, label="MC2", rank=12, headline=True, study="record",
+        ),
+    )
+}  # fmt: skip
