@@ -124,6 +124,12 @@ def in_order(*data: Data) -> list[Metric]:
     return sorted(chosen, key=lambda metric: math.inf if metric.rank is None else metric.rank)
 
 
+def for_studies(level: Literal["record", "table", "plot"], *data: Data) -> list[Metric]:
+    """The metrics of any of ``data`` that a study uses at least this far, in the same order."""
+    levels = ("", "record", "table", "plot")
+    return [metric for metric in in_order(*data) if levels.index(metric.study) >= levels.index(level)]
+
+
 def short_labels() -> dict[str, str]:
     """Short label of every metric by its name, by rank: what the registry's lists and the page show."""
     return {metric.name: metric.short_label or metric.shown_as for metric in in_order()}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evals.metrics import SHARE, Metric
 from evals.plots import PAPER, WARM, blank_figure, describe, dress, plain, write_table
 from evals.significance import ANY, MeanOverSeeds, mean_over_seeds
 from train.plots import EVAL, INK, SOFT
@@ -37,6 +38,18 @@ class Subplot:
     high: float | None = 1.0
     line: Callable[[float], float] | None = None
     line_name: str = ""
+
+
+def subplot_of(metric: Metric, line: Callable[[float], float] | None = None, line_name: str = "") -> Subplot:
+    """The subplot of a metric: all of a share's range or the part that the table names, else the range of the values.
+
+    Without a ``line`` the value by chance is drawn where the table names one.
+    """
+    low, high = metric.axis or (metric.range if metric.range == SHARE else (None, None))
+    chance = metric.chance
+    if line is None and chance is not None:
+        line, line_name = (lambda x: chance), "chance"
+    return Subplot(metric.name, metric.shown_as, low, high, line, line_name)
 
 
 @dataclass(frozen=True)

@@ -1,29 +1,24 @@
 """Curves of a noise study: each metric against the rate of wrong labels, one line per kind of corruption."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from evals.label_errors import best_ece
+from evals.metrics import for_studies
 from evals.significance import SHARE
-from recipes.studies.curves import Axis, Cells, Series, Subplot, plot_curves, style
-
-
-def _half(rate: float) -> float:
-    return 0.5
-
+from recipes.studies.curves import Axis, Cells, Series, Subplot, plot_curves, style, subplot_of
+from recipes.studies.statistics import NOISE_DATA
 
 RATE = Axis("rate", "rate of wrong labels")
-SUBPLOTS = (
-    Subplot("accuracy", "accuracy", 0.4, 1, _half, "chance"),
-    Subplot("auc", "AUC", 0.4, 1, _half, "chance"),
-    Subplot("ece", "ECE", 0, 0.6, best_ece, "perfect on random noise"),
-    Subplot("memorised_share", "flipped rows memorised"),
-    Subplot("detection_auroc", "flipped rows found (AUROC)", 0.4, 1, _half, "chance"),
-    Subplot("mc1", "MC1"),
-)
+#: What theory predicts for a learner that sees through symmetric noise, by its rate, and how a plot names it.
+THEORY = {"ece": (best_ece, "perfect on random noise")}
 
 
-def rate_curves(cells: Cells, title: str, path: Path, by: str = "kind", subplots: Sequence[Subplot] = SUBPLOTS) -> None:
+def subplots() -> list[Subplot]:
+    """A subplot for each metric that ``METRICS`` marks for plots of classification and of training rows."""
+    return [subplot_of(each, *THEORY.get(each.name, (None, ""))) for each in for_studies("plot", *NOISE_DATA)]
+
+
+def rate_curves(cells: Cells, title: str, path: Path, by: str = "kind") -> None:
     """Draw the metrics of ``cells`` against their ``rate``, one line per value of the setting ``by``.
 
     Raises:
@@ -34,4 +29,4 @@ def rate_curves(cells: Cells, title: str, path: Path, by: str = "kind", subplots
         Series(name, (name,), [cell for cell in cells if str(cell[by]) == name], *style(i))
         for i, name in enumerate(names)
     ]
-    plot_curves(series, subplots, RATE, [by], title, path, SHARE)
+    plot_curves(series, subplots(), RATE, [by], title, path, SHARE)

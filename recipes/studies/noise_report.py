@@ -1,10 +1,12 @@
 """The page of a noise study (``study.md``): questions answered by sentences computed from its cells."""
 
 from evals.label_errors import best_confidence, best_ece
+from evals.metrics import METRICS, for_studies
 from evals.significance import holm, mean_over_seeds
 from recipes.studies.config import StudyConfig
 from recipes.studies.page import bullets, study_page, table
 from recipes.studies.statistics import (
+    NOISE_DATA,
     LearnerSummary,
     Record,
     Records,
@@ -16,11 +18,6 @@ from recipes.studies.statistics import (
 )
 
 RANDOM = ("symmetric", "best_swapped")
-COLUMNS = {
-    "accuracy": "accuracy", "mc1": "MC1", "auc": "AUC", "ece": "ECE", "mean_confidence": "mean confidence",
-    "memorised_share": "flipped rows memorised", "detection_auroc": "flipped rows found (AUROC)",
-    "flipped_share": "labels that are wrong", "pruning_gain": "gain of pruning",
-}  # fmt: skip
 
 
 def page(config: StudyConfig, records: Records, missing: int) -> str:
@@ -75,7 +72,7 @@ def effect_of_random(learner: LearnerSummary) -> list[str]:
     rates = learner.rates(kind)
     changes = {rate: learner.change(kind, rate, key) for rate in rates}
     adjusted = dict(zip(rates, holm([p_value(changes[rate]) for rate in rates]), strict=True))
-    sentences = [f"Without wrong labels {COLUMNS[key]} is {format_mean(learner.mean(kind, 0, key))}."]
+    sentences = [f"Without wrong labels {METRICS[key].shown_as} is {format_mean(learner.mean(kind, 0, key))}."]
     for rate in rates:
         found, change = learner.mean(kind, rate, key), mean_over_seeds(changes[rate])
         text = f"At rate {rate:g} it is {format_mean(found)}"
@@ -179,7 +176,7 @@ def _against_random(learner: LearnerSummary, other: str, kind: str, rate: float,
         "around": f"it can't be distinguished from {kind}",
         "unknown": f"whether it hurts more than {kind} is unknown",
     }
-    text = f"{other} at {rate:g} ({shares} of all labels wrong, with {kind}): {COLUMNS[key]} "
+    text = f"{other} at {rate:g} ({shares} of all labels wrong, with {kind}): {METRICS[key].shown_as} "
     text += f"{format_mean(learner.mean(other, rate, key))}, {format_mean(change, signed=True)} against {kind}; "
     return text + f"{answers[side_of(change, 0)]}.{_ranking(learner, other, rate, key)}"
 
@@ -206,7 +203,8 @@ def _primary(learner: LearnerSummary) -> tuple[str, float | None]:
 
 
 def _table(learner: LearnerSummary) -> list[str]:
-    shown = {k: name for k, name in COLUMNS.items() if any(each.get(k) is not None for each in learner.records)}
+    columns = {metric.name: metric.shown_as for metric in for_studies("table", *NOISE_DATA)}
+    shown = {k: name for k, name in columns.items() if any(each.get(k) is not None for each in learner.records)}
     rows = []
     for kind, rate in learner.places():
         runs = sum(_is_at(each, kind, rate) for each in learner.records)

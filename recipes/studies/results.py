@@ -5,31 +5,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from evals.metrics import Data, for_studies
 from evals.significance import mean_over_seeds
 from recipes.studies import noise_plots, noise_report, sft_plots, sft_report
 from recipes.studies.config import StudyConfig
 from recipes.studies.grid import CLEAN, Cell
-from recipes.studies.statistics import Record, Records, by_value
+from recipes.studies.statistics import NOISE_DATA, Record, Records, by_value
 from registry import study_runs
 from registry.runs import Run
 from registry.study_runs import ChildRun
-
-#: Column of a noise study's table -> the run's metric; of several the first that the run has.
-NOISE_METRICS = {
-    "accuracy": ("test/accuracy",),
-    "auc": ("test/auc",),
-    "ece": ("test/ece",),
-    "mean_confidence": ("test/mean_confidence",),
-    "mc1": ("test/mc1",),
-    "mc2": ("test/mc2",),
-    "base_accuracy": ("base/accuracy",),
-    "memorised_share": ("train/memorised_share",),
-    "detection_auroc": ("detection/out_of_fold_auroc", "detection/in_sample_auroc"),
-    "flipped_share": ("detection/flipped_share",),
-    "pruning_gain": ("pruning/gain",),
-}
-PIRATE_METRICS = ("chrf", "lexicon_rate", "content_rate", "echo_rate", "loop_rate", "stop_rate", "distinct_2",
-                  "perplexity")  # fmt: skip
 
 
 def record(config: StudyConfig, grid: Sequence[Cell], run: Run) -> str:
@@ -62,13 +46,20 @@ def collect(grid: Sequence[Cell], parent_id: str) -> list[Record]:
 def _record(cell: Cell, child: ChildRun) -> Record:
     found = {**dict(cell.coordinates), "run_id": child.run_id, "verdict": child.tags.get("verdict", "")}
     if cell.entry == "noisy":
-        for name, keys in NOISE_METRICS.items():
-            found[name] = next((child.metrics[key] for key in keys if key in child.metrics), None)
+        found |= {"base_accuracy": child.metrics.get("base/accuracy"), **_metrics(child, *NOISE_DATA)}
         found["rows"] = child.tags.get("clean_digest", "")
     else:
-        found |= {name: child.metrics.get(f"test/{name}") for name in PIRATE_METRICS}
+        found |= _metrics(child, "answers")
         found["rows"] = child.tags.get("dataset_digest", "")
     return found
+
+
+def _metrics(child: ChildRun, *data: Data) -> dict[str, float | None]:
+    """The run's metrics that studies record, by their names."""
+    return {
+        metric.name: next((child.metrics[key] for key in metric.run_keys if key in child.metrics), None)
+        for metric in for_studies("record", *data)
+    }
 
 
 def with_controls(records: Records) -> list[Record]:
@@ -86,7 +77,7 @@ def _store_plots(config: StudyConfig, records: Records, run: Run) -> None:
 
 
 def _plot(config: StudyConfig, learner: str, records: Records, folder: Path) -> None:
-    subplots = sft_plots.SUBPLOTS if config.grid == "pirate" else noise_plots.SUBPLOTS
+    subplots = sft_plots.subplots() if config.grid == "pirate" else noise_plots.subplots()
     if not any(each.get(subplot.key) is not None for each in records for subplot in subplots):
         return
     if config.grid == "pirate":
@@ -102,7 +93,7 @@ def _log_curves(records: Records, run: Run) -> None:
     for each in with_controls(records):
         by_place.setdefault((each["learner"], each["kind"], each["rate"]), []).append(each)
     for (learner, kind, rate), here in sorted(by_place.items(), key=lambda item: item[0][2]):
-        for subplot in noise_plots.SUBPLOTS:
+        for subplot in noise_plots.subplots():
             found = mean_over_seeds([each.get(subplot.key) for each in here])
             ends = (("", "mean"), ("_low", "low"), ("_high", "high"))
             values = {f"{learner}/{kind}/{subplot.key}{end}": getattr(found, name) for end, name in ends if found}

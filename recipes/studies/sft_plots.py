@@ -2,16 +2,15 @@
 
 from pathlib import Path
 
-from recipes.studies.curves import Axis, Cells, Series, Subplot, plot_curves, style
+from evals.metrics import for_studies
+from recipes.studies.curves import Axis, Cells, Series, Subplot, plot_curves, style, subplot_of
 
 EPOCHS = Axis("epochs", "epochs", preposition="after", is_log=True)
-SUBPLOTS = (
-    Subplot("chrf", "chrF", None, None),
-    Subplot("lexicon_rate", "pirate lexicon"),
-    Subplot("content_rate", "content kept"),
-    Subplot("loop_rate", "loop"),
-    Subplot("stop_rate", "stop"),
-)
+
+
+def subplots() -> list[Subplot]:
+    """A subplot for each metric of generated answers that ``METRICS`` marks for plots."""
+    return [subplot_of(each) for each in for_studies("plot", "answers")]
 
 
 def epoch_curves(cells: Cells, title: str, path: Path) -> None:
@@ -32,4 +31,4 @@ def epoch_curves(cells: Cells, title: str, path: Path) -> None:
         )
         for name, labels in lines
     ]
-    plot_curves(series, SUBPLOTS, EPOCHS, ["set", "labels"], title, path)
+    plot_curves(series, subplots(), EPOCHS, ["set", "labels"], title, path)

@@ -1,12 +1,10 @@
 """The page of a pirate study (``study.md``): how many rows, how many epochs, which labels."""
 
+from evals.metrics import for_studies
 from evals.significance import mean_over_seeds
 from recipes.studies.config import StudyConfig
 from recipes.studies.page import bullets, study_page, table
 from recipes.studies.statistics import Mean, Records, by_value, format_mean, side_of
-
-COLUMNS = {"chrf": "chrF", "lexicon_rate": "pirate lexicon", "content_rate": "content kept", "echo_rate": "echo",
-           "loop_rate": "loop", "stop_rate": "stop", "perplexity": "perplexity"}  # fmt: skip
 
 
 def page(config: StudyConfig, records: Records, missing: int) -> str:
@@ -83,9 +81,10 @@ def _chrf(records: Records) -> Mean:
 def _table(records: Records) -> list[str]:
     """One row per set, number of epochs and kind of labels."""
     rows = []
+    columns = {metric.name: metric.shown_as for metric in for_studies("table", "answers")}
     for place in dict.fromkeys((each["set"], each["epochs"], each["labels"]) for each in records):
         here = [each for each in records if (each["set"], each["epochs"], each["labels"]) == place]
         verdicts = ", ".join(sorted({str(each["verdict"]) for each in here}))
-        means = [format_mean(mean_over_seeds([each.get(key) for each in here]), note=False) for key in COLUMNS]
+        means = [format_mean(mean_over_seeds([each.get(key) for each in here]), note=False) for key in columns]
         rows.append([*map(str, place), str(len(here)), verdicts, *means])
-    return table(["set", "epochs", "labels", "runs", "verdicts", *COLUMNS.values()], [0, 2, 4], rows)
+    return table(["set", "epochs", "labels", "runs", "verdicts", *columns.values()], [0, 2, 4], rows)

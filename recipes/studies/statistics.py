@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any, Literal
 
-from evals.significance import ANY, SHARE, MeanOverSeeds, mean_over_seeds
+from evals.metrics import METRICS, Data
+from evals.significance import ANY, MeanOverSeeds, mean_over_seeds
 from recipes.studies.grid import CLEAN
 
 Record = Mapping[str, Any]
 Records = Sequence[Record]
-#: Metrics that may be negative; all others are shares, or means of shares.
-SIGNED = ("pruning_gain",)
+#: What the metrics of a noise study are computed from.
+NOISE_DATA: tuple[Data, ...] = ("labels", "choices", "training")
 #: A mean over seeds; None where no cell has the metric.
 Mean = MeanOverSeeds | None
 Side = Literal["above", "below", "around", "unknown"]
@@ -45,7 +46,8 @@ class LearnerSummary:
 
     def mean(self, kind: str, rate: float, key: str) -> Mean:
         """The mean of a metric over seeds."""
-        return mean_over_seeds(list(self.by_seed(kind, rate, key).values()), ANY if key in SIGNED else SHARE)
+        bounds = METRICS[key].range if key in METRICS else ANY
+        return mean_over_seeds(list(self.by_seed(kind, rate, key).values()), bounds)
 
     def change(self, kind: str, rate: float, key: str, other_kind: str = CLEAN, other_rate: float = 0.0) -> list[float]:
         """Differences of a metric from another place, by default the clean control, one per seed that has both."""

@@ -102,7 +102,7 @@ def test_the_pirate_page_compares_labels_and_epochs_and_names_what_is_unknown():
     assert "tiny, response labels: chrF is highest after 8 epochs, 51.500" in text
     assert "20 epochs give 46.500" in text and "training on made it worse" in text
     assert "More rows or fewer: unknown, there is one set." in text
-    assert "| tiny | 8 | all | 2 | healthy | 42.500 (36.147 to 48.853) | undefined |" in text
+    assert "| tiny | 8 | all | 2 | healthy | undefined | 42.500 (36.147 to 48.853) | undefined |" in text
 
 
 def test_the_pirate_plot_comes_with_table_and_description(tmp_path):
