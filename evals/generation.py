@@ -1,7 +1,7 @@
 """Before and after, the same way: base and tuned model answer the same rows through one code path."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -11,6 +11,8 @@ from data.conversation import Row
 from data.errors import ConfigError
 from evals import metrics
 from evals.metrics import AnswerData
+from registry.versions import Probe
+from train.base_model import context_length
 from train.encoding import encode
 from train.losses import mean_loss
 
@@ -86,11 +88,6 @@ def answer(model: Any, tokenizer: Any, rows: Sequence[Row], decoding: Decoding) 
     return [answers[i] for i in range(len(rows))]
 
 
-def context_length(model: Any) -> int:
-    """Positions that the model has."""
-    return getattr(model.config, "max_position_embeddings", None) or 2048
-
-
 def score(
     model: Any,
     tokenizer: Any,
@@ -119,3 +116,14 @@ def score(
         has_style=speaks,
     )
     return Scores(metrics.defined(metrics.evaluate("answers", data)), answers)
+
+
+def probe(model: Any, tokenizer: Any, rows: Sequence[Row], max_new_tokens: int) -> Probe:
+    """Greedy answers of ``model`` to the last prompts of ``rows`` without history, and logits over the first prompt."""
+    ids = prompt_ids(tokenizer, (), rows[0].prompt)
+    alone = [replace(row, turns=row.turns[-1:], system="") for row in rows]
+    texts = [each.text for each in answer(model, tokenizer, alone, Decoding(max_new_tokens))]
+    device = next(model.parameters()).device
+    with torch.no_grad():
+        logits = model(input_ids=torch.tensor([ids], device=device)).logits[0].float().cpu()
+    return Probe([row.prompt for row in rows], texts, ids, logits)

@@ -1,10 +1,9 @@
 """TF-IDF versions: written as plain numbers and words, logged, and proven by reloading."""
 
 import json
-import logging
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
 from data.errors import UserError
 from registry.runs import Run
-from registry.versions import _active
+from registry.versions import logging_models
 
 CODE = Path(__file__).with_name("tfidf_model.py")
 TOLERANCE = 1e-9
@@ -43,8 +42,7 @@ def write(
 
 def log_model(run: Run, folder: Path, example: str) -> str:
     """Log the ``folder`` that ``write`` made under ``run`` and return the model's URI."""
-    with _active(run.run_id), warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
+    with logging_models(run.run_id):
         info = mlflow.pyfunc.log_model(
             name="tuned",
             python_model=str(CODE),
@@ -54,21 +52,6 @@ def log_model(run: Run, folder: Path, example: str) -> str:
             metadata={"prompt_example": example},
         )
     return info.model_uri
-
-
-@contextmanager
-def settings_unlogged() -> Iterator[None]:
-    """While a model is logged, let MLflow not complain that its settings are no params of the run.
-
-    It logs ``model_config`` as params too, where ``kind`` (lora) would change the run's own ``kind`` (symmetric).
-    """
-    logger = logging.getLogger("mlflow.models.model")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
 
 
 def verify(uri: str, texts: Sequence[str], p_positive: Sequence[float]) -> float:
@@ -85,3 +68,24 @@ def verify(uri: str, texts: Sequence[str], p_positive: Sequence[float]) -> float
     if not worst <= TOLERANCE:
         raise UserError(f"the reloaded model is not the trained one (off by {worst:.2g}): nothing was registered")
     return worst
+
+
+@dataclass(frozen=True)
+class TfidfFiles:
+    """A fitted classifier as ``write`` wrote it to ``folder``, and its probabilities ``p_positive`` for ``texts``."""
+
+    folder: Path
+    texts: Sequence[str]
+    p_positive: Sequence[float]
+
+    def log(self, run: Run) -> str:
+        """Log the folder under ``run``; returns the model's URI."""
+        return log_model(run, self.folder, self.texts[0])
+
+    def verify(self, uri: str) -> None:
+        """Compare the probabilities of the model at ``uri`` with those in memory.
+
+        Raises:
+            UserError: one differs by more than 1e-9.
+        """
+        verify(uri, self.texts, self.p_positive)

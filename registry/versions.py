@@ -1,8 +1,10 @@
 """Registered versions: logged as models, proven by reloading, tagged with their lineage, found by name."""
 
+import logging
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -68,8 +70,7 @@ class Probe:
 
 def log_model(run: Run, checkpoint: Path, model_config: Mapping[str, Any], pins: Sequence[str], example: str) -> str:
     """Log ``checkpoint`` under ``run`` as a model and return its URI."""
-    with _active(run.run_id), warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # hints about type hints and examples that this model does without
+    with logging_models(run.run_id):
         info = mlflow.pyfunc.log_model(
             name="tuned",
             python_model=str(CODE),
@@ -91,8 +92,7 @@ def log_remote(run: Run, model: str, base_model: str, base_url: str = "", max_ne
         max_new_tokens: the cap of an answer where the caller gives none.
     """
     config = {"kind": "openai", "model": model, "base_model": base_model, "base_url": without_password(base_url)}
-    with _active(run.run_id), warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
+    with logging_models(run.run_id):
         info = mlflow.pyfunc.log_model(
             name="tuned",
             python_model=str(CODE),
@@ -288,17 +288,21 @@ def _version(client: MlflowClient, found: Any, aliases: Sequence[str] = ()) -> V
     return Version(found.name, int(found.version), found.run_id or "", found.source, dict(found.tags), names)
 
 
-def _active(run_id: str) -> Any:
-    """The run as MLflow's active run, its status left as it is when the context ends."""
-    return _Attached(run_id)
+@contextmanager
+def logging_models(run_id: str) -> Iterator[None]:
+    """Make the run MLflow's active run while a model is logged; its status stays RUNNING.
 
-
-class _Attached:
-    def __init__(self, run_id: str):
-        self.run_id = run_id
-
-    def __enter__(self) -> None:
-        mlflow.start_run(run_id=self.run_id)
-
-    def __exit__(self, *error: object) -> None:
+    MLflow warns of missing type hints and examples, which these models do without, and of model settings that can't
+    become params of the run because it has params of these names: both are kept off the screen.
+    """
+    logger = logging.getLogger("mlflow.models.model")
+    level = logger.level
+    mlflow.start_run(run_id=run_id)
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            yield
+    finally:
+        logger.setLevel(level)
         mlflow.end_run(status="RUNNING")

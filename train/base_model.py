@@ -113,3 +113,8 @@ def pick_device() -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def context_length(model: Any) -> int:
+    """Positions that the model has, in tokens."""
+    return getattr(model.config, "max_position_embeddings", None) or 2048

@@ -32,6 +32,38 @@ class Example:
         """How many tokens of this row are trained."""
         return int((self.labels != IGNORE).sum())
 
+    @property
+    def sequences(self) -> tuple["Example", ...]:
+        """The token sequences of this row: itself alone."""
+        return (self,)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One tokenised preference: a preferred and a rejected answer, usually to one prompt.
+
+    ``reference``: the log-probabilities of both answers under a reference model, each summed over its trained tokens,
+    in nats; None where the loss needs no reference model.
+    """
+
+    chosen: Example
+    rejected: Example
+    reference: tuple[float, float] | None = None
+
+    @property
+    def trained(self) -> int:
+        """How many tokens of both answers are trained."""
+        return self.chosen.trained + self.rejected.trained
+
+    @property
+    def sequences(self) -> tuple[Example, ...]:
+        """The token sequences of this row: chosen, then rejected."""
+        return (self.chosen, self.rejected)
+
+
+#: What a loss is computed from: one training row.
+TrainingRow = Example | Pair
+
 
 def encode(rows: Sequence[Row], tokenizer: Any, labels: str = "response", max_length: int = 512) -> list[Example]:
     """Tokenise ``rows``; ``labels`` is ``response`` (answers and their EOS) or ``all`` (every token but the first).
@@ -63,12 +95,12 @@ def _encode_row(row: Row, tokenizer: Any, labels: str, max_length: int) -> Examp
     marks: list[int] = []
     turn = 0
     for segment, piece in pieces(segments(tokenizer, row.turns, row.system), tokenizer):
-        taught = labels == "all"
+        trained = labels == "all"
         if segment.is_answer:
             _check_answer(piece, segment.text, tokenizer)
-            taught, turn = taught or turn not in row.muted, turn + 1
+            trained, turn = trained or turn not in row.muted, turn + 1
         ids += piece
-        marks += piece if taught else [IGNORE] * len(piece)
+        marks += piece if trained else [IGNORE] * len(piece)
     marks[0] = IGNORE
     truncated = len(ids) > max_length
     example = Example(_array(ids[:max_length]), _array(marks[:max_length]), truncated)
@@ -78,7 +110,7 @@ def _encode_row(row: Row, tokenizer: Any, labels: str, max_length: int) -> Examp
 
 
 def _refuse_control_tokens(row: Row, control: re.Pattern[str]) -> None:
-    """A text that spells EOS or a role mark would end an answer, or open a turn, in the middle of a text."""
+    """Refuse texts that hold EOS or a role token: they would end an answer, or open a turn, in the middle of a text."""
     found = {token for text in (row.system, *sum(row.turns, ())) for token in control.findall(text)}
     if found:
         raise DataError([f"its text holds {', '.join(sorted(found))}, which this tokenizer reads as a control token"])
@@ -92,5 +124,5 @@ def _check_answer(labels: list[int], text: str, tokenizer: Any) -> None:
     decoded = tokenizer.decode(labels[:-1], clean_up_tokenization_spaces=False)
     if decoded.strip() != text.strip() or labels[-1] != tokenizer.eos_token_id:
         raise DataError(
-            [f"the labels decode to {decoded!r}, not to the response {text!r}: this tokenizer can't spell it"]
+            [f"the labels decode to {decoded!r}, not to the response {text!r}: this tokenizer can't write it"]
         )

@@ -1,4 +1,4 @@
-"""The training loop: the same for a LoRA of one minute and for the base model of one hour."""
+"""The training loop: optimizer steps over packed rows, with evaluations, resume points and exact repetition."""
 
 import contextlib
 import math
@@ -17,8 +17,8 @@ from data.errors import UserError
 from train import distributed
 from train.config import FitConfig
 from train.cpu_kernels import accelerated
-from train.encoding import Example
-from train.losses import loss_and_hits, measure
+from train.encoding import TrainingRow
+from train.losses import LOSSES, Loss, measure
 from train.optimizer import load_optimizer, make_optimizer, optimizer_tensors
 from train.packing import Batch, pack, step_rows
 from train.resume import Progress, SavedState, StateFolder
@@ -29,13 +29,23 @@ T = TypeVar("T")
 
 
 class Tracker(Protocol):
-    """Where metrics go; ``registry.runs.Run`` is one."""
+    """Takes the metrics of a training; ``registry.runs.Run`` is one, ``NullTracker`` keeps none."""
 
     def log(self, step: int, metrics: dict[str, float]) -> None:
         """Take ``metrics`` at ``step``."""
 
     def flush(self) -> None:
         """Deliver what was taken."""
+
+
+class NullTracker:
+    """A tracker that keeps nothing, for models beside the run's own, such as those of cross-validation folds."""
+
+    def log(self, step: int, metrics: dict[str, float]) -> None:
+        """Ignore ``metrics``."""
+
+    def flush(self) -> None:
+        """There is nothing to deliver."""
 
 
 class Diverged(UserError):
@@ -48,7 +58,8 @@ class Diverged(UserError):
 class Fitted:
     """What training did. The model holds the restored weights (best or last, as configured).
 
-    ``kept_steps``, ascending, are those whose weights ``put(step)`` can put into the model.
+    ``seconds`` and ``trained_tokens`` are those of this process, without what an interrupted one did before.
+    ``kept_steps``, ascending, are those whose weights ``load_checkpoint(step)`` loads into the model.
     """
 
     progress: Progress
@@ -56,21 +67,23 @@ class Fitted:
     seconds: float
     trained_tokens: int
     kept_steps: tuple[int, ...]
-    put: Callable[[int], None]
+    load_checkpoint: Callable[[int], None]
 
 
 def fit(
     model: nn.Module,
-    rows: Sequence[Example],
-    eval_rows: Sequence[Example],
+    rows: Sequence[TrainingRow],
+    eval_rows: Sequence[TrainingRow],
     config: FitConfig,
     state: StateFolder,
     tracker: Tracker,
     lr: float,
+    loss: Loss = LOSSES["cross_entropy"],
 ) -> Fitted:
     """Train ``model`` in place on ``rows``, evaluating on ``eval_rows``; both lists are tokenised and not empty.
 
     Args:
+        loss: what is minimised; both lists must hold what it needs.
         state: where resume points are kept; if one is there, training goes on from it.
         tracker: takes the metrics of steps and evaluations; flushed before each resume point, so none is lost.
         lr: the peak learning rate.
@@ -79,7 +92,8 @@ def fit(
         Diverged: a loss or gradient norm is not finite; the last resume point still is.
     """
     start = perf_counter()
-    loop = _Loop(model, rows, eval_rows, config, state, tracker, lr)
+    loss.require([*rows, *eval_rows])
+    loop = _Loop(model, rows, eval_rows, config, state, tracker, lr, loss)
     found = state.load()
     distributed.wait()  # nobody may write a new point before everybody has read the old one
     before = found[0].trained_tokens if found else 0
@@ -95,14 +109,15 @@ class _Loop:
     def __init__(
         self,
         model: Any,
-        rows: Sequence[Example],
-        eval_rows: Sequence[Example],
+        rows: Sequence[TrainingRow],
+        eval_rows: Sequence[TrainingRow],
         config: FitConfig,
         state: StateFolder,
         tracker: Tracker,
         lr: float,
+        loss: Loss,
     ):
-        self.model, self.rows, self.eval_rows = model, rows, eval_rows
+        self.model, self.rows, self.eval_rows, self.loss = model, rows, eval_rows, loss
         self.config, self.state, self.tracker = config, state, tracker
         self.device = next(model.parameters()).device
         self.weights = {name: p for name, p in model.named_parameters() if p.requires_grad}
@@ -147,7 +162,7 @@ class _Loop:
         if due or step % self.steps_per_point == 0:
             loss, accuracy = (sum(each) / len(self.since_point) for each in zip(*self.since_point, strict=True))
             rest = {"train/grad_norm": norm, "train/lr": self._lr_at(step - 1), "epoch": epoch}
-            self.tracker.log(step, {"train/loss": loss, "train/token_accuracy": accuracy, **rest})
+            self.tracker.log(step, {"train/loss": loss, f"train/{self.loss.accuracy}": accuracy, **rest})
             self.since_point.clear()
 
     def _resume(self, found: SavedState | None) -> Progress:
@@ -166,19 +181,19 @@ class _Loop:
                     yield epoch + (i + 1) / self.steps_per_epoch, order
 
     def _step(self, order: np.ndarray, step: int) -> tuple[float, float, int, float]:
-        """One step on the rows ``order``: (mean loss and share of hits of its tokens, their number, gradient norm)."""
+        """One step on the rows ``order``: (mean loss, share of correct units, trained tokens, gradient norm)."""
         self.model.train()
         torch.manual_seed(dropout_seed(self.config.seed, step))
-        tokens = sum(self.rows[i].trained for i in order)
+        units = sum(self.loss.units(self.rows[i]) for i in order)
         loss, hits = 0.0, 0.0
         mine = order[distributed.rank() :: distributed.world_size()]
         for start in range(0, len(mine), self.config.batch_size):
             batch = self._pack([self.rows[i] for i in mine[start : start + self.config.batch_size]])
             with self.autocast():
-                total, right = loss_and_hits(self.model, batch, self.device)
-            part = total / tokens
+                total, correct = self.loss.compute(self.model, batch, self.device)
+            part = total / units
             part.backward()
-            loss, hits = loss + part.item(), hits + right.item()
+            loss, hits = loss + part.item(), hits + correct.item()
         loss, hits = (distributed.sum_value(each, self.device) for each in (loss, hits))
         distributed.sum_gradients(self.weights.values())
         norm = float(nn.utils.clip_grad_norm_(self.weights.values(), self.config.clip or math.inf))
@@ -187,7 +202,7 @@ class _Loop:
             group["lr"] = self._lr_at(step)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        return loss, hits / tokens, tokens, norm
+        return loss, hits / units, sum(self.rows[i].trained for i in order), norm
 
     def _require_numbers(self, step: int, found: dict[str, float]) -> None:
         if not all(map(math.isfinite, found.values())):
@@ -197,15 +212,16 @@ class _Loop:
     def _lr_at(self, step: int) -> float:
         return self.lr * lr_factor(step, self.total_steps, self.config.warmup, self.config.schedule)
 
-    def _pack(self, examples: Sequence[Example]) -> Batch:
-        return pack(examples, self.config.row_tokens)
+    def _pack(self, rows: Sequence[TrainingRow]) -> Batch:
+        return pack(rows, self.config.row_tokens)
 
     def _evaluate(self, progress: Progress) -> None:
         with self.autocast():
-            loss, accuracy = measure(self.model, self.eval_rows, self.config.batch_size * 4, self.config.row_tokens)
+            size, row_tokens = self.config.batch_size * 4, self.config.row_tokens
+            loss, accuracy = measure(self.model, self.eval_rows, self.loss, size, row_tokens)
         self._require_numbers(progress.step, {"eval loss": loss})
         progress.history.append((progress.step, loss))
-        self.tracker.log(progress.step, {"eval/loss": loss, "eval/token_accuracy": accuracy})
+        self.tracker.log(progress.step, {"eval/loss": loss, f"eval/{self.loss.accuracy}": accuracy})
         since_best = sum(step > progress.best_step for step, _ in progress.history)
         stopped = 0 < self.config.patience <= since_best
         progress.finished = stopped or progress.step == self.total_steps

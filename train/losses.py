@@ -1,41 +1,88 @@
-"""The loss over the trained tokens of a batch."""
+"""Training losses as a table, and what they are computed from: logits at the trained positions of a packed batch."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from train.encoding import Example
+from train.encoding import Example, Pair, TrainingRow
 from train.packing import Batch, pack
 
 
-def loss_and_hits(model: nn.Module, batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Over the trained tokens of ``batch``: summed cross-entropy in nats (float32), and how many are put first."""
+@dataclass(frozen=True)
+class Loss:
+    """A training loss: what it needs of a training row, and how it is computed for a batch.
+
+    ``compute(model, batch, device)`` returns two scalar tensors: the loss summed over all units of the batch, with a
+    gradient, and the number of units that count as correct. ``units(row)`` is how many units a training row has
+    (tokens or pairs): sums are divided by them, over all rows of an optimizer step. ``needs``: ``rows`` (``Example``)
+    or ``pairs`` (``Pair``); with ``needs_reference`` each pair must have its ``reference``. ``accuracy`` names the
+    share of correct units in metrics, as in ``train/token_accuracy``.
+    """
+
+    compute: Callable[[nn.Module, Batch, torch.device], tuple[Tensor, Tensor]]
+    units: Callable[[TrainingRow], int]
+    needs: Literal["rows", "pairs"] = "rows"
+    needs_reference: bool = False
+    accuracy: str = "token_accuracy"
+
+    def require(self, rows: Sequence[TrainingRow]) -> None:
+        """Check that ``rows`` are what the loss is computed from.
+
+        Raises:
+            TypeError: they are of the other kind, or a pair has no reference log-probabilities.
+        """
+        wanted = Pair if self.needs == "pairs" else Example
+        if not all(isinstance(row, wanted) for row in rows):
+            raise TypeError(f"this loss needs {self.needs}, each a {wanted.__name__}")
+        if self.needs_reference and any(isinstance(row, Pair) and row.reference is None for row in rows):
+            raise TypeError("this loss needs reference log-probabilities with every pair")
+
+
+def cross_entropy(model: nn.Module, batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Summed cross-entropy of the trained tokens in nats (float32), and how many of them have the highest logit."""
     logits = trained_logits(model, batch, device).float()
     targets = torch.from_numpy(batch.targets).to(device)
     return F.cross_entropy(logits, targets, reduction="sum"), (logits.detach().argmax(-1) == targets).sum()
 
 
+#: Every loss by its name; a new one is one entry.
+LOSSES: dict[str, Loss] = {"cross_entropy": Loss(cross_entropy, lambda row: row.trained)}
+
+
+def sequence_log_probs(model: nn.Module, batch: Batch, device: torch.device) -> Tensor:
+    """Log-probability of each sequence of ``batch``, summed over its trained tokens, in nats: ``[S]`` of float32."""
+    logits = trained_logits(model, batch, device).float()
+    targets, owners = (torch.from_numpy(each).to(device) for each in (batch.targets, batch.owners))
+    found = logits.log_softmax(-1).gather(-1, targets[:, None])[:, 0]
+    return found.new_zeros(int(batch.owners.max()) + 1).index_add(0, owners, found)
+
+
 @torch.no_grad()
 def measure(
-    model: nn.Module, rows: Sequence[Example], batch_size: int = 32, row_tokens: int = 512
+    model: nn.Module,
+    rows: Sequence[TrainingRow],
+    loss: Loss = LOSSES["cross_entropy"],
+    batch_size: int = 32,
+    row_tokens: int = 512,
 ) -> tuple[float, float]:
-    """Over the trained tokens of ``rows``: mean loss in nats, and the share that the model puts first."""
+    """Mean ``loss`` per unit over ``rows`` (cross-entropy: nats per trained token), and the share of correct units."""
     model.eval()
     device = next(model.parameters()).device
-    total, hits, tokens = 0.0, 0, 0
+    total, hits = 0.0, 0
     for start in range(0, len(rows), batch_size):
-        batch = pack(rows[start : start + batch_size], row_tokens)
-        loss, right = loss_and_hits(model, batch, device)
-        total, hits, tokens = total + loss.item(), hits + int(right), tokens + len(batch.targets)
-    return total / tokens, hits / tokens
+        summed, correct = loss.compute(model, pack(rows[start : start + batch_size], row_tokens), device)
+        total, hits = total + summed.item(), hits + int(correct)
+    units = sum(map(loss.units, rows))
+    return total / units, hits / units
 
 
-def mean_loss(model: nn.Module, rows: Sequence[Example], batch_size: int = 32, row_tokens: int = 512) -> float:
-    """Mean loss per trained token over ``rows``, in nats."""
-    return measure(model, rows, batch_size, row_tokens)[0]
+def mean_loss(model: nn.Module, rows: Sequence[Example]) -> float:
+    """Mean cross-entropy per trained token over ``rows``, in nats."""
+    return measure(model, rows)[0]
 
 
 def head_of(model: Any) -> nn.Module:
@@ -69,7 +116,7 @@ def trained_logits(model: nn.Module, batch: Batch, device: torch.device) -> Tens
 
 
 def _attention_mask(model: nn.Module, seen: Tensor) -> Tensor:
-    """``seen`` as the model takes it: eager attention adds its mask to the scores, so False must become -infinity."""
+    """``seen`` as the model takes it: eager attention adds its mask to the scores, so False is the lowest number."""
     if getattr(model.config, "_attn_implementation", None) != "eager":
         return seen
     dtype = next(model.parameters()).dtype

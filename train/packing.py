@@ -1,8 +1,8 @@
 """Batches without padding where that is possible: several examples share a row, kept apart by positions and a mask.
 
-Nothing is computed twice or for nothing: beginnings that examples of a row have in common stand there once (a system
-prompt, or "Translate to pirate:"), as a tree whose branches don't see each other; and the last token of an example,
-of which nothing is predicted, is no input.
+Nothing is computed twice: beginnings that the sequences of a packed row have in common (a system prompt, the prompt of
+a preference pair) stand there once, as a tree whose branches don't attend to each other; and the last token of a
+sequence, from which nothing is predicted, is no input.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,16 +10,19 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from train.encoding import IGNORE, Example
+from train.encoding import IGNORE, Example, Pair, TrainingRow
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Examples packed into ``R`` rows of ``L`` tokens; ``N`` tokens are trained.
+    """``S`` sequences packed into ``R`` rows of ``L`` tokens; ``N`` tokens are trained.
 
-    ``input_ids`` and ``position_ids``: ``[R, L]``, positions count within each example. ``mask``: ``[R, 1, L, L]``
+    ``input_ids`` and ``position_ids``: ``[R, L]``, positions count within each sequence. ``mask``: ``[R, 1, L, L]``
     booleans (True: may be seen), or None where plain causal attention is the same. ``sources``: ``[N]`` positions in
-    the flattened ``R * L`` whose output predicts ``targets`` ``[N]``; one position can predict for several examples.
+    the flattened ``R * L`` whose output predicts ``targets`` ``[N]``; one position can predict for several sequences.
+    ``owners``: ``[N]``, for each target the number of its sequence, 0 to ``S - 1`` in the order in which the rows were
+    given; the sequences of pair ``k`` of a batch of pairs are ``2 * k`` (chosen) and ``2 * k + 1`` (rejected).
+    ``reference``: ``[S]`` summed log-probabilities under a reference model in nats, or None.
     """
 
     input_ids: np.ndarray
@@ -27,6 +30,8 @@ class Batch:
     mask: np.ndarray | None
     sources: np.ndarray
     targets: np.ndarray
+    owners: np.ndarray
+    reference: np.ndarray | None = None
 
 
 def epoch_order(n: int, seed: int, epoch: int) -> np.ndarray:
@@ -50,14 +55,16 @@ class _Row:
     parents: list[int] = field(default_factory=list)
     sources: list[int] = field(default_factory=list)
     targets: list[int] = field(default_factory=list)
+    owners: list[int] = field(default_factory=list)
 
 
-def pack(examples: Sequence[Example], row_tokens: int, pad_id: int = 0) -> Batch:
-    """Put ``examples`` into as few rows of at most ``row_tokens`` tokens as first-fit finds.
+def pack(training_rows: Sequence[TrainingRow], row_tokens: int, pad_id: int = 0) -> Batch:
+    """Put training rows into as few packed rows of at most ``row_tokens`` tokens as first-fit finds.
 
-    An example longer than ``row_tokens`` gets a row of its own. Padding is at the end, so nothing real sees it.
+    The two sequences of a pair stay in one packed row, so their prompt is computed once. A training row longer than
+    ``row_tokens`` gets a packed row of its own. Padding is at the end, so no real token attends to it.
     """
-    rows = [_tree(group) for group in _first_fit(examples, row_tokens)]
+    rows = [_tree(group) for group in _first_fit(training_rows, row_tokens)]
     length = max(len(row.ids) for row in rows)
     ids = np.full((len(rows), length), pad_id, dtype=np.int64)
     positions = np.zeros_like(ids)
@@ -66,33 +73,49 @@ def pack(examples: Sequence[Example], row_tokens: int, pad_id: int = 0) -> Batch
         positions[r, : len(row.ids)] = row.positions
     sources = np.concatenate([r * length + np.array(row.sources) for r, row in enumerate(rows)])
     targets = np.concatenate([np.array(row.targets) for row in rows])
-    return Batch(ids, positions, _mask(rows, length), sources, targets)
+    owners = np.concatenate([np.array(row.owners) for row in rows])
+    return Batch(ids, positions, _mask(rows, length), sources, targets, owners, _reference(training_rows))
 
 
 def packing_order(examples: Sequence[Example], row_tokens: int) -> list[Example]:
     """The examples in the order in which ``pack`` puts what is predicted of them into ``targets``."""
-    return [example for group in _first_fit(examples, row_tokens) for example in group]
+    return [example for group in _first_fit(examples, row_tokens) for _, example in group]
 
 
-def _first_fit(examples: Sequence[Example], row_tokens: int) -> list[list[Example]]:
-    groups: list[list[Example]] = []
+def _first_fit(rows: Sequence[TrainingRow], row_tokens: int) -> list[list[tuple[int, Example]]]:
+    """Groups of (number of the sequence, sequence), each group to be one packed row; longest training rows first."""
+    groups: list[list[tuple[int, Example]]] = []
     room: list[int] = []
-    for example in sorted(examples, key=lambda e: -len(e.input_ids)):
-        size = len(example.input_ids) - 1
+    numbered, first = [], 0
+    for row in rows:
+        numbered.append(list(enumerate(row.sequences, first)))
+        first += len(row.sequences)
+    for unit in sorted(numbered, key=lambda unit: -_size(unit)):
+        size = _size(unit)
         at = next((i for i, left in enumerate(room) if left >= size), None)
         if at is None:
-            groups.append([example])
+            groups.append(unit)
             room.append(row_tokens - size)
         else:
-            groups[at].append(example)
+            groups[at] = groups[at] + unit
             room[at] -= size
     return groups
 
 
-def _tree(examples: Sequence[Example]) -> _Row:
+def _size(unit: Sequence[tuple[int, Example]]) -> int:
+    """Tokens that the sequences need at most: what they have in common is counted for each."""
+    return sum(len(example.input_ids) - 1 for _, example in unit)
+
+
+def _reference(rows: Sequence[TrainingRow]) -> np.ndarray | None:
+    found = [row.reference for row in rows if isinstance(row, Pair) and row.reference is not None]
+    return np.array(found, dtype=np.float32).reshape(-1) if rows and len(found) == len(rows) else None
+
+
+def _tree(examples: Sequence[tuple[int, Example]]) -> _Row:
     row = _Row()
     nodes: dict[tuple[int, int], int] = {}
-    for example in examples:
+    for number, example in examples:
         at = -1
         for position, (token, label) in enumerate(
             zip(example.input_ids[:-1].tolist(), example.labels[1:].tolist(), strict=True)
@@ -106,6 +129,7 @@ def _tree(examples: Sequence[Example]) -> _Row:
             if label != IGNORE:
                 row.sources.append(at)
                 row.targets.append(label)
+                row.owners.append(number)
     return row
 
 

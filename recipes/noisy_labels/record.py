@@ -12,7 +12,7 @@ from evals.verdict import Verdict
 from recipes.noisy_labels import report
 from recipes.noisy_labels.learners.base import Learner
 from recipes.noisy_labels.types import Evaluation, NoisyJob, NoisyOutcome
-from registry import lineage, versions
+from registry import lineage, registration, versions
 from registry.runs import Run
 
 #: Metrics that become tags of the version, for lists and for choosing the champion.
@@ -171,19 +171,17 @@ def register(job: NoisyJob, learner: Learner, run: Run, outcome: NoisyOutcome) -
 def _register_one(
     job: NoisyJob, learner: Learner, run: Run, outcome: NoisyOutcome, after: Evaluation, verdict: Verdict
 ) -> versions.Version:  # fmt: skip
-    logged = learner.log(run, verdict)
+    saved = learner.save(run)
     headline = {}
     for side, evaluation in (("base", outcome.before), ("test", after)):
         found = evaluation.metrics()
         headline |= {f"{side}/{key}": f"{found[key]:.4f}" for key in HEADLINES if key in found}
     tags = {
         **start_tags(job, learner),
-        **logged.tags,
-        **lineage.code_state(),
+        **saved.tags,
         **headline,
         "verdict": verdict.name,
         "step": learner.step,
     }
     card = report.card(job, learner, run.run_id, dataclasses.replace(outcome, after=after, verdict=verdict))
-    run.text(card, "model_card.md")
-    return versions.register(job.config.register_as, logged.uri, run.run_id, tags, card)
+    return registration.register(run, saved.model, job.config.register_as, tags, card)

@@ -1,36 +1,31 @@
-"""What the parts of a tuning job hand to each other."""
+"""What the steps of a fine-tuning experiment pass to each other."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from evals.generation import Scores
 from evals.verdict import Verdict
 from recipes.sft.config import TuneConfig
 from recipes.sft.data import Rows
-from train.base_model import Base
 from train.encoding import Example
-from train.loop import Fitted
+from train.finetune import Finetuned, LoadedBase
 
 
 @dataclass(frozen=True)
 class Job:
-    """Everything decided before training starts."""
+    """What is decided before training starts. ``examples``: the training rows, tokenised; ``checks``: validation."""
 
     config: TuneConfig
     rows: Rows
-    base: Base
-    model: Any
-    tokenizer: Any
+    base: LoadedBase
     examples: list[Example]
-    max_length: int
+    checks: list[Example]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A trained model, how it was trained, and its base's and its own scores on the same rows."""
+    """A fine-tuned model, and its base's (``before``) and its own (``after``) scores on the same test rows."""
 
-    model: Any
-    fitted: Fitted
+    tuned: Finetuned
     before: Scores
     after: Scores
     verdict: Verdict

@@ -18,8 +18,8 @@ class JobInterrupted(Exception):  # noqa: N818
     """The job is no longer this trainer's: it was cancelled or paused."""
 
 
-class Progress:
-    """A tracker of the training loop (``log`` and ``flush``).
+class JobTracker:
+    """A tracker of the training loop (``log`` and ``flush``) that reports to the job.
 
     Args:
         total_steps: of the whole job; ``epoch_steps`` are those at which an epoch ends.

@@ -258,7 +258,7 @@ def test_the_end_of_every_epoch_is_evaluated(steps, epochs, evals):
 def test_the_eval_loss_is_that_of_the_weights_at_that_step(train, gpt2, examples, tmp_path):
     model, fitted = train(tmp_path, model=gpt2(dropout=0.1))
     for step in (fitted.progress.step, fitted.progress.best_step):
-        fitted.put(step)
+        fitted.load_checkpoint(step)
         assert mean_loss(model, examples(3, seed=1)) == pytest.approx(dict(fitted.progress.history)[step], rel=1e-5)
 
 
@@ -290,7 +290,7 @@ def test_the_last_weights_are_restored_where_asked_for_and_the_best_stay_at_hand
     history = dict(fitted.progress.history)
     assert fitted.restored_step == 30 > fitted.progress.best_step
     assert mean_loss(model, examples(4, seed=5, vocabulary=9)) == pytest.approx(history[30], rel=1e-5)
-    fitted.put(fitted.progress.best_step)
+    fitted.load_checkpoint(fitted.progress.best_step)
     assert mean_loss(model, examples(4, seed=5, vocabulary=9)) == pytest.approx(min(history.values()), rel=1e-5)
 
 
@@ -299,7 +299,7 @@ def test_the_weights_of_every_evaluation_can_be_put_back_where_all_are_kept(trai
     history = dict(fitted.progress.history)
     assert fitted.kept_steps == tuple(range(1, 31)) == tuple(history)[1:]
     for step in (1, 12, 30):
-        fitted.put(step)
+        fitted.load_checkpoint(step)
         assert mean_loss(model, examples(4, seed=5, vocabulary=9)) == pytest.approx(history[step], rel=1e-5)
 
 

@@ -11,9 +11,9 @@ from typing import Protocol
 from data.labelled import AnyRow
 from evals.classification import Prediction
 from evals.label_errors import Fit
-from evals.verdict import Verdict
 from recipes.noisy_labels.data import NoisyData, TokenLimits
 from recipes.noisy_labels.preflight import Preflight
+from registry.registration import Loggable
 from registry.runs import Run
 
 #: Log-probability of each choice of a question.
@@ -21,10 +21,10 @@ LogProbs = Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class LoggedModel:
-    """A logged model that was reloaded and compared: its URI, and version tags beyond those of the job."""
+class Registrable:
+    """A model that can be logged and verified, and version tags beyond those of the job."""
 
-    uri: str
+    model: Loggable
     tags: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -92,11 +92,11 @@ class Learner(Protocol):
         """A function that trains another learner with these settings on other rows: for folds and pruning."""
         ...
 
-    def log(self, run: Run, verdict: Verdict) -> LoggedModel:
-        """Log the model, reload it, and compare the reloaded one with this one.
+    def save(self, run: Run) -> Registrable:
+        """Keep the weights in force with the run, ready to be logged, verified and registered.
 
         Raises:
-            UserError: they differ; nothing may be registered then.
+            UserError: they can't be had.
         """
         ...
 

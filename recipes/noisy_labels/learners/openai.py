@@ -12,7 +12,6 @@ from data.formats import openai
 from data.labelled import AnyRow
 from evals.classification import Prediction
 from evals.label_errors import Fit
-from evals.verdict import Verdict
 from openai_jobs import batch_api, jobs, monitor, prices, validation
 from openai_jobs.endpoint import ApiError, Endpoint, from_environment
 from openai_jobs.events import Correction, EventReader
@@ -25,9 +24,10 @@ from openai_jobs.response_log import ResponseLog
 from recipes.noisy_labels.config import NoisyConfig
 from recipes.noisy_labels.data import NoisyData, TokenLimits
 from recipes.noisy_labels.learners import openai_answers, openai_cost
-from recipes.noisy_labels.learners.base import LoggedModel, LogProbs
+from recipes.noisy_labels.learners.base import LogProbs, Registrable
 from recipes.noisy_labels.preflight import Preflight
-from registry import tfidf_versions, versions
+from registry import versions
+from registry.registration import LoggedFiles, RemoteModel
 from registry.runs import Run
 
 #: The folder within a run's own folder for everything about the API.
@@ -212,7 +212,7 @@ class OpenAILearner:
         """Folds would be paid jobs; the config refuses them."""
         raise NotImplementedError
 
-    def log(self, run: Run, verdict: Verdict) -> LoggedModel:
+    def save(self, run: Run) -> Registrable:
         """The logged weights where the server shares this store, else a version that holds model name and address."""
         assert self.responses
         model = self.models[self.step]
@@ -229,16 +229,12 @@ class OpenAILearner:
         if here and here.tags.get("kind") != "openai":
             self.kind = here.tags.get("kind", "lora")
             weights = {key: here.tags[key] for key in WEIGHT_TAGS if key in here.tags}
-            return LoggedModel(here.source, {**tags, **weights})
+            return Registrable(LoggedFiles(here.source), {**tags, **weights})
         if self.is_local:
             raise UserError(
                 f"the local server has not logged {model} in {run.client.tracking_uri}: nothing was registered"
             )
-        address = self.endpoint.address
-        with tfidf_versions.settings_unlogged():
-            uri = versions.log_remote(run, model, self.base, address, self.config.max_new_tokens)
-        versions.verify_remote(uri, model, address)
-        return LoggedModel(uri, tags)
+        return Registrable(RemoteModel(model, self.base, self.endpoint.address, self.config.max_new_tokens), tags)
 
     def close(self) -> None:
         """Close the log of replies, and end the local server."""

@@ -6,11 +6,10 @@ from data.errors import DataError
 from data.labelled import AnyRow, label_counts
 from evals.classification import Prediction, from_probabilities
 from evals.label_errors import Fit
-from evals.verdict import Verdict
 from recipes.noisy_labels import tfidf
 from recipes.noisy_labels.config import NoisyConfig
 from recipes.noisy_labels.data import NoisyData, TokenLimits
-from recipes.noisy_labels.learners.base import LocalLearner, LoggedModel, LogProbs
+from recipes.noisy_labels.learners.base import LocalLearner, LogProbs, Registrable
 from recipes.noisy_labels.tfidf import TfidfClassifier, Vectors
 from registry import tfidf_versions
 from registry.runs import Run
@@ -76,8 +75,8 @@ class TfidfLearner(LocalLearner):
         """A fit of the same features on other rows."""
         return self.vectors.fit
 
-    def log(self, run: Run, verdict: Verdict) -> LoggedModel:
-        """Log words and weights, and compare the reloaded model's probabilities with the fitted one's."""
+    def save(self, run: Run) -> Registrable:
+        """Write words and numbers; the reloaded model's probabilities are compared with the fitted one's."""
         assert self.classifier
         folder = run.folder / "tfidf"
         vectorizer, regression = self.vectors.vectorizer, self.classifier.regression
@@ -91,10 +90,9 @@ class TfidfLearner(LocalLearner):
             float(regression.intercept_[0]),
         )
         rows = self.data.test[:PROBED]
-        uri = tfidf_versions.log_model(run, folder, rows[0].text)
-        tfidf_versions.verify(uri, [row.text for row in rows], self.classifier.p_positive(rows).tolist())
+        texts, p_positive = [row.text for row in rows], self.classifier.p_positive(rows).tolist()
         run.text("\n".join(f"{e['weight']:+.3f} {e['word']}" for e in self.classifier.strongest()) + "\n", "words.txt")
-        return LoggedModel(uri, {"words": len(self.vectors.words)})
+        return Registrable(tfidf_versions.TfidfFiles(folder, texts, p_positive), {"words": len(self.vectors.words)})
 
     def _settings(self) -> tfidf.Settings:
         return tfidf.Settings(self.config.min_df, self.config.c)

@@ -1,0 +1,113 @@
+"""Fine-tuning a base model: the one function that recipes, noisy-label learners and server jobs call."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data.chat_template import template_of
+from train import base_model, plots, trainable
+from train.base_model import Base
+from train.config import FinetuneConfig
+from train.encoding import TrainingRow
+from train.loop import Fitted, Tracker, fit
+from train.losses import LOSSES, Loss
+from train.resume import StateFolder
+
+
+@dataclass(frozen=True)
+class LoadedBase:
+    """A base model in memory. ``max_length``: tokens of one training row, at most what the model has positions for."""
+
+    source: Base
+    model: Any
+    tokenizer: Any
+    max_length: int
+
+
+@dataclass(frozen=True)
+class Finetuned:
+    """A fine-tuned model in memory, with the weights of ``fitted.restored_step``; for LoRA a PEFT model."""
+
+    base: LoadedBase
+    config: FinetuneConfig
+    model: Any
+    fitted: Fitted
+
+    @property
+    def model_config(self) -> dict[str, Any]:
+        """What a registered version is logged with: how it finds its base, and how it prompts and answers."""
+        return {
+            "kind": self.config.method,
+            "base_path": str(self.base.source.folder),
+            "base_digest": self.base.source.digest,
+            "chat_template": template_of(self.base.tokenizer),
+            "max_new_tokens": self.config.max_new_tokens,
+        }
+
+    def save_checkpoints(self, folder: Path) -> dict[int, Path]:
+        """Write the weights of all kept steps to ``folder/step-N``; returns these folders by step."""
+        source = self.base.source
+        name = source.name if source.revision else str(source.folder)
+        folders = {step: folder / f"step-{step}" for step in self.fitted.kept_steps}
+        for step, path in folders.items():
+            self.fitted.load_checkpoint(step)
+            trainable.save(self.model, self.base.tokenizer, name, path)
+        self.fitted.load_checkpoint(self.fitted.restored_step)
+        return folders
+
+    def write_loss_curve(
+        self, train_loss: Sequence[tuple[int, float]], title: str, folder: Path, validated: bool = True
+    ) -> list[Path]:
+        """Write ``loss_curve.csv`` and, where there are validation rows, ``loss_curve.png`` to ``folder``.
+
+        Args:
+            train_loss: (step, loss) pairs, as logged.
+            validated: whether the evaluation rows were a validation set; else their loss is left out.
+        """
+        picture, table = folder / "loss_curve.png", folder / "loss_curve.csv"
+        history = self.fitted.progress.history if validated else []
+        plots.loss_table(train_loss, history, table)
+        if not history:
+            return [table]
+        plots.loss_curve(train_loss, history, self.fitted.progress.best_step, title, picture)
+        return [table, picture]
+
+
+def load_base(config: FinetuneConfig, answer_tokens: int = 0) -> LoadedBase:
+    """Find and load the base that ``config`` names, and check that its layers can be adapted as ``config`` says.
+
+    Args:
+        answer_tokens: positions that are left free for an answer after the longest row.
+
+    Raises:
+        UserError: the base can't be had, or ``targets`` names no layer of it.
+    """
+    found = base_model.resolve(config.base_model)
+    model, tokenizer = base_model.load(found, base_model.pick_device())
+    trainable.check_targets(model, config)
+    room = base_model.context_length(model) - answer_tokens
+    return LoadedBase(found, model, tokenizer, min(config.max_length, room))
+
+
+def finetune(
+    rows: Sequence[TrainingRow],
+    eval_rows: Sequence[TrainingRow],
+    base: LoadedBase,
+    config: FinetuneConfig,
+    tracker: Tracker,
+    state: StateFolder,
+    loss: Loss = LOSSES["cross_entropy"],
+) -> Finetuned:
+    """Fine-tune ``base`` on tokenised ``rows``; the base's own model object becomes the tuned one.
+
+    Args:
+        eval_rows: rows that choose the best step; tokenised too.
+        tracker: takes the metrics of steps and evaluations.
+        state: where resume points are kept; if one is there, training goes on from it.
+
+    Raises:
+        Diverged: the loss or the gradient stopped being a number.
+    """
+    model = trainable.make_trainable(base.model, config)
+    return Finetuned(base, config, model, fit(model, rows, eval_rows, config, state, tracker, config.peak_lr, loss))
