@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from data.errors import UserError
 from demo.lazy import import_lock
 from demo.session import folder_name
+from evals.metrics import short_labels
 
 if TYPE_CHECKING:
     from registry.version_details import CatalogEntry, VersionDetails
@@ -30,7 +31,7 @@ class VersionCache:
         """
         with import_lock:
             from registry.version_details import catalogue
-        found = catalogue()
+        found = catalogue(labels=short_labels())
         with self._lock:
             self.entries = found
             self._details.clear()
@@ -58,7 +59,7 @@ class VersionCache:
             from registry.references import split
             from registry.version_details import details_of
         version, part = split(reference)
-        return details_of(version, self.ui_address), part
+        return details_of(version, self.ui_address, short_labels()), part
 
     def at_step(self, reference: str, step: float) -> str:
         """The reference of the kept checkpoint nearest to ``step``; the version itself where it has those weights."""

@@ -21,7 +21,7 @@ from data.errors import first_line
 from registry import checkpoints, versions
 from registry.checkpoints import checkpoint_folder
 from registry.store import is_down, reached, without_password
-from registry.version_metrics import Score, headline, number, scores_of
+from registry.version_metrics import Labels, Score, headline, number, scores_of
 from registry.versions import Version
 
 __all__ = ["CatalogEntry", "Score", "VersionDetails", "catalogue", "checkpoint_folder", "details_of"]
@@ -37,6 +37,7 @@ SETTINGS = ("method", "labels", "rank", "alpha", "epochs", "batch_size", "lr", "
 RESULTS, CARD = "eval_results.json", "model_card.md"
 WANTED = {RESULTS: "held-out prompts", checkpoints.FOLDER: "checkpoints"}
 MOST_PROMPTS = 12
+NO_LABELS: Labels = {}
 
 
 @dataclass(frozen=True)
@@ -76,25 +77,28 @@ class CatalogEntry:
     created: datetime
 
 
-def catalogue(name: str = "") -> list[CatalogEntry]:
+def catalogue(name: str = "", labels: Labels = NO_LABELS) -> list[CatalogEntry]:
     """Every version of every registered model, or of ``name``: names sorted, the newest version of each first.
+
+    ``labels``: those of the metrics in its headline, by their names; the first that a version has are shown.
 
     Raises:
         TrackingAway: the registry does not answer.
     """
     return [
-        CatalogEntry(version, tags.get("kind", ""), tags.get("verdict", ""), headline(scores_of(tags)), made)
+        CatalogEntry(version, tags.get("kind", ""), tags.get("verdict", ""), headline(scores_of(tags, labels)), made)
         for version, made in versions.search(name)
         for tags in [version.tags]
     ]
 
 
-def details_of(version: Version, ui_address: str = "") -> VersionDetails:
+def details_of(version: Version, ui_address: str = "", labels: Labels = NO_LABELS) -> VersionDetails:
     """Everything that is known of ``version``.
 
     Args:
         ui_address: where the MLflow UI answers, such as ``http://127.0.0.1:5000``; empty takes the tracking server's
             own address where there is one.
+        labels: labels of metrics by their names, in the order of the scores; others follow by their names.
 
     Raises:
         TrackingAway: the registry does not answer.
@@ -111,7 +115,7 @@ def details_of(version: Version, ui_address: str = "") -> VersionDetails:
         card = getattr(registered, "description", None) or _text(client, run, CARD, kept, notes)
         prompts = _prompts(client, run, kept, notes)
         steps = _checkpoints(client, run, kept, notes)
-    scores = scores_of(version.tags) or scores_of(run.data.metrics if run else {})
+    scores = scores_of(version.tags, labels) or scores_of(run.data.metrics if run else {}, labels)
     lacking = {"no scores": scores, "no card": card, "no loss curve": train_loss or eval_loss or run is None}
     notes += [f"it has {what}" for what, there in lacking.items() if not there]
     return VersionDetails(

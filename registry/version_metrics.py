@@ -5,21 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-#: the scores that come first, in this order, and the names that readers know them by; any other is shown by its key
-LABELS = {
-    "lexicon_rate": "lexicon",
-    "chrf": "chrF",
-    "content_rate": "content kept",
-    "accuracy": "accuracy",
-    "auc": "AUC",
-    "f1": "F1",
-    "ece": "ECE",
-    "loss": "loss",
-    "perplexity": "perplexity",
-    "echo_rate": "echo",
-    "loop_rate": "loop",
-    "stop_rate": "stop",
-}
+#: Labels of metrics by their names, in the order in which they are shown.
+Labels = Mapping[str, str]
 SIDES = ("base/", "test/")
 HEADLINES = 2
 LARGEST = 1e300  # the store keeps infinity as the largest number it has
@@ -27,16 +14,15 @@ LARGEST = 1e300  # the store keeps infinity as the largest number it has
 
 @dataclass(frozen=True)
 class Score:
-    """One metric of a version and of its base on the same rows; None where one of the two was not measured."""
+    """One metric of a version and of its base on the same rows; None where one of the two was not measured.
+
+    ``label`` is its name for readers.
+    """
 
     name: str
     base: float | None
     tuned: float | None
-
-    @property
-    def label(self) -> str:
-        """The metric's name for readers."""
-        return LABELS.get(self.name, self.name)
+    label: str
 
 
 def headline(scores: Sequence[Score]) -> str:
@@ -56,13 +42,15 @@ def figure(value: float) -> str:
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
-def scores_of(found: Mapping[str, Any]) -> tuple[Score, ...]:
-    """The scores among tags or metrics called ``base/NAME`` and ``test/NAME``: those in ``LABELS`` first."""
+def scores_of(found: Mapping[str, Any], labels: Labels) -> tuple[Score, ...]:
+    """The scores among tags or metrics called ``base/NAME`` and ``test/NAME``: those of ``labels`` first, in its order;
+    others by their names, which are their labels.
+    """
     sides = {side: {k.removeprefix(side): number(v) for k, v in found.items() if k.startswith(side)} for side in SIDES}
     base, tuned = sides.values()
-    ranks = {name: rank for rank, name in enumerate(LABELS)}
+    ranks = {name: rank for rank, name in enumerate(labels)}
     names = sorted({*base, *tuned}, key=lambda name: (ranks.get(name, len(ranks)), name))
-    scores = (Score(name, base.get(name), tuned.get(name)) for name in names if name)
+    scores = (Score(name, base.get(name), tuned.get(name), labels.get(name, name)) for name in names if name)
     return tuple(score for score in scores if (score.base, score.tuned) != (None, None))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from data.formats import openai
 from evals import error_analysis, plots
+from evals.metrics import METRICS
 from evals.verdict import Verdict
 from recipes.noisy_labels import report
 from recipes.noisy_labels.learners.base import Learner
@@ -15,11 +16,6 @@ from recipes.noisy_labels.types import Evaluation, NoisyJob, NoisyOutcome
 from registry import lineage, registration, versions
 from registry.runs import Run
 
-#: Metrics that become tags of the version, for lists and for choosing the champion.
-HEADLINES = (
-    "accuracy", "auc", "f1_macro", "ece", "brier", "mean_confidence", "answered_accuracy", "invalid_rate",
-    "error_rate", "mc1", "mc2",
-)  # fmt: skip
 #: More rows than this are compressed as an artifact.
 MAX_PLAIN_ROWS = 5000
 MAX_SUSPECTS = 50
@@ -175,7 +171,7 @@ def _register_one(
     headline = {}
     for side, evaluation in (("base", outcome.before), ("test", after)):
         found = evaluation.metrics()
-        headline |= {f"{side}/{key}": f"{found[key]:.4f}" for key in HEADLINES if key in found}
+        headline |= {f"{side}/{key}": f"{found[key]:.4f}" for key in found if key in METRICS and METRICS[key].tag}
     tags = {
         **start_tags(job, learner),
         **saved.tags,

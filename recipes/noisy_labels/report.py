@@ -4,15 +4,10 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from evals.metrics import in_order
 from recipes.noisy_labels.learners.base import Learner
 from recipes.noisy_labels.types import CurvePoint, Evaluation, NoisyJob, NoisyOutcome
 from registry import lineage
-
-#: Name on screen -> metric, in the order shown.
-SHOWN = {
-    "accuracy": "accuracy", "AUC": "auc", "macro F1": "f1_macro", "ECE": "ece", "Brier": "brier",
-    "invalid": "invalid_rate", "errors": "error_rate", "MC1": "mc1", "MC2": "mc2",
-}  # fmt: skip
 
 
 def title(job: NoisyJob) -> str:
@@ -88,7 +83,7 @@ def _point(evaluation: Evaluation) -> str:
 def _metric_lines(outcome: NoisyOutcome) -> list[str]:
     before, after = outcome.before.metrics(), outcome.after.metrics()
     lines = [f"{'Metrics':10}{'base':>24}{'tuned':>24}"]
-    for name, key in SHOWN.items():
+    for name, key in _headlines():
         if key in before or key in after:
             lines.append(f"  {name:8}{_with_interval(before, key):>24}{_with_interval(after, key):>24}")
     comparison = outcome.comparison
@@ -98,6 +93,11 @@ def _metric_lines(outcome: NoisyOutcome) -> list[str]:
             + ("< .001" if comparison.p_value < 0.001 else f"= {comparison.p_value:.3f}")
         )
     return lines
+
+
+def _headlines() -> list[tuple[str, str]]:
+    """(label, name) of the headline metrics of labels and of choices, in the order shown."""
+    return [(metric.shown_as, metric.name) for metric in in_order("labels", "choices") if metric.headline]
 
 
 def _with_interval(found: Mapping[str, float], key: str) -> str:
@@ -186,7 +186,7 @@ def card(job: NoisyJob, learner: Learner, run_id: str, outcome: NoisyOutcome) ->
     before, after = outcome.before.metrics(), outcome.after.metrics()
     scores = "\n".join(
         f"| {name} | {_with_interval(before, key)} | {_with_interval(after, key)} |"
-        for name, key in SHOWN.items()
+        for name, key in _headlines()
         if key in after
     )
     settings = {k: v for k, v in dataclasses.asdict(config).items() if k != "resume"}

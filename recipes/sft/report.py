@@ -8,20 +8,11 @@ from typing import Any
 from data.conversation import Row
 from data.html import render
 from evals.generation import Scores
+from evals.metrics import in_order
 from evals.verdict import Verdict
 from train.encoding import IGNORE, Example
 
 TEMPLATES = Path(__file__).with_name("templates")
-#: the figures shown first, with their format; each is given as base -> tuned
-HEADLINES = (
-    ("lexicon_rate", "pirate lexicon", "{:.2f}"),
-    ("content_rate", "content kept", "{:.2f}"),
-    ("chrf", "chrF", "{:.1f}"),
-    ("echo_rate", "echo", "{:.2f}"),
-    ("loop_rate", "loop", "{:.2f}"),
-    ("stop_rate", "stop", "{:.2f}"),
-    ("perplexity", "perplexity", "{:.1f}"),
-)
 
 
 def mask_report(examples: Sequence[Example], eos: int) -> dict[str, Any]:
@@ -53,11 +44,11 @@ def _shown_tokens(example: Example, tokenizer: Any) -> list[tuple[str, bool]]:
 
 
 def headline(base: Mapping[str, float], tuned: Mapping[str, float]) -> str:
-    """``pirate lexicon 0.02 -> 0.94, content kept ...`` over the metrics that both have."""
+    """``pirate lexicon 0.02 -> 0.94, chrF 12.3 -> 45.7 ...`` over the headline metrics that both have."""
     parts = (
-        f"{name} {form.format(base[key])} -> {form.format(tuned[key])}"
-        for key, name, form in HEADLINES
-        if key in base and key in tuned
+        f"{metric.shown_as} {base[metric.name]:{metric.format}} -> {tuned[metric.name]:{metric.format}}"
+        for metric in in_order("answers")
+        if metric.headline and metric.name in base and metric.name in tuned
     )
     return ", ".join(parts)
 

@@ -14,6 +14,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from data.errors import UserError
+from evals import metrics
 from registry import runs, version_details, versions
 from registry.runs import TrackingUnavailable
 from registry.versions import Version
@@ -21,6 +22,7 @@ from tests.processes import free_port
 
 ROWS = [{"prompt": f"Prompt {i}.", "reference": "r", "base": "b", "tuned": "t"} for i in range(30)]
 SCORES = {"test/chrf": "92.1000", "base/chrf": "13.2000", "test/lexicon_rate": "0.9400", "base/lexicon_rate": "0.0200"}
+LABELS = metrics.short_labels()
 TAGS = {**SCORES, "kind": "lora", "verdict": "healthy", "base_model": "bundled", "base_digest": "b" * 16, "step": 8}
 DIGESTS = {"dataset_digest": "d" * 8, "test_digest": "e" * 8}
 CODE = {"git_commit": "c" * 40, "git_dirty": "true"}
@@ -72,11 +74,14 @@ def artifacts(client: MlflowClient, run: runs.Run) -> Path:
 
 def test_a_version_tells_everything_that_its_run_kept(add, run):
     version = add(run.run_id, TAGS, description="# A card")
-    details = version_details.details_of(version)
+    details = version_details.details_of(version, labels=LABELS)
     assert details.notes == ()
     assert (details.version, details.kind, details.verdict, details.card) == (version, "lora", "healthy", "# A card")
     assert details.reasons == ("it learned", "it does not echo")
-    assert details.scores == (version_details.Score("lexicon_rate", 0.02, 0.94), version_details.Score("chrf", 13.2, 92.1))
+    assert details.scores == (
+        version_details.Score("lexicon_rate", 0.02, 0.94, "lexicon"),
+        version_details.Score("chrf", 13.2, 92.1, "chrF"),
+    )
     assert details.eval_loss == ((0, 4.0), (4, 2.0), (8, 1.0), (12, 1.5))
     assert details.train_loss == ((0, 2.0), (4, 1.0), (8, 0.5), (12, 0.75))
     assert (details.best_step, details.restored_step, details.checkpoints) == (8, 8, (4, 8, 12))
@@ -124,7 +129,7 @@ def test_an_older_run_tells_the_registered_step_and_its_two_checkpoints(add, run
     for name in ("best-step-8", "last-step-12"):
         run.text("weights", f"checkpoints/{name}/adapter_model.safetensors")
     version = add(run.run_id, tags)
-    details = version_details.details_of(version)
+    details = version_details.details_of(version, labels=LABELS)
     assert (details.restored_step, details.checkpoints, details.notes) == (8, (8, 12), ())
     assert version_details.checkpoint_folder(version, 12).name == "last-step-12"
 
@@ -155,7 +160,7 @@ def test_the_names_that_other_trainers_log_by_are_understood(add, client, run):
     details = version_details.details_of(add(other))
     assert details.train_loss == ((10, 2.0), (20, 1.0), (30, 3.0))
     assert (details.best_step, details.restored_step) == (20, None)
-    assert details.scores == (version_details.Score("accuracy", None, 0.75),)
+    assert details.scores == (version_details.Score("accuracy", None, 0.75, "accuracy"),)
     assert details.notes == (
         "its run keeps no held-out prompts (eval_results.json) and no checkpoints (checkpoints)",
         "it has no card",
@@ -176,7 +181,7 @@ def test_values_that_are_no_number_are_in_no_curve_and_no_score(add, client, run
 def test_a_run_in_the_bin_is_still_shown_and_said_to_be_there(add, client, run):
     version = add(run.run_id, TAGS)
     client.delete_run(run.run_id)
-    details = version_details.details_of(version)
+    details = version_details.details_of(version, labels=LABELS)
     assert details.notes == ("its run was deleted; what is still shown of it can go at any time",)
     assert details.checkpoints and details.eval_loss and details.prompts
 
@@ -193,7 +198,7 @@ def test_a_run_that_is_gone_takes_only_what_was_its_own(add):
 def test_a_version_removed_while_it_is_looked_at_still_shows_its_run(add, client, run):
     version = add(run.run_id, TAGS, description="# A card")
     client.delete_model_version(version.name, str(version.number))
-    details = version_details.details_of(version)
+    details = version_details.details_of(version, labels=LABELS)
     [note] = details.notes
     assert note.startswith("pirate/1 is no longer in the registry")
     assert details.card == "# The run's card" and details.checkpoints == (4, 8, 12)
@@ -216,10 +221,10 @@ DAMAGE = {
 @pytest.mark.parametrize("kind", DAMAGE)
 def test_a_damaged_artifact_leaves_a_line_and_all_the_rest(add, client, run, kind):
     version = add(run.run_id, TAGS, description="# A card")
-    whole = version_details.details_of(version)
+    whole = version_details.details_of(version, labels=LABELS)
     break_it, line = DAMAGE[kind]
     break_it(artifacts(client, run))
-    details = version_details.details_of(version)
+    details = version_details.details_of(version, labels=LABELS)
     [note] = details.notes
     assert line in note and "\n" not in note
     assert (details.prompts == ()) == (kind != "checkpoints")
@@ -286,7 +291,7 @@ def test_the_catalogue_lists_all_models_by_name_and_their_newest_versions_first(
         add(name=name, tags=TAGS)
     client.set_registered_model_alias("pirate", "champion", "1")
     client.set_registered_model_alias("pirate", "also", "1")
-    listed = version_details.catalogue()
+    listed = version_details.catalogue(labels=LABELS)
     assert [(e.version.name, e.version.number, e.version.aliases) for e in listed] == [
         ("aaa", 1, ()),
         ("bob's", 1, ()),
@@ -299,7 +304,7 @@ def test_the_catalogue_lists_all_models_by_name_and_their_newest_versions_first(
     }
     assert all(abs(e.created.timestamp() - time.time()) < 600 for e in listed)
     for name in ("pirate", "bob's", 'bob\'s "own"', "nobody"):
-        assert version_details.catalogue(name) == [e for e in listed if e.version.name == name]
+        assert version_details.catalogue(name, LABELS) == [e for e in listed if e.version.name == name]
         assert versions.versions(name) == [e.version for e in listed if e.version.name == name]
 
 
@@ -338,7 +343,7 @@ def test_the_catalogue_asks_once_a_page_and_lists_every_version_once(add, monkey
 )
 def test_the_headline_shows_the_scores_that_matter_most_and_others_by_their_names(add, tags, shown):
     add(tags=tags)
-    assert [e.headline for e in version_details.catalogue("pirate")] == [shown]
+    assert [e.headline for e in version_details.catalogue("pirate", LABELS)] == [shown]
 
 
 # --- a registry that is away -----------------------------------------------------------------------------------------
