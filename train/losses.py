@@ -80,9 +80,9 @@ def measure(
     return total / units, hits / units
 
 
-def mean_loss(model: nn.Module, rows: Sequence[Example]) -> float:
+def mean_loss(model: nn.Module, rows: Sequence[Example], batch_size: int = 32, row_tokens: int = 512) -> float:
     """Mean cross-entropy per trained token over ``rows``, in nats."""
-    return measure(model, rows)[0]
+    return measure(model, rows, LOSSES["cross_entropy"], batch_size, row_tokens)[0]
 
 
 def head_of(model: Any) -> nn.Module:
