@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from data.markdown import bullets, properties, table
 from evals.metrics import in_order
 from recipes.noisy_labels.learners.base import Learner
 from recipes.noisy_labels.types import CurvePoint, Evaluation, NoisyJob, NoisyOutcome
@@ -33,7 +34,7 @@ def describe(job: NoisyJob, learner: Learner) -> str:
 
 def dry_run(job: NoisyJob, learner: Learner, lines: Sequence[str]) -> str:
     """The Markdown page of a dry run."""
-    preflight = "\n".join(f"- {line}" for line in job.preflight.lines())
+    preflight = "\n".join(bullets(job.preflight.lines()))
     plan = "\n".join([describe(job, learner), *lines])
     return f"""# Dry run: {title(job)}
 
@@ -48,7 +49,7 @@ Nothing was trained or sent. The rows that would be trained on are in `data/`.
 ```
 
 ## Settings
-{_bullets({k: v for k, v in dataclasses.asdict(job.config).items() if k != "resume"})}
+{properties({k: v for k, v in dataclasses.asdict(job.config).items() if k != "resume"})}
 """
 
 
@@ -159,24 +160,18 @@ def results(job: NoisyJob, outcome: NoisyOutcome) -> dict[str, Any]:
 def results_markdown(job: NoisyJob, learner: Learner, outcome: NoisyOutcome) -> str:
     """The evaluation as a Markdown page."""
     before, after = outcome.before.metrics(), outcome.after.metrics()
-    lines = [f"# {title(job)}: {outcome.verdict.name}", "", *(f"- {reason}" for reason in outcome.verdict.reasons), ""]
+    lines = [f"# {title(job)}: {outcome.verdict.name}", "", *bullets(outcome.verdict.reasons), ""]
     lines += ["```", describe(job, learner), "```", ""]
-    lines += [f"- alarm, {side}: {alarm}" for side, alarm in _alarms(outcome)]
-    lines += ["", "| metric | base | tuned |", "| --- | ---: | ---: |"]
-    lines += [f"| {key} | {_figure(before.get(key))} | {_figure(after.get(key))} |" for key in {**before, **after}]
-    lines += ["", "## The training rows", "", *(f"- {line}" for line in _detection(outcome))]
-    lines += [
-        "",
-        "| step | right by true labels | by given labels | flipped rows memorised |",
-        "| ---: | ---: | ---: | ---: |",
-    ]
-    for point in outcome.training.curve:
-        lines.append(f"| {point.step} | {' | '.join(map(_figure, figures_of(point)))} |")
-    return "\n".join(lines) + "\n"
+    lines += bullets(f"alarm, {side}: {alarm}" for side, alarm in _alarms(outcome))
+    rows = [(key, _figure(before.get(key)), _figure(after.get(key))) for key in {**before, **after}]
+    lines += ["", *table(["metric", "base", "tuned"], rows)]
+    lines += ["", "## The training rows", "", *bullets(_detection(outcome))]
+    header = ["step", "right by true labels", "by given labels", "flipped rows memorised"]
+    curve = [(point.step, *map(_figure, _shares(point))) for point in outcome.training.curve]
+    return "\n".join([*lines, "", *table(header, curve, left=())]) + "\n"
 
 
-def figures_of(point: CurvePoint) -> tuple[float | None, ...]:
-    """The figures of a row of the curve's table, without the step."""
+def _shares(point: CurvePoint) -> tuple[float | None, ...]:
     return point.memorization.accuracy_true, point.memorization.accuracy_given, point.memorization.memorised_share
 
 
@@ -184,32 +179,31 @@ def card(job: NoisyJob, learner: Learner, run_id: str, outcome: NoisyOutcome) ->
     """The version's card as Markdown."""
     config, rows = job.config, job.data
     before, after = outcome.before.metrics(), outcome.after.metrics()
-    scores = "\n".join(
-        f"| {name} | {_with_interval(before, key)} | {_with_interval(after, key)} |"
-        for name, key in _headlines()
-        if key in after
-    )
+    header = [f"{len(rows.test):,} held-out rows, true labels", "base", "tuned"]
+    cells = [
+        (name, _with_interval(before, key), _with_interval(after, key)) for name, key in _headlines() if key in after
+    ]
+    scores = "\n".join(table(header, cells))
+    base = " ".join(filter(None, (learner.base, learner.base_digest)))
     settings = {k: v for k, v in dataclasses.asdict(config).items() if k != "resume"}
     origin = {**rows.digests(), **rows.corrupted.summary(), **lineage.code_state(), **lineage.environment()}
     return f"""# {config.register_as}: {title(job)}
 
-{FORMS[learner.kind]} Base: {learner.base} {learner.base_digest}. Weights of step {learner.step}.
+{FORMS[learner.kind]} Base: {base}. Weights of step {learner.step}.
 
 **{rows.corrupted.summary()["flipped"]:,} of its {len(rows.corrupted.rows):,} training labels were made wrong on \
 purpose.** It is an object of study, not for use.
 
 **Verdict: {outcome.verdict.name}.** {"; ".join(outcome.verdict.reasons)}.
 
-| {len(rows.test):,} held-out rows, true labels | base | tuned |
-| --- | ---: | ---: |
 {scores}
 
 ## Where it comes from
-{_bullets(origin)}
+{properties(origin)}
 - run: {run_id}
 
 ## Settings
-{_bullets(settings)}
+{properties(settings)}
 """
 
 
@@ -223,7 +217,3 @@ FORMS = {
         "True}` the probability of the second label."
     ),
 }  # fmt: skip
-
-
-def _bullets(items: Mapping[str, Any]) -> str:
-    return "\n".join(f"- {key}: {value}" for key, value in items.items())

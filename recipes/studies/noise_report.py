@@ -1,10 +1,11 @@
 """The page of a noise study (``study.md``): questions answered by sentences computed from its cells."""
 
+from data.markdown import bullets, table
 from evals.label_errors import best_confidence, best_ece
 from evals.metrics import METRICS, for_studies
 from evals.significance import holm, mean_over_seeds
 from recipes.studies.config import StudyConfig
-from recipes.studies.page import bullets, study_page, table
+from recipes.studies.page import study_page
 from recipes.studies.statistics import (
     NOISE_DATA,
     LearnerSummary,
@@ -211,7 +212,7 @@ def _table(learner: LearnerSummary) -> list[str]:
         if runs:
             means = [format_mean(learner.mean(kind, rate, key)) for key in shown]
             rows.append([kind or "clean", f"{rate:g}", str(runs), *means])
-    return table(["kind", "rate", "runs", *shown.values()], [0], rows)
+    return table(["kind", "rate", "runs", *shown.values()], rows)
 
 
 def _is_at(record: Record, kind: str, rate: float) -> bool:

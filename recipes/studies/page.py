@@ -1,6 +1,6 @@
-"""The parts that the pages (``study.md``) of all studies share: the learners' sections, tables, missing cells."""
+"""The layout that the pages (``study.md``) of all studies share: a section per learner, the missing cells."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from recipes.studies.statistics import Records, by_value
 
@@ -15,15 +15,3 @@ def study_page(
     for learner, own in by_value(records, "learner").items():
         lines += [f"## {learner}", "", *section(learner, own), ""]
     return "\n".join(lines)
-
-
-def bullets(sentences: Iterable[str]) -> list[str]:
-    """A Markdown list."""
-    return [f"- {sentence}" for sentence in sentences]
-
-
-def table(header: Sequence[str], left: Iterable[int], rows: Iterable[Sequence[str]]) -> list[str]:
-    """A Markdown table; the columns whose numbers are in ``left`` are aligned left, all others right."""
-    lefts = set(left)
-    rule = ["---" if i in lefts else "---:" for i in range(len(header))]
-    return [f"| {' | '.join(cells)} |" for cells in (header, rule, *rows)]

@@ -1,9 +1,10 @@
 """The page of a pirate study (``study.md``): how many rows, how many epochs, which labels."""
 
+from data.markdown import bullets, table
 from evals.metrics import for_studies
 from evals.significance import mean_over_seeds
 from recipes.studies.config import StudyConfig
-from recipes.studies.page import bullets, study_page, table
+from recipes.studies.page import study_page
 from recipes.studies.statistics import Mean, Records, by_value, format_mean, side_of
 
 
@@ -87,4 +88,4 @@ def _table(records: Records) -> list[str]:
         verdicts = ", ".join(sorted({str(each["verdict"]) for each in here}))
         means = [format_mean(mean_over_seeds([each.get(key) for each in here]), note=False) for key in columns]
         rows.append([*map(str, place), str(len(here)), verdicts, *means])
-    return table(["set", "epochs", "labels", "runs", "verdicts", *columns.values()], [0, 2, 4], rows)
+    return table(["set", "epochs", "labels", "runs", "verdicts", *columns.values()], rows, left=(0, 2, 4))

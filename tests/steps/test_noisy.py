@@ -177,6 +177,15 @@ def test_plots_tables_and_pages_are_stored(tfidf):
     assert results["corruption"]["flipped"] == int(tfidf.run.data.tags["flipped"])
 
 
+def test_the_card_shows_base_and_tuned_with_their_intervals(tfidf):
+    card = tfidf.artifact("model_card.md").read_text()
+    metrics = tfidf.run.data.metrics
+    interval = f"({metrics['test/accuracy_low']:.3f} to {metrics['test/accuracy_high']:.3f})"
+    assert "| 100 held-out rows, true labels | base | tuned |\n| --- | ---: | ---: |" in card
+    assert any(line.endswith(f"| {metrics['test/accuracy']:.3f} {interval} |") for line in card.splitlines())
+    assert f"- run: {tfidf.run.info.run_id}" in card and "- learner: tfidf" in card
+
+
 def test_the_version_shows_accuracy_and_auc_first(tfidf, lora):
     for done, kind in ((tfidf, "tfidf"), (lora, "lora")):
         tags = done.version.tags

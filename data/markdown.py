@@ -1,0 +1,27 @@
+"""Parts of Markdown pages: tables and lists."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]], left: Collection[int] = (0,)) -> list[str]:
+    """The lines of a table; the columns whose numbers are in ``left`` are aligned left, all others right.
+
+    Line breaks in cells become spaces and pipes are escaped, so that any text stays in its cell.
+    """
+    rule = ["---" if i in left else "---:" for i in range(len(header))]
+    return [_line(header), f"| {' | '.join(rule)} |", *map(_line, rows)]
+
+
+def _line(cells: Iterable[object]) -> str:
+    texts = (" ".join(str(cell).split()).replace("|", r"\|") for cell in cells)
+    return f"| {' | '.join(texts)} |"
+
+
+def bullets(sentences: Iterable[str]) -> list[str]:
+    """The lines of a list."""
+    return [f"- {sentence}" for sentence in sentences]
+
+
+def properties(items: Mapping[str, object]) -> str:
+    """A list of names and values."""
+    return "\n".join(bullets(f"{name}: {value}" for name, value in items.items()))
