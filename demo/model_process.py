@@ -1,34 +1,42 @@
 """The models in a process of their own: they import, load and answer while the page does its work.
 
-One connection a request. Whatever becomes of that process, the page lives on and starts another.
+One connection a chat message: it loads the models of the panes and then carries their answers. Whatever becomes of
+that process, the page lives on and starts another.
 """
 
 import os
+import queue
 import signal
 import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from multiprocessing import current_process, get_context, parent_process
 from multiprocessing.connection import Client, Connection, Listener
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from data.errors import UserError, explain
 from inference.locations import ModelLocation, UnavailableModel
-from inference.transcript import Exchange, ModelInfo, Sampling
+from inference.transcript import Exchange, Sampling
+
+if TYPE_CHECKING:
+    from inference.model_pool import ModelPool
 
 T = TypeVar("T")
-Look = Callable[[Sequence[str]], Sequence[ModelLocation | UnavailableModel]]
-GLANCE_S = 0.02  # between two looks whether an answer shall stop
+Locations = Sequence[ModelLocation | UnavailableModel]
+POLL_S = 0.02  # between two checks whether an answer shall stop
 BACKLOG = 64
+STOP = "stop"
 ENDED = "the process of the models has ended, perhaps for want of memory; it is started anew: ask again"
+_DONE = object()
 
 
 @dataclass(frozen=True)
 class PoolSettings:
-    """How much the models may take: bytes of weights, and CPU threads (0: all cores)."""
+    """What the models may use: bytes of weights, and CPU threads (0: all cores)."""
 
     capacity_bytes: int
     threads: int = 0
@@ -37,55 +45,37 @@ class PoolSettings:
 class ModelProcess:
     """A ``ModelPool`` in a process of its own; ``look`` finds the locations of references, in this process."""
 
-    def __init__(self, room: PoolSettings, look: Look):
-        self._room, self._look = room, look
+    def __init__(self, settings: PoolSettings, look: Callable[[Sequence[str]], Locations]):
+        self._settings, self._look = settings, look
         self._lock = threading.Lock()
         self._start()
 
     def _start(self) -> None:
         context = get_context("spawn")
-        self._news, theirs = context.Pipe(duplex=False)
-        self._process = context.Process(target=_serve, args=(theirs, self._room), name="models", daemon=True)
+        self._addresses, theirs = context.Pipe(duplex=False)
+        self._process = context.Process(target=_serve, args=(theirs, self._settings), name="models", daemon=True)
         self._process.start()
         theirs.close()
         self._address = ""
 
     def open(self, references: Sequence[str]) -> "ModelProcessClient":
-        """Load what ``references`` need; those that can't be had say why and leave the others alone."""
-        places = tuple(self._look(references))
-        return ModelProcessClient(self, places, *next(self.ask(("open", places))))
-
-    def ask(self, request: tuple[Any, ...], stop: Callable[[], bool] = lambda: False) -> Iterator[Any]:
-        """What the models' process answers to ``request``, piece by piece.
+        """Load the models of ``references``; one that can't be loaded has its error in place of its answers.
 
         Raises:
-            UserError: it says so, or it has ended.
+            UserError: the process has ended.
         """
+        locations = tuple(self._look(references))
         try:
-            with self._connect() as line:
-                line.send(request)
-                told = False
-                while True:
-                    if not told and stop():
-                        told = True
-                        line.send("stop")
-                    if line.poll(GLANCE_S):
-                        kind, value = line.recv()
-                        if kind == "end":
-                            return
-                        if kind == "refused":
-                            raise UserError(value)
-                        if kind == "failed":
-                            raise RuntimeError(value)
-                        yield value
+            connection = self._connect()
         except (EOFError, OSError) as error:
             raise UserError(ENDED) from error
+        return ModelProcessClient(connection, locations)
 
     def _connect(self) -> Connection:
         with self._lock:
             if not self._process.is_alive():
                 self._start()
-            self._address = self._address or self._news.recv()
+            self._address = self._address or self._addresses.recv()
         return Client(self._address, authkey=current_process().authkey)
 
     def close(self) -> None:
@@ -94,15 +84,16 @@ class ModelProcess:
         self._process.join()
 
 
-@dataclass(frozen=True)
 class ModelProcessClient:
-    """What a ``inference.model_pool.ModelGroup`` is, seen from the page."""
+    """An ``inference.model_pool.ModelGroup`` of the other process, over one connection.
 
-    backstage: ModelProcess
-    places: tuple[ModelLocation | UnavailableModel, ...]
-    voices: tuple[ModelInfo, ...]
-    way: str
-    remote: tuple[bool, ...]
+    The models stay loaded and the connection open for as long as this object, or an answer that is under way, lives.
+    Answers come one after the other; after one that was abandoned half-way there are no more.
+    """
+
+    def __init__(self, connection: Connection, locations: Locations):
+        self._connection = connection
+        [(self.voices, self.way, self.remote)] = self._request(locations)
 
     def ask(
         self,
@@ -112,26 +103,90 @@ class ModelProcessClient:
         stop: Callable[[], bool] = lambda: False,
         limit_s: float = 60.0,
     ) -> Iterator[Exchange]:
-        """As ``Panel.ask``."""
-        return self.backstage.ask(("ask", self.places, prompt, sampling, tuple(history), limit_s), stop)
+        """As ``ModelGroup.ask``.
+
+        Raises:
+            UserError: the models refuse the request, or their process has ended.
+        """
+        return self._request((prompt, sampling, tuple(history), limit_s), stop)
+
+    def _request(self, request: object, stop: Callable[[], bool] = lambda: False) -> Iterator[Any]:
+        """The values that the other process answers to ``request``, one by one."""
+        connection, ended, stopped = self._connection, False, False
+        try:
+            connection.send(request)
+            while not ended:
+                if not stopped and stop():
+                    stopped = True
+                    connection.send(STOP)
+                if connection.poll(POLL_S):
+                    kind, value = connection.recv()
+                    ended = kind != "value"
+                    if kind == "value":
+                        yield value
+                    elif kind != "end":
+                        raise (UserError if kind == "refused" else RuntimeError)(value)
+        except (EOFError, OSError) as error:
+            raise UserError(ENDED) from error
+        finally:
+            if not ended:  # the rest of this answer would be read as the next one's beginning
+                connection.close()
+
+
+def in_thread(items: Iterator[T], stop: threading.Event) -> Iterator[T]:
+    """The newest of ``items`` at each step; a thread of its own iterates them, so a slow reader delays nothing.
+
+    When the reader leaves, ``stop`` is set, and ``items`` is expected to end by it. An exception of ``items`` is raised
+    here.
+    """
+    made: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def make() -> None:
+        try:
+            for item in items:
+                made.put(item)
+            made.put(_DONE)
+        except BaseException as error:
+            made.put(error)
+
+    threading.Thread(target=make, name="answering", daemon=True).start()
+    ended = False
+    try:
+        while True:
+            item = made.get()
+            ended = item is _DONE or isinstance(item, BaseException)
+            if isinstance(item, BaseException):
+                raise item
+            if ended:
+                return
+            while not made.empty():  # a slow reader gets the newest state, not every one in between
+                newer = made.get()
+                if newer is _DONE or isinstance(newer, BaseException):
+                    made.put(newer)
+                    break
+                item = newer
+            yield item
+    finally:
+        if not ended:
+            stop.set()
 
 
 # The other process
 
 
-def _serve(news: Any, room: PoolSettings) -> None:
-    """Answer requests until the page is gone."""
+def _serve(addresses: Connection, settings: PoolSettings) -> None:
+    """Send the address of a listener to ``addresses``, then serve its connections until the page ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the page's to act on, which ends this process
     threading.Thread(target=_end_with_the_page, daemon=True).start()
-    pool = _make_pool(room)
+    pool = _make_pool(settings)
     with Listener(backlog=BACKLOG, authkey=current_process().authkey) as listener:
-        news.send(listener.address)
+        addresses.send(listener.address)
         while True:
             try:
-                line = listener.accept()
-            except (EOFError, OSError):  # who knocked has left again
+                connection = listener.accept()
+            except (EOFError, OSError):  # the page has closed it again
                 continue
-            threading.Thread(target=_answer, args=(line, pool), daemon=True).start()
+            threading.Thread(target=_serve_connection, args=(connection, pool), daemon=True).start()
 
 
 def _end_with_the_page() -> None:
@@ -141,41 +196,38 @@ def _end_with_the_page() -> None:
     os._exit(0)
 
 
-def _make_pool(room: PoolSettings) -> Any:
+def _make_pool(settings: PoolSettings) -> "ModelPool":
     import torch
 
     from inference.model_pool import ModelPool
     from train.base_model import pick_device
 
-    torch.set_num_threads(room.threads or torch.get_num_threads())
+    torch.set_num_threads(settings.threads or torch.get_num_threads())
     for name in ("transformers.models.gpt2.modeling_gpt2", "transformers.models.auto.modeling_auto"):
         import_module(name)  # now rather than at the first answer
-    return ModelPool(None, room.capacity_bytes, pick_device())
+    return ModelPool(None, settings.capacity_bytes, pick_device())
 
 
-def _answer(line: Connection, pool: Any) -> None:
-    with line:
-        try:
-            kind, places, *rest = line.recv()
-            panel = pool.seat(places)
-            if kind == "open":
-                line.send(("piece", (panel.voices, panel.way, panel.remote)))
-            else:
-                prompt, sampling, history, limit_s = rest
-                for exchange in panel.ask(prompt, sampling, history, line.poll, limit_s):  # any word, or leaving, stops
-                    line.send(("piece", exchange))
-            line.send(("end", None))
-        except (EOFError, OSError):
-            return  # the page has no use for the rest
-        except Exception as error:
-            known = isinstance(error, UserError)
-            if not known:
+def _serve_connection(connection: Connection, pool: "ModelPool") -> None:
+    """Load the models at the locations that come first, then answer each prompt, until the page closes."""
+    with connection, suppress(EOFError, OSError):
+        group = None
+        while True:
+            request = connection.recv()
+            if request == STOP:  # it came after the answer had ended
+                continue
+            try:
+                if group is None:
+                    group = pool.load(request)
+                    connection.send(("value", (group.voices, group.way, group.remote)))
+                else:
+                    for exchange in group.ask(*request[:3], connection.poll, request[3]):  # a STOP, or a closed end
+                        connection.send(("value", exchange))
+                connection.send(("end", None))
+            except (EOFError, OSError):
+                raise
+            except UserError as error:
+                connection.send(("refused", str(error)))
+            except Exception as error:
                 traceback.print_exception(error, file=sys.stderr)
-            _tell(line, ("refused" if known else "failed", str(error) if known else explain(error)))
-
-
-def _tell(line: Connection, news: tuple[str, str]) -> None:
-    try:
-        line.send(news)
-    except OSError:
-        return
+                connection.send(("failed", explain(error)))

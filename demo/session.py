@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, TypeVar
 from data.errors import UserError
 from demo.config import DemoConfig
 from demo.limits import check_request, sampling_problems
-from demo.reply_stream import in_thread
+from demo.model_process import ModelProcess, ModelProcessClient, in_thread
 from demo.view.html import without_folders
 from inference.transcript import Exchange, ModelInfo, Sampling, Transcript
 from registry.votes.votes import Vote
 from serve.http.token_bucket import TokenBucket
 
 if TYPE_CHECKING:
-    from demo.model_process import ModelProcess, ModelProcessClient
     from inference.model_pool import ModelGroup, ModelPool
     from registry.votes.outbox import VoteOutbox
 

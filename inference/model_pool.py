@@ -87,9 +87,9 @@ class ModelPool:
     def open(self, references: Sequence[str]) -> "ModelGroup":
         """A panel of one speaker a reference; those that can't be had say why and leave the others alone."""
         assert self.look
-        return self.seat(self.look(references))
+        return self.load(self.look(references))
 
-    def seat(self, places: Sequence[ModelLocation | UnavailableModel]) -> "ModelGroup":
+    def load(self, places: Sequence[ModelLocation | UnavailableModel]) -> "ModelGroup":
         """A panel of one speaker a place."""
         with self.lock:
             found = [self._weights(place) for place in places]

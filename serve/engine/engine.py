@@ -176,7 +176,7 @@ class Engine:
         in_use = {asked.place: seat.speaker for seat, asked in self._seats.items()}
         if place in in_use:
             return in_use[place]
-        speaker = self._pool.seat([place, *in_use]).speakers[0]
+        speaker = self._pool.load([place, *in_use]).speakers[0]
         if speaker.error:
             raise UnknownModel(speaker.error)
         self._crowd = {place, *in_use} if self._pool.bytes > self._pool.capacity_bytes else None

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from data.errors import UserError
-from demo.model_process import ENDED, ModelProcess, PoolSettings
+from demo.model_process import ENDED, STOP, ModelProcess, PoolSettings
 from inference.transcript import Exchange, Sampling
 from tests.processes import ROOT, wait_until
 from tests.small_version import register_adapter
@@ -138,6 +138,31 @@ def _runs(pid: int) -> bool:
     with suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return False
+
+
+def test_a_chat_message_takes_one_connection_and_loads_its_models_once(models, monkeypatch):
+    connected, connect = [], models._connect
+    monkeypatch.setattr(models, "_connect", lambda: connected.append(1) or connect())
+    group = models.open(SIDES)
+    one = last(group)
+    assert said(last(group, "And now?", history=[one])) == said(last(models.open(SIDES), "And now?", history=[one]))
+    assert len(connected) == 2
+
+
+def test_a_stop_that_comes_after_the_end_stops_no_later_answer(models):
+    group = models.open(SIDES)
+    whole = said(last(group))
+    group._connection.send(STOP)
+    assert said(last(group)) == whole
+
+
+def test_a_group_answers_again_after_it_refused_or_stopped(models):
+    group = models.open(SIDES)
+    one = last(group)
+    with pytest.raises(UserError, match="was not said by these"):
+        last(group, history=[last(models.open(["pirate/1"]))])
+    assert {reply.ended for reply in last(group, stop=lambda: True).replies} == {"stopped"}
+    assert said(last(group)) == said(one)
 
 
 def test_no_thread_of_the_page_stays_behind(models):

@@ -166,7 +166,7 @@ def test_versions_and_their_base_answer_on_the_chat_page(done):
     places = guide.look(["noisy/3", "noisy/3:base"])
     names = [versions.resolve("noisy/3").tags["openai_id"], "gpt-4o-mini-2024-07-18"]
     assert [place.remote for place in places] == [(name, done.fake.address) for name in names]
-    panel = ModelPool(guide, 2**30, "cpu").seat(places)
+    panel = ModelPool(guide, 2**30, "cpu").load(places)
     assert panel.remote == (True, True)
     *_, exchange = panel.ask("film 2 was dull", Sampling())
     assert [reply.text for reply in exchange.replies] == ["negative", "positive"]
