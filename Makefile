@@ -41,7 +41,7 @@ check: $(VENV)/.ready-dev
 	@$(IN_VENV) ruff format --check .
 	@$(IN_VENV) pyright
 	@$(IN_VENV) lint-imports
-	@$(IN_VENV) python -m pytest tests/test_project.py tests/test_words.py tests/test_style.py
+	@$(IN_VENV) python -m pytest tests/test_project.py tests/test_words.py tests/test_style.py tests/docs
 
 docs: $(VENV)/.ready-docs
 	@$(IN_VENV) NO_MKDOCS_2_WARNING=1 python -m mkdocs build --strict --quiet

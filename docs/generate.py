@@ -1,11 +1,14 @@
 """The generated parts of the documentation: a MkDocs hook that fills ``<!-- generate: NAME ARGUMENT -->`` marks.
 
-A page says where a table belongs; what stands in it comes from the code: parameters from the config dataclasses, the
-HTTP API from the application's OpenAPI description, decisions from their files.
+A page says where a table belongs; what stands in it comes from the code: parameters from the config dataclasses,
+metrics from ``METRICS``, the HTTP API from the routes' OpenAPI description, decisions from their files.
 """
 
+import ast
+import math
 import re
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
@@ -163,6 +166,48 @@ def type_text(shape: dict[str, Any]) -> str:
     return shape.get("type") or shape.get("$ref", "any").rpartition("/")[2]
 
 
+# Metrics and verdicts
+
+
+def metrics(data: str) -> str:
+    """A table of the metrics that are computed from ``data`` (see ``evals.metrics.Data``)."""
+    from evals.metrics import METRICS
+
+    rows = [metric_row(metric) for metric in METRICS.values() if data in metric.data]
+    if not rows:
+        raise KeyError(f"no metric is computed from {data}")
+    return table(["metric", "what it is", "range", "better", "interval"], rows)
+
+
+def metric_row(metric: Any) -> list[str]:
+    """The cells of an ``evals.metrics.Metric``: keys, what it is, range, direction, whether it has an interval."""
+    keys = ", ".join(f"`{key}`" for key in metric.keys or (metric.name,))
+    direction = DIRECTIONS[metric.higher_is_better]
+    return [keys, metric.about, metric_range(metric.range), direction, "yes" if metric.interval else ""]
+
+
+DIRECTIONS = {True: "higher", False: "lower", None: ""}
+
+
+def metric_range(ends: tuple[float, float]) -> str:
+    """A range in words: ``0 to 1``, or ``0 and more`` where it has no upper end."""
+    low, high = ends
+    return f"{low:g} and more" if math.isinf(high) else f"{low:g} to {high:g}"
+
+
+def thresholds(module: str) -> str:
+    """A table of the thresholds of ``evals.verdict`` or ``evals.label_verdict``, from their dataclass."""
+    import importlib
+
+    found = importlib.import_module(f"evals.{module}")
+    config = next(value for name, value in vars(found).items()
+                  if name.endswith("Thresholds") and value.__module__ == found.__name__)  # fmt: skip
+    docs = field_docs(config)
+    return table(
+        ["threshold", "value", "what it means"], [[f"`{f.name}`", shown(f), docs[f.name]] for f in fields(config)]
+    )
+
+
 # Other tables
 
 
@@ -178,6 +223,28 @@ def decisions() -> str:
     return "\n".join(f"- [{title}](../decisions/{file.name})" for file, title in zip(files, titles, strict=True))
 
 
+def modules() -> str:
+    """A section for every package, with a table of its modules and the first lines of their docstrings."""
+    layers = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "root_packages"
+    ]
+    sections = []
+    for package in reversed(layers):
+        rows = [
+            [f"`{file.relative_to(ROOT).as_posix()}`", summary(file)]
+            for file in sorted((ROOT / package).rglob("*.py"), key=lambda file: (len(file.parts), file))
+            if file.name != "__init__.py"
+        ]
+        sections.append(f"## {package}\n\n{table(['module', 'what it is'], rows)}")
+    return "\n\n".join(sections)
+
+
+def summary(file: Path) -> str:
+    """The first sentence or paragraph of a module's docstring."""
+    text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+    return re.split(r"(?<=\.)\s+(?=[A-Z])|\n\n", text, maxsplit=1)[0].removesuffix("::")
+
+
 def table(head: list[str], rows: list[list[str]]) -> str:
     """A Markdown table; bars and line breaks in cells are made harmless."""
     lines = [head, ["---"] * len(head), *([" ".join(cell.split()).replace("|", "\\|") for cell in row] for row in rows)]
@@ -188,7 +255,10 @@ GENERATORS: dict[str, Callable[..., str]] = {
     "parameters": parameters,
     "entry_points": entry_points,
     "http_api": http_api,
+    "metrics": metrics,
+    "thresholds": thresholds,
     "openai_models": openai_models,
     "decisions": decisions,
+    "modules": modules,
 }
 """What a mark may name: a function that returns Markdown."""

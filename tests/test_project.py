@@ -14,38 +14,11 @@ from typing import get_type_hints
 import pytest
 import yaml
 
-from demo.config import DemoConfig
-from demo.limits import RequestLimits
-from recipes.autopsy.config import AutopsyConfig
-from recipes.noisy_labels.config import NoisyConfig
-from recipes.pretraining.config import BaseConfig
+from docs.generate import CONFIGS
 from recipes.sft.config import TuneConfig
-from recipes.studies.config import StudyConfig
-from serve.config import ServeConfig
-from serve.model_names import OPENAI_MODELS
-from steps.cancel import CancelConfig
-from steps.flags import field_docs, parse
-from steps.monitor import MonitorConfig
-from steps.replay import ReplayConfig
-from steps.ui import UiConfig
-from steps.votes import VotesConfig
-from train.config import FitConfig
+from steps.flags import parse
 
 ROOT = Path(__file__).resolve().parent.parent
-CONFIGS = {
-    "pirate": TuneConfig,
-    "base": BaseConfig,
-    "ui": UiConfig,
-    "demo": DemoConfig,
-    "serve": ServeConfig,
-    "votes": VotesConfig,
-    "replay": ReplayConfig,
-    "noisy": NoisyConfig,
-    "monitor": MonitorConfig,
-    "cancel": CancelConfig,
-    "autopsy": AutopsyConfig,
-    "study": StudyConfig,
-}
 ENTRIES = list(CONFIGS.items())
 
 
@@ -170,42 +143,8 @@ def test_imports_run_one_way():
 # Documents
 
 
-@pytest.mark.parametrize(
-    ("mark", "config", "parent"), [("flags", TuneConfig, FitConfig), ("page", DemoConfig, RequestLimits)]
-)
-def test_the_parameters_in_the_readme_are_those_of_the_config(mark, config, parent):
-    require_rows(mark, config, sorted(fields(config), key=lambda f: f.name in parent.__dataclass_fields__))
-
-
-def test_the_readme_shows_what_noisy_has_beyond_the_main_job():
-    known = {(f.name, f.default) for f in fields(TuneConfig)}
-    require_rows("noisy", NoisyConfig, [f for f in fields(NoisyConfig) if (f.name, f.default) not in known])
-
-
-def test_the_readme_shows_every_parameter_of_a_study():
-    require_rows("study", StudyConfig, fields(StudyConfig))
-
-
-def test_the_readme_shows_every_parameter_of_the_server():
-    require_rows("serve", ServeConfig, fields(ServeConfig))
-
-
-def test_the_readme_names_the_models_that_stand_for_a_base():
-    row = next(line for line in README.splitlines() if line.endswith("| `base_model` |"))
-    assert tuple(re.findall(r"`([^`]+)`", row)[:-1]) == OPENAI_MODELS
-
-
-def require_rows(mark, config, ordered):
-    docs = field_docs(config)
-    rows = [
-        f"| `{f.name}` | {f'`{spelled(f.default)}` ' if f.default != '' else ''}| {docs[f.name]} |" for f in ordered
-    ]
-    shown = between(mark).splitlines()[2:]
-    assert sorted(shown) == sorted(rows), "paste into README.md:\n" + "\n".join(rows)
-
-
-def between(mark):
-    return README.partition(f"<!-- {mark}:start -->\n")[2].partition(f"<!-- {mark}:end -->")[0]
+def test_the_readme_is_short():
+    assert len(README.splitlines()) <= 220
 
 
 def code():
@@ -237,7 +176,7 @@ def test_every_entry_point_and_parameter_that_the_readme_names_exists():
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
 def test_every_link_in_a_document_leads_somewhere(name):
     links = re.findall(r"\]\(([^)\s]+)\)", read(name))
-    assert [link for link in links if "://" not in link and not (ROOT / link).exists()] == []
+    assert [link for link in links if "://" not in link and not (ROOT / link.partition("#")[0]).exists()] == []
 
 
 def test_the_ci_runs_the_readmes_test_command():
