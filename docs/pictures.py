@@ -52,14 +52,24 @@ def run(folder: Path) -> None:
     print(printed)
     run_id = re.findall(r"\b[0-9a-f]{32}\b", printed)[0]
     with browser() as tab, mlflow_ui(folder) as address:
-        tab.goto(f"{address}/#/experiments/0/runs/{run_id}/model-metrics")
-        tab.wait_for_selector(".js-plotly-plot, canvas", timeout=60_000)
-        time.sleep(6)
-        tab.screenshot(path=PICTURES / "mlflow.png")
+        loss_charts(tab, f"{address}/#/experiments/1/runs/{run_id}/model-metrics")
         mask = next(folder.rglob("mask_sample.html"))
         tab.set_viewport_size({"width": 900, "height": 420})
         tab.goto(mask.as_uri())
         tab.screenshot(path=PICTURES / "mask.png")
+
+
+def loss_charts(tab: Any, page: str) -> None:
+    """The run's charts of training and validation loss, in the MLflow UI."""
+    tab.goto(page)
+    tab.wait_for_selector(".js-plotly-plot", timeout=60_000)
+    tab.get_by_text("Model training").click()
+    assistant = tab.get_by_role("button", name="Close")
+    if assistant.count():
+        assistant.first.click()
+    tab.get_by_placeholder("Search metric charts").fill("^(train|eval)/loss")
+    time.sleep(5)  # the charts are drawn anew, without a sign of their end
+    tab.screenshot(path=PICTURES / "mlflow.png")
 
 
 @contextmanager
