@@ -97,7 +97,7 @@ def test_every_command_target_and_parameter_that_a_page_names_exists(page):
     assert set(re.findall(r"(?<![\w-])make ([a-z]+)\b", text)) <= targets
     assert set(re.findall(r"mlflow run \S+ -e ([a-z]+)", text)) <= set(CONFIGS)
     assert set(re.findall(r"-m steps\.([a-z]+)", text)) <= set(CONFIGS)
-    for entry, flags in re.findall(r"(?:-e |-m steps\.|make )(\w+)(.*)", text):
+    for entry, flags in re.findall(r"(?:-e |-m steps\.|make )([a-z]+)(.*)", text):
         named = set(re.findall(r"-P ([a-z]\w*)=", flags)) | set(re.findall(r" --([a-z]\w*)\b(?!-)", flags))
         assert not named - {"help", "env"} or named <= {*CONFIGS[entry].__dataclass_fields__}, (entry, flags)
 
