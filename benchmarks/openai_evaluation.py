@@ -1,10 +1,10 @@
-"""Asking 1,000 rows of an endpoint with 200 ms latency: how much of what parallel slots allow is reached, and what
-becomes of the rows where a fifth of the replies fails.
+"""Predicting 1,000 rows by an endpoint with 200 ms latency: what share of the speed of parallel slots is reached,
+and what becomes of the rows where a fifth of the replies fails.
 
     python -m benchmarks.openai_evaluation              # 1,000 rows, 50 slots
     python -m benchmarks.openai_evaluation 200 16
 
-The endpoint is a process of its own on this machine, the client the real SDK. A loop asks one
+The endpoint is a process of its own on this machine, the client the real SDK. A loop sends one
 row after the other, as the original script did, and is measured on 25 rows; slots allow as much as so many loops.
 """
 
@@ -38,7 +38,7 @@ def says(model: str, text: str) -> tuple[str, float]:
 
 
 def serve(pipe: Any, settings: dict[str, Any]) -> None:
-    """The endpoint: it tells its address, and what it saw when it is asked."""
+    """The endpoint: it sends its address, and on a message what it recorded."""
     fake = Fake(says=says, **settings).start()
     pipe.send(fake.address)
     pipe.recv()
@@ -61,7 +61,7 @@ def rows(n: int) -> list[LabelledRow]:
     return [LabelledRow(f"Number {i}, {'an even' if i % 2 else 'a dull'} film.", i % 2, f"r{i}", i) for i in range(n)]
 
 
-def asked(
+def predict(
     place: Endpoint, folder: Path, n: int, slots: int, policy: RetryPolicy
 ) -> tuple[float, RequestPool, list[Any]]:
     """(seconds, the pool, one prediction a row or its error)."""
@@ -72,24 +72,24 @@ def asked(
     pool.run(chosen)
     seconds = time.perf_counter() - start
     log.close()
-    said = [
+    outcomes = [
         prediction(log.replies[q.digest], SENTIMENTS) if q.digest in log.replies else pool.errors[q.digest]
         for q in chosen
     ]
-    return seconds, pool, said
+    return seconds, pool, outcomes
 
 
 def speed(n: int, slots: int) -> None:
     for _ in range(ROUNDS):
         with tempfile.TemporaryDirectory() as folder, endpoint(latency_s=LATENCY_S) as (place, _):
-            asked(
+            predict(
                 place, Path(folder, "warm"), 1, 1, RetryPolicy()
             )  # the SDK is imported and a connection was made once
-            loop_s, _, _ = asked(place, Path(folder, "loop"), LOOPED, 1, RetryPolicy())
-            seconds, _, said = asked(place, Path(folder, "slots"), n, slots, RetryPolicy())
+            loop_s, _, _ = predict(place, Path(folder, "loop"), LOOPED, 1, RetryPolicy())
+            seconds, _, outcomes = predict(place, Path(folder, "slots"), n, slots, RetryPolicy())
         ideal_s = -(-n // slots) * LATENCY_S
         looped_s = loop_s / LOOPED * n
-        right = sum(each.outcome == i % 2 for i, each in enumerate(said))
+        right = sum(each.outcome == i % 2 for i, each in enumerate(outcomes))
         print(
             f"{n} rows, {slots} slots: {seconds:.2f} s, {looped_s / seconds:.1f} times a loop's {looped_s:.0f} s; "
             f"{looped_s / slots / seconds:.2f} of {slots} such loops, {ideal_s / seconds:.2f} of the bare latencies' "
@@ -101,18 +101,18 @@ def speed(n: int, slots: int) -> None:
 def faults(n: int, slots: int) -> None:
     policy = RetryPolicy(first_s=0.05, longest_s=1.0, timeout_s=2.0)
     with tempfile.TemporaryDirectory() as folder, endpoint(latency_s=LATENCY_S, faults=FAULTS) as (place, pipe):
-        seconds, pool, said = asked(place, Path(folder), n, slots, policy)
-        again_s, once_more, _ = asked(place, Path(folder), n, slots, policy)
+        seconds, pool, outcomes = predict(place, Path(folder), n, slots, policy)
+        again_s, once_more, _ = predict(place, Path(folder), n, slots, policy)
         lines = [json.loads(line) for line in (Path(folder) / "answers.jsonl").read_text().splitlines()]
         pipe.send("and?")
         answered, failed, chats, most = pipe.recv()
-    errors = [each for each in said if isinstance(each, str)]
-    wrong = sum(not isinstance(each, str) and each.outcome != i % 2 for i, each in enumerate(said))
+    errors = [each for each in outcomes if isinstance(each, str)]
+    wrong = sum(not isinstance(each, str) and each.outcome != i % 2 for i, each in enumerate(outcomes))
     print(f"faults at {FAULTS:.0%}: {seconds:.1f} s, {chats:,} requests, most at once {most}; failed: {failed}")
     print(
-        f"  {n - len(errors)} answered, {len(errors)} reported as errors, {n - len(said)} lost, {wrong} mislabelled, "
-        f"{sum(times > 1 for times in answered.values())} asked again once answered, {len(lines)} lines in the "
-        f"log; a second run asked {once_more.sent} more in {again_s:.2f} s"
+        f"  {n - len(errors)} answered, {len(errors)} reported as errors, {n - len(outcomes)} lost, {wrong} "
+        f"mislabelled, {sum(times > 1 for times in answered.values())} sent again once answered, {len(lines)} lines in "
+        f"the log; a second run sent {once_more.sent} more in {again_s:.2f} s"
     )
 
 

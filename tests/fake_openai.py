@@ -1,6 +1,6 @@
-"""A small OpenAI-compatible API on loopback for tests and benchmarks: it keeps what it was asked and fails on demand.
+"""A small OpenAI-compatible API on loopback for tests and benchmarks: it records requests and fails on demand.
 
-It speaks HTTP from an event loop in a thread of its own, so that fifty slow answers cost nothing. Jobs move on by one
+It serves HTTP from an event loop in a thread of its own, so that fifty slow answers cost nothing. Jobs move on by one
 step each time they are looked at: what a test sees does not depend on the clock.
 """
 
@@ -34,7 +34,7 @@ PAGE = 20
 NULLS = {"code": None, "message": None, "param": None}
 
 
-GARBAGE = [b"<html>sorry</html>", b'{"choices": []}', b'{"choi', b"{}", b"null", b"positive"]
+INVALID_REPLIES = [b"<html>sorry</html>", b'{"choices": []}', b'{"choi', b"{}", b"null", b"positive"]
 
 
 class Dropped(Exception):
@@ -55,7 +55,7 @@ class Fake:
     steps_a_look: int = 15
     epochs: int = 3
     faults: float = 0.0
-    fault_kinds: tuple[str, ...] = ("429", "500", "timeout", "reset", "garbage")
+    fault_kinds: tuple[str, ...] = ("429", "500", "timeout", "reset", "invalid")
     lacks: set[str] = field(default_factory=set)
     refusals: dict[str, Answer] = field(default_factory=dict)
     result_base64: bool = False
@@ -239,10 +239,10 @@ class Fake:
         }  # fmt: skip
         self.jobs[made["id"]] = made
         self.events[made["id"]] = []
-        self._tell(made, f"Created fine-tuning job: {made['id']}")
+        self._add_event(made, f"Created fine-tuning job: {made['id']}")
         return made
 
-    def _tell(self, job: dict[str, Any], message: str, data: Any = None) -> None:
+    def _add_event(self, job: dict[str, Any], message: str, data: Any = None) -> None:
         told = self.events[job["id"]]
         told.append({
             "object": "fine_tuning.job.event", "id": f"ftevent-{job['id']}-{len(told) + 1}",
@@ -263,10 +263,10 @@ class Fake:
         job = self.jobs[job_id]
         if job["status"] == "validating_files":
             job["status"] = "queued"
-            self._tell(job, "Files validated, moving job to queued state")
+            self._add_event(job, "Files validated, moving job to queued state")
         elif job["status"] == "queued":
             job["status"] = "running"
-            self._tell(job, "Fine-tuning job started")
+            self._add_event(job, "Fine-tuning job started")
         elif job["status"] == "running":
             self._train(job)
         return job
@@ -281,7 +281,7 @@ class Fake:
                     "train_mean_token_accuracy": round((2 + min(1.0, step / self.steps)) / 3, 4)}  # fmt: skip
             if step % (self.steps // self.epochs) == 0:
                 data |= {"valid_loss": 0.25, "valid_mean_token_accuracy": 0.8}
-            self._tell(job, f"Step {step}/{self.steps}: training loss={data['train_loss']}", data)
+            self._add_event(job, f"Step {step}/{self.steps}: training loss={data['train_loss']}", data)
         if job["step"] >= self.steps:
             self._end(job)
 
@@ -289,7 +289,7 @@ class Fake:
         job["finished_at"] = START + 1000
         if self.fails:
             job["status"], job["error"] = "failed", self.fails
-            self._tell(job, "The job failed")
+            self._add_event(job, "The job failed")
             return
         job["status"], job["trained_tokens"] = "succeeded", 12345
         job["fine_tuned_model"] = f"ft:{job['model']}:org-x:suffix:{job['id']}"
@@ -299,8 +299,8 @@ class Fake:
         if self.result_base64:
             raw = base64.b64encode(raw)
         job["result_files"] = [self.keep_file("step_metrics.csv", raw, "fine-tune-results")["id"]]
-        self._tell(job, f"New fine-tuned model created: {job['fine_tuned_model']}")
-        self._tell(job, "The job has successfully completed")
+        self._add_event(job, f"New fine-tuned model created: {job['fine_tuned_model']}")
+        self._add_event(job, "The job has successfully completed")
 
     def _checkpoints(self, job_id: str) -> list[dict[str, Any]]:
         job, each = self.jobs[job_id], self.steps // self.epochs
@@ -349,7 +349,7 @@ class Fake:
                 await asyncio.sleep(30)
             if kind in ("timeout", "reset"):
                 raise Dropped
-            if kind == "garbage":
+            if kind == "invalid":
                 return (
                     200,
                     {},

@@ -23,11 +23,11 @@ class ApiConfig:
     hyperparameters: str = ""
     """Openai, parley: comma-separated name=value, such as batch_size=16; OpenAI's own are auto, others passed on."""
     mode: Literal["chat", "batch"] = "chat"
-    """Openai, parley: how rows are asked: chat is at once, batch is the Batch API, at half the price within a day."""
+    """Openai, parley: how rows are sent: chat is at once, batch is the Batch API, at half the price within a day."""
     slots: int = 16
     """Openai, parley: requests on their way at once, as far as the server's rate limits allow."""
     n_memory: int = 200
-    """Openai, parley: training rows that base, checkpoints and tuned model are asked too, for memory; 0 asks none."""
+    """Openai, parley: training rows that base, checkpoints and tuned model predict too, for memorisation; 0 is none."""
     budget_usd: float = 0.0
     """Openai: the most that job and evaluation may cost by the estimate, in the table's currency; 0 sets no limit."""
     prices: str = ""

@@ -9,7 +9,7 @@ from recipes.studies.curves import Axis, Cells, Series, Subplot, plot_curves, st
 from recipes.studies.statistics import NOISE_DATA
 
 RATE = Axis("rate", "rate of wrong labels")
-#: What theory predicts for a learner that sees through symmetric noise, by its rate, and how a plot names it.
+#: What theory predicts for the optimal classifier of symmetric noise, by its rate, and its name in plots.
 THEORY = {"ece": (best_ece, "perfect on random noise")}
 
 

@@ -152,7 +152,7 @@ def _confidence_gaps(learner: LearnerSummary, kind: str, rate: float) -> list[fl
 
 
 def systematic(learner: LearnerSummary) -> list[str]:
-    """Systematic corruption against random at the same rate, and whether the ranking of rows outlives the accuracy."""
+    """Systematic corruption against random at the same rate, by accuracy and by the ranking of rows."""
     kind = _random_kind(learner)
     others = [each for each in learner.kinds if each not in RANDOM]
     if not kind or not others:

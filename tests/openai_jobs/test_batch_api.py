@@ -99,7 +99,7 @@ def test_lines_that_no_batch_should_have_are_errors_and_never_labels(complete, f
         {"custom_id": "another", "response": None},
         {"response": 3},
     ]
-    body = "\n".join(["garbage", *map(json.dumps, lines)]).encode()
+    body = "\n".join(["no JSON", *map(json.dumps, lines)]).encode()
     fake.refusals["GET /files/file-2/content"] = (200, {}, body)
     errors, found, _ = complete(3)
     assert found == ["error"] * 3

@@ -114,7 +114,7 @@ def test_a_torn_event_is_read_again_and_two_readers_write_one_curve(place, run, 
 def test_a_job_that_goes_on_from_a_checkpoint_repeats_no_step(place, run, tmp_path):
     fake, job_id, client, _ = place(steps=4)
     mine = run()
-    fake._tell(fake.jobs[job_id], "m", {"step": 3, "train_loss": 0.9, "total_steps": 4})
+    fake._add_event(fake.jobs[job_id], "m", {"step": 3, "train_loss": 0.9, "total_steps": 4})
     monitor.follow(client, job_id, reader_of(mine, tmp_path))
     assert [step for step, _ in points(mine, "train/loss")] == [3, 4]
 

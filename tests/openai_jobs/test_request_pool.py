@@ -52,7 +52,7 @@ def complete(folder, n, slots=8, policy=QUICK):
 def test_where_a_fifth_of_the_replies_fails_no_row_is_lost_or_mislabelled(fake_openai, tmp_path):
     fake = fake_openai(says=says, faults=0.2)
     pool, found, _ = complete(tmp_path, 200, slots=40)
-    assert set(fake.failed) == {"429", "500", "timeout", "reset", "garbage"}
+    assert set(fake.failed) == {"429", "500", "timeout", "reset", "invalid"}
     assert [each for i, each in enumerate(found) if not isinstance(each, str) and each != i % 2] == []
     assert len(found) == 200 and sum(isinstance(each, str) for each in found) == len(pool.errors)
     assert set(fake.answered.values()) == {1}
@@ -61,12 +61,12 @@ def test_where_a_fifth_of_the_replies_fails_no_row_is_lost_or_mislabelled(fake_o
     assert [each for each in same if isinstance(each, str)] == []
 
 
-@pytest.mark.parametrize("kind", ["429", "500", "timeout", "reset", "garbage"])
+@pytest.mark.parametrize("kind", ["429", "500", "timeout", "reset", "invalid"])
 def test_a_row_without_an_answer_is_an_error_with_its_reason_and_no_label(kind, fake_openai, tmp_path):
     fake = fake_openai(faults=1.0, fault_kinds=(kind,))
     policy = RetryPolicy(2, 0.01, 0.02, 0.1, limited_s=0.3)
     pool, found, _ = complete(tmp_path, 3, policy=policy)
-    words = {"429": "429", "500": "500", "timeout": "in time", "reset": "broke off", "garbage": "can't be read"}
+    words = {"429": "429", "500": "500", "timeout": "in time", "reset": "broke off", "invalid": "can't be read"}
     assert all(words[kind] in each for each in found) and len(pool.errors) == 3
     assert fake.failed[kind] == (6 if kind != "429" else 3 * 4 + 3)
     assert (tmp_path / "answers.jsonl").read_text() == ""

@@ -8,7 +8,7 @@ from data.labelled import SENTIMENTS, LabelledRow
 from data.prompts import REVIEW, messages
 from openai_jobs.requests import ChatRequest, InvalidReply, RequestOptions, checked
 from recipes.noisy_labels.learners.openai_answers import chat_requests, p_positive, prediction
-from tests.fake_openai import GARBAGE, Fake
+from tests.fake_openai import INVALID_REPLIES, Fake
 
 REQUEST = ChatRequest("r1", "ft:m", ({"role": "user", "content": "Good?"},), 8, 7)
 
@@ -62,7 +62,7 @@ def test_a_refusal_and_an_empty_answer_are_answers_that_are_no_label():
     assert prediction(checked(reply("")), SENTIMENTS).outcome == "invalid"
 
 
-@pytest.mark.parametrize("raw", GARBAGE)
+@pytest.mark.parametrize("raw", INVALID_REPLIES)
 def test_no_invalid_reply_passes_for_an_answer(raw):
     import json
 
