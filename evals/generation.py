@@ -1,4 +1,4 @@
-"""Before and after, the same way: base and tuned model answer the same rows through one code path."""
+"""Evaluation of answers: base and tuned model answer the same rows, in one batch where the tuned one is a LoRA."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +11,10 @@ from data.conversation import Row
 from data.errors import ConfigError
 from evals import metrics
 from evals.metrics import AnswerData
+from inference.batch import BatchRow
+from inference.lockstep import decode
+from inference.lora import LoraAdapter, adapter_of
+from inference.transcript import Sampling
 from registry.versions import Probe
 from train.base_model import context_length
 from train.encoding import encode
@@ -30,12 +34,14 @@ class Decoding:
 class Answer:
     """One answer; ``stopped`` is True where the model ended it itself, before the cap.
 
-    ``prompt_cut``: the prompt was too long for the model and lost its beginning.
+    ``prompt_cut``: the prompt was too long for the model and lost its beginning. ``scores``: log-probabilities in nats
+    of the texts that were to be scored after the prompt.
     """
 
     text: str
     stopped: bool
     prompt_cut: bool = False
+    scores: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,46 +52,81 @@ class Scores:
     answers: list[Answer]
 
 
-@torch.no_grad()
-def answer(model: Any, tokenizer: Any, rows: Sequence[Row], decoding: Decoding) -> list[Answer]:
+def answer(
+    model: Any, tokenizer: Any, rows: Sequence[Row], decoding: Decoding, continuations: Sequence[Sequence[int]] = ()
+) -> list[Answer]:
     """Greedy answers to the last prompt of each row, in batches of similar length, in row order.
+
+    Args:
+        continuations: token ids of texts whose log-probabilities after each prompt are computed along the way.
 
     Raises:
         ConfigError: the longest answer would leave the model no room for a prompt.
     """
     model.eval()
-    device = next(model.parameters()).device
+    return _answers([(model, None)], tokenizer, rows, decoding, continuations)[0]
+
+
+def answer_both(
+    model: Any, tokenizer: Any, rows: Sequence[Row], decoding: Decoding
+) -> tuple[list[Answer], list[Answer]]:
+    """Greedy answers of the base and of the tuned model, computed in one batch.
+
+    Args:
+        model: a PEFT model with a plain LoRA adapter; the base's rows are computed without it.
+
+    Raises:
+        ConfigError: the longest answer would leave the model no room for a prompt.
+    """
+    model.eval()
+    adapter = adapter_of(model)
+    with model.disable_adapter():
+        base = model.get_base_model()
+        before, after = _answers([(base, None), (base, adapter)], tokenizer, rows, decoding)
+    return before, after
+
+
+def _answers(
+    models: Sequence[tuple[Any, LoraAdapter | None]],
+    tokenizer: Any,
+    rows: Sequence[Row],
+    decoding: Decoding,
+    continuations: Sequence[Sequence[int]] = (),
+) -> list[list[Answer]]:
+    """For each model the answers to ``rows``; equal models with different adapters share their batches."""
+    model = models[0][0]
     limit = context_length(model) - decoding.max_new_tokens
     if limit < 1:
         raise ConfigError(f"max_new_tokens={decoding.max_new_tokens}: the model has {context_length(model)} positions")
-    asked = [prompt_ids(tokenizer, r.turns[:-1], r.prompt, r.system) for r in rows]
-    prompts = [ids[-limit:] for ids in asked]
+    prompts = [prompt_ids(tokenizer, r.turns[:-1], r.prompt, r.system) for r in rows]
     order = sorted(range(len(rows)), key=lambda i: len(prompts[i]))
-    answers: dict[int, Answer] = {}
+    found: list[dict[int, Answer]] = [{} for _ in models]
+    ends = frozenset({tokenizer.eos_token_id})
     for start in range(0, len(order), BATCH):
         chosen = order[start : start + BATCH]
-        width = max(len(prompts[i]) for i in chosen)
-        ids = torch.zeros((len(chosen), width), dtype=torch.long)
-        mask = torch.zeros_like(ids)
-        for r, i in enumerate(chosen):  # padding by length, on the left: the pad token may be any, EOS included
-            ids[r, width - len(prompts[i]) :] = torch.tensor(prompts[i])
-            mask[r, width - len(prompts[i]) :] = 1
-        out = model.generate(
-            input_ids=ids.to(device),
-            attention_mask=mask.to(device),
-            max_new_tokens=decoding.max_new_tokens,
-            do_sample=False,
-            num_beams=1,
-            repetition_penalty=1.0,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.eos_token_id,
-        )
-        for i, row in zip(chosen, out[:, width:].tolist(), strict=True):
-            stopped = tokenizer.eos_token_id in row
-            kept = row[: row.index(tokenizer.eos_token_id)] if stopped else row
-            text = tokenizer.decode(kept, skip_special_tokens=True).strip()
-            answers[i] = Answer(text, stopped, prompt_cut=len(asked[i]) > limit)
-    return [answers[i] for i in range(len(rows))]
+        batch = [BatchRow(model, adapter, prompts[i][-limit:], ends) for model, adapter in models for i in chosen]
+        for k, (tokens, scores) in enumerate(_generate(batch, decoding.max_new_tokens, continuations)):
+            i, stopped = chosen[k % len(chosen)], bool(tokens) and tokens[-1] in ends
+            text = tokenizer.decode(tokens[:-1] if stopped else tokens, skip_special_tokens=True).strip()
+            found[k // len(chosen)][i] = Answer(text, stopped, len(prompts[i]) > limit, scores)
+    return [[answers[i] for i in range(len(rows))] for answers in found]
+
+
+def _generate(
+    batch: Sequence[BatchRow], max_new_tokens: int, continuations: Sequence[Sequence[int]]
+) -> list[tuple[list[int], tuple[float, ...]]]:
+    """For each row the tokens of its greedy answer, and the log-probabilities of ``continuations``."""
+    tokens: list[list[int]] = [[] for _ in batch]
+    scores: dict[int, list[float]] = {}
+    greedy = Sampling(temperature=0.0, top_p=1.0, max_new_tokens=max_new_tokens)
+    for step in decode(batch, greedy, continuations=[continuations] * len(batch) if continuations else ()):
+        for error in step.failed.values():
+            raise error
+        scores |= step.scores
+        for k, token in enumerate(step.tokens):
+            if token is not None:
+                tokens[k].append(token)
+    return [(each, tuple(scores.get(k, ()))) for k, each in enumerate(tokens)]
 
 
 def score(
@@ -95,15 +136,43 @@ def score(
     trained: Sequence[Row],
     decoding: Decoding,
     max_length: int,
-    speaks: Callable[[str], bool] | None = None,
+    has_style: Callable[[str], bool] | None = None,
 ) -> Scores:
     """Every metric of ``model`` on held-out ``rows``.
 
     Args:
         trained: the training rows, for ``copy_rate`` and ``train_loss`` (of at most as many of them as ``rows``).
-        speaks: tells whether an answer has the style that was taught; gives ``lexicon_rate``.
+        has_style: tells whether an answer has the style of the training responses; gives ``lexicon_rate``.
     """
     answers = answer(model, tokenizer, rows, decoding)
+    return _scored(model, tokenizer, rows, trained, answers, max_length, has_style)
+
+
+def score_both(
+    model: Any,
+    tokenizer: Any,
+    rows: Sequence[Row],
+    trained: Sequence[Row],
+    decoding: Decoding,
+    max_length: int,
+    has_style: Callable[[str], bool] | None = None,
+) -> tuple[Scores, Scores]:
+    """Every metric of the base of ``model``, a PEFT model with plain LoRA, and of the tuned model; see ``score``."""
+    before, after = answer_both(model, tokenizer, rows, decoding)
+    with model.disable_adapter():
+        base = _scored(model, tokenizer, rows, trained, before, max_length, has_style)
+    return base, _scored(model, tokenizer, rows, trained, after, max_length, has_style)
+
+
+def _scored(
+    model: Any,
+    tokenizer: Any,
+    rows: Sequence[Row],
+    trained: Sequence[Row],
+    answers: list[Answer],
+    max_length: int,
+    has_style: Callable[[str], bool] | None,
+) -> Scores:
     data = AnswerData(
         prompts=[r.prompt for r in rows],
         references=[r.response for r in rows],
@@ -113,7 +182,7 @@ def score(
         training_responses=[r.response for r in trained],
         loss=mean_loss(model, encode(rows, tokenizer, "response", max_length)),
         train_loss=mean_loss(model, encode(trained[: len(rows)], tokenizer, "response", max_length)),
-        has_style=speaks,
+        has_style=has_style,
     )
     return Scores(metrics.defined(metrics.evaluate("answers", data)), answers)
 

@@ -17,6 +17,7 @@ from data.labelled import AnyRow, Labels
 from data.prompts import PromptTemplate, conversation
 from evals.classification import Prediction, parse_answer
 from evals.generation import Decoding, answer
+from inference.kv_cache import can_join
 from train.encoding import Example, encode
 from train.losses import trained_logits
 from train.packing import pack, packing_order
@@ -88,15 +89,24 @@ def generate_labels(
 ) -> list[Prediction]:
     """What the model answers by itself, greedily, with the probability of the second label beside it.
 
-    An answer that is no label is invalid, whatever the probabilities say.
+    Both come from one computation of each prompt. An answer that is no label is invalid, whatever its probability.
     """
     asked = [conversation(row, labels, template) for row in rows]
-    answers = answer(model, tokenizer, asked, decoding)
-    leaning = score_labels(model, tokenizer, rows, labels, template)
-    return [
-        Prediction(parse_answer(said.text, labels), sure.p_positive, said.text)
-        for said, sure in zip(answers, leaning, strict=True)
-    ]
+    if not can_join(model):  # its cache can't be read ahead and taken back
+        answers = answer(model, tokenizer, asked, decoding)
+        scored = [each.p_positive for each in score_labels(model, tokenizer, rows, labels, template)]
+    else:
+        answers = answer(model, tokenizer, asked, decoding, label_tokens(tokenizer, labels))
+        scored = p_second([each.scores for each in answers])
+    return [Prediction(parse_answer(each.text, labels), p, each.text) for each, p in zip(answers, scored, strict=True)]
+
+
+def label_tokens(tokenizer: Any, labels: Labels) -> list[list[int]]:
+    """The token ids of each label as an answer, with the end token only where nothing else tells the labels apart."""
+    with_end = need_the_end(tokenizer, labels)
+    encoded = [encode([Row((("?", label),))], tokenizer, "response", UNLIMITED)[0] for label in labels]
+    tokens = [each.input_ids[each.labels >= 0].tolist() for each in encoded]
+    return tokens if with_end else [each[:-1] for each in tokens]
 
 
 def need_the_end(tokenizer: Any, labels: Labels) -> bool:

@@ -1,6 +1,6 @@
 """Rows of one model that are decoded together, each with an adapter of its own; they come and go between steps."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -31,7 +31,7 @@ def positions(model: Any) -> int:
 class Batch(Generic[Row]):
     """The ``lines``, all of one model, in one batch; ``rows[i]`` is what the caller knows line ``i`` by.
 
-    ``read``, then ``give`` each row its next token, ``drop`` those that end, and so on. No other thread may use the
+    ``read``, then ``accept`` the next token of each row, and so on. No other thread may use the
     model during ``read``; between two it is as it was before.
 
     Prompts are padded on the left to one width. A model that ``inference.kv_cache.can_join`` denies has one line only.
@@ -59,23 +59,64 @@ class Batch(Generic[Row]):
         """
         assert self._unread is not None
         now, later = (self._unread[:, :most], self._unread[:, most:]) if most else (self._unread, None)
-        mask, position_ids = self._columns.view(now.shape[1])
-        with self._mixture.worn():
-            out = self.model(
-                input_ids=now.to(self._device),
-                attention_mask=None if mask is None else mask.to(self._device),
-                position_ids=position_ids.to(self._device),
-                past_key_values=self._columns.cache,
-                use_cache=True,
-                logits_to_keep=1,
-            )
+        out = self._forward(now, logits_to_keep=1)
         self._columns.at += now.shape[1]
         self._unread = later if later is not None and later.shape[1] else None
         return out.logits[:, -1] if self._unread is None else None
 
+    def _forward(self, ids: Tensor, **settings: Any) -> Any:
+        """The model's output for ``ids [rows, columns]``, which come after what the rows have read."""
+        mask, position_ids = self._columns.view(ids.shape[1])
+        with self._mixture.worn():
+            return self.model(
+                input_ids=ids.to(self._device),
+                attention_mask=None if mask is None else mask.to(self._device),
+                position_ids=position_ids.to(self._device),
+                past_key_values=self._columns.cache,
+                use_cache=True,
+                **settings,
+            )
+
+    @torch.inference_mode()
+    def log_probs(self, logits: Tensor, continuations: Sequence[Sequence[Sequence[int]]]) -> list[list[float]]:
+        """Log-probabilities of continuations of what the rows have read, each summed over its tokens, in nats.
+
+        Args:
+            logits: ``[rows, vocabulary]`` as ``read`` returned them, which predict the first token of each.
+            continuations: for each row the token ids of its continuations; rows may have different numbers of them.
+
+        The first token's probability comes from ``logits``; the others are read from the cache's end, which is then as
+        it was before: the next ``read`` writes over them.
+        """
+        first = logits.float().log_softmax(-1)
+        found: list[list[float]] = [[] for _ in self.rows]
+        for k in range(max(map(len, continuations), default=0)):
+            ids = [each[k] if k < len(each) else [] for each in continuations]
+            later = self._look_ahead([row[:-1] for row in ids]) if max(map(len, ids)) > 1 else None
+            for i, row in enumerate(ids):
+                if row:
+                    known = [first[i, row[0]]]
+                    if later is not None:
+                        known += [later[i, j, token] for j, token in enumerate(row[1:])]
+                    found[i].append(float(torch.stack(known).double().sum()))
+        return found
+
+    def _look_ahead(self, tokens: Sequence[Sequence[int]]) -> Tensor:
+        """Log-probabilities ``[rows, columns, vocabulary]`` after each of ``tokens``; the cache keeps none of them."""
+        width = max(map(len, tokens))
+        ids = torch.tensor([[*row, *[0] * (width - len(row))] for row in tokens])
+        return self._forward(ids).logits.float().log_softmax(-1)
+
     def give(self, tokens: Sequence[int]) -> None:
-        """The next token of every row."""
+        """Set the next token of every row, to be read next."""
         self._unread = torch.tensor(tokens)[:, None]
+
+    def accept(self, tokens: Sequence[int], ended: Callable[[int], bool]) -> None:
+        """Give every row its next token, and drop the rows ``i`` for which ``ended(i)``, called from last to first."""
+        self.give(tokens)
+        for i in reversed(range(len(tokens))):
+            if ended(i):
+                self.drop(i)
 
     def is_full(self, row: int) -> bool:
         """Whether ``row`` has used all of the model's positions, so that no more can be read."""

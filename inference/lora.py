@@ -60,6 +60,18 @@ class LoraAdapter:
     bytes: int
 
 
+def adapter_of(model: Any) -> LoraAdapter:
+    """The active adapter of ``model``, a PEFT model with plain LoRA; its tensors are shared, not copied."""
+    name = model.active_adapter
+    layers, scale, size = {}, 1.0, 0
+    for layer, module in model.get_base_model().named_modules():
+        if name in getattr(module, "lora_A", {}):
+            down, up = (side[name].weight.detach().t() for side in (module.lora_A, module.lora_B))
+            layers[layer], scale = (down, up), module.scaling[name]
+            size += sum(tensor.numel() * tensor.element_size() for tensor in (down, up))
+    return LoraAdapter(layers, scale, size)
+
+
 def configuration(folder: Path) -> dict[str, Any]:
     """The adapter's PEFT configuration.
 
@@ -211,20 +223,23 @@ class _Addition:
 
     def write(self, rows: Sequence[LoraAdapter | None], first: int) -> None:
         """Set the sides of ``rows[first:]``; those before stay."""
+        import torch
+
         pairs = [adapter.layers.get(self.name) if adapter else None for adapter in rows]
         rank = max((pair[0].shape[1] for pair in pairs if pair), default=0)
         if self.down is None or len(rows) > self.down.shape[0] or rank > self.down.shape[2]:
             like, first = next(pair for pair in pairs if pair), 0
             height = len(rows) if self.down is None else max(len(rows), 2 * len(self._used[0]))
-            self.down = like[0].new_zeros((height, like[0].shape[0], rank)).float()
-            self.up = like[1].new_zeros((height, rank, like[1].shape[1])).float()
+            dtype = torch.promote_types(like[0].dtype, torch.float32)
+            self.down = like[0].new_zeros((height, like[0].shape[0], rank), dtype=dtype)
+            self.up = like[1].new_zeros((height, rank, like[1].shape[1]), dtype=dtype)
         for i in range(first, len(rows)):
             self.down[i], self.up[i] = 0, 0
             adapter, pair = rows[i], pairs[i]
             if adapter and pair:
                 width = pair[0].shape[1]
                 self.down[i, :, :width] = pair[0]
-                self.up[i, :width] = pair[1].float() * adapter.scale
+                self.up[i, :width] = pair[1].to(self.up.dtype) * adapter.scale
         self._used = self.down[: len(rows)], self.up[: len(rows)]
 
     def move(self, row: int, to: int) -> None:

@@ -1,12 +1,12 @@
 """Supervised fine-tuning: load, tokenize, evaluate the base, train, evaluate the tuned model, record, register."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 from data import pirate
 from data.chat_template import template_name
 from data.errors import UserError
-from evals.generation import Decoding, Scores, score
+from evals.generation import Decoding, score, score_both
 from evals.verdict import decide
 from recipes.sft import record, report
 from recipes.sft.config import TuneConfig
@@ -18,6 +18,8 @@ from train.encoding import encode
 from train.finetune import Finetuned, finetune, load_base
 from train.loop import timed
 from train.resume import StateFolder
+
+T = TypeVar("T")
 
 
 def tune(config: TuneConfig, run: Run) -> Iterator[str]:
@@ -69,16 +71,24 @@ def train(job: Job, run: Run) -> Finetuned:
 
 
 def train_and_evaluate(job: Job, run: Run) -> Outcome:
-    """Evaluate the base, train, evaluate the tuned model on the same rows, and reach a verdict.
+    """Evaluate the base and the tuned model on the same rows, and reach a verdict.
+
+    A LoRA model holds its base, so both are evaluated in one batch after training; full fine-tuning changes the base's
+    weights, so the base is evaluated before it.
 
     Raises:
         Diverged: the loss stopped being a number.
     """
-    before, before_s = timed(evaluate, job, job.base.model)
-    tuned = train(job, run)
-    after, after_s = timed(evaluate, job, tuned.model)
+    if job.config.method == "lora":
+        tuned = train(job, run)
+        (before, after), evaluate_s = timed(evaluate, job, tuned.model, score_both)
+    else:
+        before, base_s = timed(evaluate, job, job.base.model, score)
+        tuned = train(job, run)
+        after, tuned_s = timed(evaluate, job, tuned.model, score)
+        evaluate_s = base_s + tuned_s
     fitted = tuned.fitted
-    run.log(fitted.restored_step, {"time/train_s": fitted.seconds, "time/evaluate_s": before_s + after_s})
+    run.log(fitted.restored_step, {"time/train_s": fitted.seconds, "time/evaluate_s": evaluate_s})
     losses = dict(fitted.progress.history)
     past_best = losses[fitted.restored_step] / min(losses.values())
     return Outcome(tuned, before, after, decide(before.values, after.values, past_best))
@@ -114,11 +124,14 @@ def describe(job: Job) -> str:
     )
 
 
-def evaluate(job: Job, model: Any) -> Scores:
-    """Scores of ``model`` on the test rows. Half of the references in pirate speak make its lexicon a metric."""
+def evaluate(job: Job, model: Any, function: Callable[..., T]) -> T:
+    """What ``function`` (``score`` or ``score_both``) finds for ``model`` on the test rows.
+
+    The pirate lexicon is a metric where at least half of the references are in pirate speak.
+    """
     rows = job.rows.test
     in_style = sum(pirate.speaks_pirate(row.response) for row in rows) >= len(rows) / 2
-    return score(
+    return function(
         model,
         job.base.tokenizer,
         rows,

@@ -127,14 +127,15 @@ class Scheduler:
         chosen = draw(scores, [seat.draw() for seat in seats])
         chances = _chances(logits, chosen, seats)
         sound = logits.amax(-1).isfinite().tolist()
-        batch.give(chosen)
-        told: list[News] = []
-        for i in reversed(range(len(seats))):
-            news = seats[i].take(chosen[i], chances.get(i)) if sound[i] else Broken(NOT_A_NUMBER)
-            told.append((seats[i], news))
-            if not isinstance(news, Piece) or news.ended:
-                batch.drop(i)
-        return told
+        pieces: list[News] = []
+
+        def ended(i: int) -> bool:
+            piece = seats[i].take(chosen[i], chances.get(i)) if sound[i] else Broken(NOT_A_NUMBER)
+            pieces.append((seats[i], piece))
+            return not isinstance(piece, Piece) or bool(piece.ended)
+
+        batch.accept(chosen, ended)
+        return pieces
 
 
 def _chances(logits: Tensor, chosen: list[int], seats: list[ActiveSequence]) -> dict[int, TokenProbability]:

@@ -149,6 +149,23 @@ def test_the_base_under_a_trained_adapter_scores_as_the_untouched_base(model, to
     assert found.values == pytest.approx(untouched.values)
 
 
+def test_base_and_tuned_model_evaluated_in_one_batch_score_as_each_alone(model, tokenizer, gpt2, llama):
+    make = gpt2 if model.config.model_type == "gpt2" else llama
+    fresh = make(len(tokenizer), initializer_range=0.4).double()
+    fresh.load_state_dict(model.state_dict())
+    tuned = trainable.make_trainable(fresh, TuneConfig(rank=4, targets="all"))
+    with torch.no_grad():
+        for p in tuned.parameters():
+            if p.requires_grad:
+                p.normal_(std=0.5)
+    arguments = (ROWS, pirate.named_rows("tiny"), Decoding(CAP), 128, pirate.speaks_pirate)
+    before, after = generation.score_both(tuned, tokenizer, *arguments)
+    for found, alone_ in ((before, score(model, tokenizer, *arguments)), (after, score(tuned, tokenizer, *arguments))):
+        assert found.answers == alone_.answers
+        assert found.values == pytest.approx(alone_.values)
+    assert before.answers != after.answers
+
+
 def test_asking_changes_no_weight_and_no_random_state(model, tokenizer):
     before, state = {k: v.clone() for k, v in model.state_dict().items()}, torch.get_rng_state()
     answer(model, tokenizer, ROWS[:3], Decoding(3))

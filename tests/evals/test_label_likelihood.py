@@ -7,8 +7,8 @@ from data.chat_template import prompt_ids
 from data.conversation import Row
 from data.labelled import SENTIMENTS, LabelledRow
 from data.prompts import BARE, REVIEW, conversation
-from evals.generation import Decoding
-from evals.label_likelihood import generate_labels, log_probs, need_the_end, p_second, score_labels
+from evals.generation import Decoding, answer
+from evals.label_likelihood import generate_labels, label_tokens, log_probs, need_the_end, p_second, score_labels
 
 ROWS = [LabelledRow(f"The crew {'sang ' * (i % 7)}well.", i % 2, f"r{i}", i) for i in range(20)]
 
@@ -62,5 +62,20 @@ def test_an_answer_that_is_no_label_is_invalid_whatever_its_probability(model, t
     said = generate_labels(model, tokenizer, ROWS[:4], SENTIMENTS, BARE, Decoding(3))
     assert {each.outcome for each in said} == {"invalid"}
     leaning = score_labels(model, tokenizer, ROWS[:4], SENTIMENTS, BARE)
-    assert [each.p_positive for each in said] == [each.p_positive for each in leaning]
+    assert [each.p_positive for each in said] == pytest.approx([each.p_positive for each in leaning], abs=1e-5)
     assert all(each.outcome == (each.p_positive > 0.5) for each in leaning)
+
+
+def test_probabilities_beside_answers_are_those_of_scoring_alone(model, tokenizer):
+    for labels in (SENTIMENTS, ("good", "good enough"), ("a b c d", "no")):
+        beside = generate_labels(model, tokenizer, ROWS, labels, REVIEW, Decoding(5))
+        alone = score_labels(model, tokenizer, ROWS, labels, REVIEW)
+        assert [each.p_positive for each in beside] == pytest.approx([each.p_positive for each in alone], abs=1e-5)
+
+
+def test_scoring_beside_the_answers_changes_no_answer(model, tokenizer):
+    asked = [conversation(row, SENTIMENTS, REVIEW) for row in ROWS]
+    plain = answer(model, tokenizer, asked, Decoding(9))
+    scored = answer(model, tokenizer, asked, Decoding(9), label_tokens(tokenizer, ("negative", "positive and long")))
+    assert [each.text for each in scored] == [each.text for each in plain]
+    assert all(len(each.scores) == 2 for each in scored)
