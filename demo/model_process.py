@@ -221,7 +221,9 @@ def _serve_connection(connection: Connection, pool: "ModelPool") -> None:
                     group = pool.load(request)
                     connection.send(("value", (group.voices, group.way, group.remote)))
                 else:
-                    for exchange in group.ask(*request[:3], connection.poll, request[3]):  # a STOP, or a closed end
+                    prompt, sampling, history, system = request
+                    stop = connection.poll  # true for a STOP, and for a closed connection
+                    for exchange in group.ask(prompt, sampling, history, stop, system):
                         connection.send(("value", exchange))
                 connection.send(("end", None))
             except (EOFError, OSError):

@@ -19,9 +19,8 @@ from demo.view import render
 from inference.transcript import Sampling
 
 if TYPE_CHECKING:
-    from demo.model_process import Look
     from demo.version_cache import VersionCache
-    from inference.model_pool import ModelPool
+    from inference.model_pool import Look, ModelPool
     from registry.resolver import Resolver
     from registry.votes.outbox import VoteOutbox
 
@@ -169,7 +168,7 @@ def make_pool(config: DemoConfig) -> "ModelPool":
     with import_lock:
         import torch
 
-        from inference.model_pool import ModelPool
+        from inference.model_pool import Look, ModelPool
         from train.base_model import pick_device
     torch.set_num_threads(config.threads or torch.get_num_threads())
     return ModelPool(make_look(), int(config.memory_gb * GIB), pick_device())
