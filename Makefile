@@ -8,10 +8,10 @@ RUN := $(IN_VENV) mlflow run . --env-manager local --experiment-name parley
 .PHONY: help pirate base ui demo serve test check docs clean
 
 help:
-	@echo "make pirate   teach the base model pirate speak, judge it, register it (ARGS=\"-P epochs=10\")"
+	@echo "make pirate   fine-tune the base model on the pirate set, evaluate and register it (ARGS=\"-P epochs=10\")"
 	@echo "make ui       runs, curves and versions in the MLflow UI (PORT=5001)"
-	@echo "make demo     talk to both sides, in a page (PORT=7861, ARGS=\"--share true\")"
-	@echo "make serve    a server that speaks OpenAI's language (PORT=8001, ARGS=\"--new_key alice\")"
+	@echo "make demo     the chat page: base and tuned versions side by side (PORT=7861, ARGS=\"--share true\")"
+	@echo "make serve    a server with OpenAI's HTTP API (PORT=8001, ARGS=\"--new_key alice\")"
 	@echo "make base     make the bundled base model anew"
 	@echo "make test     all tests"
 	@echo "make check    style, types, import rules and the tests of the documents"

@@ -22,7 +22,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "docs" / "pictures"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-WIDTH, HEIGHT = 1280, 860
+WIDTH, HEIGHT = 1700, 1080
 
 
 def step(folder: Path, name: str, *flags: str) -> str:
@@ -62,14 +62,16 @@ def run(folder: Path) -> None:
 def loss_charts(tab: Any, page: str) -> None:
     """The run's charts of training and validation loss, in the MLflow UI."""
     tab.goto(page)
+    tab.get_by_text("Model training").click(timeout=60_000)
+    tab.goto(page)
     tab.wait_for_selector(".js-plotly-plot", timeout=60_000)
-    tab.get_by_text("Model training").click()
     assistant = tab.get_by_role("button", name="Close")
     if assistant.count():
         assistant.first.click()
     tab.get_by_placeholder("Search metric charts").fill("^(train|eval)/loss")
     time.sleep(5)  # the charts are drawn anew, without a sign of their end
-    tab.screenshot(path=PICTURES / "mlflow.png")
+    left = {"x": 0, "y": 0, "width": 760, "height": HEIGHT}  # a chart takes a third of the width
+    tab.screenshot(path=PICTURES / "mlflow.png", clip=left)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import pytest
 from docs.generate import CONFIGS, MARK, openapi, shown
 from serve.model_names import OPENAI_MODELS
 from steps.flags import field_docs
+from tests.test_words import NOWHERE
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DOCS = ROOT / "docs"
@@ -111,7 +112,15 @@ def test_every_module_that_a_page_names_exists():
     assert missing == []
 
 
+@pytest.mark.parametrize(
+    "name", ["README.md", "CHANGELOG.md", "Makefile", *(page.relative_to(ROOT) for page in WRITTEN)], ids=str
+)
+def test_documents_have_no_private_words(name):
+    text = (ROOT / name).read_text(encoding="utf-8").lower()
+    assert [word for word in re.findall(r"[a-z]+", text) if word in NOWHERE] == []
+
+
 def test_every_mark_stands_alone_on_its_line():
-    stray = [page.name for page in PAGES if page.read_text(encoding="utf-8").count("<!-- generate")
+    stray = [page.name for page in WRITTEN if page.read_text(encoding="utf-8").count("<!-- generate")
              != len(MARK.findall(page.read_text(encoding="utf-8")))]  # fmt: skip
     assert stray == []
