@@ -124,6 +124,11 @@ def in_order(*data: Data) -> list[Metric]:
     return sorted(chosen, key=lambda metric: math.inf if metric.rank is None else metric.rank)
 
 
+def is_tag(key: str) -> bool:
+    """Whether registered versions have the logged metric as a tag: as its entry says; all that a suite logged."""
+    return METRICS[key].tag if key in METRICS else "/" in key
+
+
 def for_studies(level: Literal["record", "table", "plot"], *data: Data) -> list[Metric]:
     """The metrics of any of ``data`` that a study uses at least this far, in the same order."""
     levels = ("", "record", "table", "plot")

@@ -1,15 +1,18 @@
 """A learner evaluated on the test rows and on its training rows, and compared with its base."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from data.labelled import AnyRow, QuestionRow, label_counts
+from data.labelled import AnyRow, label_counts
 from data.sampling import sample
-from evals import classification, label_errors, label_verdict, multiple_choice, sanity_checks, significance
+from evals import label_errors, label_verdict, multiple_choice, sanity_checks, significance
 from evals.classification import Prediction
 from evals.label_errors import Memorization
+from evals.suites import table as suites
+from evals.suites.suite import HeldOut, SuiteResult
 from evals.verdict import Verdict
 from recipes.noisy_labels.data import NoisyData
 from recipes.noisy_labels.learners.base import Learner
@@ -21,24 +24,26 @@ CURVE_ROWS = 300
 
 
 def evaluate(job: NoisyJob, learner: Learner) -> Evaluation:
-    """The test rows with the weights in force: generated answers for texts, scored choices for questions."""
-    if job.data.dataset.is_questions:
-        return _evaluate_questions(job.data, learner)
+    """All suites that apply, with the weights in force: labels of texts or choices of questions, and further ones."""
     data = job.data
-    answers = learner.predict(data.test)
-    report = classification.evaluate(data.truth, answers, data.labels, job.config.seed)
-    return Evaluation(answers, report, None, sanity_checks.warnings(data.truth, answers, data.test, data.labels))
+    results = suites.evaluate(learner, HeldOut(data.test, data.labels, job.config.seed))
+    others = suites.metrics({name: result for name, result in results.items() if not result.suite.on_held_out})
+    if "choices" in results:
+        return _evaluate_questions(results["choices"], others)
+    answers: list[Prediction] = list(results["labels"].outputs)
+    report: Any = results["labels"].report
+    doubts = sanity_checks.warnings(data.truth, answers, data.test, data.labels)
+    return Evaluation(answers, report, None, doubts, others)
 
 
-def _evaluate_questions(data: NoisyData, learner: Learner) -> Evaluation:
-    questions = [row for row in data.test if isinstance(row, QuestionRow)]
-    log_probs = learner.score_choices(questions)
-    report = multiple_choice.evaluate_choices(questions, log_probs)
-    mc1_hits = [
+def _evaluate_questions(result: SuiteResult, others: Mapping[str, float]) -> Evaluation:
+    """A question is answered right where MC1 is; its log-probabilities may be unknown."""
+    hits = [
         Prediction("error") if probs is None else Prediction(1 if multiple_choice.mc1(row.mc1, probs) else 0)
-        for row, probs in zip(questions, log_probs, strict=True)
+        for row, probs in zip(result.suite.items, result.outputs, strict=True)
     ]
-    return Evaluation(mc1_hits, None, report, [])
+    report: Any = result.report
+    return Evaluation(hits, None, report, [], others)
 
 
 def compare(

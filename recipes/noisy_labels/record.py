@@ -8,7 +8,7 @@ from typing import Any
 
 from data.formats import openai
 from evals import error_analysis, plots
-from evals.metrics import METRICS
+from evals.metrics import is_tag
 from evals.verdict import Verdict
 from recipes.noisy_labels import report
 from recipes.noisy_labels.learners.base import Learner
@@ -171,7 +171,7 @@ def _register_one(
     headline = {}
     for side, evaluation in (("base", outcome.before), ("test", after)):
         found = evaluation.metrics()
-        headline |= {f"{side}/{key}": f"{found[key]:.4f}" for key in found if key in METRICS and METRICS[key].tag}
+        headline |= {f"{side}/{key}": f"{found[key]:.4f}" for key in found if is_tag(key)}
     tags = {
         **start_tags(job, learner),
         **saved.tags,

@@ -84,7 +84,7 @@ def _point(evaluation: Evaluation) -> str:
 def _metric_lines(outcome: NoisyOutcome) -> list[str]:
     before, after = outcome.before.metrics(), outcome.after.metrics()
     lines = [f"{'Metrics':10}{'base':>24}{'tuned':>24}"]
-    for name, key in _headlines():
+    for name, key in _headlines(after):
         if key in before or key in after:
             lines.append(f"  {name:8}{_with_interval(before, key):>24}{_with_interval(after, key):>24}")
     comparison = outcome.comparison
@@ -96,9 +96,10 @@ def _metric_lines(outcome: NoisyOutcome) -> list[str]:
     return lines
 
 
-def _headlines() -> list[tuple[str, str]]:
-    """(label, name) of the headline metrics of labels and of choices, in the order shown."""
-    return [(metric.shown_as, metric.name) for metric in in_order("labels", "choices") if metric.headline]
+def _headlines(found: Mapping[str, float]) -> list[tuple[str, str]]:
+    """(label, name) of the headline metrics of labels and of choices, and of all that further suites found."""
+    shown = [(metric.shown_as, metric.name) for metric in in_order("labels", "choices") if metric.headline]
+    return [*shown, *((key, key) for key in found if "/" in key)]
 
 
 def _with_interval(found: Mapping[str, float], key: str) -> str:
@@ -181,7 +182,9 @@ def card(job: NoisyJob, learner: Learner, run_id: str, outcome: NoisyOutcome) ->
     before, after = outcome.before.metrics(), outcome.after.metrics()
     header = [f"{len(rows.test):,} held-out rows, true labels", "base", "tuned"]
     cells = [
-        (name, _with_interval(before, key), _with_interval(after, key)) for name, key in _headlines() if key in after
+        (name, _with_interval(before, key), _with_interval(after, key))
+        for name, key in _headlines(after)
+        if key in after
     ]
     scores = "\n".join(table(header, cells))
     base = " ".join(filter(None, (learner.base, learner.base_digest)))

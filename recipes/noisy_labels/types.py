@@ -1,5 +1,6 @@
 """The values that the steps of the noisy-labels recipe pass to each other."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 from evals.classification import ClassificationReport, Prediction
@@ -26,18 +27,19 @@ class Evaluation:
     """One model on the test rows: ``report`` for texts, ``choices`` for questions; the other one is None.
 
     For questions ``predictions`` are 1 where MC1 is right and 0 where it is wrong. ``alarms`` are reasons to distrust
-    the metrics.
+    the metrics. ``suites`` are the metrics of further suites, as ``NAME/METRIC``.
     """
 
     predictions: list[Prediction]
     report: ClassificationReport | None
     choices: ChoiceReport | None
     alarms: list[str]
+    suites: Mapping[str, float] = field(default_factory=dict)
 
     def metrics(self) -> dict[str, float]:
         """All metrics that are defined, by name."""
         found = self.report or self.choices
-        return found.metrics() if found else {}
+        return {**(found.metrics() if found else {}), **self.suites}
 
     @property
     def primary(self) -> tuple[str, float]:

@@ -1,12 +1,17 @@
 """Supervised fine-tuning: load, tokenize, evaluate the base, train, evaluate the tuned model, record, register."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import Any
 
 from data import pirate
 from data.chat_template import template_name
+from data.conversation import Row
 from data.errors import UserError
-from evals.generation import Decoding, score, score_both
+from evals.generation import Decoding, Scores, score, score_both
+from evals.suites import table as suites
+from evals.suites.language_model import LanguageModel
+from evals.suites.suite import HeldOut
 from evals.verdict import decide
 from recipes.sft import record, report
 from recipes.sft.config import TuneConfig
@@ -18,8 +23,6 @@ from train.encoding import encode
 from train.finetune import Finetuned, finetune, load_base
 from train.loop import timed
 from train.resume import StateFolder
-
-T = TypeVar("T")
 
 
 def tune(config: TuneConfig, run: Run) -> Iterator[str]:
@@ -81,11 +84,11 @@ def train_and_evaluate(job: Job, run: Run) -> Outcome:
     """
     if job.config.method == "lora":
         tuned = train(job, run)
-        (before, after), evaluate_s = timed(evaluate, job, tuned.model, score_both)
+        (before, after), evaluate_s = timed(evaluate_both, job, tuned.model)
     else:
-        before, base_s = timed(evaluate, job, job.base.model, score)
+        before, base_s = timed(evaluate, job, job.base.model)
         tuned = train(job, run)
-        after, tuned_s = timed(evaluate, job, tuned.model, score)
+        after, tuned_s = timed(evaluate, job, tuned.model)
         evaluate_s = base_s + tuned_s
     fitted = tuned.fitted
     run.log(fitted.restored_step, {"time/train_s": fitted.seconds, "time/evaluate_s": evaluate_s})
@@ -124,19 +127,31 @@ def describe(job: Job) -> str:
     )
 
 
-def evaluate(job: Job, model: Any, function: Callable[..., T]) -> T:
-    """What ``function`` (``score`` or ``score_both``) finds for ``model`` on the test rows.
+def evaluate(job: Job, model: Any) -> Scores:
+    """Metrics of ``model`` on the test rows, and on every evaluation suite as ``SUITE/METRIC``."""
+    return _with_suites(job, model, score(model, *_evaluated(job)))
+
+
+def evaluate_both(job: Job, model: Any) -> tuple[Scores, Scores]:
+    """The same of the base of a LoRA model, and of the model itself."""
+    before, after = score_both(model, *_evaluated(job))
+    with model.disable_adapter():
+        before = _with_suites(job, model, before)
+    return before, _with_suites(job, model, after)
+
+
+def _evaluated(job: Job) -> tuple[Any, list[Row], list[Row], Decoding, int, Callable[[str], bool] | None]:
+    """What ``score`` takes after the model.
 
     The pirate lexicon is a metric where at least half of the references are in pirate speak.
     """
-    rows = job.rows.test
-    in_style = sum(pirate.speaks_pirate(row.response) for row in rows) >= len(rows) / 2
-    return function(
-        model,
-        job.base.tokenizer,
-        rows,
-        job.rows.train,
-        Decoding(job.config.max_new_tokens),
-        job.base.max_length,
-        pirate.speaks_pirate if in_style else None,
-    )
+    rows, base = job.rows, job.base
+    in_style = sum(pirate.speaks_pirate(row.response) for row in rows.test) >= len(rows.test) / 2
+    style = pirate.speaks_pirate if in_style else None
+    return base.tokenizer, rows.test, rows.train, Decoding(job.config.max_new_tokens), base.max_length, style
+
+
+def _with_suites(job: Job, model: Any, scores: Scores) -> Scores:
+    adapted = LanguageModel(model, job.base.tokenizer, Decoding(job.config.max_new_tokens))
+    found = suites.metrics(suites.evaluate(adapted, HeldOut(job.rows.test)))
+    return replace(scores, values={**scores.values, **found})
