@@ -224,7 +224,7 @@ class ChatSessions:
             asked_at_s=talk.asked_at_s,
             comment=comment,
         )
-        self._box().cast(vote)
+        self._box().add(vote)
         talk.revealed = True
 
     def self_check(self, references: Sequence[str], sampling: Sampling, prompt: str) -> tuple[Transcript, bool]:

@@ -3,13 +3,15 @@
 MLflow runs this file to make the model (models-from-code), so nothing is pickled. ``model_config`` holds
 ``kind`` (lora, full or openai), ``base_path`` and ``base_digest`` (lora), ``chat_template`` (lora and full),
 ``model`` and ``base_url`` (openai: a model behind an OpenAI-compatible API, whose key is in the environment as
-``OPENAI_API_KEY``) and ``max_new_tokens``; any of them can be given anew at load time, as in
+``OPENAI_API_KEY``) and ``max_new_tokens``; each can be overridden at load time, as in
 ``load_model(uri, model_config={"base_path": ...})``.
 """
 
 import hashlib
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import mlflow
 from mlflow.pyfunc import PythonModel
@@ -18,16 +20,17 @@ from mlflow.pyfunc import PythonModel
 class ChatModel(PythonModel):
     """Answers prompts, one turn each, greedily unless ``do_sample`` says otherwise."""
 
-    # MLflow advises type hints on predict at every load, but with them it drops the signature's params.
+    # predict has no annotations: with them MLflow drops the signature's params. This stops its hint at every load.
     _skip_type_hint_validation = True
 
-    def load_context(self, context):
+    def load_context(self, context: Any) -> None:
+        """Load the weights, unless the model is remote."""
         self.config = context.model_config
         self.max_new_tokens = int(self.config["max_new_tokens"])
         if self.config["kind"] != "openai":
             self._load_weights(context)
 
-    def _load_weights(self, context):
+    def _load_weights(self, context: Any) -> None:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -49,15 +52,15 @@ class ChatModel(PythonModel):
     def predict(self, context, model_input, params=None):
         """One answer a prompt; ``model_input`` is a list of texts or a table whose first column holds them."""
         prompts = model_input.iloc[:, 0].tolist() if hasattr(model_input, "iloc") else list(model_input)
-        answer = self.ask if self.config["kind"] == "openai" else self.answer
-        return [answer(str(prompt), params or {}) for prompt in prompts]
+        generate = self.request if self.config["kind"] == "openai" else self.answer
+        return [generate(str(prompt), params or {}) for prompt in prompts]
 
-    def ask(self, prompt, params):
-        """What ``answer`` does, for a remote model; the server decides how far the seed binds it."""
+    def request(self, prompt: str, params: Mapping[str, Any]) -> str:
+        """The remote model's answer to one prompt; the API does not promise that equal seeds give equal answers."""
         import openai
 
         if not os.environ.get("OPENAI_API_KEY"):
-            raise RuntimeError(f"set OPENAI_API_KEY to talk to {self.config['model']}; it is a remote model")
+            raise RuntimeError(f"set OPENAI_API_KEY to use {self.config['model']}; it is a remote model")
         sample = bool(params.get("do_sample", False))
         with openai.OpenAI(base_url=self.config.get("base_url") or None, timeout=60) as client:
             done = client.chat.completions.create(
@@ -69,7 +72,7 @@ class ChatModel(PythonModel):
             )
         return (done.choices[0].message.content or "").strip()
 
-    def answer(self, prompt, params):
+    def answer(self, prompt: str, params: Mapping[str, Any]) -> str:
         """The answer to one prompt; ``params`` may hold max_new_tokens, do_sample, temperature and seed."""
         import torch
 
@@ -100,15 +103,15 @@ class ChatModel(PythonModel):
             )
         return self.tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True).strip()
 
-    def logits(self, token_ids):
-        """Logits ``[tokens, vocabulary]`` of one sequence of token ids: what a reload is compared by."""
+    def logits(self, token_ids: Sequence[int]) -> Any:
+        """Logits ``[tokens, vocabulary]`` of one sequence of token ids, to verify a reloaded model by."""
         import torch
 
         with torch.no_grad():
             return self.model(input_ids=torch.tensor([token_ids])).logits[0]
 
 
-def _check_base(folder, digest):
+def _check_base(folder: str, digest: str) -> None:
     files = sorted(Path(folder).glob("*.safetensors"))
     if not files:
         raise FileNotFoundError(

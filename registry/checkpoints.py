@@ -1,4 +1,4 @@
-"""The weights that a run kept on its way, by step: found among its artifacts and brought to this machine."""
+"""The checkpoints that a run kept, by step: found among its artifacts and downloaded."""
 
 import atexit
 import functools
@@ -16,11 +16,11 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.uri import is_local_uri
 
 from data.errors import UserError, first_line
-from registry.store import is_down, reached
+from registry.store import connected, is_down
 from registry.versions import Version
 
 FOLDER = "checkpoints"
-_one_at_a_time = threading.Lock()
+_download_lock = threading.Lock()
 
 
 def paths(client: MlflowClient, run_id: str) -> dict[int, str]:
@@ -33,16 +33,16 @@ def paths(client: MlflowClient, run_id: str) -> dict[int, str]:
 def checkpoint_folder(version: Version, step: int) -> Path:
     """Folder on this machine with the weights that ``version``'s run kept at ``step``; it must not be changed.
 
-    It is the artifact store's own folder where that is on this machine. Else it is fetched, once in this process.
+    It is the artifact store's own folder where that is on this machine, else a copy, downloaded once a process.
 
     Raises:
-        UserError: there is no such checkpoint, or it holds no safetensors weights; the message lists what there is.
-        TrackingAway: the store does not answer.
+        UserError: there is no such checkpoint, or it holds no safetensors weights; the message lists those there are.
+        TrackingUnavailable: the store does not answer.
     """
     name = f"{version.name}/{version.number}"
     if not version.run_id:
         raise UserError(f"{name} names no run, so it has no checkpoints")
-    with reached() as client:
+    with connected() as client:
         try:
             folder = _find(client, version.run_id, step, name)
         except MlflowException as error:
@@ -59,32 +59,32 @@ def _find(client: MlflowClient, run_id: str, step: int, name: str) -> Path:
     try:
         found = paths(client, run_id)
         if step in found and is_local_uri(run.info.artifact_uri, is_tracking_or_registry_uri=False):
-            return Path(local_file_uri_to_path(run.info.artifact_uri), found[step])  # asking MLflow makes a copy
+            return Path(local_file_uri_to_path(run.info.artifact_uri), found[step])  # MLflow would copy it
         if step in found:
-            return _fetch(client, run_id, found[step])
-    except Exception as error:  # the artifact store can be any, and fails in its own ways
-        raise UserError(f"the checkpoint of step {step} of {name} can't be had: {first_line(error)}") from error
+            return _download(client, run_id, found[step])
+    except Exception as error:  # each kind of artifact store raises errors of its own
+        raise UserError(f"the checkpoint of step {step} of {name} is unavailable: {first_line(error)}") from error
     steps = ", ".join(map(str, sorted(found)))
     raise UserError(f"{name} keeps no checkpoint of step {step}; it has {steps or 'none at all'}")
 
 
-def _fetch(client: MlflowClient, run_id: str, path: str) -> Path:
+def _download(client: MlflowClient, run_id: str, path: str) -> Path:
     return download_folder(f"{run_id}-{Path(path).name}", lambda place: client.download_artifacts(run_id, path, place))
 
 
 def download_folder(name: str, fetch: Callable[[str], str]) -> Path:
-    """The folder that ``fetch`` brings into the place it is given, kept as ``name`` while this process lives."""
+    """The folder that ``fetch`` downloads into the folder it is given, kept as ``name`` while this process runs."""
     folder = cache_folder() / name
-    with _one_at_a_time:
+    with _download_lock:
         if not folder.exists():
             with tempfile.TemporaryDirectory(dir=cache_folder()) as place:
-                os.replace(fetch(place), folder)  # in one move: half a download is never taken for a whole one
+                os.replace(fetch(place), folder)  # atomic: a partial download is never used
     return folder
 
 
 @functools.cache
 def cache_folder() -> Path:
-    """Where this process keeps what it fetched; removed at its end."""
+    """The folder of this process's downloads; removed at its end."""
     folder = Path(tempfile.mkdtemp(prefix="parley-checkpoints-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder

@@ -1,4 +1,4 @@
-"""Where a version comes from: the code's commit and state, and the environment it ran in."""
+"""The code's commit and state and the environment of a run, for a version's tags."""
 
 import platform
 import subprocess

@@ -1,14 +1,14 @@
-"""What a reference stands for: which weights, on which base, of which kind, and where they lie on this machine.
+"""The model that a reference names: its kind, the folder of its weights on this machine, and its base.
 
 A reference is a version (``pirate/3``, ``pirate@champion``), its base (``pirate/3:base``) or a checkpoint that its run
-kept (``pirate/3:24``, by step). Versions that other tools made are understood where their weights are safetensors: a
+kept (``pirate/3:24``, by step). Versions that other tools made are supported where their weights are safetensors: a
 plain ``mlflow.transformers`` model, a bare PEFT folder, a bare Transformers folder.
 """
 
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,22 +23,22 @@ from data.errors import UserError, first_line
 from inference import lora
 from inference.weights import weights_digest
 from registry.checkpoints import checkpoint_folder, download_folder
-from registry.store import is_down, reached, registry_address
+from registry.store import connected, is_down, registry_address
 from registry.versions import Version, resolve
 
 BASE = "base"
-#: Given a base model's name, finds its folder; raises UserError where it can't be had.
+#: base model's name -> its folder; raises UserError where it is unavailable
 FindBase = Callable[[str], Path]
 
 
 @dataclass(frozen=True)
 class ModelSource:
-    """Where a voice comes from.
+    """Where a model's weights, tokenizer and chat template are.
 
     ``reference``: aliases resolved. ``kind``: base, lora, full or openai. ``folder``: its own weights; for a base, the
-    base's; None for a remote model. ``base_name``, ``base_path``, ``base_digest``: of the base under it, as far as is
+    base's; None for a remote model. ``base_name``, ``base_path``, ``base_digest``: of its base, as far as they are
     known. ``template``: Jinja source of its chat template, empty for the tokenizer's own. ``tokenizer``: folder of its
-    tokenizer where that lies apart from the model. ``remote``: model id and address of a remote one.
+    tokenizer where it is not in ``folder``. ``remote``: model id and address of a remote one.
     """
 
     reference: str
@@ -53,12 +53,12 @@ class ModelSource:
 
 
 def find(reference: str, find_base: FindBase) -> ModelSource:
-    """The source that ``reference`` stands for.
+    """The source of the model that ``reference`` names.
 
     Raises:
-        UserError: there is no such version or checkpoint, its files are missing, or they are no weights that can be
-            loaded safely; one line says which.
-        TrackingAway: the registry does not answer.
+        UserError: there is no such version or checkpoint, its files are missing, or its weights can't be loaded
+            safely; the message names which.
+        TrackingUnavailable: the registry does not answer.
     """
     version, part = split(reference)
     whole = _of_version(version)
@@ -70,8 +70,7 @@ def find(reference: str, find_base: FindBase) -> ModelSource:
     if whole.kind not in ("lora", "full"):
         raise UserError(f"{name} keeps no checkpoints: its weights are not here")
     folder = checkpoint_folder(version, int(part))
-    return ModelSource(f"{name}:{part}", whole.kind, folder, whole.base_name, whole.base_path, whole.base_digest,
-                  whole.template)  # fmt: skip
+    return replace(whole, reference=f"{name}:{part}", folder=folder, tokenizer=None)
 
 
 def split(reference: str) -> tuple[Version, str]:
@@ -87,24 +86,24 @@ def split(reference: str) -> tuple[Version, str]:
 
 
 def find_base_folder(source: ModelSource, find_base: FindBase) -> Path:
-    """Folder of the base under ``source``: where it was when the version was made, or wherever it is found by name.
+    """Folder of the base under ``source``: where it was when the version was made, or where it is found by name.
 
     Raises:
-        UserError: it can't be had, or holds other weights than the version was trained on.
+        UserError: it is unavailable, or has other weights than the version was trained on.
     """
     wanted = source.base_digest
     tried = Path(source.base_path) if source.base_path else None
     if tried and any(tried.glob("*.safetensors")) and wanted in ("", weights_digest(tried)):
         return tried
     if not source.base_name:
-        raise UserError(f"the base of {source.reference} can't be had: it is no longer at {source.base_path}")
+        raise UserError(f"the base of {source.reference} is unavailable: it is no longer at {source.base_path}")
     try:
         folder = find_base(source.base_name)
     except UserError as error:
-        raise UserError(f"the base of {source.reference} can't be had: {error}") from error
+        raise UserError(f"the base of {source.reference} is unavailable: {error}") from error
     if wanted and weights_digest(folder) != wanted:
         raise UserError(
-            f"the base of {source.reference} can't be had: {source.base_name} is not the one that it was trained on "
+            f"the base of {source.reference} is unavailable: {source.base_name} is not the one that it was trained on "
             f"(weights {weights_digest(folder)}, not {wanted})"
         )
     return folder
@@ -117,36 +116,51 @@ def _base_of(whole: ModelSource, reference: str, find_base: FindBase) -> ModelSo
     if not whole.base_name and not whole.base_path:
         raise UserError(f"{whole.reference} does not say which base it was made from")
     folder = find_base_folder(whole, find_base)
-    return ModelSource(reference, BASE, folder, whole.base_name or folder.name, str(folder), weights_digest(folder),
-                  whole.template)  # fmt: skip
+    name = whole.base_name or folder.name
+    return ModelSource(reference, BASE, folder, name, str(folder), weights_digest(folder), whole.template)
 
 
 def _of_version(version: Version) -> ModelSource:
-    return _described(registry_address(), version.name, version.number, version.source, (*version.tags.items(),))
+    return _read_source(registry_address(), version.name, version.number, version.source, (*version.tags.items(),))
 
 
 @lru_cache(256)
-def _described(registry: str, name: str, number: int, source: str, tagged: tuple[tuple[str, str], ...]) -> ModelSource:
-    """What the version's files say, remembered: a version's source never changes, and asking takes a while."""
+def _read_source(registry: str, name: str, number: int, uri: str, tagged: tuple[tuple[str, str], ...]) -> ModelSource:
+    """The source read from the version's files; cached, because a version's files never change."""
     tags, reference = dict(tagged), f"{name}/{number}"
     folder = _files(name, number)
     flavors = _mapping(_description(folder).get("flavors"))
     pyfunc = _mapping(flavors.get("python_function"))
     config = _mapping(pyfunc.get("config"))
     if config.get("kind") == "openai":
-        if not config.get("model"):
-            raise UserError(f"{reference} does not say which remote model it is")
-        where = (str(config["model"]), str(config.get("base_url") or ""))
-        return ModelSource(reference, "openai", None, str(config.get("base_model") or ""), remote=where)
+        return _remote(reference, config)
     if config.get("kind") in ("lora", "full"):
-        name = tags.get("base_model") or str(config.get("base_path") or "")
-        digest = str(config.get("base_digest") or tags.get("base_digest") or "")
         artifact = _mapping(_mapping(pyfunc.get("artifacts")).get("checkpoint"))
         checkpoint = _inside(folder, str(artifact.get("path") or "artifacts/checkpoint"), reference)
-        _require_weights(checkpoint, reference)
-        return ModelSource(reference, config["kind"], checkpoint, name, str(config.get("base_path") or ""), digest,
-                      str(config.get("chat_template") or ""))  # fmt: skip
+        return _checkpoint(reference, checkpoint, config, tags)
     return _foreign(reference, folder, flavors, tags)
+
+
+def _remote(reference: str, config: Mapping[str, Any]) -> ModelSource:
+    """A version that is a model behind an OpenAI-compatible API."""
+    if not config.get("model"):
+        raise UserError(f"{reference} does not say which remote model it is")
+    remote = (str(config["model"]), str(config.get("base_url") or ""))
+    return ModelSource(reference, "openai", None, str(config.get("base_model") or ""), remote=remote)
+
+
+def _checkpoint(reference: str, folder: Path, config: Mapping[str, Any], tags: Mapping[str, str]) -> ModelSource:
+    """A version that this project made: a LoRA adapter or a full model."""
+    _require_weights(folder, reference)
+    return ModelSource(
+        reference,
+        str(config["kind"]),
+        folder,
+        tags.get("base_model") or str(config.get("base_path") or ""),
+        str(config.get("base_path") or ""),
+        str(config.get("base_digest") or tags.get("base_digest") or ""),
+        str(config.get("chat_template") or ""),
+    )
 
 
 def _foreign(reference: str, folder: Path, flavors: Mapping[str, Any], tags: Mapping[str, str]) -> ModelSource:
@@ -160,7 +174,7 @@ def _foreign(reference: str, folder: Path, flavors: Mapping[str, Any], tags: Map
         if not weights.is_dir():
             raise UserError(f"{reference} keeps only the name of its weights, {transformers.get('source_model_name')}")
         _require_weights(weights, reference)
-        apart = _inside(folder, "components/tokenizer", reference)  # where MLflow puts what is not the model itself
+        apart = _inside(folder, "components/tokenizer", reference)  # where MLflow keeps the other components
         return ModelSource(reference, "full", weights, *known, tokenizer=apart if apart.is_dir() else None)
     for place in (folder, *sorted(path for path in folder.glob("*") if path.is_dir() and not path.is_symlink())):
         if (place / lora.CONFIG).is_file():
@@ -185,7 +199,7 @@ def _foreign_adapter(reference: str, folder: Path, tags: Mapping[str, str]) -> M
 
 
 def _inside(folder: Path, name: str, reference: str) -> Path:
-    """The place ``name`` in ``folder``; a version's own description could lead to any other on this machine."""
+    """The path ``name`` in ``folder``; a version's own description could name any other path of this machine."""
     place = (folder / name).resolve()
     if not place.is_relative_to(folder.resolve()):
         raise UserError(f"{reference} names files outside of its own folder; those are not loaded")
@@ -218,7 +232,7 @@ def _description(folder: Path) -> Mapping[str, Any]:
 def _files(name: str, number: int) -> Path:
     """The version's artifact folder on this machine: the store's own where it is here, else a copy."""
     reference = f"{name}/{number}"
-    with reached() as client:
+    with connected() as client:
         try:
             uri = client.get_model_version_download_uri(name, str(number))
             if uri.startswith("models:/m-"):
@@ -226,13 +240,13 @@ def _files(name: str, number: int) -> Path:
             if is_local_uri(uri, is_tracking_or_registry_uri=False):
                 folder = Path(local_file_uri_to_path(uri))
             else:
-                # by its address: a name that was deleted and made anew counts from 1 again
+                # by its address: a deleted name that is registered again counts from 1
                 kept = f"{name}-{number}-{hashlib.sha256(uri.encode()).hexdigest()[:16]}"
                 folder = download_folder(kept, lambda place: download_artifacts(artifact_uri=uri, dst_path=place))
         except (MlflowException, OSError) as error:
             if is_down(error):
                 raise
-            raise UserError(f"the files of {reference} can't be had: {first_line(error)}") from error
+            raise UserError(f"the files of {reference} are unavailable: {first_line(error)}") from error
     if not folder.is_dir():
         raise UserError(f"the files of {reference} are missing: {folder} is no folder")
     return folder

@@ -1,8 +1,8 @@
-"""The last word on a run, for ``mlflow run`` sets the status of the run it made after its command has ended.
+"""Sets a run's final status after ``mlflow run``, which sets the status of the run it made when its command has ended.
 
-It means to leave a run that has ended alone but compares a status' name with its number (MLflow 3.17), so KILLED
-becomes FAILED, and a run that was removed meanwhile makes ``mlflow run`` itself fail. What must hold in the end is
-therefore done by a small process that outlives both.
+It means to leave a run that has ended unchanged but compares a status' name with its number (MLflow 3.17), so KILLED
+becomes FAILED, and a run that was removed meanwhile makes ``mlflow run`` itself fail. A small process that outlives
+both therefore removes the run or sets KILLED afterwards.
 """
 
 import os
@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PATIENCE_S = 30.0
-#: what is done -> the statuses that show that ``mlflow run`` has had its say
+TIMEOUT_S = 30.0
+#: action -> the statuses that show that ``mlflow run`` has set its own
 AFTER = {"remove": ("FINISHED", "FAILED", "KILLED"), "kill": ("FAILED",)}
 
 
 def later(action: str, run_id: str, tracking_uri: str) -> None:
-    """Once this process has ended and ``mlflow run`` has had its say, ``remove`` the run or set it to KILLED."""
+    """After this process has ended and ``mlflow run`` has set its status, ``remove`` the run or set it to KILLED."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     subprocess.Popen(
         [sys.executable, "-m", "registry.run_finalizer", action, run_id, str(os.getpid())],
@@ -36,10 +36,10 @@ def main(argv: Sequence[str]) -> None:
     action, run_id, pid = argv
     while _is_alive(int(pid)):
         time.sleep(0.2)
-    from mlflow.tracking import MlflowClient  # only now: a job of hours shall not keep this much in memory
+    from mlflow.tracking import MlflowClient  # only now: it would stay in memory for hours
 
     client = MlflowClient()
-    until = time.monotonic() + PATIENCE_S
+    until = time.monotonic() + TIMEOUT_S
     while client.get_run(run_id).info.status not in AFTER[action] and time.monotonic() < until:
         time.sleep(0.2)
     if action == "remove":

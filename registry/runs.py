@@ -1,13 +1,12 @@
-"""The only owner of a run's params, metrics and artifacts in MLflow.
+"""A run's params, metrics and artifacts in MLflow; nothing else writes them.
 
-Metrics are buffered and sent in batches. A tracking server that is away stops no training: what could not be sent
-waits in the run's own folder, is tried again, and is delivered when the run is resumed.
+Metrics are buffered and sent in batches. A tracking server that does not answer stops no training: what could not be
+sent is kept in the run's own folder, tried again, and sent when the run is resumed.
 """
 
 import atexit
 import contextlib
 import json
-import math
 import os
 import re
 import shutil
@@ -19,68 +18,66 @@ from typing import Any
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag  # noqa: E402
+from mlflow.entities import Dataset, DatasetInput, InputTag, Param, RunTag  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
 from mlflow.tracking import MlflowClient  # noqa: E402
-from requests.exceptions import RequestException  # noqa: E402
 
 from data.errors import UserError, first_line  # noqa: E402
 from registry import run_finalizer  # noqa: E402
+from registry.errors import TrackingUnavailable, is_unreachable  # noqa: E402
+from registry.metric_buffer import MetricBuffer  # noqa: E402
 
 EXPERIMENT = "parley"
 OUTBOX = "outbox.jsonl"
-BATCH = 1000  # the most metrics that one log_batch call takes
 LONGEST_PARAM = 6000
-TRIALS = 5
-AGAIN_S = 15.0  # a server that is away is asked no more often while training goes on: each time costs seconds
-#: How long a finished training waits for a server that is away before it gives up and leaves the rest to a resume.
-PATIENCE_S = float(os.environ.get("PARLEY_TRACKING_PATIENCE_S", "30"))
-
-
-class TrackingUnavailable(UserError):
-    """The tracking server does not answer."""
+TRIES = 5
+RETRY_S = 15.0  # between two tries to reach the server while training continues: each costs seconds
+#: How long a finished training waits for the server before it leaves the rest to a resume.
+SERVER_TIMEOUT_S = float(os.environ.get("PARLEY_TRACKING_PATIENCE_S", "30"))
 
 
 class Run:
-    """One run being written. Make it with ``start`` or ``reopen``; end it with ``finish``."""
+    """One run that this process writes. Make it with ``start`` or ``reopen``; end it with ``finish``."""
 
-    def __init__(self, client: MlflowClient, run_id: str, folder: Path, sent: dict[str, int] | None = None):
+    def __init__(self, client: MlflowClient, run_id: str, folder: Path, sent: dict[str, int] | None = None) -> None:
         self.client = client
         self.run_id = run_id
         self.folder = folder
-        self.away = False
-        self._sent = sent or {}
-        self._pending: list[Metric] = []
+        self.is_offline = False
+        self._buffer = MetricBuffer(folder / OUTBOX, sent)
         self._tried_s = 0.0
 
     def log(self, step: int, metrics: Mapping[str, float], at_ms: int = 0) -> None:
-        """Buffer ``metrics`` at ``step``. Values that are no finite number are left out: the store can't hold them.
-
-        ``at_ms`` is when they were measured, 0 for now; the store keeps an equal point of an equal time only once.
-        """
-        now = at_ms or int(time.time() * 1000)
-        for key, value in metrics.items():
-            if math.isfinite(value) and (at_ms or step > self._sent.get(key, -1)):
-                self._pending.append(Metric(key, float(value), now, step))
+        """Buffer ``metrics`` at ``step``, as ``MetricBuffer.add``."""
+        self._buffer.add(step, metrics, at_ms)
 
     def flush(self) -> None:
-        """Send what is buffered; where the server is away, keep it in the run's folder and carry on."""
-        if self.away and time.monotonic() - self._tried_s < AGAIN_S:
-            self._write_outbox()
+        """Send what is buffered; where the server does not answer, keep it in the run's folder."""
+        if self.is_offline and time.monotonic() - self._tried_s < RETRY_S:
+            self._buffer.write()
         else:
-            self._deliver()
+            self._send()
 
-    def _deliver(self) -> None:
+    def _send(self) -> None:
         try:
-            while self._pending:
-                self.client.log_batch(self.run_id, metrics=self._pending[:BATCH])
-                del self._pending[:BATCH]
-            self._clear_outbox()
+            self._buffer.send(self.client, self.run_id)
         except (MlflowException, OSError) as error:
-            self._keep(error)
+            self._go_offline(error)
+            return
+        if self.is_offline:
+            print("The tracking server is back: everything kept has been delivered.")
+        self.is_offline = False
+
+    def _go_offline(self, error: Exception) -> None:
+        if not self.is_offline:
+            reason = str(error).splitlines()[0][:120]
+            print(f"The tracking server does not answer ({reason}).", end=" ")
+            print(f"Training continues; metrics are kept in {self.folder}.")
+        self.is_offline, self._tried_s = True, time.monotonic()
+        self._buffer.write()
 
     def params(self, params: Mapping[str, Any]) -> None:
-        """Log ``params``; those that the run already has keep the spelling that they have."""
+        """Log ``params``, but for those that the run already has: a param can't change, not even how it is written."""
         known = self.client.get_run(self.run_id).data.params
         fresh = [Param(k, str(v)[:LONGEST_PARAM]) for k, v in params.items() if k not in known]
         self.client.log_batch(self.run_id, params=fresh)
@@ -103,42 +100,42 @@ class Run:
 
     def finish(self, status: str = "FINISHED") -> None:
         """End the run as ``FINISHED``, ``FAILED`` or ``KILLED``, everything buffered sent first."""
-        self._deliver()
-        if not self.away:
+        self._send()
+        if not self.is_offline:
             try:
                 self.client.set_terminated(self.run_id, status)
                 if status == "KILLED" and os.environ.get("MLFLOW_RUN_ID") == self.run_id:
                     run_finalizer.later("kill", self.run_id, self.client.tracking_uri)
             except (MlflowException, OSError) as error:
-                self._keep(error)
+                self._go_offline(error)
 
     def fail(self, error: BaseException) -> None:
         """End the run as ``FAILED`` with the error's first line as a tag."""
-        if not self.away:
+        if not self.is_offline:
             with contextlib.suppress(MlflowException, OSError):
                 self.tags({"error": first_line(error), **getattr(error, "tags", {})})
-        with contextlib.suppress(OSError):  # on a full disk not even this can be kept; the error is raised anew anyway
+        with contextlib.suppress(OSError):  # a full disk; the caller raises the error anyway
             self.finish("FAILED")
 
     def known_tags(self) -> dict[str, str]:
         """The tags that the run has in the store."""
         return dict(self.client.get_run(self.run_id).data.tags)
 
-    def require_server(self, patience_s: float = PATIENCE_S) -> None:
-        """Wait until everything buffered is delivered.
+    def require_server(self, timeout_s: float = SERVER_TIMEOUT_S) -> None:
+        """Wait until everything buffered is sent.
 
         Raises:
-            TrackingAway: the server stays away for ``patience_s``.
+            TrackingUnavailable: the server has not answered within ``timeout_s``.
         """
-        self._deliver()
-        until = time.monotonic() + patience_s
-        while self.away and time.monotonic() < until:
+        self._send()
+        until = time.monotonic() + timeout_s
+        while self.is_offline and time.monotonic() < until:
             time.sleep(1)
-            self._deliver()
-        if self.away:
+            self._send()
+        if self.is_offline:
             raise TrackingUnavailable(
-                "The tracking server is still away. Training is finished: weights and metrics are kept in "
-                f"{self.folder}. When the server is back, run again with -P resume={self.run_id} "
+                "The tracking server still does not answer. Training is finished: weights and metrics are kept in "
+                f"{self.folder}. When the server answers, run again with -P resume={self.run_id} "
                 "to evaluate and register."
             )
 
@@ -151,18 +148,18 @@ class Run:
             )
             for name, digest, source, count, context in rows
         ]
-        for trial in range(TRIALS):
+        for attempt in range(TRIES):
             try:
                 return self.client.log_inputs(self.run_id, inputs)
-            except MlflowException as error:  # MLflow looks first and inserts then; another run may do so in between
-                if trial == TRIALS - 1 or not re.search("unique|duplicate", str(error), re.IGNORECASE):
+            except MlflowException as error:  # MLflow reads, then inserts; another run may insert in between
+                if attempt == TRIES - 1 or not re.search("unique|duplicate", str(error), re.IGNORECASE):
                     raise
 
     def table(self, records: Sequence[Mapping[str, str]], name: str) -> None:
-        """Keep ``records`` as an MLflow table, which the UI shows and compares, in the place of an earlier one."""
+        """Log ``records`` as an MLflow table, which the UI shows; it replaces an earlier one of that name."""
         columns = {key: [record[key] for record in records] for key in records[0]}
         if name in {entry.path for entry in self.client.list_artifacts(self.run_id, os.path.dirname(name) or None)}:
-            rows = [list(record.values()) for record in records]  # log_table would add to it: a resumed run has one
+            rows = [list(record.values()) for record in records]  # log_table would append; a resumed run has one
             self.text(json.dumps({"columns": list(columns), "data": rows}), name)
         else:
             self.client.log_table(self.run_id, columns, name)
@@ -172,60 +169,45 @@ class Run:
         return sorted({m.step: m.value for m in self.client.get_metric_history(self.run_id, key)}.items())
 
     def discard(self) -> None:
-        """Remove the run's own folder: what it held is in the store now."""
-        if not self.away:
+        """Remove the run's own folder: its content is in the store."""
+        if not self.is_offline:
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _keep(self, error: Exception) -> None:
-        if not self.away:
-            reason = str(error).splitlines()[0][:120]
-            print(f"The tracking server is away ({reason}). Training goes on; what is logged is kept in {self.folder}.")
-        self.away, self._tried_s = True, time.monotonic()
-        self._write_outbox()
-
-    def _write_outbox(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / OUTBOX).open("w") as out:
-            for m in self._pending:
-                out.write(json.dumps([m.key, m.value, m.timestamp, m.step]) + "\n")
-
-    def _clear_outbox(self) -> None:
-        if self.away:
-            print("The tracking server is back: everything kept has been delivered.")
-        self.away = False
-        (self.folder / OUTBOX).unlink(missing_ok=True)
-
-    def load_outbox(self) -> None:
-        """Take up what an earlier process could not deliver."""
-        path = self.folder / OUTBOX
-        if path.is_file():
-            for line in path.read_text().splitlines():
-                key, value, timestamp, step = json.loads(line)
-                if step > self._sent.get(key, -1):
-                    self._pending.append(Metric(key, value, timestamp, step))
-            for m in self._pending:  # the steps since the last resume point are trained again: not twice in here
-                self._sent[m.key] = max(m.step, self._sent.get(m.key, -1))
+    def read_outbox(self) -> None:
+        """Buffer the metrics that an earlier process could not send."""
+        self._buffer.read()
 
 
 class NullRun(Run):
-    """The run of a process that only helps to train: it takes everything and writes nothing."""
+    """The run of a process that only takes part in distributed training: it writes nothing."""
 
-    def __init__(self, run_id: str, folder: Path):
-        self.run_id, self.folder, self.away = run_id, folder, False
+    def __init__(self, run_id: str, folder: Path) -> None:
+        self.run_id, self.folder, self.is_offline = run_id, folder, False
 
-    def log(self, step: int, metrics: Mapping[str, float], at_ms: int = 0) -> None: ...
-    def flush(self) -> None: ...
-    def tags(self, tags: Mapping[str, Any]) -> None: ...
-    def finish(self, status: str = "FINISHED") -> None: ...
-    def fail(self, error: BaseException) -> None: ...
-    def discard(self) -> None: ...
+    def log(self, step: int, metrics: Mapping[str, float], at_ms: int = 0) -> None:
+        """Do nothing."""
+
+    def flush(self) -> None:
+        """Do nothing."""
+
+    def tags(self, tags: Mapping[str, Any]) -> None:
+        """Do nothing."""
+
+    def finish(self, status: str = "FINISHED") -> None:
+        """Do nothing."""
+
+    def fail(self, error: BaseException) -> None:
+        """Do nothing."""
+
+    def discard(self) -> None:
+        """Do nothing."""
 
 
 def start(name: str, outputs: Path) -> Run:
-    """Begin a run called ``name``, or take the one that ``mlflow run`` made for this process.
+    """Start a run called ``name``, or the one that ``mlflow run`` made for this process.
 
     Raises:
-        TrackingAway: the tracking server does not answer.
+        TrackingUnavailable: the tracking server does not answer.
     """
     client = MlflowClient()
     try:
@@ -245,7 +227,7 @@ def experiment_id(client: MlflowClient, name: str = EXPERIMENT) -> str:
     if found is None:
         try:
             return client.create_experiment(name)
-        except MlflowException:  # two processes begin at once in an empty store, and the other one was first
+        except MlflowException:  # another process made it just now
             found = client.get_experiment_by_name(name)
             if found is None:
                 raise
@@ -253,9 +235,9 @@ def experiment_id(client: MlflowClient, name: str = EXPERIMENT) -> str:
 
 
 def watch(run_id: str, folder: Path) -> Run:
-    """The run ``run_id``, to add metrics and files to it while others may do so too; its status stays as it is.
+    """The run ``run_id``, to add metrics and files while other processes may do so, too; its status stays unchanged.
 
-    ``folder`` takes the place of the run's own.
+    ``folder`` is used instead of the run's own.
 
     Raises:
         UserError: there is no such run.
@@ -269,9 +251,9 @@ def watch(run_id: str, folder: Path) -> Run:
 
 
 def reopen(run_id: str, outputs: Path) -> Run:
-    """Go on with run ``run_id``; metrics that the store already has at a step are not sent twice.
+    """Continue run ``run_id``; metrics that the store already has at a step are not sent again.
 
-    The empty run that ``mlflow run`` made for this process is removed once that has ended: one run is left, this one.
+    The empty run that ``mlflow run`` made for this process is removed after the process has ended.
 
     Raises:
         UserError: there is no such run.
@@ -280,7 +262,7 @@ def reopen(run_id: str, outputs: Path) -> Run:
     try:
         found = client.get_run(run_id)
     except MlflowException as error:
-        if is_away(error):
+        if is_unreachable(error):
             raise TrackingUnavailable(
                 f"resume={run_id}: {client.tracking_uri} does not answer: {first_line(error)}"
             ) from error
@@ -292,7 +274,7 @@ def reopen(run_id: str, outputs: Path) -> Run:
     client.update_run(run_id, status="RUNNING")
     sent = {key: max(m.step for m in client.get_metric_history(run_id, key)) for key in found.data.metrics}
     run = Run(client, run_id, outputs / run_id, sent)
-    run.load_outbox()
+    run.read_outbox()
     return run
 
 
@@ -300,7 +282,7 @@ def find(name: str) -> str:
     """The id of the newest run called ``name`` in Parley's experiment; empty where there is none.
 
     Raises:
-        TrackingAway: the tracking server does not answer.
+        TrackingUnavailable: the tracking server does not answer.
     """
     client = MlflowClient()
     try:
@@ -311,7 +293,7 @@ def find(name: str) -> str:
 
 
 def open_store() -> str:
-    """Make the store's tables where there are none, before several processes would at once; returns what is wrong."""
+    """Create the store's tables where there are none, before several processes do; returns the error, if any."""
     client = MlflowClient()
     try:
         experiment_id(client)
@@ -321,25 +303,16 @@ def open_store() -> str:
 
 
 def end(run_id: str, status: str) -> None:
-    """Set the status of a run whose process is gone; where the server is away it stays as it is."""
+    """Set the status of a run whose process has ended; where the server does not answer it stays unchanged."""
     with contextlib.suppress(MlflowException, OSError):
         MlflowClient().set_terminated(run_id, status)
 
 
-def discard_given() -> None:
+def discard_own_run() -> None:
     """Remove the empty run that ``mlflow run`` made for this process, if it was started so."""
     given = os.environ.get("MLFLOW_RUN_ID")
     if given:
         client = MlflowClient()
         client.delete_run(given)
-        atexit.register(client.restore_run, given)  # for mlflow run, which ends by setting its status and would fail
+        atexit.register(client.restore_run, given)  # mlflow run sets its status at the end
         run_finalizer.later("remove", given, client.tracking_uri)
-
-
-def is_away(error: BaseException | None) -> bool:
-    """True where ``error`` comes from a server that could not be reached, however often it was wrapped."""
-    while error is not None:
-        if isinstance(error, RequestException):
-            return True
-        error = error.__cause__ or error.__context__
-    return False

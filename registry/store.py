@@ -1,4 +1,4 @@
-"""The way in to the store and the registry: a client of them, and one plain line where they do not answer."""
+"""Access to the tracking store and the registry: a client of both, and one error line where they do not answer."""
 
 import socket
 from collections.abc import Iterator
@@ -11,24 +11,24 @@ from mlflow.tracking import MlflowClient
 from requests.utils import get_environ_proxies
 
 from data.errors import first_line
-from registry.runs import TrackingUnavailable, is_away
+from registry.errors import TrackingUnavailable, is_unreachable
 
-KNOCK_S = 3.0
+CONNECT_TIMEOUT_S = 3.0
 PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
 
 @contextmanager
-def reached() -> Iterator[MlflowClient]:
-    """A client of the store and the registry, for the questions asked within.
+def connected() -> Iterator[MlflowClient]:
+    """A client of the store and the registry, for the requests made in this context.
 
-    Both are knocked at first: MLflow itself tries for seconds, or with a database for minutes, before it gives up.
+    Connections to both are tried first: MLflow itself tries for seconds, or with a database for minutes.
 
     Raises:
-        TrackingAway: one of the two does not answer, now or at one of the questions.
+        TrackingUnavailable: one of the two does not answer, now or at one of the requests.
     """
     try:
         for uri in {mlflow.get_tracking_uri(), mlflow.get_registry_uri()}:
-            _knock(uri)
+            _require_connection(uri)
         yield MlflowClient()
     except (MlflowException, OSError) as error:
         if not is_down(error):
@@ -38,29 +38,29 @@ def reached() -> Iterator[MlflowClient]:
         ) from error
 
 
-class _NobodyThere(ConnectionError):
+class _ConnectionRefused(ConnectionError):
     pass
 
 
-def _knock(uri: str) -> None:
+def _require_connection(uri: str) -> None:
     parts = urlsplit(uri)
     scheme = parts.scheme.partition("+")[0]
     behind_proxy = scheme in ("http", "https") and get_environ_proxies(uri)
     if scheme in PORTS and parts.hostname and not behind_proxy:
         try:
-            socket.create_connection((parts.hostname, parts.port or PORTS[scheme]), KNOCK_S).close()
+            socket.create_connection((parts.hostname, parts.port or PORTS[scheme]), CONNECT_TIMEOUT_S).close()
         except OSError as error:
-            raise _NobodyThere(error.strerror or str(error)) from error
+            raise _ConnectionRefused(error.strerror or str(error)) from error
 
 
 def is_down(error: BaseException) -> bool:
-    """True where ``error`` says that the store can't be reached, whatever it is: a server or a database."""
-    gone = isinstance(error, _NobodyThere) or getattr(error, "error_code", "") == "TEMPORARILY_UNAVAILABLE"
-    return gone or is_away(error)
+    """True where ``error`` means that the store, a server or a database, can't be reached."""
+    refused = isinstance(error, _ConnectionRefused) or getattr(error, "error_code", "") == "TEMPORARILY_UNAVAILABLE"
+    return refused or is_unreachable(error)
 
 
 def registry_address() -> str:
-    """Where the registry is, without the password that such an address can hold."""
+    """Address of the registry, without user and password."""
     return without_password(mlflow.get_registry_uri())
 
 

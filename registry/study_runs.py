@@ -1,8 +1,8 @@
-"""The runs of a study's cells: begun under their parent, each cell ended exactly once, whoever was killed meanwhile.
+"""The runs of a study's cells, children of its run. Each cell is finished by exactly one run, whichever was killed.
 
-A cell is known by a digest of its settings. It counts as ended from the moment that its run is written down as the
-parent's param ``cell.DIGEST``: MLflow writes a param only once, so of two processes that did the same cell one is
-first and the other learns that it was not. Setting the run FINISHED follows, and can be made up for.
+A cell is identified by a digest of its settings. It has ended once its run is logged as the parent's param
+``cell.DIGEST``: MLflow writes a param only once, so of two processes that ran the same cell one is first and the other
+reads that it was not. The run is set FINISHED afterwards; where that was lost, ``mark_failed`` does it.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ _PAGE = 1000
 
 @dataclass(frozen=True)
 class ChildRun:
-    """A run under a study as the store has it; ``cell`` is the digest of what it was to do."""
+    """A run under a study as the store has it; ``cell`` is the digest of its settings."""
 
     run_id: str
     name: str
@@ -34,12 +34,12 @@ class ChildRun:
 
 
 def address() -> str:
-    """The tracking store in words that mean the same in every process of this machine."""
+    """The tracking store's address, the same in every process of this machine."""
     return MlflowClient().tracking_uri
 
 
 def children(parent_id: str, cell: str = "") -> list[ChildRun]:
-    """Every run that was begun under the study, or of one of its cells, the oldest first."""
+    """Every run under the study, or those of one of its cells, the oldest first."""
     client = MlflowClient()
     experiment = client.get_run(parent_id).info.experiment_id
     wanted, found, token = f"tags.`{PARENT}` = '{parent_id}'", [], None
@@ -60,7 +60,7 @@ def ended(parent_id: str) -> dict[str, str]:
 
 
 def start(parent_id: str, cell: str, name: str, tags: Mapping[str, Any], outputs: Path) -> Run:
-    """Begin a run of ``cell`` under the study."""
+    """Start a run of ``cell`` under the study."""
     client = MlflowClient()
     experiment = client.get_run(parent_id).info.experiment_id
     given = {PARENT: parent_id, CELL: cell, **{key: str(value) for key, value in tags.items()}}
@@ -71,37 +71,37 @@ def start(parent_id: str, cell: str, name: str, tags: Mapping[str, Any], outputs
 
 
 def claim(parent_id: str, cell: str, run_id: str) -> str:
-    """Write down that ``run_id`` ended the cell; returns the run that did: this one, or one that was first."""
+    """Log that ``run_id`` ended the cell; returns the run that did: this one, or one that was first."""
     client = MlflowClient()
     try:
         client.log_param(parent_id, _CLAIM + cell, run_id)
     except MlflowException:
-        if cell not in ended(parent_id):  # the store is in trouble: nobody was first
+        if cell not in ended(parent_id):  # another error: no run was first
             raise
     return ended(parent_id)[cell]
 
 
 def mark_failed(parent_id: str, why: str, cell: str = "") -> list[str]:
-    """Mark runs that never will end as FAILED, with ``why`` as their error, and give those that did end their status.
+    """Mark runs whose process was lost as FAILED, with ``why`` as their error, and those that ended as FINISHED.
 
-    Of all cells, or of one. Versions that a dead run had registered are removed: nobody vouches for them.
-    Returns the run ids of the dead.
+    Of all cells, or of one. Versions that a failed run had registered are removed, because its cell did not end.
+    Returns the ids of the failed runs.
     """
-    client, holders, dead = MlflowClient(), ended(parent_id), []
+    client, finished, failed = MlflowClient(), ended(parent_id), []
     for child in children(parent_id, cell):
         if child.status == "FINISHED":
             continue
-        if holders.get(child.cell) == child.run_id:
+        if finished.get(child.cell) == child.run_id:
             client.set_terminated(child.run_id, "FINISHED")
         elif child.status in ("RUNNING", "SCHEDULED"):
             client.set_tag(child.run_id, "error", why)
             client.set_terminated(child.run_id, "FAILED")
-            disown(child.run_id)
-            dead.append(child.run_id)
-    return dead
+            delete_versions(child.run_id)
+            failed.append(child.run_id)
+    return failed
 
 
-def disown(run_id: str) -> None:
+def delete_versions(run_id: str) -> None:
     """Remove the versions that the run registered."""
     client = MlflowClient()
     with contextlib.suppress(MlflowException):  # a version that stays does no harm

@@ -9,6 +9,7 @@ bytes of length, a JSON header, then plain little-endian numbers.
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
@@ -16,43 +17,47 @@ from mlflow.pyfunc import PythonModel
 
 
 class TfidfModel(PythonModel):
-    """Says which of two labels a text has: words weighted by (1 + ln n) * idf, unit length, logistic regression."""
+    """Classifies texts into two labels: words weighted by (1 + ln n) * idf, unit length, logistic regression."""
 
+    # predict has no annotations: with them MLflow drops the signature's params. This stops its hint at every load.
     _skip_type_hint_validation = True
 
-    def load_context(self, context):
+    def load_context(self, context: Any) -> None:
         """Read words and numbers from the artifact."""
         folder = Path(context.artifacts["weights"])
         found = json.loads((folder / "words.json").read_text(encoding="utf-8"))
         self.labels = found["labels"]
-        self.places = {word: i for i, word in enumerate(found["words"])}
+        self.columns = {word: i for i, word in enumerate(found["words"])}
         self.pattern = re.compile(found["pattern"])
         tensors = _read_safetensors(folder / "weights.safetensors")
         self.idf, self.weight, self.bias = tensors["idf"], tensors["weight"], float(tensors["bias"][0])
 
     def predict(self, context, model_input, params=None):
-        """The label of each text, or with ``probability`` the chance of the second label; a list, or a table."""
+        """The label of each text, or with ``probability`` the probability of the second label, as texts.
+
+        ``model_input`` is a list of texts or a table whose first column holds them.
+        """
         texts = model_input.iloc[:, 0].tolist() if hasattr(model_input, "iloc") else list(model_input)
         p = [self.p_positive(str(text)) for text in texts]
         if (params or {}).get("probability"):
             return [str(value) for value in p]
         return [self.labels[value > 0.5] for value in p]
 
-    def p_positive(self, text):
+    def p_positive(self, text: str) -> float:
         """Probability of the second label."""
-        counts = {}
+        counts: dict[int, int] = {}
         for word in self.pattern.findall(text.lower()):
-            place = self.places.get(word)
-            if place is not None:
-                counts[place] = counts.get(place, 0) + 1
-        places = np.array(sorted(counts), dtype=np.int64)
-        values = (1 + np.log([counts[place] for place in places.tolist()])) * self.idf[places]
+            column = self.columns.get(word)
+            if column is not None:
+                counts[column] = counts.get(column, 0) + 1
+        columns = np.array(sorted(counts), dtype=np.int64)
+        values = (1 + np.log([counts[column] for column in columns.tolist()])) * self.idf[columns]
         length = float(np.sqrt((values**2).sum()))
-        score = float(values @ self.weight[places]) / (length or 1.0) + self.bias
+        score = float(values @ self.weight[columns]) / (length or 1.0) + self.bias
         return float(1 / (1 + np.exp(-score))) if score > -700 else 0.0
 
 
-def _read_safetensors(path):
+def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
     raw = path.read_bytes()
     start = 8 + int.from_bytes(raw[:8], "little")
     header = json.loads(raw[8:start])

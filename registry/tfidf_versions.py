@@ -1,4 +1,4 @@
-"""TF-IDF versions: written as plain numbers and words, logged, and proven by reloading."""
+"""TF-IDF versions: written as numbers and words, logged as models, and verified by reloading."""
 
 import json
 import warnings
@@ -58,7 +58,7 @@ def verify(uri: str, texts: Sequence[str], p_positive: Sequence[float]) -> float
     """Load the logged model anew and compare its probabilities; returns the largest difference.
 
     Raises:
-        UserError: one differs by more than 1e-9: nothing may be registered then.
+        UserError: one differs by more than 1e-9, so nothing may be registered.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)

@@ -1,7 +1,7 @@
-"""What a version says of itself: scores, curves, lineage, card and kept checkpoints, as plain values for a page.
+"""A version's scores, curves, lineage, card and kept checkpoints, as plain values for a page.
 
-Every part is had alone. What a version lacks, because its run was removed or another tool made it, leaves a line in
-``VersionDetails.notes`` and takes nothing else away.
+Every part is read on its own. One that is missing, because the run was removed or another tool made the version, leaves
+a line in ``VersionDetails.notes`` and does not affect the others.
 """
 
 import json
@@ -20,7 +20,7 @@ from mlflow.tracking import MlflowClient
 from data.errors import first_line
 from registry import checkpoints, versions
 from registry.checkpoints import checkpoint_folder
-from registry.store import is_down, reached, without_password
+from registry.store import connected, is_down, without_password
 from registry.version_metrics import Labels, Score, headline, number, scores_of
 from registry.versions import Version
 
@@ -29,7 +29,7 @@ __all__ = ["CatalogEntry", "Score", "VersionDetails", "catalogue", "checkpoint_f
 T = TypeVar("T")
 Curve = tuple[tuple[int, float], ...]
 
-#: where a curve is looked for: our own name, then those of other trainers
+#: names of a curve's metric: this project's own, then those of other trainers
 TRAIN_LOSS = ("train/loss", "loss", "train_loss")
 EVAL_LOSS = ("eval/loss", "eval_loss")
 BEST = "eval/best_step"
@@ -42,7 +42,7 @@ NO_LABELS: Labels = {}
 
 @dataclass(frozen=True)
 class VersionDetails:
-    """What is known of a version. What is not known is empty or None, and ``notes`` say why, one line each.
+    """What is known of a version. What is unknown is empty or None, and ``notes`` say why, one line each.
 
     ``train_loss`` and ``eval_loss`` hold (step, loss in nats). ``restored_step`` is the step whose weights were
     registered; ``checkpoints`` are the steps whose weights are kept, ascending. ``lineage`` holds (label, value),
@@ -83,7 +83,7 @@ def catalogue(name: str = "", labels: Labels = NO_LABELS) -> list[CatalogEntry]:
     ``labels``: those of the metrics in its headline, by their names; the first that a version has are shown.
 
     Raises:
-        TrackingAway: the registry does not answer.
+        TrackingUnavailable: the registry does not answer.
     """
     return [
         CatalogEntry(version, tags.get("kind", ""), tags.get("verdict", ""), headline(scores_of(tags, labels)), made)
@@ -93,7 +93,7 @@ def catalogue(name: str = "", labels: Labels = NO_LABELS) -> list[CatalogEntry]:
 
 
 def details_of(version: Version, ui_address: str = "", labels: Labels = NO_LABELS) -> VersionDetails:
-    """Everything that is known of ``version``.
+    """Everything that the registry and the store have of ``version``.
 
     Args:
         ui_address: where the MLflow UI answers, such as ``http://127.0.0.1:5000``; empty takes the tracking server's
@@ -101,10 +101,10 @@ def details_of(version: Version, ui_address: str = "", labels: Labels = NO_LABEL
         labels: labels of metrics by their names, in the order of the scores; others follow by their names.
 
     Raises:
-        TrackingAway: the registry does not answer.
+        TrackingUnavailable: the registry does not answer.
     """
     notes: list[str] = []
-    with reached() as client:
+    with connected() as client:
         registered = _registered(client, version, notes)
         run = _run(client, version, notes)
         tags = {**(run.data.tags if run else {}), **version.tags}
@@ -116,8 +116,8 @@ def details_of(version: Version, ui_address: str = "", labels: Labels = NO_LABEL
         prompts = _prompts(client, run, kept, notes)
         steps = _checkpoints(client, run, kept, notes)
     scores = scores_of(version.tags, labels) or scores_of(run.data.metrics if run else {}, labels)
-    lacking = {"no scores": scores, "no card": card, "no loss curve": train_loss or eval_loss or run is None}
-    notes += [f"it has {what}" for what, there in lacking.items() if not there]
+    missing = {"no scores": scores, "no card": card, "no loss curve": train_loss or eval_loss or run is None}
+    notes += [f"it has {what}" for what, value in missing.items() if not value]
     return VersionDetails(
         version=version,
         kind=tags.get("kind", ""),
@@ -138,7 +138,7 @@ def details_of(version: Version, ui_address: str = "", labels: Labels = NO_LABEL
 
 
 def _part(work: Callable[[], T], empty: T, lost: str, notes: list[str]) -> T:
-    """What ``work`` gives. Where the store has no such thing: ``empty``, and a line in ``notes``."""
+    """The result of ``work``; where the store has no such thing, ``empty`` and a line in ``notes``."""
     try:
         return work()
     except (MlflowException, OSError) as error:
@@ -149,7 +149,7 @@ def _part(work: Callable[[], T], empty: T, lost: str, notes: list[str]) -> T:
 
 
 def _artifact(work: Callable[[], T], empty: T, lost: str, notes: list[str]) -> T:
-    """As ``_part``, for what lies in the artifact store, which can be any and fails in its own ways."""
+    """As ``_part``, for the artifact store, each kind of which raises errors of its own."""
     try:
         return work()
     except Exception as error:
@@ -176,34 +176,34 @@ def _curve(client: MlflowClient, run: Run | None, keys: Sequence[str], notes: li
     key = next((key for key in keys if run and key in run.data.metrics), None)
     if run is None or key is None:
         return ()
-    points = _part(lambda: client.get_metric_history(run.info.run_id, key), [], f"{key} can't be had", notes)
+    points = _part(lambda: client.get_metric_history(run.info.run_id, key), [], f"{key} is unavailable", notes)
     return tuple(sorted({p.step: p.value for p in points if number(p.value) is not None}.items()))
 
 
 def _steps(
     client: MlflowClient, run: Run | None, version: Version, eval_loss: Curve, notes: list[str]
 ) -> tuple[int | None, int | None]:
-    """The best step and the one that was registered. Older runs tell the second by where they logged the first."""
+    """The best step and the registered one. Older runs logged the metric of the first at the step of the second."""
     best = min(eval_loss, key=lambda point: (point[1], point[0]))[0] if eval_loss else None
     restored = number(version.tags.get("step"))
     if run and BEST in run.data.metrics:
-        points = _part(lambda: client.get_metric_history(run.info.run_id, BEST), [], f"{BEST} can't be had", notes)
+        points = _part(lambda: client.get_metric_history(run.info.run_id, BEST), [], f"{BEST} is unavailable", notes)
         for point in points[-1:]:
-            said = number(point.value)
-            best = best if said is None else int(said)
+            logged = number(point.value)
+            best = best if logged is None else int(logged)
             restored = point.step if restored is None else restored
     return best, None if restored is None else int(restored)
 
 
 def _artifacts(client: MlflowClient, run: Run | None, notes: list[str]) -> set[str]:
-    """Names of what the run keeps."""
+    """Names of the run's top-level artifacts."""
     if run is None:
         return set()
-    entries = _artifact(lambda: client.list_artifacts(run.info.run_id), None, "its artifacts can't be had", notes)
+    entries = _artifact(lambda: client.list_artifacts(run.info.run_id), None, "its artifacts are unavailable", notes)
     names = {entry.path for entry in entries or ()}
-    missing = [f"{what} ({name})" for name, what in WANTED.items() if name not in names and entries is not None]
-    if missing:
-        notes.append(f"its run keeps no {' and no '.join(missing)}")
+    absent = [f"{what} ({name})" for name, what in WANTED.items() if name not in names and entries is not None]
+    if absent:
+        notes.append(f"its run keeps no {' and no '.join(absent)}")
     return names
 
 
@@ -212,8 +212,8 @@ def _text(client: MlflowClient, run: Run | None, name: str, kept: set[str], note
         return ""
 
     def read() -> str:
-        with TemporaryDirectory() as place:
-            return Path(client.download_artifacts(run.info.run_id, name, place)).read_text(encoding="utf-8")
+        with TemporaryDirectory() as folder:
+            return Path(client.download_artifacts(run.info.run_id, name, folder)).read_text(encoding="utf-8")
 
     return _artifact(read, "", f"{name} can't be read", notes)
 
@@ -222,7 +222,9 @@ def _prompts(client: MlflowClient, run: Run | None, kept: set[str], notes: list[
     text = _text(client, run, RESULTS, kept, notes)
     if not text:
         return ()
-    rows = _artifact(lambda: [str(row["prompt"]) for row in json.loads(text)["rows"]], [], f"{RESULTS} is odd", notes)
+    rows = _artifact(
+        lambda: [str(row["prompt"]) for row in json.loads(text)["rows"]], [], f"{RESULTS} is malformed", notes
+    )
     prompts = list(dict.fromkeys(prompt for prompt in rows if prompt.strip()))
     count = min(MOST_PROMPTS, len(prompts))
     return tuple(prompts[i * len(prompts) // count] for i in range(count))
@@ -231,7 +233,7 @@ def _prompts(client: MlflowClient, run: Run | None, kept: set[str], notes: list[
 def _checkpoints(client: MlflowClient, run: Run | None, kept: set[str], notes: list[str]) -> tuple[int, ...]:
     if run is None or checkpoints.FOLDER not in kept:
         return ()
-    found = _artifact(lambda: checkpoints.paths(client, run.info.run_id), {}, "its checkpoints can't be had", notes)
+    found = _artifact(lambda: checkpoints.paths(client, run.info.run_id), {}, "its checkpoints are unavailable", notes)
     return tuple(sorted(found))
 
 
@@ -240,7 +242,7 @@ def _lineage(
 ) -> tuple[tuple[str, str], ...]:
     params = run.data.params if run else {}
     commit = tags.get("git_commit") or tags.get("mlflow.source.git.commit", "")
-    changed = ", with changes that are not committed" if tags.get("git_dirty") == "true" else ""
+    changed = ", with uncommitted changes" if tags.get("git_dirty") == "true" else ""
     made = getattr(registered, "creation_timestamp", None)
     settings = (f"{key} {_setting(key, params[key])}" for key in SETTINGS if key in params)
     pairs = {
@@ -256,7 +258,7 @@ def _lineage(
 
 
 def _data(run: Run | None, context: str, name: str, digest: str) -> tuple[str, str]:
-    """Name and digest of the data that the run used as ``context``; what its tags say comes first."""
+    """Name and digest of the data that the run used as ``context``; params and tags take precedence."""
     for given in run.inputs.dataset_inputs if run and run.inputs else ():
         if context in {tag.value for tag in given.tags}:
             return name or given.dataset.name, digest or given.dataset.digest
@@ -268,7 +270,7 @@ def _joined(*parts: str) -> str:
 
 
 def _setting(key: str, value: str) -> str:
-    return "of the method's own" if key == "lr" and number(value) == 0 else value
+    return "default of the method" if key == "lr" and number(value) == 0 else value
 
 
 def _run_url(run: Run | None, ui_address: str) -> str:

@@ -1,4 +1,4 @@
-"""Registered versions: logged as models, proven by reloading, tagged with their lineage, found by name."""
+"""Registered versions: logged as models, verified by reloading, tagged with their lineage, found by name."""
 
 import logging
 import re
@@ -19,18 +19,18 @@ from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
 from data.errors import UserError
 from registry.runs import Run
-from registry.store import is_down, reached, registry_address, without_password
+from registry.store import connected, is_down, registry_address, without_password
 
 CODE = Path(__file__).with_name("chat_model.py")
 CHAMPION = "champion"
 LOGITS_TOLERANCE = 1e-4
-OPENAI_ID = "openai_id"  # the tag with the id that a version answers to where OpenAI's language is spoken
-PAGE = 1000  # versions asked for at once
+OPENAI_ID = "openai_id"  # the tag with the id of the model in OpenAI's API
+PAGE = 1000  # versions a request
 SIGNATURE = ModelSignature(
     inputs=Schema([ColSpec("string")]),
     outputs=Schema([ColSpec("string")]),
     params=ParamSchema([
-        ParamSpec("max_new_tokens", "long", 0),  # 0: as configured; MLflow fills defaults in, and they would win
+        ParamSpec("max_new_tokens", "long", 0),  # 0: as configured; MLflow passes defaults, which would override it
         ParamSpec("do_sample", "boolean", False),
         ParamSpec("temperature", "double", 1.0),
         ParamSpec("seed", "long", 0),
@@ -40,7 +40,7 @@ SIGNATURE = ModelSignature(
 
 @dataclass(frozen=True)
 class Version:
-    """A registered version as the registry has it."""
+    """A registered version, as the registry has it."""
 
     name: str
     number: int
@@ -51,15 +51,15 @@ class Version:
 
     @property
     def uri(self) -> str:
-        """What MLflow loads it by."""
+        """The URI by which MLflow loads it."""
         return f"models:/{self.name}/{self.number}"
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What the model in memory says, for a reloaded one to be compared with.
+    """Outputs of the model in memory, to compare a reloaded one with.
 
-    ``logits``: ``[tokens, vocabulary]`` over ``token_ids``; ``answers``: greedy texts to ``prompts``.
+    ``logits``: ``[tokens, vocabulary]`` over ``token_ids``; ``answers``: greedily generated texts to ``prompts``.
     """
 
     prompts: Sequence[str]
@@ -104,23 +104,23 @@ def log_remote(run: Run, model: str, base_model: str, base_url: str = "", max_ne
 
 
 def verify_remote(uri: str, model: str, base_url: str) -> None:
-    """Load the logged model anew and look whether it would ask ``model`` at that address; nothing is asked.
+    """Load the logged model anew and check that it would call ``model`` at that address; no request is sent.
 
     Raises:
-        UserError: it would not: nothing may be registered then.
+        UserError: it would not, so nothing may be registered.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         config = mlflow.pyfunc.load_model(uri).unwrap_python_model().config
     if (config["model"], config["base_url"]) != (model, without_password(base_url)):
-        raise UserError(f"the reloaded model asks {config['model']} and not {model}: nothing was registered")
+        raise UserError(f"the reloaded model calls {config['model']} and not {model}: nothing was registered")
 
 
 def verify(uri: str, probe: Probe) -> float:
     """Load the logged model anew and compare it with ``probe``; returns the largest difference of a logit.
 
     Raises:
-        UserError: a greedy text differs, or a logit by more than 1e-4: nothing may be registered then.
+        UserError: a greedy text differs, or a logit by more than 1e-4, so nothing may be registered.
     """
     import torch
 
@@ -140,8 +140,8 @@ def verify(uri: str, probe: Probe) -> float:
 def register(name: str, uri: str, run_id: str, tags: Mapping[str, Any], description: str) -> Version:
     """Make the logged model at ``uri`` (``models:/m-...``) the next version of ``name``; a run that has one keeps it.
 
-    A run can be killed right after it has registered and is registered again when it is resumed. One run has several
-    versions only where they have different ids of their own (the tag ``openai_id``).
+    A run can be killed right after registering and registers again when it is resumed. One run has several versions
+    only where they have different ids (the tag ``openai_id``).
     """
     client = MlflowClient()
     for version in versions(name):
@@ -165,7 +165,7 @@ def register(name: str, uri: str, run_id: str, tags: Mapping[str, Any], descript
 
 @dataclass(frozen=True)
 class Promotion:
-    """Whether the champion moved, and why or why not."""
+    """Whether the alias ``champion`` moved, and why or why not."""
 
     moved: bool
     reason: str
@@ -192,11 +192,11 @@ def promote(version: Version, metric: str, value: float, test_digest: str) -> Pr
 
 def find_alias(name: str, alias: str) -> Version | None:
     """The version of ``name`` that ``alias`` points to, or None."""
-    with reached() as client:
+    with connected() as client:
         try:
             return _version(client, client.get_model_version_by_alias(name, alias))
         except MlflowException as error:
-            if is_down(error):  # no answer is not the answer no
+            if is_down(error):  # unknown is not None
                 raise
             return None
 
@@ -207,15 +207,15 @@ def versions(name: str) -> list[Version]:
 
 
 def search(name: str = "") -> list[tuple[Version, datetime]]:
-    """Every version of every registered model, or of ``name``, and when it was made: names sorted, newest first.
+    """Every version of every registered model, or of ``name``, and when it was created: names sorted, newest first.
 
     Raises:
-        TrackingAway: the registry does not answer.
+        TrackingUnavailable: the registry does not answer.
     """
-    with reached() as client:
+    with connected() as client:
         wanted = _named(name)
         pointing: dict[tuple[str, int], list[str]] = {}
-        for model in _pages(client.search_registered_models, wanted):  # a search for versions leaves aliases out
+        for model in _pages(client.search_registered_models, wanted):  # a search for versions returns no aliases
             for alias, number in sorted(model.aliases.items()):
                 pointing.setdefault((model.name, int(number)), []).append(alias)
         found = {}
@@ -230,32 +230,32 @@ def find_openai(model: str) -> Version | None:
     """The version whose tag ``openai_id`` is ``model``, or None.
 
     Raises:
-        TrackingAway: the registry does not answer.
+        TrackingUnavailable: the registry does not answer.
     """
-    if "'" in model:  # no id has one, and a filter could not hold it
+    if "'" in model:  # no id has one, and a filter can't hold it
         return None
-    with reached() as client:
+    with connected() as client:
         found = list(client.search_model_versions(f"tags.{OPENAI_ID} = '{model}'", max_results=1))
         return _version(client, found[0]) if found else None
 
 
 def delete(version: Version) -> None:
-    """Take ``version`` out of the registry; its run and files stay."""
-    with reached() as client:
+    """Delete ``version`` from the registry; its run and files stay."""
+    with connected() as client:
         client.delete_model_version(version.name, str(version.number))
 
 
 def _named(name: str) -> str:
-    if not name or {"'", '"'} <= set(name):  # a filter can't hold both; all are asked for then
+    if not name or {"'", '"'} <= set(name):  # a filter can't hold both quotes, so all are fetched
         return ""
     quote = '"' if "'" in name else "'"
     return f"name = {quote}{name}{quote}"
 
 
-def _pages(ask: Callable[..., Any], wanted: str) -> Iterator[Any]:
+def _pages(search: Callable[..., Any], filter_string: str) -> Iterator[Any]:
     token = None
     while True:
-        page = ask(filter_string=wanted, max_results=PAGE, page_token=token)
+        page = search(filter_string=filter_string, max_results=PAGE, page_token=token)
         yield from page
         token = page.token
         if not token:
@@ -263,17 +263,17 @@ def _pages(ask: Callable[..., Any], wanted: str) -> Iterator[Any]:
 
 
 def resolve(reference: str) -> Version:
-    """The version meant by ``pirate/3``, ``pirate@champion``, ``models:/pirate/3`` or ``models:/pirate@champion``.
+    """The version named by ``pirate/3``, ``pirate@champion``, ``models:/pirate/3`` or ``models:/pirate@champion``.
 
     Raises:
         UserError: it is none of these, or there is no such version.
-        TrackingAway: the registry does not answer, so nobody knows whether there is one.
+        TrackingUnavailable: the registry does not answer.
     """
     match = re.fullmatch(r"(?:models:/)?([^/@:]+)(?:/(\d+)|@([\w-]+))", reference.strip())
     if match is None:
         raise UserError(f"{reference!r} names no version: write pirate/3 or pirate@champion")
     name, number, alias = match.groups()
-    with reached() as client:
+    with connected() as client:
         try:
             found = client.get_model_version(name, number) if number else client.get_model_version_by_alias(name, alias)
         except MlflowException as error:

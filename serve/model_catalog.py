@@ -8,7 +8,7 @@ from typing import Any
 
 from data.errors import UserError
 from registry import versions
-from registry.runs import TrackingUnavailable
+from registry.errors import TrackingUnavailable
 from serve.engine.resolver import PLAIN
 from serve.errors import RequestError, no_model
 from serve.model_names import ModelNames

@@ -1,4 +1,4 @@
-"""The edge of every step: user errors become lines, signals end a run cleanly, nothing else is hidden."""
+"""The command line of every step: user errors are printed as one line, signals end the process with its clean-up."""
 
 import errno
 import os
@@ -48,7 +48,7 @@ def main(step: Callable[[list[str]], None]) -> None:
 
 
 def disk_is_full(error: BaseException | None) -> bool:
-    """True where ``error``, or one behind it, means a full disk; stores and writers put that in words of their own."""
+    """True where ``error``, or one that it wraps, means a full disk; some libraries say so only in their message."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in FULL:
             return True
@@ -61,7 +61,7 @@ def disk_is_full(error: BaseException | None) -> bool:
 def _require_one_store() -> None:
     """Refuse a store named by a relative path where ``mlflow run`` was started in another folder than the project's.
 
-    MLflow makes the run in its own folder and starts this process in the project's: the same words, two stores.
+    MLflow makes the run in its own folder and starts this process in the project's, so the same path means two stores.
     """
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
     path = Path(uri.removeprefix("sqlite:///"))
@@ -75,5 +75,5 @@ def _require_one_store() -> None:
 
 def _stop(number: int, frame: object) -> None:
     for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, signal.SIG_IGN)  # one stop is enough: cleaning up must not be interrupted by a second
+        signal.signal(each, signal.SIG_IGN)  # clean-up must not be interrupted by a second signal
     raise Stopped

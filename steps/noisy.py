@@ -1,4 +1,4 @@
-"""``mlflow run . -e noisy``: teach with labels made wrong on purpose, and measure what that did."""
+"""``mlflow run . -e noisy``: train on labels corrupted on purpose, and measure the effect."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 def noisy(argv: list[str]) -> None:
-    """Run the whole job; whatever ends it early leaves the run FAILED or KILLED and nothing registered."""
-    run_job("noisy", NoisyConfig, _teach, argv)
+    """Run the whole job; an error or a signal leaves the run FAILED or KILLED and nothing registered."""
+    run_job("noisy", NoisyConfig, _train, argv)
 
 
-def _teach(config: NoisyConfig, run: "Run") -> Iterator[str]:
-    from recipes.noisy_labels.run import noisy as teach
+def _train(config: NoisyConfig, run: "Run") -> Iterator[str]:
+    from recipes.noisy_labels.run import noisy as train
 
-    return teach(config, run)
+    return train(config, run)
 
 
 if __name__ == "__main__":

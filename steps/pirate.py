@@ -1,4 +1,4 @@
-"""``mlflow run . -e pirate``: teach a base model from pairs, judge it before and after, register it."""
+"""``mlflow run . -e pirate``: fine-tune a base model on pairs, evaluate it before and after, register it."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def pirate(argv: list[str]) -> None:
-    """Run the whole job; whatever ends it early leaves the run FAILED or KILLED and nothing registered."""
+    """Run the whole job; an error or a signal leaves the run FAILED or KILLED and nothing registered."""
     run_job("pirate", TuneConfig, _tune, argv)
 
 

@@ -1,9 +1,11 @@
-"""One shape for every tracked job: parse, open the run, work, and leave it with the right status."""
+"""Steps that write a run: parse the flags, open the run or resume it, print the work's lines, set the run's status."""
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, TypeVar
+import dataclasses
+import json
+from collections.abc import Callable, Collection, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from data.errors import UserError
+from data.errors import ConfigError, UserError
 from steps.cli import DISK_IS_FULL, OUTPUTS, Stopped, disk_is_full
 from steps.flags import parse
 from train.config import FitConfig
@@ -12,48 +14,94 @@ if TYPE_CHECKING:
     from registry.runs import Run
 
 C = TypeVar("C", bound=FitConfig)
+SETTINGS = "config.json"
 
 
 def run_job(entry: str, config_type: type[C], work: "Callable[[C, Run], Iterator[str]]", argv: list[str]) -> None:
     """Do ``work`` under a run called ``entry`` and print the lines that it yields.
 
-    An error leaves the run FAILED, a signal leaves it KILLED with the hint how to go on.
+    In distributed training only rank 0 has a run; the other processes get one that writes nothing. An error leaves the
+    run FAILED; a signal leaves it KILLED and prints how to resume it.
     """
     config = parse(config_type, argv)
-    from steps.resuming import open_run  # after parsing, so that --help and a wrong flag are answered at once
+    from registry.runs import NullRun  # after parsing, so that --help and a wrong flag are answered at once
     from train import distributed
 
     distributed.join()
-    run, config = open_run(entry, config, OUTPUTS)
-    carry_out(lambda: work(config, run), run, f"mlflow run . -e {entry} -P resume={run.run_id}")
+    run = None
+    if distributed.rank() == 0:
+        config = saved_config(config) if config.resume else config
+        run = open_run(entry, config)
+    run_id, config = distributed.share((run.run_id if run else "", config))
+    execute(work, config, run or NullRun(run_id, OUTPUTS / run_id), f"mlflow run . -e {entry} -P resume={run_id}")
     distributed.leave()
 
 
-def carry_out(work: Callable[[], Iterator[str]], run: "Run", again: str) -> None:
-    """Print the lines of the work as they come and leave the run with the right status; ``again`` is how to go on."""
+def open_run(entry: str, config: Any) -> "Run":
+    """A new run called ``entry``, its folder with the settings made, or the run that ``config.resume`` names.
+
+    Raises:
+        UserError: the run to resume is unknown, or the tracking server does not answer.
+    """
+    from registry import runs
+
+    if config.resume:
+        run = runs.reopen(config.resume, OUTPUTS)
+    else:
+        run = runs.start(entry, OUTPUTS)
+        run.folder.mkdir(parents=True, exist_ok=True)
+        (run.folder / SETTINGS).write_text(json.dumps(dataclasses.asdict(config), indent=1))
+    print(f"Run {run.run_id}" + (" is resumed" if config.resume else ""), flush=True)
+    return run
+
+
+def saved_config(config: Any, changeable: Collection[str] = ("resume",)) -> Any:
+    """The settings that the run ``config.resume`` was started with, but for the fields ``changeable`` of ``config``.
+
+    Raises:
+        UserError: the run has left nothing in the outputs folder, so it is finished or ran on another machine.
+        ConfigError: another field of ``config`` is neither its default nor the saved value.
+    """
+    path = OUTPUTS / config.resume / SETTINGS
+    if not path.is_file():
+        raise UserError(
+            f"resume={config.resume}: {path.parent} is not here, so there is nothing to resume from "
+            "(a finished run has none; others can only be resumed where they ran)"
+        )
+    given = {name: getattr(config, name) for name in changeable}
+    saved = type(config)(**{**json.loads(path.read_text()), **given})
+    for field in dataclasses.fields(config):
+        value, kept = getattr(config, field.name), getattr(saved, field.name)
+        if value not in (kept, field.default):
+            raise ConfigError(f"resume: the run has {field.name}={kept}, not {value}; leave {field.name} out")
+    return saved
+
+
+def execute(work: "Callable[[Any, Run], Iterator[str]]", config: Any, run: "Run", command: str) -> None:
+    """Print the lines of ``work(config, run)`` as they come and set the run's status; ``command`` starts it again."""
     try:
-        for line in work():
+        for line in work(config, run):
             print(line, flush=True)
     except Stopped:
         run.finish("KILLED")
-        print(f"\nStopped. To go on: {again}")
+        print(f"\nStopped. To continue: {command}")
         raise
     except BaseException as error:
         run.fail(error)
-        trouble = _trouble(error)
-        if trouble:
-            raise UserError(f"{trouble} Then go on: {again}") from error
+        outside = _outside_cause(error)
+        if outside:
+            raise UserError(f"{outside} Then continue: {command}") from error
         raise
     run.finish()
     run.discard()
 
 
-def _trouble(error: BaseException) -> str:
-    """What stopped the work from outside and can be mended there, or an empty string."""
-    from registry import runs
+def _outside_cause(error: BaseException) -> str:
+    """A full disk or a tracking server that does not answer, with what to do about it; else an empty string."""
+    from registry.errors import is_unreachable
 
     if disk_is_full(error):
         return f"{DISK_IS_FULL} Nothing was registered. Make room."
-    if runs.is_away(error) and not isinstance(error, UserError):
-        return "The tracking server is away. Nothing was registered. Bring it back."
+    if is_unreachable(error) and not isinstance(error, UserError):
+        return "The tracking server does not answer. Nothing was registered. Start it again."
     return ""

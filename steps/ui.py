@@ -30,7 +30,7 @@ class UiConfig:
 
 
 def ui(argv: list[str]) -> None:
-    """Serve the UI until Ctrl-C; a remote tracking server has one already, so its address is all there is to say."""
+    """Serve the UI until Ctrl-C; a remote tracking server has one already, so only its address is printed."""
     config = parse(UiConfig, argv)
     store = store_uri()
     discard_own_run()
@@ -57,7 +57,7 @@ def store_uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('mlflow.db').resolve()}"
 
 
-#: The UI needs none of the server's background jobs, and its reader none of its libraries' warnings.
+#: The UI needs none of the server's background jobs; warnings of its libraries are hidden.
 QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "PYTHONWARNINGS": "ignore"}
 
 
@@ -80,7 +80,7 @@ def free_port(wanted: int) -> int:
     """
     for port in range(wanted, min(wanted + PORTS_TRIED, 65536)):
         with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one that only waits out its last use is free
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port in TIME_WAIT is free
             try:
                 probe.bind((HOST, port))
             except OSError:
@@ -93,12 +93,12 @@ def wait_for(server: subprocess.Popen[bytes], port: int, timeout_s: float = STAR
     """Return when the server takes connections.
 
     Raises:
-        UserError: it ends, or stays silent for ``timeout_s``.
+        UserError: it ends, or does not answer for ``timeout_s``.
     """
     until = time.monotonic() + timeout_s
     while time.monotonic() < until:
         if server.poll() is not None:
-            raise UserError(f"the MLflow UI did not start (exit code {server.returncode}); its own lines above say why")
+            raise UserError(f"the MLflow UI did not start (exit code {server.returncode}); its messages above say why")
         with socket.socket() as probe:
             if probe.connect_ex((HOST, port)) == 0:
                 return
@@ -106,22 +106,22 @@ def wait_for(server: subprocess.Popen[bytes], port: int, timeout_s: float = STAR
     raise UserError(f"the MLflow UI did not answer at {HOST}:{port} within {timeout_s:g} s")
 
 
-def end(server: subprocess.Popen[bytes], patience_s: float = 10) -> None:
-    """Stop the server, by force where it does not end itself."""
+def end(server: subprocess.Popen[bytes], timeout_s: float = 10) -> None:
+    """Terminate the server; kill it where it has not ended after ``timeout_s``."""
     server.terminate()
     try:
-        server.wait(patience_s)
+        server.wait(timeout_s)
     except subprocess.TimeoutExpired:
         server.kill()
         server.wait()
 
 
 def discard_own_run() -> None:
-    """Remove the empty run that ``mlflow run`` made for this process: looking is no experiment."""
+    """Remove the empty run that ``mlflow run`` made for this process: nothing is trained."""
     if os.environ.get("MLFLOW_RUN_ID"):
         from registry import runs
 
-        runs.discard_given()
+        runs.discard_own_run()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""``mlflow run . -e votes``: how versions stand in people's votes, and the votes as preference pairs to train on."""
+"""``mlflow run . -e votes``: win rates of versions, and people's votes as preference pairs for training."""
 
 import json
 import os
@@ -40,15 +40,13 @@ class VotesConfig:
 
 
 def votes(argv: list[str]) -> None:
-    """Print the standings and write the pairs; looking is no experiment, so no run is left."""
+    """Print the standings and write the pairs; no run is left, because nothing is trained."""
     config = parse(VotesConfig, argv)
     from registry import runs  # after parsing, so that --help and a wrong flag are answered at once
-    from registry.votes import (
-        store as vote_store,  # after parsing, so that --help and a wrong flag are answered at once
-    )
+    from registry.votes import store
 
-    runs.discard_given()
-    found = vote_store.load(config.register_as)
+    runs.discard_own_run()
+    found = store.load(config.register_as)
     for line in report(found, config.register_as):
         print(line)
     if config.output and found:
@@ -56,7 +54,7 @@ def votes(argv: list[str]) -> None:
 
 
 def report(found: "list[Vote]", name: str) -> Iterator[str]:
-    """The lines that tell how the versions stand, blind votes first."""
+    """The lines of the report: win rates of the versions, blind votes first."""
     of = f" on {name}" if name else ""
     if not found:
         yield f"There are no votes{of} yet: open make demo, compare two versions and vote."
@@ -96,8 +94,8 @@ def export(found: "Iterable[Vote]", config: VotesConfig) -> str:
     used = [vote for vote in found if vote.blind or config.pairs == "all"]
     rows = list(preference_pairs(used))
     left_out = Counter(reason for vote in used if (reason := no_pair(vote)))
-    if again := len(used) - left_out.total() - len(rows):
-        left_out["the same pair again"] = again
+    if repeated := len(used) - left_out.total() - len(rows):
+        left_out["the same pair again"] = repeated
     why = f"; left out: {', '.join(f'{count} x {reason}' for reason, count in left_out.most_common())}"
     if not rows:
         hint = "" if config.pairs == "all" else " (pairs=all takes those with the versions shown, too)"

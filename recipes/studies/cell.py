@@ -62,7 +62,7 @@ def run_cell(task: Task) -> CellResult:
         run.require_server()
         first = study_runs.claim(parent, cell.digest, run.run_id)
         if first != run.run_id:
-            study_runs.disown(run.run_id)
+            study_runs.delete_versions(run.run_id)
             raise UserError(f"run {first} ended this cell first")
         run.finish()
         return CellResult(cell.name, cell.digest, run.run_id, "", perf_counter() - began)

@@ -2,7 +2,7 @@
 
 One trace stands for one exchange as one voter saw it. Its id is made from the two, so that sending a vote again finds
 what is there instead of adding to it, and a second vote of the same voter takes the place of the first. The traces
-are written through the store's client and not by MLflow's tracer, which would swallow a failure and make its own ids.
+are written through the store's client and not by MLflow's tracer, which would hide a failure and make its own ids.
 """
 
 import hashlib
@@ -18,7 +18,8 @@ from mlflow.tracking import MlflowClient
 
 from data.errors import UserError
 from inference.transcript import Sampling
-from registry.runs import TrackingUnavailable, experiment_id
+from registry.errors import TrackingUnavailable
+from registry.runs import experiment_id
 from registry.votes.votes import Side, Vote, messages, model_of, side_of
 
 EXPERIMENT = "parley-votes"
@@ -28,22 +29,22 @@ SIDES = ("left", "right")
 
 
 def record(vote: Vote, tracking_uri: str | None = None) -> str:
-    """Keep ``vote`` in the store and return the id of its trace; one that is there already is not kept twice.
+    """Write ``vote`` to the store and return the id of its trace; a vote that is there already is not written twice.
 
-    Takes a tenth of a second or more: ``registry.votes.store`` does it in the background.
+    Takes a tenth of a second or more: ``registry.votes.outbox`` does it in the background.
 
     Raises:
-        MlflowException: the store does not take it, or is away.
+        MlflowException: the store rejects it or does not answer.
     """
     client = TracingClient(tracking_uri)
     trace_id = "tr-" + hashlib.sha256(json.dumps([vote.exchange, vote.voter]).encode()).hexdigest()[:32]
     found = _find(client, trace_id)
     kept = _feedback(found) if found else []
-    if any(_noted(each, "vote_id") == vote.vote_id for each in kept):
+    if any(_metadata(each, "vote_id") == vote.vote_id for each in kept):
         return trace_id
-    if any(float(_noted(each, "cast_at_s") or 0) > vote.cast_at_s for each in kept):
-        return trace_id  # it was delivered late, and its voter has thought better of it since
-    if found is None or "exchange" not in found.tags:  # without its tags: what an earlier try had left behind
+    if any(float(_metadata(each, "cast_at_s") or 0) > vote.cast_at_s for each in kept):
+        return trace_id  # it arrives after a later vote of the same voter
+    if found is None or "exchange" not in found.tags:  # without its tags: left by an interrupted try
         experiment = experiment_id(MlflowClient(tracking_uri), EXPERIMENT)
         client.log_spans(experiment, _spans(vote, trace_id))
         client.start_trace(_trace_info(vote, trace_id, experiment))
@@ -89,25 +90,25 @@ def _trace_info(vote: Vote, trace_id: str, experiment: str) -> TraceInfo:
 
 
 def _spans(vote: Vote, trace_id: str) -> list[Span]:
-    """A root that lasts until the slower answer was there, and below it each side with its own times."""
+    """A root span that ends with the slower answer, and below it one span a side with its own times."""
     texts = {name: getattr(vote, name).reply.text for name in SIDES}
     slower_s = max(vote.left.reply.seconds, vote.right.reply.seconds)
-    times = (_asked_ns(vote), slower_s, None)
-    asked = {"prompt": vote.prompt, "earlier": {name: getattr(vote, name).earlier for name in SIDES}}
+    times = (_prompt_time_ns(vote), slower_s, None)
+    inputs = {"prompt": vote.prompt, "earlier": {name: getattr(vote, name).earlier for name in SIDES}}
     more = {"sampling": asdict(vote.sampling), "asked_at_s": vote.asked_at_s}
-    spans = [_span(trace_id, ("exchange", 1, "CHAIN"), times, asked, texts, **more)]
+    spans = [_span(trace_id, ("exchange", 1, "CHAIN"), times, inputs, texts, **more)]
     for number, name in enumerate(SIDES, 2):
         side: Side = getattr(vote, name)
         reply = asdict(side.reply)
         text = reply.pop("text")
-        times = (_asked_ns(vote), side.reply.seconds, side.reply.first_token_s)
+        times = (_prompt_time_ns(vote), side.reply.seconds, side.reply.first_token_s)
         more = {"version": side.voice.reference, "tokens": len(side.reply.token_ids), "voice": asdict(side.voice)}
-        asked = messages(side.earlier, vote.prompt)
-        spans.append(_span(trace_id, (name, number, "CHAT_MODEL"), times, asked, text, **more, reply=reply))
+        inputs = messages(side.earlier, vote.prompt)
+        spans.append(_span(trace_id, (name, number, "CHAT_MODEL"), times, inputs, text, **more, reply=reply))
     return spans
 
 
-def _asked_ns(vote: Vote) -> int:
+def _prompt_time_ns(vote: Vote) -> int:
     """When the prompt was sent, to the microsecond: a float of the epoch's seconds holds no more."""
     return round(vote.asked_at_s * 1e6) * 1000
 
@@ -139,7 +140,7 @@ def _span(
 
 
 def _feedback_on(vote: Vote, replaced: str | None) -> Feedback:
-    """The choice, with the winning reference beside it so that it can be asked for by version."""
+    """The choice, with the winning reference in the metadata so that a search by version finds it."""
     notes = {"vote_id": vote.vote_id, "cast_at_s": repr(vote.cast_at_s), "blind": _flag(vote.blind)}
     if vote.winner and vote.loser:
         notes |= {"preferred_version": vote.winner.voice.reference, "other_version": vote.loser.voice.reference}
@@ -157,7 +158,7 @@ def load(name: str = "", tracking_uri: str | None = None) -> list[Vote]:
     """The votes in which a version of the model ``name`` took part (all of them without a name), oldest first.
 
     Raises:
-        TrackingAway: the store does not answer.
+        TrackingUnavailable: the store does not answer.
     """
     try:
         experiment = MlflowClient(tracking_uri).get_experiment_by_name(EXPERIMENT)
@@ -184,7 +185,7 @@ def _vote(trace: Trace) -> Vote | None:
     """The vote that a trace holds; None where it holds none (yet), or one that this code can't read."""
     choice = max(
         (each for each in _feedback(trace.info) if each.valid is not False),
-        key=lambda each: float(_noted(each, "cast_at_s") or 0),
+        key=lambda each: float(_metadata(each, "cast_at_s") or 0),
         default=None,
     )
     spans = {span.name: span for span in trace.data.spans}
@@ -197,24 +198,24 @@ def _vote(trace: Trace) -> Vote | None:
             tags["exchange"],
             tags["voter"],
             choice.value,  # type: ignore[arg-type]  # Vote checks it
-            _noted(choice, "blind") == "true",
+            _metadata(choice, "blind") == "true",
             spans["exchange"].inputs["prompt"],
             left,
             right,
             Sampling(**spans["exchange"].attributes["sampling"]),
             spans["exchange"].attributes["asked_at_s"],
-            float(_noted(choice, "cast_at_s") or 0),
+            float(_metadata(choice, "cast_at_s") or 0),
             choice.rationale or "",
-            _noted(choice, "vote_id"),
+            _metadata(choice, "vote_id"),
         )
-    except (KeyError, TypeError, ValueError, UserError):  # feedback that someone has edited by hand
+    except (KeyError, TypeError, ValueError, UserError):  # feedback that was edited by hand
         return None
 
 
 def _side_of(span: Span) -> Side:
-    said = [message["content"] for message in span.inputs][:-1]
+    contents = [message["content"] for message in span.inputs][:-1]
     reply = {**span.attributes["reply"], "text": span.outputs}
-    return side_of(span.attributes["voice"], reply, list(zip(said[::2], said[1::2], strict=True)))
+    return side_of(span.attributes["voice"], reply, list(zip(contents[::2], contents[1::2], strict=True)))
 
 
 def _feedback(info: TraceInfo) -> list[Feedback]:
@@ -222,7 +223,7 @@ def _feedback(info: TraceInfo) -> list[Feedback]:
     return sorted(found, key=lambda each: each.create_time_ms or 0)
 
 
-def _noted(feedback: Feedback, key: str) -> str:
+def _metadata(feedback: Feedback, key: str) -> str:
     return (feedback.metadata or {}).get(key, "")
 
 

@@ -1,6 +1,6 @@
-"""Votes on which of two answers is better, as plain values; what they say of versions, and what can be learned of them.
+"""Votes on which of two answers is better, as plain values; win rates of versions and preference pairs from them.
 
-``registry.votes.store`` keeps them in MLflow, ``registry.votes.outbox`` in the background.
+``registry.votes.store`` keeps them in MLflow, ``registry.votes.outbox`` sends them there in the background.
 """
 
 import json
@@ -23,7 +23,7 @@ SIDES = ("left", "right")
 
 @dataclass(frozen=True)
 class Side:
-    """What stood on one side: who spoke, its reply, and the (prompt, answer) turns of this side that came before."""
+    """One side of a vote: the model (``voice``), its reply, and this side's earlier (prompt, answer) turns."""
 
     voice: ModelInfo
     reply: Reply
@@ -115,9 +115,9 @@ def from_json(text: str) -> Vote:
 
 
 def side_of(voice: dict[str, Any], reply: dict[str, Any], earlier: Sequence[Sequence[str]]) -> Side:
-    """A side from the values that JSON keeps of it."""
-    said = Reply(**{**reply, "token_ids": tuple(reply["token_ids"])})
-    return Side(ModelInfo(**voice), said, tuple((turn[0], turn[1]) for turn in earlier))
+    """A side from its JSON values."""
+    parsed = Reply(**{**reply, "token_ids": tuple(reply["token_ids"])})
+    return Side(ModelInfo(**voice), parsed, tuple((turn[0], turn[1]) for turn in earlier))
 
 
 def messages(turns: Turns, prompt: str) -> list[dict[str, str]]:
@@ -130,14 +130,14 @@ def model_of(reference: str) -> str:
     return re.split(r"[/@:]", reference, maxsplit=1)[0]
 
 
-# What they say
+# Win rates
 
 
 @dataclass(frozen=True)
 class Standing:
     """How often a version was preferred: over all its rivals, or over the one named by ``rival``.
 
-    Ties and votes for neither are counted apart: they are no half wins, and the win rate leaves them out.
+    Ties and votes for neither are counted apart and do not enter the win rate.
     """
 
     version: str
@@ -149,7 +149,7 @@ class Standing:
 
     @property
     def votes(self) -> int:
-        """All votes in which it took part."""
+        """Number of votes in which it took part."""
         return self.wins + self.losses + self.ties + self.both_bad
 
     @property
@@ -173,15 +173,15 @@ class Standing:
 def win_rates(votes: Iterable[Vote], blind: bool = True) -> list[Standing]:
     """One standing a version over all its rivals, most wins against losses first.
 
-    Only blind votes count, or, with ``blind`` false, only the others: who reads "tuned" tends to like it better, so
-    the two are never added up.
+    Only blind votes count, or, with ``blind`` false, only the others: a visible label biases the choice, so the two are
+    never added up.
     """
     entries = ((one, "", outcome) for vote in votes if vote.blind == blind for one, _, outcome in _outcomes(vote))
     return _standings(entries)
 
 
 def head_to_head(votes: Iterable[Vote], blind: bool = True) -> list[Standing]:
-    """One standing a pair of versions, told from the side that won more often; most votes first."""
+    """One standing a pair of versions, of the version that won more often; most votes first."""
     entries = (entry for vote in votes if vote.blind == blind for entry in _outcomes(vote))
     found = _standings(entries)
     ahead = [each for each in found if (each.losses, each.version) < (each.wins, each.rival)]
@@ -191,8 +191,8 @@ def head_to_head(votes: Iterable[Vote], blind: bool = True) -> list[Standing]:
 def _outcomes(vote: Vote) -> Iterator[tuple[str, str, str]]:
     """(version, rival, outcome for the version), once a side."""
     left, right = vote.versions
-    fate = {"left": ("wins", "losses"), "right": ("losses", "wins")}
-    mine, theirs = fate.get(vote.choice, ("ties", "ties") if vote.choice == "tie" else ("both_bad", "both_bad"))
+    decided = {"left": ("wins", "losses"), "right": ("losses", "wins")}
+    mine, theirs = decided.get(vote.choice, ("ties", "ties") if vote.choice == "tie" else ("both_bad", "both_bad"))
     yield left, right, mine
     yield right, left, theirs
 
@@ -206,7 +206,7 @@ def _standings(entries: Iterable[tuple[str, str, str]]) -> list[Standing]:
     return sorted(found, key=lambda each: (-(each.win_rate if each.win_rate is not None else -1), each.version))
 
 
-# What can be learned of them
+# Preference pairs
 
 
 def no_pair(vote: Vote) -> str:
@@ -215,13 +215,13 @@ def no_pair(vote: Vote) -> str:
     if winner is None or loser is None:
         return "no answer was preferred"
     if winner.reply.ended != "end":
-        return "the preferred answer was cut off"  # learned, it would teach to end in mid-sentence
+        return "the preferred answer was cut off"  # training on it would end answers in mid-sentence
     if not winner.reply.text.strip():
         return "the preferred answer is blank"
     if winner.reply.text.strip() == loser.reply.text.strip():
         return "both answers are the same"
     if winner.earlier != loser.earlier:
-        return "the two conversations differed before"  # two answers to two questions, in truth
+        return "the two conversations differed before"  # so the two prompts differ, too
     return ""
 
 
@@ -230,7 +230,7 @@ def preference_pairs(votes: Iterable[Vote]) -> Iterator[dict[str, Any]]:
 
     ``prompt`` holds the messages up to the question, ``chosen`` and ``rejected`` one answer each. Messages instead of
     texts, because TRL joins texts as they are and applies a chat template to messages only. ``preferred`` (the
-    winner's reference) and ``vote_id`` are columns that trainers leave alone.
+    winner's reference) and ``vote_id`` are columns that trainers ignore.
     """
     seen: set[str] = set()
     for vote in votes:

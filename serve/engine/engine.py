@@ -71,7 +71,7 @@ class Engine:
         Raises:
             UnknownModel: there is no such model, or it can't be had; the message says which.
             BadRequest: the model can't answer this.
-            TrackingAway: the registry is down, and this version was never asked for.
+            TrackingUnavailable: the registry is down, and this version was never asked for.
             Broken: loading failed in a way that nobody foresaw, or the engine is closed.
         """
         _require_sound(request)

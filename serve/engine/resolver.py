@@ -9,7 +9,7 @@ from pathlib import Path
 from data.errors import UserError, explain
 from inference.locations import ModelLocation
 from registry.resolver import Resolver
-from registry.runs import TrackingUnavailable
+from registry.errors import TrackingUnavailable
 from serve.engine.types import Broken, UnknownModel
 
 PLAIN = "base:"
@@ -29,7 +29,7 @@ class ModelFinder:
 
         Raises:
             UnknownModel: there is none, or it can't be had.
-            TrackingAway: the registry is down, and this one was never asked for.
+            TrackingUnavailable: the registry is down, and this one was never asked for.
             Broken: the search failed in a way that nobody foresaw.
         """
         now = time.monotonic()

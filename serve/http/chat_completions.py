@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from registry.runs import TrackingUnavailable
+from registry.errors import TrackingUnavailable
 from serve.engine.types import AnswerStream, BadRequest, Broken, Piece, Request, Token, UnknownModel
 from serve.errors import RequestError, no_model
 from serve.http.chat_schema import ChatRequest

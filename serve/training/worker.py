@@ -70,7 +70,7 @@ def _train(job_id: str, settings: Mapping[str, Any], outputs: Path) -> int:
     row = jobs.start(database, job_id)
     if row is None:
         return DONE
-    from registry.runs import TrackingUnavailable
+    from registry.errors import TrackingUnavailable
     from serve.training import finetune
 
     try:

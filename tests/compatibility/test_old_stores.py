@@ -181,7 +181,7 @@ def test_votes_are_read_and_counted_with_one_that_had_not_been_delivered(begin, 
 
 
 def test_an_interrupted_run_is_finished(resumed):
-    assert f"Run {RUN['run_id']} goes on" in resumed.end()
+    assert f"Run {RUN['run_id']} is resumed" in resumed.end()
     run = resumed.client.get_run(RUN["run_id"])
     assert run.info.status == "FINISHED" and run.data.tags["verdict"] == RUN["verdict"]
     points = {p.step: p.value for p in resumed.client.get_metric_history(RUN["run_id"], "train/loss")}

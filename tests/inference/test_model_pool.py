@@ -497,7 +497,7 @@ def test_a_base_that_moved_or_changed_is_told_and_can_be_found_by_name(shelf, tm
     places["old-name"] = shelf.folders["full"]
     assert "is not the one that it was trained on" in pool.open([reference]).speakers[0].error
     places["old-name"] = tmp_path / "nowhere"
-    assert pool.open([reference]).speakers[0].error.startswith("the base of moved/1 can't be had: there is no base")
+    assert pool.open([reference]).speakers[0].error.startswith("the base of moved/1 is unavailable: there is no base")
 
 
 def test_an_adapter_for_another_model_leaves_the_base_beside_it_alone(shelf, pool, tiny_base, tmp_path):
@@ -531,7 +531,7 @@ def test_a_registry_that_is_down_stops_nobody_who_is_loaded(shelf, monkeypatch):
 
 
 def test_a_registry_that_is_down_is_asked_once_a_panel(shelf, monkeypatch):
-    from registry.runs import TrackingUnavailable
+    from registry.errors import TrackingUnavailable
 
     asked = []
 

@@ -273,5 +273,5 @@ def test_files_elsewhere_are_fetched_once_and_anew_for_another_version_of_that_n
 
 def test_a_base_that_is_nowhere_named_any_more_is_told(store, tmp_path):
     source = references.ModelSource("x/1", "lora", tmp_path, "", str(tmp_path / "gone"))
-    with pytest.raises(UserError, match="the base of x/1 can't be had: it is no longer at .*gone"):
+    with pytest.raises(UserError, match="the base of x/1 is unavailable: it is no longer at .*gone"):
         references.find_base_folder(source, find_base)

@@ -1,4 +1,4 @@
-"""A run's metrics arrive once, in batches, and survive a server that is away."""
+"""A run's metrics arrive once, in batches, and survive a server that does not answer."""
 
 import json
 import math
@@ -15,7 +15,8 @@ from mlflow.tracking import MlflowClient
 
 from data.errors import UserError
 from registry import run_finalizer, runs
-from registry.runs import OUTBOX, Run, TrackingUnavailable
+from registry.errors import TrackingUnavailable
+from registry.runs import OUTBOX, Run
 from tests.processes import free_port
 
 Lose = Callable[[Run], Run]
@@ -74,7 +75,7 @@ def test_finishing_delivers_what_is_buffered_and_sets_the_status(client, run):
     assert steps_of(client, run, "eval/loss") == [2]
 
 
-def test_a_failed_run_tells_its_error(client, run):
+def test_a_failed_run_has_its_error_as_a_tag(client, run):
     run.fail(UserError("the lr is too high\nmore"))
     found = client.get_run(run.run_id)
     assert (found.info.status, found.data.tags["error"]) == ("FAILED", "the lr is too high")
@@ -136,7 +137,7 @@ def test_resuming_within_its_own_run_keeps_it(client, run, tmp_path, monkeypatch
     assert client.get_run(run.run_id).info.lifecycle_stage == "active"
 
 
-def test_what_can_not_be_delivered_is_kept_and_said(run, out_of_reach, capsys):
+def test_what_can_not_be_sent_is_kept_and_a_line_names_the_folder(run, out_of_reach, capsys):
     lost = out_of_reach(run)
     lost.log(1, {"train/loss": 2.0})
     lost.flush()
@@ -144,8 +145,8 @@ def test_what_can_not_be_delivered_is_kept_and_said(run, out_of_reach, capsys):
     lost.finish()
     kept = [json.loads(line) for line in (run.folder / OUTBOX).read_text().splitlines()]
     assert [(key, value, step) for key, value, _, step in kept] == [("train/loss", 2.0, 1), ("train/loss", 1.0, 2)]
-    said = capsys.readouterr().out
-    assert said.count("The tracking server is away") == 1 and str(run.folder) in said
+    printed = capsys.readouterr().out
+    assert printed.count("The tracking server does not answer") == 1 and str(run.folder) in printed
 
 
 def test_what_was_kept_is_delivered_once_when_the_run_is_resumed(client, run, out_of_reach, tmp_path):
@@ -164,28 +165,30 @@ def test_what_was_kept_is_delivered_once_when_the_run_is_resumed(client, run, ou
     assert not (run.folder / OUTBOX).exists()
 
 
-def test_a_server_that_is_away_is_not_asked_at_every_flush(run, out_of_reach, monkeypatch):
+def test_a_server_that_does_not_answer_is_not_tried_at_every_flush(run, out_of_reach, monkeypatch):
     lost = out_of_reach(run)
     lost.log(1, {"a": 1.0})
     lost.flush()
-    monkeypatch.setattr(runs, "AGAIN_S", 1e9)
+    monkeypatch.setattr(runs, "RETRY_S", 1e9)
     lost.client = MlflowClient(runs.MlflowClient().tracking_uri)  # back again, but nobody asks yet
     lost.log(2, {"a": 1.0})
     lost.flush()
-    assert lost.away and len((run.folder / OUTBOX).read_text().splitlines()) == 2
-    monkeypatch.setattr(runs, "AGAIN_S", 0.0)
+    assert lost.is_offline and len((run.folder / OUTBOX).read_text().splitlines()) == 2
+    monkeypatch.setattr(runs, "RETRY_S", 0.0)
     lost.flush()
-    assert not lost.away and [step for step, _ in lost.history("a")] == [1, 2]
+    assert not lost.is_offline and [step for step, _ in lost.history("a")] == [1, 2]
 
 
 def test_waiting_for_the_server_ends_with_the_way_to_go_on(run, out_of_reach):
     lost = out_of_reach(run)
     lost.log(1, {"a": 1.0})
-    with pytest.raises(TrackingUnavailable, match=rf"(?s)still away.*kept in {run.folder}.*-P resume={run.run_id}"):
-        lost.require_server(patience_s=0)
+    with pytest.raises(
+        TrackingUnavailable, match=rf"(?s)still does not answer.*kept in {run.folder}.*-P resume={run.run_id}"
+    ):
+        lost.require_server(timeout_s=0)
 
 
-def test_a_run_that_failed_with_the_server_away_still_shows_its_own_error(run, out_of_reach):
+def test_a_run_that_failed_while_the_server_does_not_answer_still_shows_its_own_error(run, out_of_reach):
     lost = out_of_reach(run)
     lost.log(1, {"a": 1.0})
     lost.fail(UserError("the loss is no number"))

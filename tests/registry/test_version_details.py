@@ -1,4 +1,4 @@
-"""What a version says of itself, whole or in ruins: whatever can't be had leaves a line and nothing else is lost."""
+"""A version's details, complete or not: a part that is unavailable leaves a line and nothing else is lost."""
 
 import contextlib
 import dataclasses
@@ -16,7 +16,7 @@ from mlflow.tracking import MlflowClient
 from data.errors import UserError
 from evals import metrics
 from registry import runs, version_details, versions
-from registry.runs import TrackingUnavailable
+from registry.errors import TrackingUnavailable
 from registry.versions import Version
 from tests.processes import free_port
 
@@ -91,8 +91,8 @@ def test_a_version_tells_everything_that_its_run_kept(add, run):
         "data": "clean · dddddddd",
         "held-out rows": "test · eeeeeeee",
         "base": "bundled · bbbbbbbbbbbbbbbb",
-        "settings": "method lora, epochs 3, lr of the method's own",
-        "code": "cccccccccccc, with changes that are not committed",
+        "settings": "method lora, epochs 3, lr default of the method",
+        "code": "cccccccccccc, with uncommitted changes",
         "run": run.run_id,
     }
 
@@ -211,8 +211,8 @@ def remove(path: Path) -> None:
 DAMAGE = {
     "all artifacts": (lambda at: remove(at), "no held-out prompts (eval_results.json) and no checkpoints"),
     "results": (lambda at: remove(at / "eval_results.json"), "its run keeps no held-out prompts (eval_results.json)"),
-    "half of the results": (lambda at: (at / "eval_results.json").write_text('{"rows": [{"pro'), "is odd: "),
-    "other results": (lambda at: (at / "eval_results.json").write_text("[1, 2]"), "eval_results.json is odd: "),
+    "half of the results": (lambda at: (at / "eval_results.json").write_text('{"rows": [{"pro'), "is malformed: "),
+    "other results": (lambda at: (at / "eval_results.json").write_text("[1, 2]"), "eval_results.json is malformed: "),
     "binary results": (lambda at: (at / "eval_results.json").write_bytes(b"\xff\xfe\x00"), "can't be read: "),
     "checkpoints": (lambda at: remove(at / "checkpoints"), "its run keeps no checkpoints (checkpoints)"),
 }

@@ -250,7 +250,7 @@ def test_mlflow_run_stopped_and_resumed_leaves_one_run_with_the_params_as_they_w
     wait_until(lambda: first.poll() is not None, "the end of mlflow run", pause_s=0.1)
     [run] = all_runs(client)
     wait_until(lambda: client.get_run(run.info.run_id).info.status == "KILLED", "the status KILLED", pause_s=0.1)
-    assert f"Stopped. To go on: mlflow run . -e pirate -P resume={run.info.run_id}" in log.read_text()
+    assert f"Stopped. To continue: mlflow run . -e pirate -P resume={run.info.run_id}" in log.read_text()
 
     again = _mlflow_run(tmp_path, store, {"resume": run.info.run_id})
     wait_until(lambda: again.poll() is not None, "the end of mlflow run", pause_s=0.1)

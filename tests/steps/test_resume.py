@@ -102,7 +102,7 @@ def survivor(quick, launch, tmp_path_factory) -> Survivor:
 
 def test_a_job_killed_at_any_moment_can_be_finished(survivor):
     assert survivor.ends == (-9, -9, -9, 0), survivor.printed
-    assert f"Run {survivor.run_id} goes on" in survivor.printed
+    assert f"Run {survivor.run_id} is resumed" in survivor.printed
 
 
 def test_the_same_run_goes_on_and_no_other_is_left(survivor):
@@ -146,7 +146,7 @@ def test_a_stop_leaves_a_killed_run_and_the_hint_how_to_go_on(stopped):
     step, folder = stopped
     [run] = runs_of(MlflowClient(f"sqlite:///{folder / 'mlflow.db'}"))
     assert (step.code, run.info.status) == (130, "KILLED")
-    assert step.stdout.rstrip().endswith(f"Stopped. To go on: mlflow run . -e pirate -P resume={run.info.run_id}")
+    assert step.stdout.rstrip().endswith(f"Stopped. To continue: mlflow run . -e pirate -P resume={run.info.run_id}")
     assert "Traceback" not in step.stderr
 
 
@@ -218,7 +218,7 @@ def test_a_base_that_changed_since_is_refused(quick, store, tmp_path, tiny_base)
 
 
 def test_an_unknown_run_is_refused(store):
-    with pytest.raises(UserError, match=f"resume={'b' * 32}: .* is not here, so there is nothing to go on from"):
+    with pytest.raises(UserError, match=f"resume={'b' * 32}: .* is not here, so there is nothing to resume from"):
         pirate([f"--resume={'b' * 32}"])
     assert runs_of(MlflowClient(store)) == []
 
@@ -267,7 +267,7 @@ def outage(quick, launch, empty_store, tmp_path_factory):
             step.signal(signal.SIGCONT)
         gave_up.wait()
         kept = tuple(path.name for path in (hasty / "outputs" / run_id_of(hasty)).iterdir())
-        waited.wait_for(lambda: "The tracking server is away" in waited.stdout, "the loss of the server")
+        waited.wait_for(lambda: "The tracking server does not answer" in waited.stdout, "the loss of the server")
         server.start()
         resumed = launch(hasty, "steps.pirate", [f"--resume={run_id_of(hasty)}"], **env)
         waited.wait()
@@ -285,7 +285,7 @@ def run_id_of(folder: Path) -> str:
 
 def test_a_server_that_comes_back_gets_everything(outage):
     assert outage.waited.code == 0, outage.waited.stderr
-    assert "Training goes on; what is logged is kept in" in outage.waited.stdout
+    assert "Training continues; metrics are kept in" in outage.waited.stdout
     assert "The tracking server is back: everything kept has been delivered." in outage.waited.stdout
     assert "Version   pirate/" in outage.waited.stdout
 
@@ -293,7 +293,7 @@ def test_a_server_that_comes_back_gets_everything(outage):
 def test_a_server_that_stays_away_ends_the_job_after_training_with_the_way_to_go_on(outage):
     assert outage.gave_up.code == 1
     last = outage.gave_up.stderr.rstrip().splitlines()[-1]
-    assert last.startswith("The tracking server is still away. Training is finished") and "-P resume=" in last
+    assert last.startswith("The tracking server still does not answer. Training is finished") and "-P resume=" in last
     assert "Traceback" not in outage.gave_up.stderr
     assert {"outbox.jsonl", "latest.json", f"weights-{LAST_STEP}.safetensors"} <= set(outage.kept)
 

@@ -13,7 +13,7 @@ from data.errors import UserError
 from data.formats.files import read_rows
 from evals.intervals import wilson
 from inference.transcript import Exchange, ModelInfo, Reply, Sampling, Transcript
-from registry.runs import TrackingUnavailable
+from registry.errors import TrackingUnavailable
 from registry.votes import outbox
 from registry.votes import store as vote_store
 from registry.votes.outbox import VoteOutbox
@@ -209,7 +209,7 @@ def test_an_empty_store_has_no_votes(store):
     assert vote_store.load("pirate") == []
 
 
-def test_a_store_that_is_away_is_one_line(store, monkeypatch):
+def test_a_store_that_does_not_answer_is_one_line(store, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(TrackingUnavailable, match="the votes can't be read: "):
         vote_store.load("pirate", f"http://127.0.0.1:{free_port()}")
@@ -239,7 +239,7 @@ def box(store, tmp_path):
 def nowhere(monkeypatch):
     """The address of a server that nobody answers at."""
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    monkeypatch.setattr(outbox, "AGAIN_S", 600.0)  # only a new vote, or a flush, makes it ask again
+    monkeypatch.setattr(outbox, "RETRY_S", 600.0)  # only a new vote, or a flush, makes it try again
     return f"http://127.0.0.1:{free_port()}"
 
 
@@ -250,7 +250,7 @@ def test_casting_does_not_wait_and_flushing_does(box, tmp_path, monkeypatch):
     one = box()
     before = time.monotonic()
     for each in made:
-        one.cast(each)
+        one.add(each)
     assert time.monotonic() - before < 0.3
     assert not one.flush(0.05)
     assert one.flush(20)
@@ -258,28 +258,28 @@ def test_casting_does_not_wait_and_flushing_does(box, tmp_path, monkeypatch):
     assert list((tmp_path / "votes").iterdir()) == []
 
 
-def test_a_box_outlives_a_store_that_is_away_and_delivers_each_vote_once(box, nowhere, store, tmp_path, capsys):
+def test_a_box_outlives_a_store_that_does_not_answer_and_delivers_each_vote_once(box, nowhere, store, tmp_path, capsys):
     one = box(nowhere)
     made = [vote("left"), vote("right"), vote("tie")]
     for each in made[:2]:
-        one.cast(each)
+        one.add(each)
     assert not one.flush(0.5)
     assert len(list((tmp_path / "votes").glob("*.json"))) == 2
-    one._uri = store  # the server is back, and a new vote makes the box ask
-    one.cast(made[2])
+    one._uri = store  # the server is back, and a new vote makes the outbox try
+    one.add(made[2])
     wait_until(lambda: not list((tmp_path / "votes").iterdir()), "the delivery", patience_s=20)
     assert one.flush(1)
     assert vote_store.load() == made
     assert [len(each.info.assessments) for each in traces()] == [1, 1, 1]
-    said = capsys.readouterr().out
-    assert said.count("is away") == said.count("is back") == 1
+    printed = capsys.readouterr().out
+    assert printed.count("does not answer") == printed.count("is back") == 1
 
 
 def test_a_later_box_delivers_what_an_earlier_one_could_not(box, nowhere, tmp_path):
     made = [vote("left"), vote("right")]
     lost = box(nowhere)
     for each in made:
-        lost.cast(each)
+        lost.add(each)
     lost.flush(0.3)
     lost.close(0)
     assert vote_store.load() == []
@@ -300,8 +300,8 @@ def test_a_vote_that_the_store_refuses_does_not_stop_the_others(box, tmp_path, m
 
     monkeypatch.setattr(vote_store, "record", refuse)
     one, good = box(), vote()
-    one.cast(vote(comment="bad"))
-    one.cast(good)
+    one.add(vote(comment="bad"))
+    one.add(good)
     assert not one.flush(20)
     assert vote_store.load() == [good]
     [kept] = (tmp_path / "votes").iterdir()
@@ -309,10 +309,10 @@ def test_a_vote_that_the_store_refuses_does_not_stop_the_others(box, tmp_path, m
 
 
 def test_a_full_box_says_so(box, nowhere):
-    one = box(nowhere, room=1)
-    one.cast(vote())
+    one = box(nowhere, capacity=1)
+    one.add(vote())
     with pytest.raises(UserError, match="too many votes are waiting"):
-        one.cast(vote())
+        one.add(vote())
 
 
 def test_a_broken_file_among_the_undelivered_votes_is_left_alone(box, tmp_path):
@@ -332,7 +332,7 @@ def test_the_end_of_the_process_delivers_what_was_cast(box, monkeypatch):
     made = [vote(), vote()]
     one = box()
     for each in made:
-        one.cast(each)
+        one.add(each)
     [last] = at_exit
     last()
     assert vote_store.load() == made

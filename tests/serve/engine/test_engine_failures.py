@@ -80,7 +80,7 @@ def test_a_version_deleted_while_it_is_loaded_is_gone_and_the_others_stay(shelf,
 def test_a_base_or_files_that_can_not_be_had_are_named(shelf, engine, tmp_path):
     made = tiny.copy_with(shelf.folders["small/1"], tmp_path / "made", CONFIG, base_model_name_or_path="/nowhere")
     reference = register("baseless", made, base_model="old-name")
-    with pytest.raises(UnknownModel, match="the base of baseless/1 can't be had: there is no base old-name"):
+    with pytest.raises(UnknownModel, match="the base of baseless/1 is unavailable: there is no base old-name"):
         one(engine, asking(reference, PROMPT))
     folder = shutil.copytree(shelf.folders["small/1"], tmp_path / "gone")
     reference = register("gone", folder)

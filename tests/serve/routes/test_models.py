@@ -5,7 +5,7 @@ import pytest
 from mlflow import MlflowClient
 
 from registry import versions as registry_versions
-from registry.runs import TrackingUnavailable
+from registry.errors import TrackingUnavailable
 from serve.errors import RequestError
 from serve.model_catalog import ModelCatalog
 from serve.model_names import ModelNames, fine_tuned_name, registered_name
