@@ -1,4 +1,4 @@
-"""What a visitor may ask of the page: the caps in force, and the checks of one request."""
+"""The limits of the page and the checks of one request."""
 
 from dataclasses import dataclass, fields
 
@@ -23,20 +23,20 @@ class RequestLimits:
     seconds: int = 60
     """Wall clock of one request, all panes together."""
     panes: int = 4
-    """Voices side by side."""
+    """Models side by side."""
     queue: int = 16
-    """Requests that wait at once; the next one is told to come back."""
+    """Requests that wait at once; the next one is refused."""
     tokens_per_minute: int = 20_000
-    """Tokens that all visitors together may draw in a minute."""
+    """Tokens that all visitors together may generate in a minute."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for field in fields(RequestLimits):  # not those of a config that has more
             value = getattr(self, field.name)
             if not _is_whole(value) or value < 1:
                 raise ConfigError(f"{field.name} must be a whole number, at least 1, not {value!r}")
 
     def lines(self) -> list[str]:
-        """The caps in words, one a line, as a shared page shows them."""
+        """The limits as text, one a line, as they are printed for a shared page."""
         return [
             f"a prompt: at most {self.prompt_chars:,} characters",
             f"a conversation: at most {self.turns} prompts, {self.panes} panes side by side",
@@ -49,9 +49,9 @@ def check_request(prompt: object, turns: int, panes: int, sampling: Sampling, ca
     """Check what arrived at the server, whatever the page's own fields allow.
 
     Args:
-        prompt: what was typed.
+        prompt: the text of the prompt.
         turns: prompts of this conversation, this one counted.
-        panes: voices that are to answer.
+        panes: models that are to answer.
         sampling: the settings as they arrived.
         caps: the caps in force.
 

@@ -21,7 +21,7 @@ METHODS_WITH_BODY = ("POST", "PUT", "PATCH", "DELETE")
 class PageMiddleware:
     """Answers 404 for unused routes and 413 for bodies of more than ``max_bytes`` bytes; the rest ``app`` answers."""
 
-    def __init__(self, app: ASGIApp, max_bytes: int):
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
         self.app, self.max_bytes = app, max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -99,9 +99,9 @@ def _sampling(given: Mapping[str, str], caps: RequestLimits, notes: list[str]) -
             continue
         problem = f"{one_line(text, 40)!r} is no number"
         if form.fullmatch(text):
-            asked = replace(sampling, **{name: read(text)})
-            problem = sampling_problems(asked, caps).get(name, "")
-            sampling = sampling if problem else asked
+            changed = replace(sampling, **{name: read(text)})
+            problem = sampling_problems(changed, caps).get(name, "")
+            sampling = sampling if problem else changed
         if problem:
             notes.append(f"the link's {name} was left at {getattr(sampling, name)}: {problem}")
     return sampling

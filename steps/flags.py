@@ -1,4 +1,4 @@
-"""Command-line flags made from a config dataclass: one spelling, one default, strict types."""
+"""Command-line flags made from a config dataclass: one name, one default, strict types."""
 
 import ast
 import difflib

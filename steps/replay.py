@@ -1,4 +1,4 @@
-"""``mlflow run . -e replay``: play a transcript of the chat page again and check it token for token."""
+"""``mlflow run . -e replay``: generate the answers of a chat page's transcript again and compare them by token."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ TEXT_CHARS = 300
 
 @dataclass(frozen=True)
 class ReplayConfig:
-    """Plays a transcript again, with the versions that are registered now. Exit code 0: every answer is the same."""
+    """Generates a transcript's answers again, with the versions registered now. Exit code 0: all are the same."""
 
     file: str = ""
     """Transcript that the chat page saved, JSON or HTML; may be given without its flag."""
@@ -35,10 +35,10 @@ class ReplayConfig:
 
 
 def replay(argv: list[str]) -> None:
-    """Print one line a voice and a reply, then the sum.
+    """Print one line a model and a reply, then the summary.
 
     Raises:
-        UserError: the file can't be read, or an answer or a voice is not the same.
+        UserError: the file can't be read, or an answer or a model is not the same.
     """
     if argv and not argv[0].startswith("-"):
         argv = ["--file", *argv]
@@ -58,7 +58,7 @@ def load(file: str) -> "Transcript":
     from demo import transcript_html
 
     if not file:
-        raise ConfigError("file names the transcript to play: python -m steps.replay FILE")
+        raise ConfigError("file names the transcript to replay: python -m steps.replay FILE")
     path = Path(file).expanduser()
     try:
         if path.stat().st_size > 4 * transcript_html.LARGEST_CHARS:
@@ -74,32 +74,32 @@ def load(file: str) -> "Transcript":
 
 
 def report(config: ReplayConfig, transcript: "Transcript") -> Iterator[str]:
-    """The lines that tell how playing it went.
+    """The lines of the report.
 
     Raises:
-        UserError: not everything is the same; the message is the sum.
+        UserError: not everything is the same; the message is the summary.
     """
     from demo.replay import changes, open_models, play
     from demo.server import make_pool
 
-    sampling, voices = transcript.sampling, transcript.voices
+    sampling, models = transcript.sampling, transcript.voices
     yield (
-        f"Transcript  {len(voices)} voices, {len(transcript.exchanges)} exchanges, "
+        f"Transcript  {len(models)} models, {len(transcript.exchanges)} exchanges, "
         f"temperature {sampling.temperature:g}, seed {sampling.seed}"
     )
-    panel = open_models(transcript, make_pool(DemoConfig(memory_gb=config.memory_gb, threads=config.threads)))
-    changed = dict(changes(transcript, panel))
-    for pane, voice in enumerate(voices):
-        yield f"Voice {pane + 1}     {changed.get(pane) or _name(voice.reference) + ', unchanged'}"
+    group = open_models(transcript, make_pool(DemoConfig(memory_gb=config.memory_gb, threads=config.threads)))
+    changed = dict(changes(transcript, group))
+    for pane, model in enumerate(models):
+        yield f"Model {pane + 1}     {changed.get(pane) or _name(model.reference) + ', unchanged'}"
     counts: Counter[str] = Counter()
-    for outcome in play(transcript, panel):
+    for outcome in play(transcript, group):
         counts[outcome.kind] += 1
-        yield from _lines(outcome, _name(voices[outcome.pane].reference))
-    yield _sum(counts, list(changed.values()))
+        yield from _lines(outcome, _name(models[outcome.pane].reference))
+    yield _summary(counts, list(changed.values()))
 
 
 def _name(reference: str) -> str:
-    return _shown(reference)[1:-1] or "(nobody)"
+    return _shown(reference)[1:-1] or "(no name)"
 
 
 def _lines(outcome: "Outcome", name: str) -> Iterator[str]:
@@ -117,12 +117,12 @@ def _lines(outcome: "Outcome", name: str) -> Iterator[str]:
 
 
 def _shown(text: str) -> str:
-    """``text`` between quotes on one line; what a terminal would act on is spelled out."""
+    """``text`` between quotes on one line; control characters are escaped."""
     line = repr(text)
     return line if len(line) <= TEXT_CHARS else f"{line[: TEXT_CHARS - 2]}…{line[-1]}"
 
 
-def _sum(counts: "Counter[str]", changed: list[str]) -> str:
+def _summary(counts: "Counter[str]", changed: list[str]) -> str:
     compared = counts["same"] + counts["differs"]
     skipped = f"; {counts['skipped']} skipped" if counts["skipped"] else ""
     if not compared:
@@ -131,7 +131,7 @@ def _sum(counts: "Counter[str]", changed: list[str]) -> str:
         why = f" ({'; '.join(changed)})" if changed else "; equal tokens are promised on one machine only"
         raise UserError(f"{counts['differs']} of {compared} answers differ{skipped}{why}.")
     if changed:
-        raise UserError(f"All {compared} answers are the same{skipped}, but not all voices: {'; '.join(changed)}.")
+        raise UserError(f"All {compared} answers are the same{skipped}, but not all models: {'; '.join(changed)}.")
     return f"\nAll {compared} answers are the same, token for token{skipped}."
 
 

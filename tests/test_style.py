@@ -19,17 +19,16 @@ TABLES = {"data/synthetic/everyday_tables.py", "data/synthetic/film_review_table
 
 OPEN: dict[str, list[str]] = {
     "test_no_function_is_long": ["recipes"],
-    "test_no_file_is_long": ["data", "registry"],
+    "test_no_file_is_long": ["data"],
     "test_everything_is_annotated": [
         "data",
         "inference",
-        "registry",
         "train",
         "recipes",
         "serve",
         "demo",
     ],
-    "test_what_is_public_is_described": ["registry"],
+    "test_what_is_public_is_described": [],
 }
 """Packages for which a test does not hold yet. Temporary: every list is to be empty."""
 
@@ -54,10 +53,15 @@ def long_files(package: str) -> list[str]:
     return [f"{name}, {lines} lines" for name, lines in counts.items() if lines > FILE_LINES and name not in TABLES]
 
 
+UNTYPED = {"registry/chat_model.py predict", "registry/tfidf_model.py predict"}
+"""Functions that must have no annotations: with them MLflow drops a model's params."""
+
+
 def unannotated(package: str) -> list[str]:
     """Parameters and returns without a type, as ``file:line function(name)``; ``self`` and ``cls`` need none."""
     return [f"{at(path, function)} {function.name}({name})" for path in files(package)
-            for function, name in untyped(parsed(path))]  # fmt: skip
+            for function, name in untyped(parsed(path))
+            if f"{path.relative_to(ROOT).as_posix()} {function.name}" not in UNTYPED]  # fmt: skip
 
 
 def untyped(tree: ast.Module) -> Iterator[tuple[Function, str]]:

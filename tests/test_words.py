@@ -12,7 +12,7 @@ import pytest
 
 from tests.code import PACKAGES, ROOT, files, names, prose, words
 
-CLEAN: list[str] = ["openai_jobs"]
+CLEAN: list[str] = ["openai_jobs", "registry", "steps"]
 """Packages in which nothing may be found. Temporary: every package is to stand here."""
 
 NOWHERE = """
@@ -42,6 +42,8 @@ PHRASES = r"""
 
 ALLOWED: dict[str, set[str]] = {
     "data/synthetic/everyday_tables.py": {"*"},  # tables of rows: their words are data
+    "registry/votes/votes.py": {"voice", "asked", "cast"},  # keys of the JSON that votes are kept as
+    "steps/base.py": {"stories"},  # the data set TinyStories
 }
 """Findings that are right: by file, the words. Say why in a comment."""
 

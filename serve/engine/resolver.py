@@ -8,8 +8,8 @@ from pathlib import Path
 
 from data.errors import UserError, explain
 from inference.locations import ModelLocation
-from registry.resolver import Resolver
 from registry.errors import TrackingUnavailable
+from registry.resolver import Resolver
 from serve.engine.types import Broken, UnknownModel
 
 PLAIN = "base:"

@@ -68,7 +68,7 @@ def test_what_was_said_is_said_again(play, form):
     as_html = lambda raw: transcript_html.to_html(from_json(json.dumps(raw)))  # noqa: E731
     lines, trouble = play(name=f"talk.{form}", form=as_html if form == "html" else json.dumps)
     assert trouble == ""
-    assert lines[1:3] == [f"Voice 1     {BASE}, unchanged", f"Voice 2     {TUNED}, unchanged"]
+    assert lines[1:3] == [f"Model 1     {BASE}, unchanged", f"Model 2     {TUNED}, unchanged"]
     assert [line.partition(", ")[0] for line in lines[3:5]] == [f"Exchange 1  {v}: same" for v in (BASE, TUNED)]
     assert lines[5:7] == [f"Exchange 2  {v}: same, 4 tokens, as far as it came (stopped)" for v in (BASE, TUNED)]
     assert lines[-1] == "All 4 answers are the same, token for token."
@@ -107,15 +107,15 @@ def test_every_forgery_is_found(play, change):
         assert "the tokens are the same, the text is another" in "\n".join(lines)
 
 
-def test_a_voice_or_a_base_with_other_weights_is_named(play):
+def test_a_model_or_a_base_with_other_weights_is_named(play):
     def change(raw):
         raw["voices"][0]["digest"] = "0" * 16
         raw["voices"][1]["base_digest"] = "1" * 16
 
     lines, trouble = play(change)
-    assert lines[1].startswith(f"Voice 1     {BASE} has other weights: ") and "then 0000000000000000" in lines[1]
-    assert lines[2].startswith(f"Voice 2     {TUNED} has another base: ") and "then 1111111111111111" in lines[2]
-    assert trouble.startswith("All 4 answers are the same, but not all voices: pirate/1:base has other weights")
+    assert lines[1].startswith(f"Model 1     {BASE} has other weights: ") and "then 0000000000000000" in lines[1]
+    assert lines[2].startswith(f"Model 2     {TUNED} has another base: ") and "then 1111111111111111" in lines[2]
+    assert trouble.startswith("All 4 answers are the same, but not all models: pirate/1:base has other weights")
 
 
 def test_a_version_that_is_gone_is_named_and_the_others_are_checked(play):

@@ -9,7 +9,8 @@ from mlflow.tracking import MlflowClient
 
 from data.errors import ConfigError, UserError
 from registry import runs
-from steps.study import SETTINGS, study
+from steps.study import study
+from steps.tracked_run import SETTINGS
 from tests.processes import wait_until
 from tests.study_rows import write_rows
 
@@ -128,5 +129,5 @@ def test_a_study_that_is_unknown_or_was_started_otherwise_is_not_resumed(store, 
         study(flags(resume="abc"))
     (tmp_path / "abc").mkdir()
     (tmp_path / "abc" / SETTINGS).write_text('{"seeds": "4"}')
-    with pytest.raises(ConfigError, match="the study has seeds=4, not 5"):
+    with pytest.raises(ConfigError, match="the run has seeds=4, not 5"):
         study(flags(resume="abc", seeds="5"))
