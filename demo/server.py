@@ -108,8 +108,8 @@ def warm_up(models: ModelProcess, versions: "VersionCache", config: DemoConfig, 
         finally:
             seen.set()
         name = config.register_as or render.newest_model(entries)
-        panel = models.open([reference for reference in render.defaults(entries, name) if reference])
-        for _ in panel.ask("Hello", Sampling(max_new_tokens=2)):
+        group = models.open([reference for reference in render.defaults(entries, name) if reference])
+        for _ in group.ask("Hello", Sampling(max_new_tokens=2)):
             pass
 
 
