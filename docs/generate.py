@@ -105,14 +105,30 @@ def first_line(thing: Any) -> str:
 
 
 def http_api() -> str:
-    """Every route of the server by resource, with its parameters and the fields of its body."""
+    """Every route of the server by resource, with its parameters and the fields of its body; then their objects."""
     schema = openapi()
     sections: dict[str, list[str]] = {}
     for path, methods in schema["paths"].items():
         for method, route in methods.items():
             resource = path.removeprefix("/v1/").partition("/")[0]
             sections.setdefault(resource, []).append(route_text(f"{method.upper()} {path}", route, schema))
-    return "\n\n".join(f"## {name}\n\n" + "\n\n".join(routes) for name, routes in sections.items())
+    sections["Objects"] = [object_text(name, schema) for name in objects(schema)]
+    return "\n\n".join(f"## {name}\n\n" + "\n\n".join(parts) for name, parts in sections.items())
+
+
+def objects(schema: dict[str, Any]) -> list[str]:
+    """Names of the objects that fields of requests consist of, sorted."""
+    linked = re.findall(r"\]\(#([a-z_]+)\)", "".join(
+        type_text(field) for shape in schema["components"]["schemas"].values()
+        for field in shape.get("properties", {}).values()
+    ))  # fmt: skip
+    return sorted(name for name in schema["components"]["schemas"] if name.lower() in linked and "Error" not in name)
+
+
+def object_text(name: str, schema: dict[str, Any]) -> str:
+    """One object: its fields with types and defaults."""
+    rows = [[f"`{field}`", *rest] for field, *rest in body_fields({"$ref": f"/{name}"}, schema)]
+    return f"### {name}\n\n{table(['name', 'type', 'default'], rows)}"
 
 
 def openapi() -> dict[str, Any]:
@@ -133,7 +149,10 @@ def openapi() -> dict[str, Any]:
 def route_text(title: str, route: dict[str, Any], schema: dict[str, Any]) -> str:
     """One route: its method and path, what it does, its parameters and the fields of its body."""
     parts = [f"### `{title}`", " ".join(route.get("description", "").split())]
-    given = [[f"`{p['name']}`", p["in"], type_text(p["schema"]), ""] for p in route.get("parameters", ())]
+    given = [
+        [f"`{p['name']}`", p["in"], type_text(p["schema"]), state(p["schema"], p.get("required", False))]
+        for p in route.get("parameters", ())
+    ]
     for media, body in route.get("requestBody", {}).get("content", {}).items():
         place = "form" if "form" in media else "body"
         given += [[f"`{name}`", place, *rest] for name, *rest in body_fields(body["schema"], schema)]
@@ -144,9 +163,13 @@ def body_fields(body: dict[str, Any], schema: dict[str, Any]) -> Iterator[list[s
     """(name, type, default or "required") of every field of a request's body."""
     shape = resolved(body, schema)
     for name, field in shape.get("properties", {}).items():
-        default = field.get("default")
-        state = "required" if name in shape.get("required", ()) else "" if default is None else f"`{default}`"
-        yield [name, type_text(field), state]
+        yield [name, type_text(field), state(field, name in shape.get("required", ()))]
+
+
+def state(field: dict[str, Any], required: bool) -> str:
+    """``required``, or a field's default where it has one."""
+    default = field.get("default")
+    return "required" if required else "" if default is None else f"`{default}`"
 
 
 def resolved(shape: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
@@ -163,7 +186,8 @@ def type_text(shape: dict[str, Any]) -> str:
         return ", ".join(f"`{value}`" for value in shape.get("enum", [shape.get("const")]))
     if shape.get("type") == "array":
         return f"array of {type_text(shape['items'])}" if shape.get("items") else "array"
-    return shape.get("type") or shape.get("$ref", "any").rpartition("/")[2]
+    name = shape.get("$ref", "").rpartition("/")[2]
+    return f"[{name}](#{name.lower()})" if name else shape.get("type", "any")
 
 
 # Metrics and verdicts
