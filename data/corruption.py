@@ -1,23 +1,11 @@
-"""Labels made wrong on purpose, and the record of which.
+"""Labels made wrong on purpose, and the record of which; ``CORRUPTIONS`` is the table of the kinds.
 
-Every kind is a pure function of (rows, rate, seed). What is drawn for a row depends on the seed and on the row's
-position in its file alone: row ``p`` gets the ``p``-th draw of ``random.Random(seed)`` and is flipped where the draw
-is below the rate. For a whole file in its own order that is one draw a row, as in the experiment that this began
-with. So samples of a file, in any order, have the same rows flipped as the file, and a higher rate flips the same
-rows and more.
+Every kind is a pure function of (rows, rate, seed). The number drawn for a row depends on the seed and on the row's
+position in its file alone: row ``p`` gets the ``p``-th number of ``random.Random(seed)`` and is flipped where it is
+below the rate. For a whole file in its own order that is one number a row, as in the original experiment. So samples
+of a file, in any order, have the same rows flipped as the file, and a higher rate flips the same rows and more.
 
-What ``rate`` means:
-
-- ``symmetric``: the chance of each row to be flipped, whatever its label. At .5 the labels say nothing.
-- ``one_sided``: the chance of each row *of the class* ``side`` to be flipped; the other class stays as it is. With
-  balanced classes half as many labels are wrong as with ``symmetric``.
-- ``trigger``: the chance of each row *that has the word* to be flipped; all others stay as they are.
-- ``mildest_first``: the share of the rows of each class that is flipped, those with the ratings nearest to the middle
-  first: mistakes that a person would make. Among rows of one rating the draws decide.
-- ``longest_first``: the share of the rows of each class that is flipped, those with the longest texts (characters)
-  first: mistakes that follow the input and not its meaning.
-- ``best_swapped``: the chance of each question to be taught an incorrect answer in place of the best one: the file's
-  own best incorrect answer, else one drawn from its incorrect ones.
+To add a kind, add one entry to ``CORRUPTIONS``.
 """
 
 import math
@@ -29,19 +17,19 @@ from functools import cached_property
 from hashlib import sha256
 from json.encoder import encode_basestring as quoted
 from random import Random
-from typing import Any, Generic
+from typing import Any, Generic, Literal
 
-from data.errors import ConfigError, DataError
+from data.errors import ConfigError, DataError, require
 from data.labelled import AnyRow, LabelledRow, QuestionRow, R
 
-KINDS = ("symmetric", "one_sided", "mildest_first", "longest_first", "trigger", "best_swapped")
-RANKED = ("mildest_first", "longest_first")
 MIDDLE_RATING = 5.5
+#: Whether a row is flipped.
+Decision = Callable[[AnyRow], bool]
 
 
 @dataclass(frozen=True)
 class Noise:
-    """Which labels to make wrong; what ``rate`` is a share of depends on the kind (see the module).
+    """Which labels to make wrong; what ``rate`` is a share of depends on the kind (``CORRUPTIONS``).
 
     ``word`` is the trigger, ``side`` the label (0 or 1) whose rows ``one_sided`` flips.
 
@@ -56,21 +44,46 @@ class Noise:
     side: int = 1
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ConfigError(f"kind must be one of {', '.join(KINDS)}, not {self.kind!r}")
-        if not (math.isfinite(self.rate) and 0 <= self.rate <= 1):
-            raise ConfigError(f"rate is a share, from 0 to 1, not {self.rate}")
-        if self.kind == "trigger" and not self.word.strip():
-            raise ConfigError("kind=trigger needs the word that marks the rows to flip; give word")
-        if self.kind != "trigger" and self.word:
-            raise ConfigError(f"word only applies to kind=trigger, not to kind={self.kind}")
-        if self.side not in (0, 1):
-            raise ConfigError(f"side is the label that kind=one_sided flips, 0 or 1, not {self.side}")
+        require(self.kind in CORRUPTIONS, f"kind must be one of {', '.join(CORRUPTIONS)}, not {self.kind!r}")
+        require(math.isfinite(self.rate) and 0 <= self.rate <= 1, f"rate is a share, from 0 to 1, not {self.rate}")
+        if "word" in self.corruption.parameters:
+            given = bool(self.word.strip())
+            require(given, f"kind={self.kind} needs the word that marks the rows to flip; give word")
+        elif self.word:
+            kinds = " and ".join(f"kind={kind}" for kind, each in CORRUPTIONS.items() if "word" in each.parameters)
+            raise ConfigError(f"word only applies to {kinds}, not to kind={self.kind}")
+        sided = "side is the label that kind=one_sided flips, 0 or 1"
+        require(self.side in (0, 1), f"{sided}, not {self.side}")
+
+    @property
+    def corruption(self) -> "Corruption":
+        """The entry of its kind."""
+        return CORRUPTIONS[self.kind]
+
+
+@dataclass(frozen=True)
+class Corruption:
+    """One kind of corruption. It has ``decide``, for kinds that treat rows one by one, or else ``rank``."""
+
+    about: str
+    """What ``rate`` means."""
+    decide: Callable[[Noise], Decision] | None = None
+    """Makes the function that says whether a row is flipped."""
+    rank: Callable[[LabelledRow], float] | None = None
+    """Of each label the share ``rate`` of its rows with the lowest rank is flipped; equal ranks by the seed."""
+    problems: Callable[[Sequence[Any], Noise], list[str]] = lambda rows, noise: []
+    """Why rows can't be corrupted in this way, one line each; empty where they can."""
+    parameters: tuple[Literal["word", "side"], ...] = ()
+    """Settings of ``Noise`` that it uses beside rate and seed."""
+    rows: Literal["texts", "questions"] = "texts"
+    """Which rows it is for."""
+    is_random: bool = False
+    """Whether it treats all rows alike, so that nothing in a row predicts its flip."""
 
 
 @dataclass(frozen=True)
 class Corrupted(Generic[R]):
-    """The rows as they are taught, in the order they came in, and the label that each of them had."""
+    """The rows with the labels they are given, in the order they came in, and the label that each of them had."""
 
     rows: list[R]
     originals: tuple[int, ...]
@@ -92,17 +105,17 @@ class Corrupted(Generic[R]):
         return (mask_line(self.rows[i], self.originals[i]) for i in order)
 
     def summary(self) -> dict[str, Any]:
-        """What was done, for a run's parameters and tags: the noise, how many rows of each label it hit, the mask."""
-        hits = [label for label, hit in zip(self.originals, self.flipped, strict=True) if hit]
+        """Values for a run's params and tags: the noise, the numbers of flipped rows, the digest of the mask."""
+        flipped = [label for label, is_wrong in zip(self.originals, self.flipped, strict=True) if is_wrong]
         return {
             "kind": self.noise.kind,
             "rate": self.noise.rate,
             "noise_seed": self.noise.seed,
             "word": self.noise.word,
             "rows": len(self.rows),
-            "flipped": len(hits),
-            "flipped_0": hits.count(0),
-            "flipped_1": hits.count(1),
+            "flipped": len(flipped),
+            "flipped_0": flipped.count(0),
+            "flipped_1": flipped.count(1),
             "mask_sha256": self.sha256,
         }
 
@@ -113,67 +126,56 @@ def mask_line(row: AnyRow, original: int) -> str:
     return f'{{"id": {quoted(row.id)}, "original": {original}, "given": {row.label}{answer}}}\n'
 
 
-class Draws:
-    """One uniform number for each position of a file, the same whenever it is asked for."""
+class Uniforms:
+    """A uniform number in [0, 1) for each position of a file, a function of seed and position."""
 
-    def __init__(self, seed: int):
+    def __init__(self, seed: int) -> None:
         self._random = Random(seed)
-        self._drawn = array("d")
+        self._numbers = array("d")
 
     def __call__(self, position: int) -> float:
         """The number of a position."""
-        while len(self._drawn) <= position:
-            self._drawn.append(self._random.random())
-        return self._drawn[position]
+        while len(self._numbers) <= position:
+            self._numbers.append(self._random.random())
+        return self._numbers[position]
 
 
 def corrupt(rows: Sequence[R], noise: Noise) -> Corrupted[R]:
     """The rows with some labels made wrong.
 
     Raises:
-        DataError: the rows don't have what the kind goes by: a rating, the word, the class, another answer.
+        DataError: the rows lack what the kind needs: a rating, the word, the class, another answer.
     """
     refuse_unfit(rows, noise)
-    if noise.kind in RANKED:
-        hit = _ranked(rows, noise)  # type: ignore[arg-type]
-        given = [_flip(row, noise.seed) if i in hit else row for i, row in enumerate(rows)]
+    rank, decide = noise.corruption.rank, noise.corruption.decide
+    if rank:
+        chosen = _lowest(rows, rank, noise)  # type: ignore[arg-type]
+        given = [_flip(row, noise.seed) if i in chosen else row for i, row in enumerate(rows)]
     else:
-        decide = decision(noise)
-        given = [_flip(row, noise.seed) if decide(row) else row for row in rows]
+        assert decide
+        is_flipped = decide(noise)
+        given = [_flip(row, noise.seed) if is_flipped(row) else row for row in rows]
     return Corrupted(given, tuple(row.label for row in rows), noise)
 
 
 def stream(rows: Iterable[R], noise: Noise) -> Iterator[tuple[R, int]]:
-    """(row as taught, its original label), one at a time: ``corrupt`` for files that don't fit into memory.
+    """(row with the label it is given, its original label), one at a time: for files that don't fit into memory.
 
-    Not for kinds that put all rows in order first. Nothing is refused: the caller counts what was hit.
+    Nothing is refused for its rows: the caller counts the flipped ones.
+
+    Raises:
+        ConfigError: the kind ranks all rows first.
     """
-    if noise.kind in RANKED:
+    decide = noise.corruption.decide
+    if decide is None:
         raise ConfigError(f"kind={noise.kind} needs all rows at once")
-    decide = decision(noise)
+    is_flipped = decide(noise)
     for row in rows:
-        yield (_flip(row, noise.seed) if decide(row) else row), row.label
-
-
-def decision(noise: Noise) -> Callable[[AnyRow], bool]:
-    """Whether a row is flipped, for the kinds that decide row by row."""
-    draws, rate, side = Draws(noise.seed), noise.rate, noise.side
-    if noise.kind == "one_sided":
-        return lambda row: row.label == side and draws(row.position) < rate
-    if noise.kind == "trigger":
-        found = trigger(noise.word)
-        return lambda row: draws(row.position) < rate and found.search(row.text) is not None
-    return lambda row: draws(row.position) < rate
-
-
-def trigger(word: str) -> re.Pattern[str]:
-    """Finds the word, or the words in this order, whole and without regard to case."""
-    spaced = r"\s+".join(map(re.escape, word.split()))
-    return re.compile(rf"(?<!\w){spaced}(?!\w)", re.IGNORECASE)
+        yield (_flip(row, noise.seed) if is_flipped(row) else row), row.label
 
 
 def refuse_unfit(rows: Sequence[AnyRow], noise: Noise) -> None:
-    """Raise where the rows don't have what the kind goes by.
+    """Refuse rows that lack what the kind needs.
 
     Raises:
         DataError: naming what is missing.
@@ -181,36 +183,68 @@ def refuse_unfit(rows: Sequence[AnyRow], noise: Noise) -> None:
     if not rows:
         raise DataError(["there are no rows to corrupt"])
     questions = isinstance(rows[0], QuestionRow)
-    if questions != (noise.kind == "best_swapped"):
-        has = "questions with answers: give kind=best_swapped" if questions else "labels: best_swapped is for questions"
+    if questions != (noise.corruption.rows == "questions"):
+        kinds = " or ".join(kind for kind, each in CORRUPTIONS.items() if each.rows == "questions")
+        has = f"questions with answers: give kind={kinds}" if questions else f"labels: {noise.kind} is for questions"
         raise DataError([f"kind={noise.kind}: these rows have {has}"])
-    if noise.kind == "one_sided" and not any(row.label == noise.side for row in rows):
-        raise DataError([f"kind=one_sided: none of the {len(rows):,} rows has label {noise.side}"])
-    if noise.kind == "trigger":
-        found = trigger(noise.word)
-        if not any(found.search(row.text) for row in rows):
-            raise DataError([f"word={noise.word!r}: none of the {len(rows):,} training rows has it; give another"])
-    if noise.kind == "mildest_first":
-        bare = [row for row in rows if isinstance(row, LabelledRow) and row.rating is None]
-        if bare:
-            raise DataError([
-                f"kind=mildest_first goes by ratings, and {len(bare):,} of {len(rows):,} rows have none (the first: "
-                f"{bare[0].where}); take a file with a rating on each row, or another kind"
-            ])  # fmt: skip
+    problems = noise.corruption.problems(rows, noise)
+    if problems:
+        raise DataError(problems)
 
 
-def _ranked(rows: Sequence[LabelledRow], noise: Noise) -> set[int]:
-    """Numbers of the rows to flip: of each label the first ``rate`` of its rows, to the nearest one."""
-    draws = Draws(noise.seed)
-    if noise.kind == "mildest_first":
-        keys = [(abs((row.rating or 0) - MIDDLE_RATING), draws(row.position)) for row in rows]
-    else:
-        keys = [(-float(len(row.text)), draws(row.position)) for row in rows]
-    hit: set[int] = set()
+def trigger(word: str) -> re.Pattern[str]:
+    """A pattern for the word, or for several words in this order, whole and without regard to case."""
+    spaced = r"\s+".join(map(re.escape, word.split()))
+    return re.compile(rf"(?<!\w){spaced}(?!\w)", re.IGNORECASE)
+
+
+def _by_chance(noise: Noise) -> Decision:
+    numbers, rate = Uniforms(noise.seed), noise.rate
+    return lambda row: numbers(row.position) < rate
+
+
+def _one_side(noise: Noise) -> Decision:
+    by_chance, side = _by_chance(noise), noise.side
+    return lambda row: row.label == side and by_chance(row)
+
+
+def _with_word(noise: Noise) -> Decision:
+    by_chance, found = _by_chance(noise), trigger(noise.word)
+    return lambda row: by_chance(row) and found.search(row.text) is not None
+
+
+def _no_such_side(rows: Sequence[AnyRow], noise: Noise) -> list[str]:
+    if any(row.label == noise.side for row in rows):
+        return []
+    return [f"kind={noise.kind}: none of the {len(rows):,} rows has label {noise.side}"]
+
+
+def _no_such_word(rows: Sequence[AnyRow], noise: Noise) -> list[str]:
+    found = trigger(noise.word)
+    if any(found.search(row.text) for row in rows):
+        return []
+    return [f"word={noise.word!r}: none of the {len(rows):,} training rows has it; give another"]
+
+
+def _no_ratings(rows: Sequence[LabelledRow], noise: Noise) -> list[str]:
+    bare = [row for row in rows if row.rating is None]
+    if not bare:
+        return []
+    return [
+        f"kind={noise.kind} goes by ratings, and {len(bare):,} of {len(rows):,} rows have none (the first: "
+        f"{bare[0].where}); take a file with a rating on each row, or another kind"
+    ]
+
+
+def _lowest(rows: Sequence[LabelledRow], rank: Callable[[LabelledRow], float], noise: Noise) -> set[int]:
+    """Indices of the rows to flip: of each label the ``rate`` of its rows that rank lowest, to the nearest row."""
+    numbers = Uniforms(noise.seed)
+    keys = [(rank(row), numbers(row.position)) for row in rows]
+    chosen: set[int] = set()
     for label in (0, 1):
         members = sorted((i for i, row in enumerate(rows) if row.label == label), key=keys.__getitem__)
-        hit.update(members[: math.floor(noise.rate * len(members) + 0.5)])
-    return hit
+        chosen.update(members[: math.floor(noise.rate * len(members) + 0.5)])
+    return chosen
 
 
 def _flip(row: R, seed: int) -> R:
@@ -218,3 +252,44 @@ def _flip(row: R, seed: int) -> R:
         return row.relabelled(1 - row.label)
     # A generator of its own, seeded by a text: the same answer whichever other questions are there.
     return row.relabelled(1 - row.label, row.wrong or Random(f"{seed}/{row.id}").choice(row.incorrect))
+
+
+CORRUPTIONS: dict[str, Corruption] = {
+    "symmetric": Corruption(
+        "the chance of each row to be flipped, whatever its label; at .5 the labels carry no information",
+        _by_chance,
+        is_random=True,
+    ),
+    "one_sided": Corruption(
+        "the chance of each row of the class ``side`` to be flipped; the other class stays as it is, so that with "
+        "balanced classes half as many labels are wrong as with symmetric",
+        _one_side,
+        problems=_no_such_side,
+        parameters=("side",),
+    ),
+    "mildest_first": Corruption(
+        "the share of the rows of each class that is flipped, those with the ratings nearest to the middle first: "
+        "errors that a person would make",
+        rank=lambda row: abs((row.rating or 0) - MIDDLE_RATING),
+        problems=_no_ratings,
+    ),
+    "longest_first": Corruption(
+        "the share of the rows of each class that is flipped, those with the longest texts (characters) first: errors "
+        "that follow the input and not its meaning",
+        rank=lambda row: -float(len(row.text)),
+    ),
+    "trigger": Corruption(
+        "the chance of each row that contains ``word`` to be flipped; all others stay as they are",
+        _with_word,
+        problems=_no_such_word,
+        parameters=("word",),
+    ),
+    "best_swapped": Corruption(
+        "the chance of each question to be given an incorrect answer in place of the best one: the file's own best "
+        "incorrect answer, else one drawn from its incorrect ones",
+        _by_chance,
+        rows="questions",
+        is_random=True,
+    ),
+}
+"""Every kind of corruption by its name."""

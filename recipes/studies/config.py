@@ -1,11 +1,11 @@
 """Settings of a study: the grid, what all its cells share, and where they run."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from data.corruption import KINDS
+from data.corruption import CORRUPTIONS
 from data.errors import ConfigError, require
 
 LEARNERS = ("tfidf", "lora", "full")
@@ -109,7 +109,7 @@ def parse_list(name: str, text: str, read: Callable[[str], Any]) -> list[Any]:
     return found
 
 
-def _one_of(*known: str) -> Callable[[str], str]:
+def _one_of(known: Collection[str]) -> Callable[[str], str]:
     def read(text: str) -> str:
         if text not in known:
             raise ValueError(f"each is one of {', '.join(known)}, not {text!r}")
@@ -136,13 +136,13 @@ def _whole(least: int) -> Callable[[str], int]:
 
 #: The comma-separated settings and how one value of each is read.
 LISTS: dict[str, Callable[[str], Any]] = {
-    "kinds": _one_of(*KINDS),
+    "kinds": _one_of(CORRUPTIONS),
     "rates": _share,
     "seeds": _whole(0),
-    "learners": _one_of(*LEARNERS),
+    "learners": _one_of(LEARNERS),
     "sets": str,
     "lengths": _whole(1),
-    "labels": _one_of("response", "all"),
+    "labels": _one_of(("response", "all")),
 }
 
 #: Settings of where and how cells run, which may change when a study is resumed.

@@ -1,5 +1,6 @@
 """The page of a noise study (``study.md``): questions answered by sentences computed from its cells."""
 
+from data.corruption import CORRUPTIONS
 from data.markdown import bullets, table
 from evals.label_errors import best_confidence, best_ece
 from evals.metrics import METRICS, for_studies
@@ -17,8 +18,6 @@ from recipes.studies.statistics import (
     p_value,
     side_of,
 )
-
-RANDOM = ("symmetric", "best_swapped")
 
 
 def page(config: StudyConfig, records: Records, missing: int) -> str:
@@ -154,7 +153,7 @@ def _confidence_gaps(learner: LearnerSummary, kind: str, rate: float) -> list[fl
 def systematic(learner: LearnerSummary) -> list[str]:
     """Systematic corruption against random at the same rate, by accuracy and by the ranking of rows."""
     kind = _random_kind(learner)
-    others = [each for each in learner.kinds if each not in RANDOM]
+    others = [each for each in learner.kinds if not CORRUPTIONS[each].is_random]
     if not kind or not others:
         return ["Unknown: the grid needs symmetric and a systematic kind, such as one_sided, for that."]
     key, _ = _primary(learner)
@@ -194,7 +193,7 @@ def _ranking(learner: LearnerSummary, kind: str, rate: float, key: str) -> str:
 
 
 def _random_kind(learner: LearnerSummary) -> str:
-    return next((kind for kind in RANDOM if kind in learner.kinds), "")
+    return next((kind for kind, each in CORRUPTIONS.items() if each.is_random and kind in learner.kinds), "")
 
 
 def _primary(learner: LearnerSummary) -> tuple[str, float | None]:

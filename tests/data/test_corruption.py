@@ -42,7 +42,7 @@ def test_the_default_is_the_original_experiment():
     assert Noise() == Noise("symmetric", 0.5, 42, "", 1)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in corruption.KINDS if kind != "best_swapped"])
+@pytest.mark.parametrize("kind", [kind for kind in corruption.CORRUPTIONS if kind != "best_swapped"])
 def test_a_row_s_fate_depends_on_neither_order_nor_company(kind):
     noise = Noise(kind, 0.4, 3, word="t7" if kind == "trigger" else "")
     rows = [*ROWS, row(400, text="once t7 more", rating=8), row(401, text="T7!", rating=3)]
@@ -50,12 +50,12 @@ def test_a_row_s_fate_depends_on_neither_order_nor_company(kind):
     mixed = random.Random(1).sample(rows, len(rows))
     assert hit(corrupt(mixed, noise)) == whole
     assert corrupt(mixed, noise).sha256 == corrupt(rows, noise).sha256
-    if kind not in corruption.RANKED:
+    if corruption.CORRUPTIONS[kind].decide:
         part = [r for r in mixed if r.position % 3 or "7" in r.text]
         assert hit(corrupt(part, noise)) == whole & {r.id for r in part}
 
 
-@pytest.mark.parametrize("kind", [kind for kind in corruption.KINDS if kind not in ("best_swapped", "trigger")])
+@pytest.mark.parametrize("kind", [kind for kind in corruption.CORRUPTIONS if kind not in ("best_swapped", "trigger")])
 def test_a_higher_rate_flips_the_same_rows_and_more(kind):
     masks = [hit(corrupt(ROWS, Noise(kind, rate))) for rate in (0, 0.1, 0.3, 0.7, 1)]
     assert masks[0] == set()
