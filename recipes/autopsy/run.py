@@ -125,7 +125,7 @@ def _case(
     if report.rates["error"]:
         right += f", errors {report.rates['error']:.0%}, accuracy of the answered {_figure(report.answered_accuracy)}"
     return Case(
-        mistake, done, false, f"{right}, on {len(fair):,} rows drawn evenly", f"alarm: {'; '.join(found) or 'none'}"
+        mistake, done, false, f"{right}, on {len(fair):,} rows drawn evenly", f"warning: {'; '.join(found) or 'none'}"
     )
 
 

@@ -86,7 +86,7 @@ def record_results(job: NoisyJob, learner: Learner, run: Run, outcome: NoisyOutc
     run.tags({
         "verdict": outcome.verdict.name,
         "verdict_reasons": "; ".join(outcome.verdict.reasons),
-        "alarms": "; ".join(outcome.after.alarms) or "none",
+        "alarms": "; ".join(outcome.after.warnings) or "none",
     })  # fmt: skip
     _record_plots(job, run, outcome)
     _record_tables(job, run, outcome)

@@ -57,7 +57,7 @@ def summary(outcome: NoisyOutcome, version: str, champion: str) -> str:
     """The result as printed at the end."""
     memorization = outcome.training.memorization
     lines = ["", f"Trained   {outcome.summary} in {outcome.seconds['train']:.0f} s", "", *_metric_lines(outcome), ""]
-    lines += [f"Alarm     {side}: {alarm}" for side, alarm in _alarms(outcome)]
+    lines += [f"Warning   {side}: {warning}" for side, warning in _warnings(outcome)]
     true, given, flipped = map(
         _figure, (memorization.accuracy_true, memorization.accuracy_given, memorization.memorised_share)
     )
@@ -112,9 +112,9 @@ def _figure(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.3f}"
 
 
-def _alarms(outcome: NoisyOutcome) -> list[tuple[str, str]]:
+def _warnings(outcome: NoisyOutcome) -> list[tuple[str, str]]:
     sides = (("base", outcome.before), ("tuned", outcome.after))
-    return [(side, alarm) for side, evaluation in sides for alarm in evaluation.alarms]
+    return [(side, warning) for side, evaluation in sides for warning in evaluation.warnings]
 
 
 def _detection(outcome: NoisyOutcome) -> list[str]:
@@ -151,7 +151,7 @@ def results(job: NoisyJob, outcome: NoisyOutcome) -> dict[str, Any]:
         "reasons": outcome.verdict.reasons,
         "corruption": job.data.corrupted.summary(),
         **{name: side.report.record() if side.report else side.metrics() for name, side in sides.items()},
-        "alarms": {name: side.alarms for name, side in sides.items()},
+        "alarms": {name: side.warnings for name, side in sides.items()},
         "mcnemar": dataclasses.asdict(outcome.comparison),
         "training_rows": outcome.training.metrics(),
         "curve": [{"step": p.step, **dataclasses.asdict(p.memorization)} for p in outcome.training.curve],
@@ -163,7 +163,7 @@ def results_markdown(job: NoisyJob, learner: Learner, outcome: NoisyOutcome) -> 
     before, after = outcome.before.metrics(), outcome.after.metrics()
     lines = [f"# {title(job)}: {outcome.verdict.name}", "", *bullets(outcome.verdict.reasons), ""]
     lines += ["```", describe(job, learner), "```", ""]
-    lines += bullets(f"alarm, {side}: {alarm}" for side, alarm in _alarms(outcome))
+    lines += bullets(f"warning, {side}: {warning}" for side, warning in _warnings(outcome))
     rows = [(key, _figure(before.get(key)), _figure(after.get(key))) for key in {**before, **after}]
     lines += ["", *table(["metric", "base", "tuned"], rows)]
     lines += ["", "## The training rows", "", *bullets(_detection(outcome))]

@@ -26,14 +26,14 @@ class NoisyJob:
 class Evaluation:
     """One model on the test rows: ``report`` for texts, ``choices`` for questions; the other one is None.
 
-    For questions ``predictions`` are 1 where MC1 is right and 0 where it is wrong. ``alarms`` are reasons to distrust
-    the metrics. ``suites`` are the metrics of further suites, as ``NAME/METRIC``.
+    For questions ``predictions`` are 1 where MC1 is right and 0 where it is wrong. ``warnings`` are reasons to
+    distrust the metrics. ``suites`` are the metrics of further suites, as ``NAME/METRIC``.
     """
 
     predictions: list[Prediction]
     report: ClassificationReport | None
     choices: ChoiceReport | None
-    alarms: list[str]
+    warnings: list[str]
     suites: Mapping[str, float] = field(default_factory=dict)
 
     def metrics(self) -> dict[str, float]:

@@ -34,8 +34,8 @@ def test_the_right_metrics_are_far_from_it(cases):
 
 def test_each_is_caught_by_name(cases):
     constant, failing, first = cases
-    assert "alarm: predicts negative for 100 % of rows" in constant.guard
-    assert "alarm: all 100 requests failed (the first: Connection refused)" in failing.guard
+    assert "warning: predicts negative for 100 % of rows" in constant.guard
+    assert "warning: all 100 requests failed (the first: Connection refused)" in failing.guard
     assert "all 100 test rows are negative" in first.guard
     assert "preflight, before that: all 100 test rows have the label negative" in first.guard
 

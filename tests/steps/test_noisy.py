@@ -135,7 +135,7 @@ def test_base_and_tuned_are_evaluated_by_the_same_metrics_on_the_same_rows(tfidf
         assert metrics["base/n"] == metrics["test/n"] == metrics["mcnemar/n"]
 
 
-def test_the_base_of_tfidf_predicts_one_label_and_an_alarm_says_so(tfidf):
+def test_the_base_of_tfidf_predicts_one_label_and_a_warning_names_it(tfidf):
     metrics = tfidf.run.data.metrics
     assert (metrics["base/accuracy"], metrics["base/auc"]) == (0.5, 0.5)
     assert "base: predicts" in tfidf.printed and "for 100 % of rows" in tfidf.printed
