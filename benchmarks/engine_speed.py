@@ -140,7 +140,7 @@ async def one_at_a_time(engine: Any, requests: Sequence[Any]) -> Turn:
 async def answer(engine: Any, request: Any) -> tuple[str, int, float]:
     """Text, tokens, and seconds to the first piece."""
     start, first, texts = time.perf_counter(), 0.0, []
-    asked = await engine.ask(request)
+    asked = await engine.generate(request)
     async for piece in asked:
         first = first or time.perf_counter() - start
         texts.append(piece.text)

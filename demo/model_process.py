@@ -221,9 +221,9 @@ def _serve_connection(connection: Connection, pool: "ModelPool") -> None:
                     group = pool.load(request)
                     connection.send(("value", (group.voices, group.way, group.remote)))
                 else:
-                    prompt, sampling, history, system = request
-                    stop = connection.poll  # true for a STOP, and for a closed connection
-                    for exchange in group.ask(prompt, sampling, history, stop, system):
+                    prompt, sampling, history, limit_s = request
+                    # a STOP that comes, or the page's closing, ends the answer
+                    for exchange in group.ask(prompt, sampling, history, connection.poll, limit_s):
                         connection.send(("value", exchange))
                 connection.send(("end", None))
             except (EOFError, OSError):

@@ -168,7 +168,7 @@ def make_pool(config: DemoConfig) -> "ModelPool":
     with import_lock:
         import torch
 
-        from inference.model_pool import Look, ModelPool
+        from inference.model_pool import ModelPool
         from train.base_model import pick_device
     torch.set_num_threads(config.threads or torch.get_num_threads())
     return ModelPool(make_look(), int(config.memory_gb * GIB), pick_device())

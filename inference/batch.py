@@ -1,6 +1,10 @@
-"""Rows of one model that are decoded together, each with an adapter of its own; they come and go between steps."""
+"""Sequences of one model that are decoded together, each with its own adapter; they join and leave between steps.
 
-from collections.abc import Callable, Sequence, Set
+This is the one decoding step: ``inference.lockstep`` runs rows that start together, ``serve.engine.scheduler`` rows
+that join and leave.
+"""
+
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -9,13 +13,14 @@ from torch import Tensor
 
 from inference.kv_cache import BatchCache
 from inference.lora import AdapterBatch, LoraAdapter
+from inference.sampling import TokenSampling, sample
 
 Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
 class BatchRow:
-    """What one pane decodes: ``model`` with ``adapter``, from ``prompt`` (token ids) on, until one of ``ends``."""
+    """One sequence to decode: ``model`` with ``adapter``, from ``prompt`` (token ids) on, until a token of ``ends``."""
 
     model: Any
     adapter: LoraAdapter | None
@@ -24,17 +29,30 @@ class BatchRow:
 
 
 def positions(model: Any) -> int:
-    """How many tokens ``model`` can read at all; 2048 where it does not say."""
+    """The longest sequence of ``model`` in tokens; 2048 where its configuration names none."""
     return getattr(model.config.get_text_config(), "max_position_embeddings", None) or 2048
 
 
+@dataclass(frozen=True)
+class BatchStep(Generic[Row]):
+    """One decoding step: ``rows[i]`` got ``tokens[i]``, sampled from ``logits[i]`` of ``[rows, vocabulary]``.
+
+    ``scores[i]``: log-probabilities in nats of the row's continuations, where ``Batch.step`` was given any.
+    """
+
+    rows: list[Row]
+    tokens: list[int]
+    logits: Tensor
+    scores: list[list[float]]
+
+
 class Batch(Generic[Row]):
-    """The ``lines``, all of one model, in one batch; ``rows[i]`` is what the caller knows line ``i`` by.
+    """Sequences of one model in one batch; ``rows[i]`` is the caller's object for sequence ``i``.
 
-    ``read``, then ``accept`` the next token of each row, and so on. No other thread may use the
-    model during ``read``; between two it is as it was before.
+    ``step`` samples a token for every row; then ``drop`` the rows that end, and so on. No other thread may use the
+    model during ``step``; between two steps the model is as it was before.
 
-    Prompts are padded on the left to one width. A model that ``inference.kv_cache.can_join`` denies has one line only.
+    Prompts are padded on the left to one width. A model that ``inference.kv_cache.can_join`` denies has one row only.
     """
 
     def __init__(self, lines: Sequence[BatchRow], rows: Sequence[Row]):
@@ -42,17 +60,38 @@ class Batch(Generic[Row]):
         self.rows = list(rows)
         self.limit = positions(self.model)
         self._device = next(self.model.parameters()).device
-        self._mixture = AdapterBatch(self.model, [line.adapter for line in lines])
+        self._adapters = AdapterBatch(self.model, [line.adapter for line in lines])
         width = max(len(line.prompt) for line in lines)
         unread = torch.zeros((len(lines), width), dtype=torch.long)
         for row, line in enumerate(lines):
             unread[row, width - len(line.prompt) :] = torch.tensor(line.prompt)
         self._unread: Tensor | None = unread
-        self._columns = BatchCache(self.model, [width - len(line.prompt) for line in lines], width)
+        self._cache = BatchCache(self.model, [width - len(line.prompt) for line in lines], width)
+
+    @torch.inference_mode()
+    def step(
+        self,
+        how: Callable[[Row], TokenSampling],
+        most: int = 0,
+        continuations: Callable[[Row], Sequence[Sequence[int]]] | None = None,
+    ) -> BatchStep[Row] | None:
+        """Compute the logits, sample each row's next token by ``how`` and append it.
+
+        Args:
+            most: columns of the prompts to read in this step; 0 is all. None is returned while there are more.
+            continuations: token ids that could come next in a row, to be scored before the token is sampled.
+        """
+        logits = self.read(most)
+        if logits is None:
+            return None
+        scores = self.log_probs(logits, list(map(continuations, self.rows))) if continuations else []
+        tokens = sample(logits, [how(row) for row in self.rows])
+        self.give(tokens)
+        return BatchStep(list(self.rows), tokens, logits, scores)
 
     @torch.inference_mode()
     def read(self, most: int = 0) -> Tensor | None:
-        """Let the model read what is unread; the logits ``[rows, vocabulary]`` of what comes next.
+        """Run the model over the tokens that it has not read; the logits ``[rows, vocabulary]`` of the next token.
 
         Args:
             most: columns to read now; 0 is all. None is returned while there are more.
@@ -60,19 +99,19 @@ class Batch(Generic[Row]):
         assert self._unread is not None
         now, later = (self._unread[:, :most], self._unread[:, most:]) if most else (self._unread, None)
         out = self._forward(now, logits_to_keep=1)
-        self._columns.at += now.shape[1]
+        self._cache.at += now.shape[1]
         self._unread = later if later is not None and later.shape[1] else None
         return out.logits[:, -1] if self._unread is None else None
 
     def _forward(self, ids: Tensor, **settings: Any) -> Any:
         """The model's output for ``ids [rows, columns]``, which come after what the rows have read."""
-        mask, position_ids = self._columns.view(ids.shape[1])
-        with self._mixture.worn():
+        mask, position_ids = self._cache.view(ids.shape[1])
+        with self._adapters.active():
             return self.model(
                 input_ids=ids.to(self._device),
                 attention_mask=None if mask is None else mask.to(self._device),
                 position_ids=position_ids.to(self._device),
-                past_key_values=self._columns.cache,
+                past_key_values=self._cache.cache,
                 use_cache=True,
                 **settings,
             )
@@ -108,37 +147,35 @@ class Batch(Generic[Row]):
         return self._forward(ids).logits.float().log_softmax(-1)
 
     def give(self, tokens: Sequence[int]) -> None:
-        """Set the next token of every row, to be read next."""
+        """Append one token to every row."""
         self._unread = torch.tensor(tokens)[:, None]
 
-    def accept(self, tokens: Sequence[int], ended: Callable[[int], bool]) -> None:
-        """Give every row its next token, and drop the rows ``i`` for which ``ended(i)``, called from last to first."""
-        self.give(tokens)
-        for i in reversed(range(len(tokens))):
-            if ended(i):
-                self.drop(i)
-
     def is_full(self, row: int) -> bool:
-        """Whether ``row`` has used all of the model's positions, so that no more can be read."""
-        return self._columns.read(row) >= self.limit
+        """Whether ``row`` has used all of the model's positions, so that it can't go on."""
+        return self._cache.read(row) >= self.limit
 
     @torch.inference_mode()
     def drop(self, row: int) -> None:
-        """End ``row``; the last one takes its place. Of several, end the last first."""
+        """Remove ``row``; the last one takes its place."""
         last = self.rows.pop()
         if row < len(self.rows):
             self.rows[row] = last
         if self._unread is not None:
             self._unread[row] = self._unread[-1]
             self._unread = self._unread[:-1]
-        self._mixture.drop(row)
-        self._columns.drop(row)
+        self._adapters.drop(row)
+        self._cache.drop(row)
+
+    def drop_all(self, rows: Iterable[int]) -> None:
+        """Remove several rows, by the numbers that they have before."""
+        for row in sorted(rows, reverse=True):
+            self.drop(row)
 
     @torch.inference_mode()
     def absorb(self, other: "Batch[Row]") -> None:
-        """Take in the rows of ``other``, after those that are here; both have been given their next tokens."""
+        """Append the rows of ``other``; both batches have had their tokens appended."""
         assert self._unread is not None and other._unread is not None
         self._unread = torch.cat([self._unread, other._unread])
-        self._mixture.extend(other._mixture.rows)
-        self._columns.absorb(other._columns)
+        self._adapters.extend(other._adapters.rows)
+        self._cache.absorb(other._cache)
         self.rows += other.rows

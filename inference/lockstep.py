@@ -1,49 +1,49 @@
-"""Paired, batched decoding: every pane's next token at the same moment, drawn with the same luck.
+"""Paired, batched decoding of rows that start together: one token of every row a step, sampled with the same noise.
 
-Panes that speak with one model, each with an adapter of its own or none, are rows of one batch. Other models go
-beside it in lockstep, one token each in turn. One luck a step serves all panes, so that equal models give equal
-samples.
+Rows of one model, each with its own adapter or none, are one batch. Batches of other models take their steps in turn
+with it. All rows share one noise vector a step, so that equal models give equal samples.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from types import MappingProxyType
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from inference.batch import Batch, BatchRow, positions
+from inference.batch import Batch, BatchRow, BatchStep, positions
 from inference.kv_cache import can_join
-from inference.sampling import SampledToken, draw
+from inference.sampling import TokenSampling
 from inference.transcript import Sampling
 
 #: For each line of a batch, token ids that could follow its prompt.
 Continuations = Sequence[Sequence[Sequence[int]]]
 
 
+@dataclass
 class Step:
     """One token of every line that had not ended before; ``tokens[i]`` is None where line ``i`` had.
 
-    ``failed``: the errors of lines whose model broke down at this step; the others go on. ``scores``: at the first
-    step, for each line the log-probabilities of its continuations in nats, where ``decode`` was given any.
+    The others are by line: ``logits [vocabulary]`` that the token was sampled from; ``failed``, the exception of a
+    model that failed at this step, while others go on; ``scores``, the log-probabilities of the line's continuations in
+    nats, at the first step and where ``decode`` was given any.
     """
 
-    def __init__(
-        self,
-        tokens: list[int | None],
-        logits: dict[int, Tensor],
-        failed: dict[int, Exception],
-        scores: Mapping[int, list[float]] = MappingProxyType({}),
-    ):
-        self.tokens = tokens
-        self.failed = failed
-        self.scores = scores
-        self._logits = logits
+    tokens: list[int | None]
+    logits: dict[int, Tensor] = field(default_factory=dict)
+    failed: dict[int, Exception] = field(default_factory=dict)
+    scores: dict[int, list[float]] = field(default_factory=dict)
+
+    def add(self, step: BatchStep[int]) -> None:
+        """Take in one batch's step; its rows are the numbers of the lines."""
+        for line, token, logits in zip(step.rows, step.tokens, step.logits, strict=True):
+            self.tokens[line], self.logits[line] = token, logits
+        if step.scores:
+            self.scores |= zip(step.rows, step.scores, strict=True)
 
     def likeliest(self, line: int, count: int = 5) -> list[tuple[int, float]]:
         """The ``count`` likeliest tokens of ``line`` here and their probabilities, before temperature and top_p."""
-        likely = torch.softmax(self._logits[line].float(), -1)
+        likely = torch.softmax(self.logits[line].float(), -1)
         top = likely.topk(min(count, likely.numel()))
         return list(zip(top.indices.tolist(), top.values.tolist(), strict=True))
 
@@ -64,21 +64,18 @@ def decode(
     """
     batches = _batches(lines, sampling.max_new_tokens)
     for at in range(sampling.max_new_tokens):
-        tokens: list[int | None] = [None] * len(lines)
-        logits: dict[int, Tensor] = {}
-        failed: dict[int, Exception] = {}
-        scores: dict[int, list[float]] = {}
-        how = SampledToken(sampling.temperature, sampling.top_p, (sampling.seed, turn, at))
+        batches = [batch for batch in batches if batch.rows]
+        if not batches:
+            return
+        step = Step([None] * len(lines))
+        how = TokenSampling(sampling.temperature, sampling.top_p, (sampling.seed, turn, at))
         for batch in batches:
             try:
-                for row, token, seen in _advance(batch, lines, how, () if at else continuations, scores):
-                    tokens[row], logits[row] = token, seen
+                step.add(_step(batch, lines, how, () if at else continuations))
             except Exception as error:  # one model without memory, or with a forward of its own mind, stops no other
-                failed |= dict.fromkeys(batch.rows, error)
+                step.failed |= dict.fromkeys(batch.rows, error)
                 batch.rows.clear()
-        if not (logits or failed):
-            return
-        yield Step(tokens, logits, failed, scores)
+        yield step
 
 
 def _batches(lines: Sequence[BatchRow], new_tokens: int) -> list[Batch[int]]:
@@ -90,25 +87,15 @@ def _batches(lines: Sequence[BatchRow], new_tokens: int) -> list[Batch[int]]:
     return [Batch([kept[i] for i in rows], rows) for rows in groups.values()]
 
 
-@torch.inference_mode()
-def _advance(
-    batch: Batch[int],
-    lines: Sequence[BatchRow],
-    how: SampledToken,
-    continuations: Continuations,
-    scores: dict[int, list[float]],
-) -> list[tuple[int, int, Tensor]]:
-    """Each row's next token: (line, token, logits ``[vocabulary]``)."""
-    if not batch.rows:
-        return []
-    logits = batch.read()
-    assert logits is not None
-    if continuations:
-        scores |= zip(batch.rows, batch.log_probs(logits, [continuations[row] for row in batch.rows]), strict=True)
-    chosen = draw(logits, [how] * len(batch.rows))
-    found = list(zip(batch.rows, chosen, logits, strict=True))
-    batch.accept(chosen, lambda i: chosen[i] in lines[batch.rows[i]].ends or batch.is_full(i))
-    return found
+def _step(
+    batch: Batch[int], lines: Sequence[BatchRow], how: TokenSampling, continuations: Continuations
+) -> BatchStep[int]:
+    """One step of ``batch``; rows that have ended are dropped from it."""
+    step = batch.step(lambda line: how, continuations=continuations.__getitem__ if continuations else None)
+    assert step is not None
+    numbered = list(enumerate(zip(step.rows, step.tokens, strict=True)))
+    batch.drop_all([i for i, (line, token) in numbered if token in lines[line].ends or batch.is_full(i)])
+    return step
 
 
 def room(model: Any, new_tokens: int) -> int:

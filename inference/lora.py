@@ -94,7 +94,7 @@ def read(folder: Path, device: str = "cpu") -> LoraAdapter:
 
     Raises:
         UserError: it is no adapter, or a broken one.
-        Unmixable: it is more than a plain LoRA.
+        UnsupportedAdapter: it is more than a plain LoRA.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -130,8 +130,8 @@ def require_plain(found: Mapping[str, Any]) -> None:
     """Raise ``UnsupportedAdapter`` for a PEFT configuration that is more than plain LoRA."""
     if found.get("peft_type") != "LORA":
         raise UnsupportedAdapter(f"its kind is {found.get('peft_type')}")
-    said = [key for key, value in found.items() if key not in PLAIN and value not in (None, False, "none", {}, [])]
-    extras = [BEYOND_PLAIN.get(key, f"{key}, which is not known here") for key in sorted(said)]
+    others = [key for key, value in found.items() if key not in PLAIN and value not in (None, False, "none", {}, [])]
+    extras = [BEYOND_PLAIN.get(key, f"{key}, which is not known here") for key in sorted(others)]
     if found.get("init_lora_weights") not in PLAIN_BEGINNINGS:
         extras.append(f"a base changed by {found['init_lora_weights']}")
     if extras:
@@ -143,7 +143,7 @@ def require_fit(model: Any, adapter: LoraAdapter) -> None:
 
     Raises:
         UserError: a layer is not there, or has another shape: the adapter is for another model.
-        Unmixable: a layer is of a kind that only PEFT knows.
+        UnsupportedAdapter: a layer is of a kind that only PEFT knows.
     """
     import torch
     from transformers.pytorch_utils import Conv1D
@@ -161,7 +161,7 @@ def require_fit(model: Any, adapter: LoraAdapter) -> None:
 
 
 class AdapterBatch:
-    """An adapter, or none, for each row of a batch; rows come and go.
+    """An adapter, or none, for each row of a batch; rows can be added and removed.
 
     Args:
         model: whose layers they are for (``require_fit`` has seen to that).
@@ -175,7 +175,7 @@ class AdapterBatch:
         self.extend(rows)
 
     def extend(self, rows: Sequence[LoraAdapter | None]) -> None:
-        """Put ``rows`` after those that are here."""
+        """Append ``rows``."""
         first = len(self.rows)
         self.rows += rows
         for name in {name for adapter in rows if adapter for name in adapter.layers} - self._additions.keys():
@@ -184,7 +184,7 @@ class AdapterBatch:
             addition.write(self.rows, first)
 
     def drop(self, row: int) -> None:
-        """Take ``row`` out; the last one takes its place."""
+        """Remove ``row``; the last one takes its place."""
         last = self.rows.pop()
         if row < len(self.rows):
             self.rows[row] = last
@@ -194,10 +194,10 @@ class AdapterBatch:
             addition.move(len(self.rows), row)
 
     @contextmanager
-    def worn(self) -> Iterator[None]:
-        """While this lasts, every batch through the model must have just these rows; after it, the model is as before.
+    def active(self) -> Iterator[None]:
+        """Context in which the model adds these adapters: each forward pass must have just these rows.
 
-        Nobody else may use the model meanwhile.
+        Forward hooks are set and removed again; no other thread may use the model meanwhile.
         """
         hooks = []
         try:

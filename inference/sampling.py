@@ -1,7 +1,7 @@
-"""Drawing the next token of each row of a batch, with luck that depends on nothing but the row's own seed and place.
+"""Sampling the next token of each row of a batch, with noise that depends on the row's own seed and position only.
 
-Gumbel noise does it (Gumbel 1954; Maddison et al. 2014, "A* Sampling": ``argmax(logits + noise)`` is a sample), so rows
-with one luck and one distribution draw the same.
+By the Gumbel-max trick (Gumbel 1954; Maddison et al. 2014, "A* Sampling": ``argmax(logits + noise)`` is a sample), rows
+with one seed and one distribution get the same token.
 """
 
 import hashlib
@@ -13,54 +13,78 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class SampledToken:
-    """How a row's token is drawn; ``temperature`` 0 takes the likeliest. Equal ``luck`` is equal noise."""
+class TokenSampling:
+    """How one token is sampled.
+
+    ``temperature`` 0 takes the likeliest token. ``seed``: equal seeds give equal noise. ``bias [vocabulary]`` is added
+    to the logits first; None for none.
+    """
 
     temperature: float
     top_p: float
-    luck: tuple[int, ...]
+    seed: tuple[int, ...]
+    bias: Tensor | None = None
 
 
-def draw(logits: Tensor, draws: Sequence[SampledToken]) -> list[int]:
+@dataclass(frozen=True)
+class TokenLogProbs:
+    """Log-probability in nats of the token that was sampled, and (token id, log-probability) of the likeliest ones."""
+
+    logprob: float
+    top: Sequence[tuple[int, float]] = ()
+
+
+def sample(logits: Tensor, how: Sequence[TokenSampling]) -> list[int]:
     """The next token of each row of ``logits [rows, vocabulary]``."""
+    logits = _biased(logits, how)
     chosen = logits.argmax(-1)
-    warm = [i for i, each in enumerate(draws) if each.temperature > 0]
-    if warm:
-        rows, drawn = logits if len(warm) == len(draws) else logits[warm], [draws[i] for i in warm]
-        temperature = logits.new_tensor([[each.temperature] for each in drawn], dtype=torch.float32)
-        lucks = list(dict.fromkeys(each.luck for each in drawn))
-        noise = gumbel(logits.shape[-1], lucks)
-        if 1 < len(lucks) < len(drawn):
-            noise = noise[[lucks.index(each.luck) for each in drawn]]
-        chosen[warm] = choose(rows, temperature, [each.top_p for each in drawn], noise)
+    random = [i for i, each in enumerate(how) if each.temperature > 0]
+    if random:
+        rows, settings = logits if len(random) == len(how) else logits[random], [how[i] for i in random]
+        temperature = logits.new_tensor([[each.temperature] for each in settings], dtype=torch.float32)
+        seeds = list(dict.fromkeys(each.seed for each in settings))
+        noise = gumbel(logits.shape[-1], seeds)
+        if 1 < len(seeds) < len(settings):
+            noise = noise[[seeds.index(each.seed) for each in settings]]
+        chosen[random] = sample_by_noise(rows, temperature, [each.top_p for each in settings], noise)
     return chosen.tolist()
 
 
-def gumbel(count: int, lucks: Sequence[tuple[int, ...]]) -> Tensor:
-    """``[lucks, count]`` draws from the standard Gumbel distribution; a row is the same whenever its luck is.
+def _biased(logits: Tensor, how: Sequence[TokenSampling]) -> Tensor:
+    """``logits`` with each row's bias added; the same tensor where no row has one."""
+    biased = [(i, each.bias) for i, each in enumerate(how) if each.bias is not None]
+    if biased:
+        logits = logits.clone()
+        for i, bias in biased:
+            logits[i] += bias
+    return logits
 
-    The first of a row are the same for any ``count``, so that who answers beside a pane does not change what it says.
+
+def gumbel(count: int, seeds: Sequence[tuple[int, ...]]) -> Tensor:
+    """``[seeds, count]`` values of the standard Gumbel distribution; equal seeds give equal rows.
+
+    The first values of a row are the same for any ``count``: a model of another vocabulary changes no other's noise.
     """
-    noise, source = torch.empty((len(lucks), count), dtype=torch.float64), torch.Generator()
-    for row, luck in zip(noise, lucks, strict=True):
-        name = hashlib.blake2b(repr(luck).encode(), digest_size=4).digest()  # PyTorch's generator takes 32 bits
+    noise, source = torch.empty((len(seeds), count), dtype=torch.float64), torch.Generator()
+    for row, seed in zip(noise, seeds, strict=True):
+        name = hashlib.blake2b(repr(seed).encode(), digest_size=4).digest()  # PyTorch's generator takes 32 bits
         source.manual_seed(int.from_bytes(name, "big"))
         torch.rand(count, generator=source, dtype=torch.float64, out=row)
     return noise.log_().neg_().log_().neg_().float()
 
 
-def choose(logits: Tensor, temperature: Tensor | float, top_p: Sequence[float], noise: Tensor) -> Tensor:
+def sample_by_noise(logits: Tensor, temperature: Tensor | float, top_p: Sequence[float], noise: Tensor) -> Tensor:
     """A sample of each row of ``logits [rows, vocabulary]`` by ``noise``, which is as large or one row for all.
 
     Args:
         temperature: above 0; of all, or ``[rows, 1]``.
-        top_p: one a row; only the smallest set of tokens whose probabilities reach it can be drawn.
+        top_p: one a row; only the smallest set of tokens whose probabilities reach it can be sampled.
     """
     scores = logits.float()
-    scores = (scores - scores.amax(-1, keepdim=True)) / temperature  # no overflow, however cold it is
-    picky = [i for i, share in enumerate(top_p) if share < 1]
-    if picky:
-        scores[picky] = _keep_likeliest(scores[picky], scores.new_tensor([[top_p[i]] for i in picky]))
+    scores = (scores - scores.amax(-1, keepdim=True)) / temperature  # no overflow, however low it is
+    cut = [i for i, share in enumerate(top_p) if share < 1]
+    if cut:
+        scores[cut] = _keep_likeliest(scores[cut], scores.new_tensor([[top_p[i]] for i in cut]))
     return (scores + noise.to(scores.device)).argmax(-1)
 
 
@@ -71,3 +95,23 @@ def _keep_likeliest(scores: Tensor, top_p: Tensor) -> Tensor:
     beyond = likely.cumsum(-1) - likely >= top_p
     beyond[..., 0] = False  # the likeliest token stays, whatever top_p is
     return scores.scatter(-1, order, ranked.masked_fill(beyond, float("-inf")))
+
+
+def log_probs(logits: Tensor, tokens: Sequence[int], top: Sequence[int | None]) -> list[TokenLogProbs | None]:
+    """The log-probability of each row's token under ``logits [rows, vocabulary]``, before temperature and bias.
+
+    Args:
+        top: for each row, how many of the likeliest tokens to list; None computes nothing for the row.
+    """
+    rows = [i for i, count in enumerate(top) if count is not None]
+    found: list[TokenLogProbs | None] = [None] * len(top)
+    if not rows:
+        return found
+    every = logits[rows].float().log_softmax(-1)
+    own = every.gather(-1, torch.tensor([[tokens[i]] for i in rows], device=logits.device))[:, 0].tolist()
+    likeliest = every.topk(min(max(count or 0 for count in top), every.shape[-1]))
+    ids, values = likeliest.indices.tolist(), likeliest.values.tolist()
+    for at, i in enumerate(rows):
+        pairs = list(zip(ids[at], values[at], strict=True))
+        found[i] = TokenLogProbs(own[at], pairs[: top[i]])
+    return found

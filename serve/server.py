@@ -131,7 +131,7 @@ async def _warm_up(state: ServerState) -> None:
     """Import and load what the first answer needs before it is requested."""
     request = Request(PLAIN + state.config.base_model, (("user", "Hello."),), max_tokens=1)
     with contextlib.suppress(UserError):  # the request that meets the error again reports it
-        async for _ in await state.engine.ask(request):
+        async for _ in await state.engine.generate(request):
             pass
 
 

@@ -1,7 +1,7 @@
-"""The chat engine: one thread that answers everyone, with as many answers at once as have room.
+"""The chat engine: one thread that generates all answers, by continuous batching.
 
-Requests join between two tokens and leave when they are done. All that speak with one base, each with an adapter of its
-own or none, are rows of one batch; other models take turns with it. What an answer says depends on nobody else.
+Requests join between two tokens and leave when they are done. All that use one base, each with an adapter of its own or
+none, are rows of one batch; other models take turns with it. An answer does not depend on the others in its batch.
 """
 
 import asyncio
@@ -19,216 +19,224 @@ from inference.detokenizer import Detokenizer
 from inference.generation import LoadedModel, line_of
 from inference.locations import ModelLocation
 from inference.model_pool import ModelPool
-from serve.engine.resolver import ModelFinder
-from serve.engine.scheduler import News, Scheduler, broken
+from serve.engine.resolver import ModelResolver
+from serve.engine.scheduler import Output, Scheduler, broken
 from serve.engine.sequence import ActiveSequence
 from serve.engine.types import AnswerStream, BadRequest, Broken, Piece, Request, Token, UnknownModel
 
 __all__ = ["AnswerStream", "BadRequest", "Broken", "Engine", "Piece", "Request", "Token", "UnknownModel"]
 
-LOADING_S = 0.05
+LOADING_S = 0.05  # of admitting requests, before the running ones get their next token
 CLOSED = "the server is stopping"
 
 
-@dataclass
-class _Asked:
-    """A request on its way to a seat; ``reply`` gets its answer in ``loop``."""
+@dataclass(eq=False)
+class _Request:
+    """A request from its arrival to its end; ``reply`` gets its answer in ``loop``."""
 
     request: Request
-    place: ModelLocation
+    location: ModelLocation
     loop: asyncio.AbstractEventLoop
     reply: asyncio.Future[AnswerStream]
-    gone: bool = False
+    cancelled: bool = False
 
 
 class Engine:
-    """Answers requests.
+    """Generates answers.
 
     Args:
         find_base: finds the folder of a base model by its name.
         capacity_bytes: of the weights that are kept; what is needed at once may take more.
-        device: where the models lie.
-        most_rows: answers at once; who comes then waits, first come, first served.
+        device: where the models are.
+        most_rows: answers at once; requests beyond them wait, first come, first served.
     """
 
     def __init__(self, find_base: Callable[[str], Path], capacity_bytes: int, device: str = "cpu", most_rows: int = 32):
-        self._finder, self._most_rows = ModelFinder(find_base), most_rows
+        self._resolver, self._most_rows = ModelResolver(find_base), most_rows
         self._pool = ModelPool(None, capacity_bytes, device)
-        self._crews: dict[int, Scheduler] = {}
-        self._seats: dict[ActiveSequence, _Asked] = {}
-        self._queue: deque[_Asked] = deque()
-        self._crowd: set[ModelLocation] | None = None  # those in use when they took more than the capacity
-        self._spellings: weakref.WeakKeyDictionary[object, Detokenizer] = weakref.WeakKeyDictionary()
-        self._opened: dict[str, weakref.ref[object]] = {}
+        self._schedulers: dict[int, Scheduler] = {}
+        self._active: dict[ActiveSequence, _Request] = {}
+        self._queue: deque[_Request] = deque()
+        self._over_capacity: set[ModelLocation] | None = None  # those in use when they took more than the capacity
+        self._detokenizers: weakref.WeakKeyDictionary[object, Detokenizer] = weakref.WeakKeyDictionary()
+        self._loaded: dict[str, weakref.ref[object]] = {}
         self._counts = dict.fromkeys(("answers", "prompt_tokens", "completion_tokens", "failures"), 0.0)
         self._wake, self._closed = threading.Condition(), False
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
         self._thread.start()
 
-    async def ask(self, request: Request) -> AnswerStream:
-        """The answer to ``request``, which has begun; waits where too many are answered already.
+    async def generate(self, request: Request) -> AnswerStream:
+        """The answer to ``request``, which has begun; waits where too many are running already.
 
         Raises:
-            UnknownModel: there is no such model, or it can't be had; the message says which.
+            UnknownModel: there is no such model, or it can't be loaded; the message names it.
             BadRequest: the model can't answer this.
-            TrackingUnavailable: the registry is down, and this version was never asked for.
-            Broken: loading failed in a way that nobody foresaw, or the engine is closed.
+            TrackingUnavailable: the registry is down, and this model was not looked up before.
+            Broken: loading failed unexpectedly, or the engine is closed.
         """
-        _require_sound(request)
+        _require_valid(request)
         if self._closed:
             raise Broken(CLOSED)
-        place = await self._finder.find(request.reference)
+        location = await self._resolver.locate(request.reference)
         loop = asyncio.get_running_loop()
-        asked = _Asked(request, place, loop, loop.create_future())
+        queued = _Request(request, location, loop, loop.create_future())
         with self._wake:
             if self._closed:
                 raise Broken(CLOSED)
-            self._queue.append(asked)
+            self._queue.append(queued)
             self._wake.notify()
         try:
-            return await asked.reply
+            return await queued.reply
         except asyncio.CancelledError:
-            asked.gone = True
+            queued.cancelled = True
             raise
 
     def loaded(self) -> list[str]:
-        """References of what is in memory now."""
-        return sorted(name for name, held in list(self._opened.items()) if held() is not None)
+        """References of the models that are in memory now."""
+        return sorted(name for name, model in list(self._loaded.items()) if model() is not None)
 
     def stats(self) -> Mapping[str, float]:
         """Answers that run and that wait, bytes of weights, and totals since the start."""
-        now = {"running": len(self._seats), "waiting": len(self._queue), "weights_bytes": self._pool.bytes}
+        now = {"running": len(self._active), "waiting": len(self._queue), "weights_bytes": self._pool.bytes}
         return {**now, **self._counts}
 
     def close(self) -> None:
-        """End everything; whoever still reads is told."""
+        """End all answers with an error, and the thread."""
         with self._wake:
             self._closed = True
             self._wake.notify()
         self._thread.join()
-        self._finder.close()
+        self._resolver.close()
 
-    # All that follows is done in the engine's thread
+    # All that follows runs in the engine's thread
 
     def _work(self) -> None:
         try:
-            while self._is_wanted():
-                self._turn()
-        finally:  # nobody shall wait for a thread that is no more
+            while self._wait():
+                self._step()
+        finally:  # nothing shall wait for a thread that has ended
             self._closed = True
-            for asked in self._queue:
-                _reply(asked, Broken(CLOSED))
-            self._tell([(seat, Broken(CLOSED)) for seat in list(self._seats)])
+            for queued in self._queue:
+                _resolve(queued, Broken(CLOSED))
+            self._deliver([(sequence, Broken(CLOSED)) for sequence in list(self._active)])
 
-    def _is_wanted(self) -> bool:
-        """Wait until there is something to do; False once there never will be."""
+    def _wait(self) -> bool:
+        """Wait until there is work; False once the engine is closed."""
         with self._wake:
-            self._wake.wait_for(lambda: self._queue or self._seats or self._closed)
+            self._wake.wait_for(lambda: self._queue or self._active or self._closed)
             return not self._closed
 
-    def _turn(self) -> None:
-        """Seat those who come, and give everyone a token; those who want no more have left before."""
-        self._seats = {seat: asked for seat, asked in self._seats.items() if not seat.answer.closed}
+    def _step(self) -> None:
+        """Admit waiting requests and decode one token of every answer; answers that were closed are removed first."""
+        self._active = {sequence: request for sequence, request in self._active.items() if not sequence.answer.closed}
         self._admit()
-        for key, crew in list(self._crews.items()):
+        for key, scheduler in list(self._schedulers.items()):
             try:
-                self._tell(crew.turn())
-                over = not crew.seats
-            except Exception as error:  # this model is in disorder; the others go on
-                self._tell([(seat, broken(error)) for seat in self._seats if seat.line.model is crew.model])
-                over = True
-            if over:
-                del self._crews[key]
+                self._deliver(scheduler.step())
+                ended = not scheduler.sequences
+            except Exception as error:  # this model's state is broken; the others go on
+                failed = [sequence for sequence in self._active if sequence.row.model is scheduler.model]
+                self._deliver([(sequence, broken(error)) for sequence in failed])
+                ended = True
+            if ended:
+                del self._schedulers[key]
 
     def _admit(self) -> None:
-        """Seat those who wait, as far as there is room; after one that took long, those who run have their turn."""
+        """Begin waiting requests while there is room, for about ``LOADING_S`` seconds."""
         until = time.monotonic() + LOADING_S
-        while self._queue and len(self._seats) < self._most_rows and time.monotonic() < until:
-            asked = self._queue[0]
-            if not (asked.gone or self._has_room(asked.place)):
+        while self._queue and len(self._active) < self._most_rows and time.monotonic() < until:
+            first = self._queue[0]
+            if not (first.cancelled or self._has_room(first.location)):
                 return
             self._queue.popleft()
-            if not asked.gone:
-                self._seat(asked)
+            if not first.cancelled:
+                self._begin(first)
 
-    def _seat(self, asked: _Asked) -> None:
+    def _begin(self, queued: _Request) -> None:
+        """Load the request's model and add its sequence to the model's scheduler."""
         try:
-            speaker = self._speaker(asked.place)
-            try:
-                line = line_of(speaker, asked.request.messages)
-            except Exception as error:  # a chat template is a program of a stranger's
-                raise BadRequest(explain(error), "messages") from error
-            if speaker.tokenizer not in self._spellings:
-                self._spellings[speaker.tokenizer] = Detokenizer(speaker.tokenizer)
-            seat = ActiveSequence(asked.request, speaker, line, self._spellings[speaker.tokenizer])
+            sequence = self._sequence(queued)
         except Exception as error:
-            _reply(asked, error if isinstance(error, UserError) else broken(error))
+            _resolve(queued, error if isinstance(error, UserError) else broken(error))
             return
-        self._counts["prompt_tokens"] += seat.answer.prompt_tokens
-        self._seats[seat] = asked
-        if id(line.model) not in self._crews:
-            self._crews[id(line.model)] = Scheduler(line.model)
-        self._crews[id(line.model)].add(seat)
-        _reply(asked, seat.answer)
+        self._counts["prompt_tokens"] += sequence.answer.prompt_tokens
+        self._active[sequence] = queued
+        model = sequence.row.model
+        if id(model) not in self._schedulers:
+            self._schedulers[id(model)] = Scheduler(model)
+        self._schedulers[id(model)].add(sequence)
+        _resolve(queued, sequence.answer)
 
-    def _speaker(self, place: ModelLocation) -> LoadedModel:
-        """Whoever speaks from ``place``; what is in use stays loaded beside it."""
-        in_use = {asked.place: seat.speaker for seat, asked in self._seats.items()}
-        if place in in_use:
-            return in_use[place]
-        speaker = self._pool.load([place, *in_use]).speakers[0]
-        if speaker.error:
-            raise UnknownModel(speaker.error)
-        self._crowd = {place, *in_use} if self._pool.bytes > self._pool.capacity_bytes else None
-        self._opened = {name: held for name, held in self._opened.items() if held() is not None}
-        self._opened[place.voice.reference] = weakref.ref(speaker.adapter or speaker.model)
-        return speaker
+    def _sequence(self, queued: _Request) -> ActiveSequence:
+        model = self._load(queued.location)
+        try:
+            row = line_of(model, queued.request.messages)
+        except Exception as error:  # a chat template is a program that came with the model
+            raise BadRequest(explain(error), "messages") from error
+        if model.tokenizer not in self._detokenizers:
+            self._detokenizers[model.tokenizer] = Detokenizer(model.tokenizer)
+        return ActiveSequence(queued.request, model, row, self._detokenizers[model.tokenizer])
 
-    def _has_room(self, place: ModelLocation) -> bool:
-        """False while those in use take more than the capacity, and ``place`` would come on top."""
-        in_use = {asked.place for asked in self._seats.values()}
-        return self._crowd is None or place in in_use or in_use != self._crowd
+    def _load(self, location: ModelLocation) -> LoadedModel:
+        """The model at ``location``; models in use stay loaded beside it."""
+        in_use = {request.location: sequence.model for sequence, request in self._active.items()}
+        if location in in_use:
+            return in_use[location]
+        model = self._pool.load([location, *in_use]).speakers[0]
+        if model.error:
+            raise UnknownModel(model.error)
+        self._over_capacity = {location, *in_use} if self._pool.bytes > self._pool.capacity_bytes else None
+        self._loaded = {name: each for name, each in self._loaded.items() if each() is not None}
+        self._loaded[location.voice.reference] = weakref.ref(model.adapter or model.model)
+        return model
 
-    def _tell(self, news: Iterable[News]) -> None:
-        """Hand ``news`` over to those who read, all of a loop at once: waking it takes longer than the rest."""
-        parcels: dict[asyncio.AbstractEventLoop, list[tuple[AnswerStream, Piece | Exception]]] = {}
-        for seat, each in news:
-            failed = not isinstance(each, Piece)
-            if failed or each.text or each.tokens or each.ended:
-                parcels.setdefault(self._seats[seat].loop, []).append((seat.answer, each))
-            if failed or each.ended:
+    def _has_room(self, location: ModelLocation) -> bool:
+        """False while the models in use take more than the capacity, and ``location`` would come on top."""
+        in_use = {request.location for request in self._active.values()}
+        return self._over_capacity is None or location in in_use or in_use != self._over_capacity
+
+    def _deliver(self, outputs: Iterable[Output]) -> None:
+        """Send ``outputs`` to their readers, all of one event loop in one call: waking a loop takes longest."""
+        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[AnswerStream, Piece | Exception]]] = {}
+        for sequence, output in outputs:
+            failed = not isinstance(output, Piece)
+            if failed or output.text or output.tokens or output.ended:
+                by_loop.setdefault(self._active[sequence].loop, []).append((sequence.answer, output))
+            if failed or output.ended:
                 self._counts["failures" if failed else "answers"] += 1
-                self._counts["completion_tokens"] += seat.answer.completion_tokens
-                del self._seats[seat]
-        for loop, parcel in parcels.items():
-            _call(loop, _deliver, parcel)
+                self._counts["completion_tokens"] += sequence.answer.completion_tokens
+                del self._active[sequence]
+        for loop, outputs_of_loop in by_loop.items():
+            _call(loop, _add, outputs_of_loop)
 
 
-def _deliver(parcel: list[tuple[AnswerStream, Piece | Exception]]) -> None:
-    for answer, news in parcel:
-        answer.put(news)
+def _add(outputs: list[tuple[AnswerStream, Piece | Exception]]) -> None:
+    for answer, output in outputs:
+        answer.add(output)
 
 
-def _reply(asked: _Asked, reply: AnswerStream | Exception) -> None:
-    def settle() -> None:
-        if asked.reply.done():  # cancelled meanwhile
+def _resolve(queued: _Request, reply: AnswerStream | Exception) -> None:
+    """Set the result of the future that ``Engine.generate`` awaits."""
+
+    def resolve() -> None:
+        if queued.reply.done():  # cancelled meanwhile
             if isinstance(reply, AnswerStream):
                 reply.close()
         elif isinstance(reply, AnswerStream):
-            asked.reply.set_result(reply)
+            queued.reply.set_result(reply)
         else:
-            asked.reply.set_exception(reply)
+            queued.reply.set_exception(reply)
 
-    _call(asked.loop, settle)
-
-
-def _call(loop: asyncio.AbstractEventLoop, what: Callable[..., None], *args: object) -> None:
-    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody reads any more
-        loop.call_soon_threadsafe(what, *args)
+    _call(queued.loop, resolve)
 
 
-def _require_sound(request: Request) -> None:
-    """Refuse settings that no answer can be drawn by."""
+def _call(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *args: object) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop is closed: nothing reads any more
+        loop.call_soon_threadsafe(function, *args)
+
+
+def _require_valid(request: Request) -> None:
+    """Raise ``BadRequest`` for settings out of their ranges."""
     wrong = [
         ("messages", not request.messages, "at least one message"),
         ("temperature", not 0 <= request.temperature <= 2, "0 to 2"),

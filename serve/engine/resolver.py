@@ -1,4 +1,4 @@
-"""Where a model's weights lie: asked in threads of its own, because the registry can be slow, and once for a crowd."""
+"""Where a model's weights are: looked up in threads, for the registry can be slow, and once for concurrent requests."""
 
 import asyncio
 import time
@@ -13,51 +13,51 @@ from registry.resolver import Resolver
 from serve.engine.types import Broken, UnknownModel
 
 PLAIN = "base:"
-FRESH_S = 1.0  # so long an answer of the registry holds
+FRESH_S = 1.0  # for so long an answer of the registry is used again
 
 
-class ModelFinder:
-    """Finds places; ``find_base`` finds the folder of a base model by its name."""
+class ModelResolver:
+    """Finds the locations of models; ``find_base`` finds the folder of a base model by its name."""
 
     def __init__(self, find_base: Callable[[str], Path]):
-        self._guide = Resolver(find_base)
-        self._looks: dict[str, tuple[float, Future[ModelLocation]]] = {}
-        self._threads = ThreadPoolExecutor(2, "finder")
+        self._resolver = Resolver(find_base)
+        self._lookups: dict[str, tuple[float, Future[ModelLocation]]] = {}
+        self._threads = ThreadPoolExecutor(2, "resolver")
 
-    async def find(self, reference: str) -> ModelLocation:
-        """The place of ``reference``: a version, its base or a checkpoint, or ``base:NAME``.
+    async def locate(self, reference: str) -> ModelLocation:
+        """The location of ``reference``: a version, its base or a checkpoint, or ``base:NAME``.
 
         Raises:
-            UnknownModel: there is none, or it can't be had.
-            TrackingUnavailable: the registry is down, and this one was never asked for.
-            Broken: the search failed in a way that nobody foresaw.
+            UnknownModel: there is none, or its files are missing.
+            TrackingUnavailable: the registry is down, and this model was not looked up before.
+            Broken: the lookup failed unexpectedly.
         """
         now = time.monotonic()
-        since, found = self._looks.get(reference, (0.0, None))
+        since, found = self._lookups.get(reference, (0.0, None))
         if found is None or (found.done() and now - since > FRESH_S):
-            self._looks = {name: each for name, each in self._looks.items() if now - each[0] <= FRESH_S}
-            found = self._threads.submit(self._look, reference)
-            self._looks[reference] = now, found
+            self._lookups = {name: each for name, each in self._lookups.items() if now - each[0] <= FRESH_S}
+            found = self._threads.submit(self._look_up, reference)
+            self._lookups[reference] = now, found
         return await asyncio.shield(asyncio.wrap_future(found))  # others may wait for it, too
 
     def close(self) -> None:
-        """Look for nothing more."""
+        """End the threads."""
         self._threads.shutdown(wait=False)
 
-    def _look(self, reference: str) -> ModelLocation:
+    def _look_up(self, reference: str) -> ModelLocation:
         try:
             if not reference.startswith(PLAIN):
-                place = self._guide.place(reference)
+                location = self._resolver.place(reference)
             elif reference == PLAIN:
                 raise UnknownModel(f"{reference} names no base model: write {PLAIN}bundled")
             else:
-                place = self._guide.plain(reference.removeprefix(PLAIN), reference)
+                location = self._resolver.plain(reference.removeprefix(PLAIN), reference)
         except TrackingUnavailable:
             raise
         except UserError as error:
             raise UnknownModel(str(error)) from error
         except Exception as error:  # a stranger's files can make a library raise anything
             raise Broken(f"{reference} can't be looked up: {explain(error)}") from error
-        if place.remote:
-            raise UnknownModel(f"{reference} is {place.remote[0]}, a model of another server: ask that one")
-        return place
+        if location.remote:
+            raise UnknownModel(f"{reference} is {location.remote[0]}, a model of another server: ask that one")
+        return location

@@ -1,103 +1,97 @@
-"""All answers of one model: those that run in one batch, and newcomers whose prompts are read between its steps."""
+"""Continuous batching for one model: sequences decode in one batch, and new prompts are read between its steps."""
 
 from collections import deque
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from data.errors import explain
-from inference.batch import Batch
+from inference.batch import Batch, BatchStep
 from inference.kv_cache import can_join
-from inference.sampling import draw
+from inference.sampling import log_probs
 from serve.engine.sequence import ActiveSequence
-from serve.engine.text_stream import TokenProbability
 from serve.engine.types import Broken, Piece
 
-#: What a seat's reader is told.
-News = tuple[ActiveSequence, Piece | Exception]
-#: Prompts are read in parts of about so many multiplications, so that the answers that run wait for a moment only.
-READ_WORK = 2**32
-READ_TOKENS = 32, 512  # the smallest part and the largest
-
+#: A sequence and what it produced: the next piece of its answer, or the error that ended it.
+Output = tuple[ActiveSequence, Piece | Exception]
+#: A chunk of a prompt costs about so many multiplications, so that running sequences wait for a moment only.
+CHUNK_WORK = 2**32
+CHUNK_TOKENS = 32, 512  # the smallest chunk and the largest
 
 NOT_A_NUMBER = "the model broke down: its numbers are none any more; its weights may have diverged"
 
 
 class Scheduler:
-    """The answers of ``model``. ``turn`` reads a part of a prompt, and adds a token to each that runs."""
+    """The sequences of ``model``. ``step`` reads a chunk of a waiting prompt and decodes a token of each that runs."""
 
     def __init__(self, model: Any):
         self.model = model
-        work = READ_WORK // max(1, sum(p.numel() for p in model.parameters()))
-        least, most = READ_TOKENS
-        self._part = min(most, max(least, work))
+        work = CHUNK_WORK // max(1, sum(p.numel() for p in model.parameters()))
+        least, most = CHUNK_TOKENS
+        self._chunk = min(most, max(least, work))
         self._can_join = can_join(model)
         self._new: deque[ActiveSequence] = deque()
-        self._reading: deque[Batch[ActiveSequence]] = deque()
+        self._prefilling: deque[Batch[ActiveSequence]] = deque()
         self._running: list[Batch[ActiveSequence]] = []
 
     @property
-    def seats(self) -> list[ActiveSequence]:
-        """Everyone."""
-        return [*self._new, *(seat for batch in (*self._reading, *self._running) for seat in batch.rows)]
+    def sequences(self) -> list[ActiveSequence]:
+        """All that have not ended."""
+        return [*self._new, *(row for batch in (*self._prefilling, *self._running) for row in batch.rows)]
 
-    def add(self, seat: ActiveSequence) -> None:
-        """Answer ``seat``, too."""
-        self._new.append(seat)
+    def add(self, sequence: ActiveSequence) -> None:
+        """Generate ``sequence``, beginning with the next step."""
+        self._new.append(sequence)
 
-    def turn(self) -> list[News]:
-        """What everyone is told after one more token."""
-        self._sweep()
-        self._board()
-        running, news = list(self._running), []
-        if self._reading:
-            news += self._read()
+    def step(self) -> list[Output]:
+        """Decode one token of each running sequence, and read a chunk of a prompt; returns what was produced."""
+        self._remove_closed()
+        self._batch_new()
+        running, outputs = list(self._running), []
+        if self._prefilling:
+            outputs += self._prefill()
         for batch in running:
-            news += self._step(batch)
+            outputs += self._decode(batch)
         self._running = [batch for batch in self._running if batch.rows]
-        return news
+        return outputs
 
-    def _sweep(self) -> None:
-        """Let those go who want no more."""
-        self._new = deque(seat for seat in self._new if not seat.answer.closed)
-        for batch in (*self._reading, *self._running):
-            for i in reversed(range(len(batch.rows))):
-                if batch.rows[i].answer.closed:
-                    batch.drop(i)
-        self._reading = deque(batch for batch in self._reading if batch.rows)
+    def _remove_closed(self) -> None:
+        """Remove the sequences whose readers have closed them."""
+        self._new = deque(sequence for sequence in self._new if not sequence.answer.closed)
+        for batch in (*self._prefilling, *self._running):
+            batch.drop_all([i for i, sequence in enumerate(batch.rows) if sequence.answer.closed])
+        self._prefilling = deque(batch for batch in self._prefilling if batch.rows)
         self._running = [batch for batch in self._running if batch.rows]
 
-    def _board(self) -> None:
-        """Put newcomers together as far as they, padded to one width, are one part; a longer prompt is alone."""
+    def _batch_new(self) -> None:
+        """Batch new prompts as far as they, padded to one width, are one chunk; a longer prompt is alone."""
         while self._new:
             group, width = [self._new.popleft()], 0
             while self._new and self._can_join:
-                width = max(len(group[-1].line.prompt), len(self._new[0].line.prompt), width)
-                if width * (len(group) + 1) > self._part:
+                width = max(len(group[-1].row.prompt), len(self._new[0].row.prompt), width)
+                if width * (len(group) + 1) > self._chunk:
                     break
                 group.append(self._new.popleft())
-            self._reading.append(Batch([seat.line for seat in group], group))
+            self._prefilling.append(Batch([sequence.row for sequence in group], group))
 
-    def _read(self) -> list[News]:
-        """Read a part of the prompts whose turn it is; those that are read whole get their first token and run."""
-        batch = self._reading.popleft()
+    def _prefill(self) -> list[Output]:
+        """Read a chunk of the first waiting prompts; those that are read whole get their first token and run."""
+        batch = self._prefilling.popleft()
+        alone = len(batch.rows) == 1
         try:
-            logits = batch.read(self._part if len(batch.rows) == 1 and self._can_join else 0)
+            step = batch.step(ActiveSequence.sampling, self._chunk if alone and self._can_join else 0)
         except Exception as error:
-            if len(batch.rows) == 1:
+            if alone:
                 return _fail(batch, error)
-            self._reading.extend(Batch([seat.line], [seat]) for seat in batch.rows)  # whom of them it was is found out
+            self._prefilling.extend(Batch([row.row], [row]) for row in batch.rows)  # one by one, to find which it was
             return []
-        if logits is None:
-            self._reading.append(batch)  # others are read before its next part
+        if step is None:
+            self._prefilling.append(batch)  # others are read before its next chunk
             return []
-        news = self._take(batch, logits)
+        outputs = _outputs(batch, step)
         if batch.rows:
             self._running.append(batch)
-        return news + self._join()
+        return outputs + self._merge()
 
-    def _join(self) -> list[News]:
+    def _merge(self) -> list[Output]:
         """Make one batch of those that run."""
         while self._can_join and len(self._running) > 1:
             batch = self._running.pop()
@@ -107,61 +101,33 @@ class Scheduler:
                 return [*_fail(batch, error), *_fail(self._running.pop(0), error)]
         return []
 
-    def _step(self, batch: Batch[ActiveSequence]) -> list[News]:
+    def _decode(self, batch: Batch[ActiveSequence]) -> list[Output]:
         try:
-            logits = batch.read()
-            assert logits is not None
-            return self._take(batch, logits)
-        except Exception as error:  # without memory, or with a forward of its own mind
+            step = batch.step(ActiveSequence.sampling)
+            assert step is not None
+            return _outputs(batch, step)
+        except Exception as error:  # out of memory, or a forward pass that fails by itself
             return _fail(batch, error)
 
-    @torch.inference_mode()
-    def _take(self, batch: Batch[ActiveSequence], logits: Tensor) -> list[News]:
-        """Draw a token for each row, and let those go that have ended."""
-        seats = list(batch.rows)
-        scores = logits
-        for i, seat in enumerate(seats):
-            if seat.addend is not None:
-                scores = logits.clone() if scores is logits else scores
-                scores[i] += seat.addend
-        chosen = draw(scores, [seat.draw() for seat in seats])
-        chances = _chances(logits, chosen, seats)
-        sound = logits.amax(-1).isfinite().tolist()
-        pieces: list[News] = []
 
-        def ended(i: int) -> bool:
-            piece = seats[i].take(chosen[i], chances.get(i)) if sound[i] else Broken(NOT_A_NUMBER)
-            pieces.append((seats[i], piece))
-            return not isinstance(piece, Piece) or bool(piece.ended)
-
-        batch.accept(chosen, ended)
-        return pieces
+def _outputs(batch: Batch[ActiveSequence], step: BatchStep[ActiveSequence]) -> list[Output]:
+    """What each row's token adds to its answer; rows that have ended are dropped from ``batch``."""
+    probs = log_probs(step.logits, step.tokens, [sequence.request.top_logprobs for sequence in step.rows])
+    finite = step.logits.amax(-1).isfinite().tolist()
+    outputs: list[Output] = []
+    for i, (sequence, token) in enumerate(zip(step.rows, step.tokens, strict=True)):
+        outputs.append((sequence, sequence.append(token, probs[i]) if finite[i] else Broken(NOT_A_NUMBER)))
+    batch.drop_all([i for i, (_, each) in enumerate(outputs) if not isinstance(each, Piece) or each.ended])
+    return outputs
 
 
-def _chances(logits: Tensor, chosen: list[int], seats: list[ActiveSequence]) -> dict[int, TokenProbability]:
-    """For the rows whose readers want log-probabilities: that of the chosen token, and the likeliest."""
-    rows = [i for i, seat in enumerate(seats) if seat.request.top_logprobs is not None]
-    if not rows:
-        return {}
-    logprobs = logits[rows].float().log_softmax(-1)
-    own = logprobs.gather(-1, torch.tensor([[chosen[i]] for i in rows], device=logits.device))[:, 0].tolist()
-    most = max(seats[i].request.top_logprobs or 0 for i in rows)
-    top = logprobs.topk(min(most, logprobs.shape[-1]))
-    tokens, values = top.indices.tolist(), top.values.tolist()
-    found = {}
-    for at, i in enumerate(rows):
-        count = seats[i].request.top_logprobs or 0
-        found[i] = TokenProbability(own[at], list(zip(tokens[at][:count], values[at][:count], strict=True)))
-    return found
-
-
-def _fail(batch: Batch[ActiveSequence], error: Exception) -> list[News]:
-    """The end of all in ``batch``."""
-    seats = list(batch.rows)
+def _fail(batch: Batch[ActiveSequence], error: Exception) -> list[Output]:
+    """End all rows of ``batch`` by ``error``."""
+    failed = list(batch.rows)
     batch.rows.clear()
-    return [(seat, broken(error)) for seat in seats]
+    return [(sequence, broken(error)) for sequence in failed]
 
 
 def broken(error: Exception) -> Broken:
-    """What a reader is told of an error that nobody foresaw."""
+    """The error of an answer that an unexpected exception ended."""
     return Broken(f"the model broke down: {explain(error)}")

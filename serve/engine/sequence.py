@@ -1,4 +1,4 @@
-"""One answer's place in a batch: how its tokens are drawn, and when it has ended."""
+"""One answer that is being generated: how its tokens are sampled, and when it ends."""
 
 import secrets
 
@@ -8,69 +8,71 @@ from torch import Tensor
 from inference.batch import BatchRow, positions
 from inference.detokenizer import Detokenizer
 from inference.generation import LoadedModel
-from inference.sampling import SampledToken
-from serve.engine.text_stream import TextStream, TokenProbability
+from inference.sampling import TokenLogProbs, TokenSampling
+from serve.engine.text_stream import TextStream
 from serve.engine.types import AnswerStream, BadRequest, Piece, Request
 
 
 class ActiveSequence:
-    """The answer to ``request`` by ``speaker``, which reads it as ``line``.
+    """The answer to ``request`` by ``model``; ``row`` is its place in a batch, with the prompt's tokens.
 
     Raises:
-        BadRequest: the prompt leaves no room for an answer, or a biased token does not exist.
+        BadRequest: the prompt leaves no positions for an answer, or a biased token does not exist.
     """
 
-    def __init__(self, request: Request, speaker: LoadedModel, line: BatchRow, spelling: Detokenizer):
-        left = positions(line.model) - len(line.prompt)
+    def __init__(self, request: Request, model: LoadedModel, row: BatchRow, detokenizer: Detokenizer):
+        limit = positions(row.model)
+        left = limit - len(row.prompt)
         if left < 1:
             raise BadRequest(
-                f"the messages take {len(line.prompt)} tokens, and this model has {positions(line.model)} for the "
+                f"the messages take {len(row.prompt)} tokens, and this model has {limit} for the "
                 "messages and the answer: shorten them",
                 "messages",
                 "context_length_exceeded",
             )
-        self.request, self.speaker, self.line = request, speaker, line
-        self.answer = AnswerStream(len(line.prompt))
-        self._most = min(left, request.max_tokens or left)
-        self._writer = TextStream(spelling, request.stop)
+        self.request, self.model, self.row = request, model, row
+        self.answer = AnswerStream(len(row.prompt))
+        self._max_tokens = min(left, request.max_tokens or left)
+        self._text = TextStream(detokenizer, request.stop)
         turn = sum(role == "assistant" for role, _ in request.messages)
-        self._luck = (secrets.randbits(63) if request.seed is None else request.seed, turn)  # as a chat's turn has it
-        self.addend = self._addend()
+        self._seed = (secrets.randbits(63) if request.seed is None else request.seed, turn)  # as for the page's turns
+        self._penalized: set[int] = set()
+        self._bias = self._first_bias()
 
-    def _addend(self) -> Tensor | None:
-        """What is added to the logits ``[vocabulary]``: the bias, and penalties as tokens come; None for nothing."""
+    def _first_bias(self) -> Tensor | None:
+        """Values ``[vocabulary]`` to add to the logits: the bias, later also the penalties; None for neither."""
         request = self.request
         if not (request.logit_bias or request.presence_penalty or request.frequency_penalty):
             return None
-        weight = self.line.model.get_input_embeddings().weight
-        addend = torch.zeros(weight.shape[0], device=weight.device)
+        weight = self.row.model.get_input_embeddings().weight
+        values = torch.zeros(weight.shape[0], device=weight.device)
         for token, bias in request.logit_bias.items():
-            if not 0 <= token < len(addend):
-                raise BadRequest(f"logit_bias: there is no token {token}; this model has 0 to {len(addend) - 1}",
+            if not 0 <= token < len(values):
+                raise BadRequest(f"logit_bias: there is no token {token}; this model has 0 to {len(values) - 1}",
                                  "logit_bias")  # fmt: skip
-            addend[token] = bias
-        self._penalised: set[int] = set()
-        return addend
+            values[token] = bias
+        return values
 
-    def draw(self) -> SampledToken:
-        """How the next token is drawn."""
-        return SampledToken(self.request.temperature, self.request.top_p, (*self._luck, self.answer.completion_tokens))
+    def sampling(self) -> TokenSampling:
+        """How the next token is sampled."""
+        request, seed = self.request, (*self._seed, self.answer.completion_tokens)
+        return TokenSampling(request.temperature, request.top_p, seed, self._bias)
 
-    def take(self, token: int, chance: TokenProbability | None) -> Piece:
-        """What the reader gets for ``token``; ``ended`` is set where it is the last."""
-        if token in self.line.ends:
-            return self._writer.end("stop")
+    def append(self, token: int, log_probs: TokenLogProbs | None) -> Piece:
+        """What ``token`` adds to the answer; ``ended`` is set where it is the last."""
+        if token in self.row.ends:
+            return self._text.end("stop")
         self.answer.completion_tokens += 1
-        if self.addend is not None:
-            self._penalise(token, self.addend)
-        piece = self._writer.write(token, chance)
-        if piece.ended or self.answer.completion_tokens < self._most:
+        if self._bias is not None:
+            self._penalize(token, self._bias)
+        piece = self._text.append(token, log_probs)
+        if piece.ended or self.answer.completion_tokens < self._max_tokens:
             return piece
-        last = self._writer.end("length")
+        last = self._text.end("length")
         return Piece(piece.text + last.text, piece.tokens + last.tokens, last.ended)
 
-    def _penalise(self, token: int, addend: Tensor) -> None:
-        """OpenAI's formula: a frequency penalty for each time that a token came, a presence penalty for the first."""
+    def _penalize(self, token: int, bias: Tensor) -> None:
+        """OpenAI's formula: the frequency penalty at each occurrence of a token, the presence penalty at the first."""
         request = self.request
-        addend[token] -= request.frequency_penalty + request.presence_penalty * (token not in self._penalised)
-        self._penalised.add(token)
+        bias[token] -= request.frequency_penalty + request.presence_penalty * (token not in self._penalized)
+        self._penalized.add(token)

@@ -2,21 +2,13 @@
 
 import codecs
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from inference.detokenizer import Detokenizer
+from inference.sampling import TokenLogProbs
 from serve.engine.types import Piece, Token
 
-#: How ``Token.logprob`` says that a token had no chance at all: JSON has no infinity.
-NEVER = -9999.0
-
-
-@dataclass(frozen=True)
-class TokenProbability:
-    """The log-probability of the token that was drawn, and of the likeliest ones by token id."""
-
-    logprob: float
-    top: Sequence[tuple[int, float]] = ()
+#: ``Token.logprob`` of a token that can't be sampled: JSON has no infinity.
+MIN_LOGPROB = -9999.0
 
 
 class TextStream:
@@ -26,47 +18,47 @@ class TextStream:
     joined are the text. What could become a stop string is held back until it is one, or can't be.
     """
 
-    def __init__(self, spelling: Detokenizer, stop: Sequence[str] = ()):
-        self._spelling = spelling
+    def __init__(self, detokenizer: Detokenizer, stop: Sequence[str] = ()):
+        self._detokenizer = detokenizer
         self._stop = [each.encode() for each in stop if each]
         self._held = b""  # not shown yet
         self._tokens: list[tuple[Token, int]] = []  # those not shown whole, with their bytes that are not shown yet
-        self._begun = False
+        self._started = False
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
-    def write(self, token: int, chance: TokenProbability | None = None) -> Piece:
+    def append(self, token: int, log_probs: TokenLogProbs | None = None) -> Piece:
         """What can be shown once ``token`` has come; ``ended`` is stop where it completes a stop string."""
-        raw = b"" if self._spelling.is_control(token) else self._shown(token)
-        if chance:
-            self._tokens.append((self._token(token, raw, chance), len(raw)))
-        self._begun = self._begun or bool(raw)
+        raw = b"" if self._detokenizer.is_control(token) else self._shown(token)
+        if log_probs:
+            self._tokens.append((self._token(token, raw, log_probs), len(raw)))
+        self._started = self._started or bool(raw)
         self._held += raw
         at = min((at for at in (self._held.find(each) for each in self._stop) if at >= 0), default=-1)
         if at >= 0:
             return self._release(at, "stop")
-        return self._release(len(self._held) - self._suspect())
+        return self._release(len(self._held) - self._possible_stop())
 
     def end(self, ended: str) -> Piece:
         """What is left once the answer has ended."""
         return self._release(len(self._held), ended)
 
     def _shown(self, token: int) -> bytes:
-        raw = self._spelling.spell(token)
-        return raw if self._begun else raw.lstrip()
+        raw = self._detokenizer.token_bytes(token)
+        return raw if self._started else raw.lstrip()
 
-    def _token(self, token: int, raw: bytes, chance: TokenProbability) -> Token:
-        text = self._spelled(token)[0] if self._spelling.is_control(token) else _readable(raw)
+    def _token(self, token: int, raw: bytes, log_probs: TokenLogProbs) -> Token:
+        text = self._text_and_bytes(token)[0] if self._detokenizer.is_control(token) else _readable(raw)
         top = []
-        for each, logprob in chance.top:
-            spelled, its_bytes = self._spelled(each)
-            top.append((spelled, max(logprob, NEVER), its_bytes))
-        return Token(text, max(chance.logprob, NEVER), tuple(raw), tuple(top))
+        for each, logprob in log_probs.top:
+            its_text, its_bytes = self._text_and_bytes(each)
+            top.append((its_text, max(logprob, MIN_LOGPROB), its_bytes))
+        return Token(text, max(log_probs.logprob, MIN_LOGPROB), tuple(raw), tuple(top))
 
-    def _spelled(self, token: int) -> tuple[str, tuple[int, ...]]:
+    def _text_and_bytes(self, token: int) -> tuple[str, tuple[int, ...]]:
         raw = self._shown(token)
         return _readable(raw), tuple(raw)
 
-    def _suspect(self) -> int:
+    def _possible_stop(self) -> int:
         """Length of the longest end of what is held that a stop string begins with."""
         return max((n for each in self._stop for n in range(1, len(each)) if self._held.endswith(each[:n])), default=0)
 

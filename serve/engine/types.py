@@ -1,4 +1,4 @@
-"""What is asked for and what comes back, piece by piece, from the engine's thread to whoever waits in an event loop."""
+"""Requests to the engine, and answers as streams of pieces from the engine's thread to a reader in an event loop."""
 
 import asyncio
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from data.errors import UserError
 
 
 class UnknownModel(UserError):
-    """There is no such model, or its weights can't be had."""
+    """There is no such model, or its weights can't be loaded."""
 
 
 class BadRequest(UserError):
@@ -25,12 +25,12 @@ class Broken(UserError):
 
 @dataclass(frozen=True)
 class Request:
-    """One answer wanted.
+    """A request for one answer.
 
     ``reference``: what the registry knows (``pirate/3``, ``pirate/3:base``, ``pirate/3:24``), or ``base:NAME`` for a
     plain base model. ``messages``: (role, text), roles system, user and assistant. ``max_tokens``: None is what the
     model's positions leave. ``temperature`` 0 is greedy. ``seed``: None draws one. ``logit_bias``: by token id,
-    -100 to 100. ``top_logprobs``: None where no log-probabilities are wanted, else 0 to 20 alternatives a token.
+    -100 to 100. ``top_logprobs``: None for no log-probabilities, else 0 to 20 alternatives a token.
     """
 
     reference: str
@@ -62,7 +62,7 @@ class Token:
 
 @dataclass(frozen=True)
 class Piece:
-    """What an answer grows by. ``tokens`` only where log-probabilities are wanted; ``ended``: empty, stop or length."""
+    """A part of an answer. ``tokens`` only where log-probabilities were requested; ``ended``: empty, stop or length."""
 
     text: str
     tokens: tuple[Token, ...] = ()
@@ -70,9 +70,9 @@ class Piece:
 
 
 class AnswerStream:
-    """An answer on its way: an async iterator of pieces, for one reader in the loop that it was asked in.
+    """An answer that is being generated: an async iterator of pieces, for one reader in the loop of its request.
 
-    A reader who is slower than the model gets larger pieces. ``close`` once no more is wanted, whatever happened.
+    A reader that is slower than the model gets larger pieces. ``close`` it at the end, whatever happened.
     """
 
     def __init__(self, prompt_tokens: int):
@@ -83,20 +83,20 @@ class AnswerStream:
         self.closed = False
         self._pieces: list[Piece] = []
         self._error: Exception | None = None
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
 
     def close(self) -> None:
-        """Want no more: the engine stops working on it before its next token. Called in the reader's loop."""
+        """End it: the engine removes it before its next token. Called in the reader's loop."""
         self.closed = True
-        self._news.set()
+        self._changed.set()
 
-    def put(self, news: Piece | Exception) -> None:
-        """Hand over the next piece, or what the answer failed with; called in the reader's loop."""
-        if isinstance(news, Piece):
-            self._pieces.append(news)
+    def add(self, output: Piece | Exception) -> None:
+        """Append the next piece, or the error that ended the answer; called in the reader's loop."""
+        if isinstance(output, Piece):
+            self._pieces.append(output)
         else:
-            self._error = news
-        self._news.set()
+            self._error = output
+        self._changed.set()
 
     def __aiter__(self) -> "AnswerStream":
         return self
@@ -108,8 +108,8 @@ class AnswerStream:
             Broken: the model broke down, or the engine was closed.
         """
         if not self.closed:
-            await self._news.wait()
-        self._news.clear()
+            await self._changed.wait()
+        self._changed.clear()
         pieces, self._pieces = self._pieces, []
         if not pieces:
             error, self._error, self.closed = self._error, None, True
@@ -117,7 +117,7 @@ class AnswerStream:
         if pieces[-1].ended:
             self.closed = True
         elif self._error:
-            self._news.set()
+            self._changed.set()
         if len(pieces) == 1:
             return pieces[0]
         text, tokens = "".join(p.text for p in pieces), sum((p.tokens for p in pieces), ())

@@ -30,7 +30,7 @@ NO_DETAILS = {
 class ChatEngine(Protocol):
     """What generates the answers; ``serve.engine.engine.Engine`` does."""
 
-    async def ask(self, request: Request) -> AnswerStream:
+    async def generate(self, request: Request) -> AnswerStream:
         """The answer to ``request``, which has begun."""
         ...
 
@@ -92,7 +92,7 @@ async def begin(engine: ChatEngine, request: ChatRequest, reference: str) -> Cha
     Raises:
         RequestError: the model is not there, or can't answer this request.
     """
-    tasks = [asyncio.ensure_future(engine.ask(each)) for each in request.requests(reference)]
+    tasks = [asyncio.ensure_future(engine.generate(each)) for each in request.requests(reference)]
     try:
         return ChatCompletion(request, list(await asyncio.gather(*tasks)))
     except BaseException as error:

@@ -114,12 +114,12 @@ def test_when_the_longest_row_leaves_its_padding_goes_and_soon_its_room(model):
     batch = Batch([BatchRow(model, None, prompt, frozenset()) for prompt in (long, short)], ["long", "short"])
     batch.read()
     batch.give([5, 5])
-    full = cells(batch._columns)
-    assert batch._columns.used == len(long)
+    full = cells(batch._cache)
+    assert batch._cache.used == len(long)
     batch.drop(0)
     assert batch.rows == ["short"]
-    assert batch._columns.used == len(short)
-    assert cells(batch._columns) < full / 4
+    assert batch._cache.used == len(short)
+    assert cells(batch._cache) < full / 4
 
 
 def test_room_stays_in_proportion_to_what_is_in_use(model):
@@ -137,7 +137,7 @@ def test_room_stays_in_proportion_to_what_is_in_use(model):
             batch.drop(luck.randrange(len(batch.rows)))
         batch.read()
         batch.give([5] * len(batch.rows))
-        columns = batch._columns
+        columns = batch._cache
         assert columns.used == max(columns.read(row) for row in range(len(batch.rows)))
         rows, width = columns.shape
         assert rows * width <= 2 * WASTE * len(batch.rows) * (columns.used + 2 * SPARE_COLUMNS)
@@ -149,7 +149,7 @@ def test_what_an_earlier_row_left_can_not_spoil_a_later_one(base, model):
     batch = Batch([BatchRow(model, None, prompt, frozenset()) for prompt in prompts], [0, 1])
     batch.read()
     with torch.inference_mode():
-        for layer in batch._columns._layers:
+        for layer in batch._cache._layers:
             assert layer.keys is not None and layer.values is not None
             layer.keys[1], layer.values[1] = float("inf"), float("nan")
     batch.give([5, 5])

@@ -29,24 +29,24 @@ def sentence_pieces(decoder: Any) -> Any:
 
 
 def test_bytes_joined_are_what_the_tokenizer_decodes(bundled):
-    spelling = Detokenizer(bundled)
+    detokenizer = Detokenizer(bundled)
     tokens = bundled(TEXT)["input_ids"]
-    assert b"".join(map(spelling.spell, tokens)).decode() == bundled.decode(tokens) == TEXT
+    assert b"".join(map(detokenizer.token_bytes, tokens)).decode() == bundled.decode(tokens) == TEXT
 
 
 def test_tokens_in_any_order_are_spelled_as_they_are_decoded(bundled):
-    spelling, luck = Detokenizer(bundled), random.Random(1)
-    plain = [token for token in range(len(bundled)) if not spelling.is_control(token)]
+    detokenizer, luck = Detokenizer(bundled), random.Random(1)
+    plain = [token for token in range(len(bundled)) if not detokenizer.is_control(token)]
     for _ in range(200):
         tokens = luck.choices(plain, k=12)
-        assert b"".join(map(spelling.spell, tokens)).decode("utf-8", "replace") == bundled.decode(tokens)
+        assert b"".join(map(detokenizer.token_bytes, tokens)).decode("utf-8", "replace") == bundled.decode(tokens)
 
 
 def test_control_tokens_are_told_apart_and_named(bundled):
-    spelling = Detokenizer(bundled)
-    assert [token for token in range(len(bundled)) if spelling.is_control(token)] == [0, 1, 2, 3]
-    assert spelling.spell(bundled.eos_token_id) == b"<|end|>"
-    assert spelling.spell(len(bundled) + 5) == b""  # a model can have more rows than its tokenizer has tokens
+    detokenizer = Detokenizer(bundled)
+    assert [token for token in range(len(bundled)) if detokenizer.is_control(token)] == [0, 1, 2, 3]
+    assert detokenizer.token_bytes(bundled.eos_token_id) == b"<|end|>"
+    assert detokenizer.token_bytes(len(bundled) + 5) == b""  # a model can have more rows than its tokenizer has tokens
 
 
 @pytest.mark.parametrize(
@@ -59,10 +59,10 @@ def test_control_tokens_are_told_apart_and_named(bundled):
 )  # fmt: skip
 def test_pieces_of_sentences_and_bytes_are_spelled_in_the_middle_of_a_text(decoder):
     tokenizer = sentence_pieces(decoder)
-    spelling = Detokenizer(tokenizer)
+    detokenizer = Detokenizer(tokenizer)
     tokens = tokenizer("Ça va 🙂 and that")["input_ids"]
-    assert b"".join(map(spelling.spell, tokens)).decode() == " Ça va 🙂 and that"
-    assert spelling.spell(tokenizer.convert_tokens_to_ids("<0xF0>")) == b"\xf0"
+    assert b"".join(map(detokenizer.token_bytes, tokens)).decode() == " Ça va 🙂 and that"
+    assert detokenizer.token_bytes(tokenizer.convert_tokens_to_ids("<0xF0>")) == b"\xf0"
 
 
 def test_a_decoder_of_another_kind_is_asked_for_each_token():
@@ -71,5 +71,5 @@ def test_a_decoder_of_another_kind_is_asked_for_each_token():
     names = ["un", "##able", "##d", "at", "[UNK]"]
     inner = Tokenizer(models.WordPiece({name: i for i, name in enumerate(names)}, unk_token="[UNK]"))
     inner.decoder = decoders.WordPiece()
-    spelling = Detokenizer(PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="</s>"))
-    assert b"".join(map(spelling.spell, [0, 1, 3])).decode() == " unable at"
+    detokenizer = Detokenizer(PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="</s>"))
+    assert b"".join(map(detokenizer.token_bytes, [0, 1, 3])).decode() == " unable at"

@@ -14,7 +14,7 @@ from inference.loading import load_model
 from inference.lockstep import Step, decode, room
 from inference.lora import read
 from inference.packed_linear import pack
-from inference.sampling import choose, gumbel
+from inference.sampling import gumbel, sample_by_noise
 from inference.transcript import Sampling
 from tests.inference import tiny
 
@@ -115,7 +115,7 @@ def test_models_with_rotary_positions_are_exact_too(tiny_base, tmp_path, kind, p
 
 
 def seen(steps: Sequence[Step], row: int) -> torch.Tensor:
-    return torch.stack([step._logits[row] for step in steps])
+    return torch.stack([step.logits[row] for step in steps])
 
 
 def test_the_base_beside_adapters_has_the_logits_of_the_pristine_base(base, worn, bare):
@@ -211,7 +211,7 @@ def test_samples_have_the_frequencies_of_softmax(temperature):
     draws = 6000
     counts = torch.zeros(6)
     for seed in range(draws):
-        counts[choose(logits, temperature, [1.0], gumbel(6, [(seed, 0, 0)]))] += 1
+        counts[sample_by_noise(logits, temperature, [1.0], gumbel(6, [(seed, 0, 0)]))] += 1
     expected = draws * torch.softmax(logits[0] / temperature, -1)
     chi_square = ((counts - expected) ** 2 / expected).sum().item()
     assert chi_square < 20.5  # the 99.9th percentile with 5 degrees of freedom
@@ -221,7 +221,7 @@ def kept(probabilities: Sequence[float], top_p: float) -> set[int]:
     """The tokens that can be drawn at all: whatever is favoured by the noise, only they come."""
     logits = torch.tensor([probabilities]).log()
     favours = torch.eye(len(probabilities)) * 1e6
-    return {int(choose(logits, 1.0, [top_p], favour)) for favour in favours}
+    return {int(sample_by_noise(logits, 1.0, [top_p], favour)) for favour in favours}
 
 
 def test_top_p_keeps_exactly_the_smallest_set():
@@ -236,7 +236,7 @@ def test_top_p_keeps_exactly_the_smallest_set():
 
 def test_a_temperature_close_to_nothing_is_greedy():
     logits = torch.tensor([[3.0, 90.0, 89.9], [-80.0, -90.0, -70.0]])
-    assert choose(logits, 1e-38, [1.0, 1.0], gumbel(3, [(1, 2, 3)])).tolist() == [1, 2]
+    assert sample_by_noise(logits, 1e-38, [1.0, 1.0], gumbel(3, [(1, 2, 3)])).tolist() == [1, 2]
 
 
 def test_the_likeliest_are_what_a_plain_forward_pass_says(base, worn, model):

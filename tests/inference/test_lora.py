@@ -49,7 +49,7 @@ def test_a_plain_adapter_adds_what_peft_adds(base, model, tmp_path, settings):
     require_fit(model, worn)
     with torch.inference_mode():
         expected = tiny.plain(base, folder)(input_ids=IDS).logits
-        with AdapterBatch(model, [worn]).worn():
+        with AdapterBatch(model, [worn]).active():
             found = model(input_ids=IDS).logits
         assert not torch.allclose(model(input_ids=IDS).logits, expected, atol=0.01)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
@@ -151,7 +151,7 @@ def test_an_adapter_takes_the_memory_of_its_file(made, model, tmp_path, dtype):
     worn = read(folder)
     held = sum(t.untyped_storage().nbytes() for ab in worn.layers.values() for t in ab)
     assert held == worn.bytes <= (folder / WEIGHTS).stat().st_size
-    with torch.inference_mode(), AdapterBatch(model, [worn]).worn():
+    with torch.inference_mode(), AdapterBatch(model, [worn]).active():
         found = model(input_ids=IDS).logits
     with torch.inference_mode():
         torch.testing.assert_close(found, tiny.plain.__wrapped__(model.name_or_path, folder)(input_ids=IDS).logits,
@@ -160,7 +160,7 @@ def test_an_adapter_takes_the_memory_of_its_file(made, model, tmp_path, dtype):
 
 def test_hooks_are_gone_afterwards_even_after_an_error(made, model):
     mixture = AdapterBatch(model, [read(made), None])
-    with pytest.raises(ZeroDivisionError), mixture.worn():
+    with pytest.raises(ZeroDivisionError), mixture.active():
         assert any(module._forward_hooks for module in model.modules())
         raise ZeroDivisionError
     assert not any(module._forward_hooks for module in model.modules())

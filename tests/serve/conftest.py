@@ -44,7 +44,7 @@ class Shelf:
     folders: dict[str, Path | None] = field(default_factory=dict)
 
     @property
-    def spelling(self) -> Detokenizer:
+    def detokenizer(self) -> Detokenizer:
         return Detokenizer(self.tokenizer)
 
     def ids(self, prompt: str, *turns: tuple[str, str]) -> list[int]:
@@ -71,10 +71,10 @@ class Shelf:
 
     def spelled(self, tokens: Sequence[int]) -> list[str]:
         """Each token as it is shown: none of the blanks that the answer begins with."""
-        found = [self.spelling.spell(token).decode("utf-8", "backslashreplace") for token in tokens]
+        found = [self.detokenizer.token_bytes(token).decode("utf-8", "backslashreplace") for token in tokens]
         for i, token in enumerate(tokens):
             found[i] = found[i].lstrip()
-            if found[i] and not self.spelling.is_control(token):
+            if found[i] and not self.detokenizer.is_control(token):
                 break
         return found
 
@@ -136,7 +136,7 @@ async def read(answer: AnswerStream) -> Said:
 
 
 async def say(engine: Engine, request: Request) -> Said:
-    return await read(await engine.ask(request))
+    return await read(await engine.generate(request))
 
 
 def all_at_once(engine: Engine, requests: Sequence[Request]) -> list[Said]:

@@ -30,7 +30,7 @@ async def come_and_go(engine: Engine, asked: list[tuple[Request, int | None]], l
 
     async def come(request: Request, leave: int | None, after: float) -> Any:
         await asyncio.sleep(after)
-        answer = await engine.ask(request)
+        answer = await engine.generate(request)
         if leave is None:
             return await read(answer)
         for _ in range(leave):
@@ -101,7 +101,7 @@ def test_a_queue_beyond_the_rows_waits_in_order(shelf):
     order = []
 
     async def come(i: int) -> str:
-        answer = await engine.ask(asking("small/1", PROMPTS[i % 4], 5))
+        answer = await engine.generate(asking("small/1", PROMPTS[i % 4], 5))
         order.append(i)
         assert engine.stats()["running"] <= 2
         return (await read(answer)).text

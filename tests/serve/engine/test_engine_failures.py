@@ -177,7 +177,7 @@ def test_what_nobody_foresaw_ends_the_answers_of_that_model_and_not_the_engine(s
         raise ZeroDivisionError("a bug")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Scheduler, "turn", fail)
+        patch.setattr(Scheduler, "step", fail)
         with pytest.raises(Broken, match="ZeroDivisionError: a bug"):
             one(engine, asking("small/1", PROMPT))
     assert one(engine, asking("small/1", PROMPT)).spelled == expected(shelf, "small/1")
@@ -185,7 +185,7 @@ def test_what_nobody_foresaw_ends_the_answers_of_that_model_and_not_the_engine(s
 
 def test_who_closes_an_answer_makes_room_for_the_next(shelf, small_engine):
     async def leave() -> Any:
-        first = await small_engine.ask(asking("small/1", PROMPT, 200))
+        first = await small_engine.generate(asking("small/1", PROMPT, 200))
         await anext(first)
         second = asyncio.ensure_future(say(small_engine, asking("small/1", PROMPTS[1])))
         first.close()
@@ -199,8 +199,8 @@ def test_who_closes_an_answer_makes_room_for_the_next(shelf, small_engine):
 
 def test_who_no_longer_waits_for_a_place_is_passed_over(shelf, small_engine):
     async def give_up() -> Any:
-        first = await small_engine.ask(asking("small/1", PROMPT, 200))
-        waiting = [asyncio.ensure_future(small_engine.ask(asking("large/1", PROMPT, 200))) for _ in range(3)]
+        first = await small_engine.generate(asking("small/1", PROMPT, 200))
+        waiting = [asyncio.ensure_future(small_engine.generate(asking("large/1", PROMPT, 200))) for _ in range(3)]
         last = asyncio.ensure_future(say(small_engine, asking("small/1", PROMPTS[1])))
         await asyncio.sleep(0.05)
         for each in waiting:
@@ -214,7 +214,7 @@ def test_who_no_longer_waits_for_a_place_is_passed_over(shelf, small_engine):
 
 def test_who_reads_slowly_gets_larger_pieces(shelf, engine):
     async def dawdle() -> list[str]:
-        answer = await engine.ask(asking("small/1", PROMPT, 30))
+        answer = await engine.generate(asking("small/1", PROMPT, 30))
         while answer.completion_tokens < 30:
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.01)
@@ -243,12 +243,14 @@ def test_closing_the_engine_tells_everyone(shelf):
     engine = Engine(find_base, GIB, most_rows=1)
 
     async def close() -> list[Any]:
-        first = await engine.ask(asking("small/1", PROMPT, 200))
+        first = await engine.generate(asking("small/1", PROMPT, 200))
         reading = asyncio.ensure_future(read(first))
-        waiting = asyncio.ensure_future(engine.ask(asking("small/1", PROMPT)))
+        waiting = asyncio.ensure_future(engine.generate(asking("small/1", PROMPT)))
         await asyncio.sleep(0.05)
         await asyncio.to_thread(engine.close)
-        return await asyncio.gather(reading, waiting, engine.ask(asking("small/1", PROMPT)), return_exceptions=True)
+        return await asyncio.gather(
+            reading, waiting, engine.generate(asking("small/1", PROMPT)), return_exceptions=True
+        )
 
     found = within(close)
     assert [(type(each), str(each)) for each in found] == [(Broken, "the server is stopping")] * 3
@@ -278,7 +280,7 @@ def test_no_more_is_loaded_than_fits_while_others_are_in_use(shelf, tiny_base, t
     most: list[int] = []
 
     async def come(folder: Path) -> Any:
-        answer = await engine.ask(asking(f"base:{folder}", PROMPT, 30))
+        answer = await engine.generate(asking(f"base:{folder}", PROMPT, 30))
         most.append(len(engine.loaded()))
         return await read(answer)
 
@@ -297,9 +299,9 @@ def test_no_more_is_loaded_than_fits_while_others_are_in_use(shelf, tiny_base, t
 
 def test_nothing_of_an_answer_is_kept_when_all_have_ended(shelf, engine):
     async def some() -> list[weakref.ref[Any]]:
-        answers = [await engine.ask(asking("small/1", PROMPT, 5)) for _ in range(4)]
-        kept = [weakref.ref(crew) for crew in engine._crews.values()]
-        kept += [weakref.ref(seat) for seat in engine._seats]
+        answers = [await engine.generate(asking("small/1", PROMPT, 5)) for _ in range(4)]
+        kept = [weakref.ref(scheduler) for scheduler in engine._schedulers.values()]
+        kept += [weakref.ref(sequence) for sequence in engine._active]
         for answer in answers:
             await read(answer)
         return kept

@@ -56,13 +56,13 @@ def test_penalties_follow_the_formula(shelf, engine, presence, frequency):
 def test_log_probabilities_are_the_models_own_whatever_is_drawn(shelf, engine):
     asked = asking("large/1", PROMPT, 6, temperature=1.7, top_p=0.8, seed=3, top_logprobs=20, logit_bias={9: 3.0})
     said = one(engine, asked)
-    spelling, read = shelf.spelling, shelf.ids(PROMPT)
+    detokenizer, read = shelf.detokenizer, shelf.ids(PROMPT)
     for i, token in enumerate(said.tokens):
         logprobs = logits_of(shelf, read).log_softmax(-1)
         top = logprobs.topk(20)
         assert [p for _, p, _ in token.top] == pytest.approx(top.values.tolist(), abs=1e-4)
         if any(earlier.bytes for earlier in said.tokens[:i]):  # before, they are shown without the template's blank
-            assert [bytes(raw) for _, _, raw in token.top] == [spelling.spell(t) for t in top.indices.tolist()]
+            assert [bytes(raw) for _, _, raw in token.top] == [detokenizer.token_bytes(t) for t in top.indices.tolist()]
         chosen = next(t for t in range(len(logprobs)) if abs(logprobs[t] - token.logprob) < 1e-4)
         read = [*read, chosen]
     assert b"".join(bytes(token.bytes) for token in said.tokens).decode("utf-8", "replace") == said.text
@@ -201,8 +201,10 @@ def test_a_setting_out_of_range_is_named(engine, param, value):
 
 def test_half_characters_are_whole_again_in_the_text(shelf, engine):
     """Random weights say many bytes that are no characters; the text has what a decoder makes of all of them."""
-    spelling = Detokenizer(shelf.tokenizer)
-    bytes_only = [t for t in range(4, 600) if len(spelling.spell(t)) == 1 and spelling.spell(t)[0] > 127]
+    detokenizer = Detokenizer(shelf.tokenizer)
+    bytes_only = [
+        t for t in range(4, 600) if len(detokenizer.token_bytes(t)) == 1 and detokenizer.token_bytes(t)[0] > 127
+    ]
     bias = {token: 12.0 for token in bytes_only}
     said: Said = one(engine, asking("small/1", PROMPT, 40, logit_bias=bias, temperature=1.0, seed=4))
     raw = b"".join(bytes(token.bytes) for token in said.tokens)

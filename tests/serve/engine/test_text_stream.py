@@ -8,14 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference.detokenizer import Detokenizer
-from serve.engine.text_stream import NEVER, TextStream, TokenProbability
+from inference.sampling import TokenLogProbs
+from serve.engine.text_stream import MIN_LOGPROB, TextStream
 from serve.engine.types import Piece
 
 END = 0
 
 
 class Table(Detokenizer):
-    """Tokens that spell what a test says; token 0 is a control token."""
+    """Tokens with the bytes that a test gives; token 0 is a control token."""
 
     def __init__(self, table: list[bytes]):
         super().__init__(SimpleNamespace(added_tokens_decoder={END: SimpleNamespace(content="<end>", special=True)}))
@@ -26,7 +27,7 @@ def written(table: list[bytes], stop: tuple[str, ...] = (), chances: bool = True
     """The pieces of an answer of the tokens 1, 2, ... of ``table``."""
     writer, pieces = TextStream(Table(table), stop), []
     for token in range(1, len(table) + 1):
-        pieces.append(writer.write(token, TokenProbability(-1.0) if chances else None))
+        pieces.append(writer.append(token, TokenLogProbs(-1.0) if chances else None))
         if pieces[-1].ended:
             return pieces
     return [*pieces, writer.end(ended)]
@@ -74,7 +75,7 @@ def test_half_a_character_at_the_end_is_a_mark():
 
 def test_the_templates_blanks_are_left_out_of_text_and_tokens():
     writer = TextStream(Table([b" ", b" Hi", b" there", b" No"]))
-    pieces = [writer.write(token, TokenProbability(-1.0, [(token, -1.0), (4, -2.0)])) for token in (1, 2, 3)]
+    pieces = [writer.append(token, TokenLogProbs(-1.0, [(token, -1.0), (4, -2.0)])) for token in (1, 2, 3)]
     assert text(pieces) == "Hi there"
     assert [token.text for piece in pieces for token in piece.tokens] == ["", "Hi", " there"]
     assert [piece.tokens[0].top[1][0] for piece in pieces] == ["No", "No", " No"]
@@ -82,14 +83,14 @@ def test_the_templates_blanks_are_left_out_of_text_and_tokens():
 
 def test_a_control_token_is_no_text_but_is_named():
     writer = TextStream(Table([b"a"]))
-    piece = writer.write(END, TokenProbability(-1.0, [(END, -1.0)]))
+    piece = writer.append(END, TokenLogProbs(-1.0, [(END, -1.0)]))
     assert (piece.text, piece.tokens[0].text, piece.tokens[0].bytes) == ("", "<end>", ())
     assert piece.tokens[0].top[0][0] == "<end>"
 
 
 def test_no_chance_at_all_is_a_number():
-    token = TextStream(Table([b"a"])).write(1, TokenProbability(float("-inf"), [(1, float("-inf"))])).tokens[0]
-    assert (token.logprob, token.top[0][1]) == (NEVER, NEVER)
+    token = TextStream(Table([b"a"])).append(1, TokenLogProbs(float("-inf"), [(1, float("-inf"))])).tokens[0]
+    assert (token.logprob, token.top[0][1]) == (MIN_LOGPROB, MIN_LOGPROB)
 
 
 tables = st.lists(st.text("ab é🙂", max_size=4).map(str.encode) | st.binary(max_size=2), max_size=12)
