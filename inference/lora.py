@@ -182,6 +182,7 @@ class AdapterBatch:
             self._additions[name] = _Addition(name, self._model.get_submodule(name))
         for addition in self._additions.values():
             addition.write(self.rows, first)
+        self._group()
 
     def drop(self, row: int) -> None:
         """Remove ``row``; the last one takes its place."""
@@ -192,6 +193,18 @@ class AdapterBatch:
         self._additions = {name: each for name, each in self._additions.items() if name in wanted}
         for addition in self._additions.values():
             addition.move(len(self.rows), row)
+        self._group()
+
+    def _group(self) -> None:
+        """Where all rows that have an adapter have the same one, one product over those rows is enough."""
+        import torch
+
+        adapters = {id(adapter): adapter for adapter in self.rows if adapter}
+        only = next(iter(adapters.values())) if len(adapters) == 1 else None
+        rows = [i for i, adapter in enumerate(self.rows) if adapter]
+        index = None if len(rows) == len(self.rows) else torch.tensor(rows)
+        for addition in self._additions.values():
+            addition.only, addition.index = only, index
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -219,6 +232,8 @@ class _Addition:
         self.name, self.layer = name, layer
         self.down: Any = None
         self.up: Any = None
+        self.only: LoraAdapter | None = None  # the one adapter of all rows that have any
+        self.index: Any = None  # these rows, ``[n]``; None for all
         self._used: tuple[Any, Any] = None, None
 
     def write(self, rows: Sequence[LoraAdapter | None], first: int) -> None:
@@ -251,5 +266,10 @@ class _Addition:
     def __call__(self, module: Any, args: tuple[Any, ...], out: Any) -> Any:
         import torch
 
-        down, up = self._used
-        return torch.baddbmm(out, torch.bmm(args[0], down), up)
+        if self.only is None:
+            down, up = self._used
+            return torch.baddbmm(out, torch.bmm(args[0], down), up)
+        down, up = self.only.layers[self.name]
+        x = args[0] if self.index is None else args[0][self.index]
+        added = (x @ down.to(x.dtype)) @ up.to(x.dtype) * self.only.scale
+        return out + added if self.index is None else out.index_add(0, self.index.to(out.device), added)
