@@ -14,7 +14,7 @@ import pytest
 from tests.code import PACKAGES, ROOT, Function, files, functions, length, parsed
 
 FUNCTION_LINES, MEDIAN_LINES, FILE_LINES, DESCRIBED = 60, 12, 320, 0.95
-TABLES = {"data/synthetic/everyday_tables.py", "data/synthetic/film_review_tables.py"}
+TABLES = {"data/synthetic/everyday.py"}
 """Files of rows, which may be of any length."""
 
 OPEN: dict[str, list[str]] = {

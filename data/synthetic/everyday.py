@@ -9,7 +9,9 @@ from random import Random
 from string import Formatter
 from typing import NamedTuple
 
-from data.synthetic import everyday_tables as t
+from data.synthetic.tables import load
+
+t = load("everyday")
 
 Turn = tuple[str, str]
 Conversation = tuple[Turn, ...]

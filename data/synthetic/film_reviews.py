@@ -15,8 +15,10 @@ from pathlib import Path
 from random import Random
 
 from data.duplicates import fingerprint
-from data.synthetic import film_review_tables as t
 from data.synthetic.everyday import PHRASE, sentence
+from data.synthetic.tables import load
+
+t = load("film_review")
 
 FOLDER = Path(__file__).parent.parent / "sets" / "reviews"
 SEED = 11

@@ -6,7 +6,9 @@ from random import Random
 import pytest
 
 from data.synthetic import everyday
-from data.synthetic import everyday_tables as tables
+from data.synthetic.tables import load
+
+tables = load("everyday")
 
 MAKERS = (everyday.small_talk, everyday.questions, everyday.reviews)
 LABELS = ("positive", "negative")

@@ -7,8 +7,10 @@ import pytest
 
 from data.duplicates import fingerprint
 from data.formats import reviews
-from data.synthetic import film_review_tables as t
 from data.synthetic import film_reviews
+from data.synthetic.tables import load
+
+t = load("film_review")
 
 JUDGEMENTS = (t.STRONG, t.MILD, t.HOPES, t.IRONY)
 
