@@ -103,6 +103,12 @@ def test_every_command_target_and_parameter_that_a_page_names_exists(page):
         assert not named - {"help", "env"} or named <= {*CONFIGS[entry].__dataclass_fields__}, (entry, flags)
 
 
+@pytest.mark.parametrize("page", [ROOT / "README.md", *WRITTEN], ids=lambda page: page.stem)
+def test_the_python_in_a_page_is_python(page):
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+        compile(block, page.name, "exec")
+
+
 PACKAGES = "data|inference|registry|train|evals|openai_jobs|recipes|serve|demo|steps|benchmarks|tests"
 
 
