@@ -10,7 +10,7 @@ from data.chat_template import prompt_ids
 from data.conversation import Row
 from data.errors import ConfigError
 from evals import metrics
-from evals.metrics import AnswerData
+from evals.metric import AnswerData
 from inference.batch import BatchRow
 from inference.lockstep import decode
 from inference.lora import LoraAdapter, adapter_of

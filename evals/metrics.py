@@ -5,94 +5,14 @@ To add a metric, add one entry to ``METRICS``: it is then computed wherever its 
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from evals import text_metrics
-from evals.intervals import Interval
+from evals.metric import NOT_NEGATIVE, AnswerData, Data, Metric
 
-#: What a metric is computed from: ``answers`` is an ``AnswerData``, ``labels`` a ``ClassificationReport``
-#: (``evals.classification``), ``choices`` a ``ChoiceReport`` (``evals.multiple_choice``), and ``training`` a
-#: ``TrainingEvaluation`` (``recipes.noisy_labels.types``).
-Data = Literal["answers", "labels", "choices", "training"]
-#: A number, None where it is undefined, or several metrics by their names (one for each label).
-Value = float | None | Mapping[str, float | None]
-
-SHARE, NOT_NEGATIVE = (0.0, 1.0), (0.0, math.inf)
 #: Losses above this many nats give the perplexity of this many: exp(709) is the last that a float holds.
 MOST_NATS = 80
-
-
-@dataclass(frozen=True)
-class AnswerData:
-    """A language model's generated answers to held-out rows, in row order, and its mean losses.
-
-    ``stopped``: whether the model ended an answer itself. ``prompt_cut``: whether a prompt lost its beginning because
-    it was too long for the model. ``training_responses`` are those of the training rows. ``loss`` and ``train_loss``
-    are means over response tokens in nats, on the held-out rows and on training rows. ``has_style``: whether a text
-    has the style of the training responses; None where no such test is known.
-    """
-
-    prompts: Sequence[str]
-    references: Sequence[str]
-    answers: Sequence[str]
-    stopped: Sequence[bool]
-    prompt_cut: Sequence[bool]
-    training_responses: Sequence[str]
-    loss: float
-    train_loss: float
-    has_style: Callable[[str], bool] | None = None
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One entry of the table."""
-
-    name: str
-    """The key after ``base/`` and ``test/``."""
-    data: tuple[Data, ...]
-    """What ``compute`` takes; the metric is computed for each of these."""
-    compute: Callable[[Any], Value]
-    """The value, from one of ``data``."""
-    about: str
-    """One sentence: what it is."""
-    higher_is_better: bool | None = None
-    """The direction; None where neither is better."""
-    range: tuple[float, float] = SHARE
-    """Lowest and highest value that it can have."""
-    label: str = ""
-    """Its name for readers; empty takes ``name``."""
-    short_label: str = ""
-    """The same where there is little room, as in a list of versions; empty takes ``label``."""
-    format: str = ".3f"
-    """Format specification of its value in the last lines on screen."""
-    rank: int | None = None
-    """Its place where metrics are listed, lowest first; those without a rank come last."""
-    headline: bool = False
-    """Whether it is among the few that the last lines on screen show."""
-    interval: Callable[[Any], Interval | None] | None = None
-    """Its 95 % interval, logged as ``NAME_low`` and ``NAME_high``."""
-    tag: bool = True
-    """Whether registered versions have it as a tag."""
-    study: Literal["", "record", "table", "plot"] = ""
-    """How far a study uses it: not at all, in its records, also in its table, also in its plot."""
-    keys: tuple[str, ...] = ()
-    """The metrics of a run that hold it, the first that is there; empty is ``test/NAME``."""
-    axis: tuple[float, float] | None = None
-    """The part of ``range`` that a plot shows at least; None shows all of it."""
-    chance: float | None = None
-    """Its value for a model that guesses."""
-
-    @property
-    def shown_as(self) -> str:
-        """Its name for readers."""
-        return self.label or self.name
-
-    @property
-    def run_keys(self) -> tuple[str, ...]:
-        """The metrics of a run that hold it, best first."""
-        return self.keys or (f"test/{self.name}",)
 
 
 def evaluate(data: Data, source: Any) -> dict[str, float | None]:

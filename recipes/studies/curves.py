@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evals.metrics import SHARE, Metric
+from evals.metric import SHARE, Metric
 from evals.plots import PAPER, WARM, blank_figure, describe, dress, plain, write_table
 from evals.significance import ANY, MeanOverSeeds, mean_over_seeds
 from train.plots import EVAL, INK, SOFT

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from evals.metrics import Data, for_studies
+from evals.metric import Data
+from evals.metrics import for_studies
 from evals.significance import mean_over_seeds
 from recipes.studies import noise_plots, noise_report, sft_plots, sft_report
 from recipes.studies.config import StudyConfig

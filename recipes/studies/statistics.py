@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any, Literal
 
-from evals.metrics import METRICS, Data
+from evals.metric import Data
+from evals.metrics import METRICS
 from evals.significance import ANY, MeanOverSeeds, mean_over_seeds
 from recipes.studies.grid import CLEAN
 

@@ -10,7 +10,8 @@ from mlflow.tracking import MlflowClient
 from data import pirate as pirate_rows
 from data.corruption import CORRUPTIONS, Corruption
 from demo.version_cache import VersionCache
-from evals.metrics import METRICS, Metric
+from evals.metric import Metric
+from evals.metrics import METRICS
 from evals.suites.suite import HeldOut, Suite, Values
 from evals.suites.table import SUITES
 from recipes.studies import noise_plots, noise_report
