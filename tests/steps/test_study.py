@@ -124,7 +124,7 @@ def test_cells_of_a_killed_ray_node_run_elsewhere_and_each_ends_once(store, tmp_
 
 
 def test_a_study_that_is_unknown_or_was_started_otherwise_is_not_resumed(store, tmp_path, monkeypatch):
-    monkeypatch.setattr("steps.study.OUTPUTS", tmp_path)
+    monkeypatch.setattr("steps.tracked_run.OUTPUTS", tmp_path)
     with pytest.raises(UserError, match="resume=abc"):
         study(flags(resume="abc"))
     (tmp_path / "abc").mkdir()
