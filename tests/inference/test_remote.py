@@ -332,7 +332,7 @@ def test_a_registered_remote_version_loads_as_any_mlflow_model(server, registere
     ]
     assert server.bodies[0]["messages"] == ASKED
     monkeypatch.delenv("OPENAI_API_KEY")
-    with pytest.raises(Exception, match="set OPENAI_API_KEY to talk to ft:far-1"):
+    with pytest.raises(Exception, match="set OPENAI_API_KEY to use ft:far-1"):
         loaded.predict(["Ahoy?"])
 
 
