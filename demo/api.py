@@ -41,8 +41,8 @@ def add(sessions: ChatSessions, versions_of: VersionCache, line: str) -> None:
             chat = sessions.known(_session(token)) if conversation else sessions.conversation(_session(token))
             sampling = Sampling(temperature, top_p, max_new_tokens, seed)
             frame: dict[str, Any] = {}
-            for exchange in sessions.ask(chat, (left, right, third, fourth), prompt, sampling):
-                frame = {**asdict(exchange), "voices": [asdict(v) for v in chat.voices], "way": chat.way}
+            for exchange in sessions.answer(chat, (left, right, third, fourth), prompt, sampling):
+                frame = {**asdict(exchange), "voices": [asdict(v) for v in chat.models], "way": chat.execution}
                 yield {"conversation": token, "done": False, **frame}
             yield {"conversation": token, "done": True, **frame}
 

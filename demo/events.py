@@ -124,13 +124,13 @@ class EventHandlers:
     def send(self, request: gr.Request, prompt: str, *values: Any) -> Iterator[list[Any]]:
         """Generate the answers of all columns to ``prompt``."""
         controls, chat = _controls(values), self._chat(request)
-        exchanges = self.sessions.ask(chat, controls.columns, prompt, controls.sampling, controls.blind)
+        exchanges = self.sessions.answer(chat, controls.columns, prompt, controls.sampling, controls.blind)
         yield from _streamed(chat, exchanges, prompt)
 
     def regenerate(self, request: gr.Request, *values: Any) -> Iterator[list[Any]]:
         """Answer the last prompt once more, with the settings as they are now."""
         controls, chat = _controls(values), self._chat(request)
-        exchanges = self.sessions.again(chat, controls.columns, controls.sampling, controls.blind)
+        exchanges = self.sessions.regenerate(chat, controls.columns, controls.sampling, controls.blind)
         yield from _streamed(chat, exchanges, "")
 
     def stop(self, request: gr.Request) -> None:
@@ -140,7 +140,7 @@ class EventHandlers:
     def edit(self, request: gr.Request) -> list[Any]:
         """Move the last prompt back into the field and remove the answers to it."""
         chat = self._chat(request)
-        prompt = self.sessions.take_back(chat)
+        prompt = self.sessions.remove_last(chat)
         return ["", prompt, *_shown(chat)]
 
     def clear(self, request: gr.Request) -> str:
@@ -211,7 +211,7 @@ class EventHandlers:
         """All votes in the store, after those still waiting were sent."""
         with import_lock:
             from registry.votes import store
-        self.sessions.deliver_votes()
+        self.sessions.flush_votes()
         return store.load()
 
 

@@ -1,4 +1,4 @@
-"""A transcript played again: the same voices, histories and settings, compared with what was kept token for token."""
+"""Replay of a transcript with the same models, histories and settings; answers are compared with the saved ones."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ from inference.transcript import Exchange, ModelInfo, Reply, Transcript
 if TYPE_CHECKING:
     from inference.model_pool import ModelGroup, ModelPool
 
-CUT_OFF = ("stopped", "time")  # by the clock or by hand: such a reply can only be compared as far as it came
+CUT_OFF = ("stopped", "time")  # by the time limit or the visitor: compared up to where the reply was cut
 UNBOUNDED = RequestLimits(new_tokens=10**9)
 LIMIT_S = 24 * 3600.0
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one reply; ``exchange`` and ``pane`` count from 0.
+    """The result for one reply; ``exchange`` and ``pane`` count from 0.
 
-    ``kind``: same, differs or skipped. ``at``: the first token, counted from 0, that is another one now; None where
-    only the text is. ``detail``: why it was skipped, or what is to be said of a reply that is the same.
+    ``kind``: same, differs or skipped. ``at``: the first token, counted from 0, that differs; None where only the
+    text does. ``detail``: why it was skipped, or a remark on a reply that is the same.
     """
 
     exchange: int
@@ -34,24 +34,24 @@ class Outcome:
 
 
 def open_models(transcript: Transcript, pool: "ModelPool") -> "ModelGroup":
-    """The transcript's voices, ready to speak where they can be had.
+    """The transcript's models, loaded where they are available.
 
     Raises:
-        UserError: there is nothing to play.
+        UserError: there is nothing to replay.
     """
     _require_playable(transcript)
-    return pool.open([voice.reference for voice in transcript.voices])
+    return pool.open([model.reference for model in transcript.voices])
 
 
-def changes(transcript: Transcript, panel: "ModelGroup") -> list[tuple[int, str]]:
-    """(pane, what is another now) for every voice that is not the one of the transcript, or can't be had."""
+def changes(transcript: Transcript, group: "ModelGroup") -> list[tuple[int, str]]:
+    """(pane, what differs) for every model that is not the one of the transcript, or is unavailable."""
     found = []
-    for pane, (then, speaker) in enumerate(zip(transcript.voices, panel.speakers, strict=True)):
+    for pane, (then, loaded) in enumerate(zip(transcript.voices, group.speakers, strict=True)):
         if not _is_local(then):
             continue
-        now, name = speaker.voice, then.reference
-        if speaker.error:
-            found.append((pane, f"{name} can't be had: {speaker.error}"))
+        now, name = loaded.voice, then.reference
+        if loaded.error:
+            found.append((pane, f"{name} is unavailable: {loaded.error}"))
         elif now.digest != then.digest:
             found.append((pane, f"{name} has other weights: {now.digest or 'none'}, then {then.digest}"))
         elif now.base_digest != then.base_digest:
@@ -59,35 +59,35 @@ def changes(transcript: Transcript, panel: "ModelGroup") -> list[tuple[int, str]
     return found
 
 
-def play(transcript: Transcript, panel: "ModelGroup") -> Iterator[Outcome]:
-    """Every exchange again, each after the history that the transcript has; one outcome a reply, as they come."""
+def play(transcript: Transcript, group: "ModelGroup") -> Iterator[Outcome]:
+    """Generate every exchange again, each after the transcript's history; yields one outcome a reply."""
     for number in range(len(transcript.exchanges)):
-        yield from _play_one(transcript, panel, number)
+        yield from _play_one(transcript, group, number)
 
 
-def _play_one(transcript: Transcript, panel: "ModelGroup", number: int) -> Iterator[Outcome]:
+def _play_one(transcript: Transcript, group: "ModelGroup", number: int) -> Iterator[Outcome]:
     kept = transcript.exchanges[number]
     skipped = {i: _why_skipped(transcript.voices[i], reply) for i, reply in enumerate(kept.replies)}
     panes = [i for i, why in skipped.items() if not why]  # those that were rows of the batch, and no others
-    said = _ask_again(transcript, panel, number, panes) if panes else None
+    now = _generate(transcript, group, number, panes) if panes else None
     for i, reply in enumerate(kept.replies):
         if skipped[i]:
             yield Outcome(number, i, "skipped", reply, detail=skipped[i])
-        elif said:
-            yield _compared(number, i, reply, said.replies[panes.index(i)])
+        elif now:
+            yield _compared(number, i, reply, now.replies[panes.index(i)])
 
 
-def _why_skipped(voice: ModelInfo, reply: Reply) -> str:
-    if voice.kind == "openai":
-        return "remote models can't be played again"
-    return "it failed then" if reply.ended == "error" or not _is_local(voice) else ""
+def _why_skipped(model: ModelInfo, reply: Reply) -> str:
+    if model.kind == "openai":
+        return "remote models can't be replayed"
+    return "it failed then" if reply.ended == "error" or not _is_local(model) else ""
 
 
-def _is_local(voice: ModelInfo) -> bool:
-    return voice.kind not in ("openai", "")
+def _is_local(model: ModelInfo) -> bool:
+    return model.kind not in ("openai", "")
 
 
-def _ask_again(transcript: Transcript, panel: "ModelGroup", number: int, panes: Sequence[int]) -> Exchange | None:
+def _generate(transcript: Transcript, group: "ModelGroup", number: int, panes: Sequence[int]) -> Exchange | None:
     from inference.model_pool import ModelGroup
 
     kept = transcript.exchanges[number]
@@ -96,11 +96,11 @@ def _ask_again(transcript: Transcript, panel: "ModelGroup", number: int, panes: 
         Exchange(each.prompt, tuple(each.replies[i] for i in panes), (None,) * len(panes))
         for each in transcript.exchanges[:number]
     ]
-    again = ModelGroup(panel.pool, tuple(panel.speakers[i] for i in panes))
+    again = ModelGroup(group.pool, tuple(group.speakers[i] for i in panes))
     now: Exchange | None = None
 
     def enough() -> bool:
-        """Nothing more can be compared: every reply is as long as it was."""
+        """True once every reply is as long as the saved one."""
         if now is None:
             return False
         return all(len(r.token_ids) >= n or r.ended for r, n in zip(now.replies, lengths, strict=True))
@@ -114,12 +114,12 @@ def _compared(number: int, pane: int, kept: Reply, now: Reply) -> Outcome:
     if now.ended == "error":
         return Outcome(number, pane, "differs", kept, now, detail=f"it fails now: {now.error}")
     cut = kept.ended in CUT_OFF
-    drawn = now.token_ids[: len(kept.token_ids)] if cut else now.token_ids
-    if drawn != kept.token_ids:
-        return Outcome(number, pane, "differs", kept, now, at=_first_difference(kept.token_ids, drawn))
-    begun = kept.text.rstrip("\ufffd")  # half a character, which is whole by now
+    tokens = now.token_ids[: len(kept.token_ids)] if cut else now.token_ids
+    if tokens != kept.token_ids:
+        return Outcome(number, pane, "differs", kept, now, at=_first_difference(kept.token_ids, tokens))
+    begun = kept.text.rstrip("\ufffd")  # the part of a character, complete by now
     if not now.text.startswith(begun) if cut else now.text != kept.text:
-        return Outcome(number, pane, "differs", kept, now, detail="the tokens are the same, the text is another")
+        return Outcome(number, pane, "differs", kept, now, detail="the tokens are the same, the text differs")
     return Outcome(number, pane, "same", kept, now, detail=f"as far as it came ({kept.ended})" if cut else "")
 
 
@@ -130,7 +130,7 @@ def _first_difference(one: Sequence[int], other: Sequence[int]) -> int:
 
 def _require_playable(transcript: Transcript) -> None:
     if not transcript.voices or not transcript.exchanges:
-        raise UserError("nothing was said in this transcript, so there is nothing to play again")
+        raise UserError("this transcript has no messages, so there is nothing to replay")
     problems = sampling_problems(transcript.sampling, UNBOUNDED)
     if problems:
-        raise UserError(f"this transcript's settings are none: {next(iter(problems.values()))}")
+        raise UserError(f"this transcript's settings are invalid: {next(iter(problems.values()))}")

@@ -46,7 +46,7 @@ def _column(
         prompt, reply = turns.pop()
         streaming = (prompt, reply.text)
     unknown = ModelInfo(chat.references[number], "", "", "", "", 0)
-    model = chat.voices[number] if number < len(chat.voices) else unknown
+    model = chat.models[number] if number < len(chat.models) else unknown
     return pane(
         model,
         NAMES[place],
@@ -72,7 +72,7 @@ def _divergence(chat: Conversation, number: int) -> Markup:
     first, other = last.replies[0], last.replies[number]
     if any(reply.error or not reply.token_ids for reply in (first, other)):
         return Markup("")
-    names = (chat.voices[0].reference, chat.voices[number].reference)
+    names = (chat.models[0].reference, chat.models[number].reference)
     divergence = last.partings[number]
     if divergence is None and first.token_ids != other.token_ids:
         return notice("info", f"{names[0]} and {names[1]} are equal up to the end of the shorter answer.")
@@ -81,10 +81,10 @@ def _divergence(chat: Conversation, number: int) -> Markup:
 
 def _execution(chat: Conversation) -> Markup:
     """How the panes were computed."""
-    if not chat.way:
+    if not chat.execution:
         return Markup("")
     text = "computed as {}; all panes share one seed and one noise"
-    return Markup(f'<p class="parley-execution">{text}</p>').format(chat.way)
+    return Markup(f'<p class="parley-execution">{text}</p>').format(chat.execution)
 
 
 def choices(entries: "Sequence[CatalogEntry]", first: str) -> list[Choice]:
@@ -174,7 +174,7 @@ def voted(chat: Conversation) -> Markup:
     if not chat.blind:
         return notice("info", "Your vote is saved.")
     sides = " and ".join(
-        f"{NAMES[place].lower()} was {chat.voices[number].reference}" for place, number in enumerate(chat.order)
+        f"{NAMES[place].lower()} was {chat.models[number].reference}" for place, number in enumerate(chat.order)
     )
     return notice("info", f"Your vote is saved: {sides}. The next prompt shuffles the sides again.")
 

@@ -24,7 +24,7 @@ class Served:
     """A page that answers at ``address``, its parts, and the folder that holds its store and its votes."""
 
     address: str
-    desk: ChatSessions
+    sessions: ChatSessions
     pool: Any
     box: Any
     folder: Path
@@ -57,10 +57,10 @@ def serve_page(folder: Path, password: str = "", **settings: Any) -> Iterator[Se
 
     config = DemoConfig(port=free_port(), threads=1, **{"tokens_per_minute": 10**6, "queue": 8, **settings})
     pool, box = make_pool(config), VoteOutbox(folder / "votes")
-    desk = ChatSessions(config, pool, lambda: box)
-    blocks = build(desk, VersionCache())
+    sessions = ChatSessions(config, pool, lambda: box)
+    blocks = build(sessions, VersionCache())
     try:
-        yield Served(serve(blocks, config, password)[0], desk, pool, box, folder)
+        yield Served(serve(blocks, config, password)[0], sessions, pool, box, folder)
     finally:
         blocks.close(verbose=False)
         box.close()

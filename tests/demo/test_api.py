@@ -78,7 +78,7 @@ def test_a_conversation_goes_on_with_its_id_and_is_another_without(client, serve
 
 
 def history(served, answer):
-    return served.desk.known(f"api {answer['conversation']}").exchanges
+    return served.sessions.known(f"api {answer['conversation']}").exchanges
 
 
 def test_a_vote_lands_in_mlflow_with_both_versions(client, served):
@@ -150,7 +150,7 @@ def test_turns_panes_and_the_budget_are_capped(tiny_base, served, monkeypatch):
         assert '"done": true' in small.call("compare", *bad(max_new_tokens=2, conversation=token))
         assert "has its 2 prompts" in small.call("compare", *bad(max_new_tokens=2, conversation=token))
         assert "it must be 1 to 2" in small.call("compare", *bad(third=BASE, max_new_tokens=2))
-        small.desk.budget.take(60)
+        small.sessions.budget.take(60)
         assert "this minute" in small.call("compare", *bad(max_new_tokens=30))
 
 
@@ -171,7 +171,7 @@ def test_a_burst_is_answered_as_far_as_the_queue_is_long_and_the_rest_is_told_to
         body = {"data": GOOD}
         joined = list(crowd.map(lambda _: served.ask("/gradio_api/call/compare", body), range(30)))
     statuses = [status for status, _ in joined]
-    assert set(statuses) == {200, 503} and served.desk.config.queue <= statuses.count(200) <= 10
+    assert set(statuses) == {200, 503} and served.sessions.config.queue <= statuses.count(200) <= 10
     assert "full" in next(text for status, text in joined if status == 503)
     events = [json.loads(text)["event_id"] for status, text in joined if status == 200]
     with ThreadPoolExecutor(len(events)) as crowd:

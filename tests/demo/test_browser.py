@@ -51,7 +51,7 @@ def train(folder):
 
 
 @pytest.fixture(scope="module")
-def desk(store, folder):
+def sessions(store, folder):
     from demo.config import DemoConfig
     from demo.server import make_pool
     from demo.session import ChatSessions
@@ -64,13 +64,13 @@ def desk(store, folder):
 
 
 @pytest.fixture(scope="module")
-def address(desk):
+def address(sessions):
     from demo.app import build
     from demo.server import serve
     from demo.version_cache import VersionCache
 
-    blocks = build(desk, VersionCache())
-    yield serve(blocks, desk.config)[0]
+    blocks = build(sessions, VersionCache())
+    yield serve(blocks, sessions.config)[0]
     blocks.close(verbose=False)
 
 
@@ -235,7 +235,7 @@ def test_again_edit_and_a_new_chat(visit):
     assert tab.locator("#panes .parley-answer").count() == 0
 
 
-def test_a_blind_vote_hides_the_sides_and_lands_in_mlflow(visit, desk):
+def test_a_blind_vote_hides_the_sides_and_lands_in_mlflow(visit, sessions):
     from registry.votes import store as vote_store
 
     tab = visit("?blind=1")
@@ -250,7 +250,7 @@ def test_a_blind_vote_hides_the_sides_and_lands_in_mlflow(visit, desk):
     tab.wait_for_selector("#notice .parley-notice")
     assert "left was pirate/1" in tab.inner_text("#notice")
     assert "first difference at token" in compared(tab)
-    desk.deliver_votes(60)
+    sessions.flush_votes(60)
     vote = vote_store.load("pirate")[-1]
     assert vote.blind and vote.choice == "left" and vote.prompt == ASKED
     assert vote.left.reply.text == left and {*vote.versions} == {"pirate/1", "pirate/1:base"}
@@ -260,7 +260,7 @@ def test_a_blind_vote_hides_the_sides_and_lands_in_mlflow(visit, desk):
     picture(tab, "votes")
 
 
-def test_preference_pairs_can_be_saved(visit, desk):
+def test_preference_pairs_can_be_saved(visit, sessions):
     tab = visit()
     send(tab, ASKED)
     answered(tab)

@@ -104,7 +104,7 @@ def test_every_forgery_is_found(play, change):
     lines, trouble = play(forge)
     assert "answers differ" in trouble and [line for line in lines if ": differs" in line]
     if "text" in change:
-        assert "the tokens are the same, the text is another" in "\n".join(lines)
+        assert "the tokens are the same, the text differs" in "\n".join(lines)
 
 
 def test_a_model_or_a_base_with_other_weights_is_named(play):
@@ -123,7 +123,7 @@ def test_a_version_that_is_gone_is_named_and_the_others_are_checked(play):
         raw["voices"][1]["reference"] = "pirate/9"
 
     lines, trouble = play(change)
-    assert "pirate/9 can't be had: " in lines[2] and "2 of 4 answers differ" in trouble
+    assert "pirate/9 is unavailable: " in lines[2] and "2 of 4 answers differ" in trouble
     assert "Exchange 1  pirate/9: differs, it fails now: " in "\n".join(lines)
     assert f"Exchange 1  {BASE}: same" in "\n".join(lines)
 
@@ -135,7 +135,7 @@ def test_remote_and_failed_replies_are_skipped_and_counted(play):
 
     lines, trouble = play(change)
     assert trouble == "" and lines[-1] == "All 1 answers are the same, token for token; 3 skipped."
-    assert "Exchange 1  gpt/1: skipped, remote models can't be played again" in lines
+    assert "Exchange 1  gpt/1: skipped, remote models can't be replayed" in lines
     assert f"Exchange 2  {BASE}: skipped, it failed then" in lines
 
 
@@ -146,7 +146,7 @@ def test_nothing_to_compare_is_no_success(play):
                 reply.update(ended="error", error="no memory", token_ids=[], text="")
 
     assert play(all_failed)[1] == "Nothing could be compared; 4 skipped."
-    assert "nothing was said" in play(lambda raw: raw.update(exchanges=[]))[1]
+    assert "has no messages" in play(lambda raw: raw.update(exchanges=[]))[1]
     assert "temperature must be a number" in play(lambda raw: raw["sampling"].update(temperature=-1.0))[1]
 
 
