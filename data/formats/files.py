@@ -10,6 +10,7 @@ import io
 import json
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,27 @@ from data.errors import DataError
 from data.formats import hub
 from data.formats.records import EXPECTED, Record, check, is_preference, key_fault, kind_of
 
-JSON_LINES = (".jsonl", ".ndjson")
-TABLES = (".csv", ".tsv")
-SUFFIXES = (".json", *JSON_LINES, *TABLES)
-
+#: The unchecked records of a file, and the problems of those places that could not be parsed.
 Parsed = tuple[list[Record], list[str]]
+#: (columns, where) -> what keeps the first line of a table from naming the columns that are needed.
+HeaderProblems = Callable[[list[str], str], list[str]]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A file format. ``FORMATS`` lists them; to add one, add an entry."""
+
+    about: str
+    """What a file of it holds."""
+    parse: Callable[[str, str, HeaderProblems], Parsed]
+    """(text of the file, its name, check of a table's header) -> records and problems."""
+    is_streamed: bool = False
+    """Whether each line is one JSON record, so that files of any size can be read line by line."""
+
+
+def suffixes() -> str:
+    """The suffixes of all formats in one line."""
+    return ", ".join(FORMATS)
 
 
 def read_rows(place: str) -> list[Row]:
@@ -35,7 +52,7 @@ def read_rows(place: str) -> list[Row]:
         DataError: with one problem for each thing that is wrong, anywhere in the file.
     """
     path = Path(os.path.expanduser(place))
-    is_path = os.path.exists(path) or path.suffix.lower() in SUFFIXES
+    is_path = os.path.exists(path) or path.suffix.lower() in FORMATS
     found, problems = parse_file(path) if is_path else (hub.records(place), [])
     rows, faults = check(found)
     problems += faults
@@ -52,22 +69,17 @@ def parse_file(path: Path) -> Parsed:
         text = decoded(_bytes(path), path.name)
     except DataError as error:
         return [], error.problems
-    suffix = path.suffix.lower()
-    if suffix in TABLES:
-        return parse_table(text, path.name, "\t" if suffix == ".tsv" else ",")
-    if suffix in JSON_LINES and not text.lstrip().startswith("["):
-        return parse_lines(text, path.name)
-    return parse_json(text, path.name)
+    return FORMATS[path.suffix.lower()].parse(text, path.name, _header_problems)
 
 
 def _bytes(path: Path) -> bytes:
     name = path.name or str(path)
     if path.is_dir():
-        raise DataError([f"{name}: this is a folder; give one file in it ({', '.join(SUFFIXES)})"])
+        raise DataError([f"{name}: this is a folder; give one file in it ({suffixes()})"])
     if not path.exists():
         raise DataError([f"{path}: there is no such file"])
-    if path.suffix.lower() not in SUFFIXES:
-        raise DataError([f"{name}: can't tell its format; the name must end in {', '.join(SUFFIXES)}"])
+    if path.suffix.lower() not in FORMATS:
+        raise DataError([f"{name}: can't tell its format; the name must end in {suffixes()}"])
     try:
         return path.read_bytes()
     except PermissionError as error:
@@ -157,11 +169,11 @@ def parse_table(
     text: str,
     name: str,
     delimiter: str,
-    header_faults: Callable[[list[str], str], list[str]] | None = None,
+    header_problems: HeaderProblems,
 ) -> Parsed:
     """Records of a CSV or TSV text whose first line names the columns.
 
-    ``header_faults(header, where)`` gives the problems of that line, by default those that keep it from holding pairs.
+    ``header_problems(header, where)`` gives the problems of that line.
     """
     first = text.lstrip().partition("\n")[0]
     if delimiter == "," and ";" in first and "," not in first:  # what spreadsheets write where the comma is decimal
@@ -178,7 +190,7 @@ def parse_table(
                 continue
             if not header:
                 header = [cell.strip() for cell in cells]
-                problems = (header_faults or _header_faults)(header, f"{name} line {line}")
+                problems = header_problems(header, f"{name} line {line}")
                 if problems:
                     return [], problems
                 continue
@@ -194,7 +206,7 @@ def parse_table(
     return found, problems
 
 
-def _header_faults(header: list[str], where: str) -> list[str]:
+def _header_problems(header: list[str], where: str) -> list[str]:
     twice = sorted(
         {column for column in header if header.count(column) > 1 and column in ("prompt", "response", "chosen")}
     )
@@ -212,3 +224,24 @@ def _header_faults(header: list[str], where: str) -> list[str]:
 def _ragged(where: str, cells: int, columns: int) -> str:
     hint = "put texts that hold the separator into double quotation marks" if cells > columns else "some are missing"
     return f"{where}: it has {cells} {'field' if cells == 1 else 'fields'}, but the header has {columns}; {hint}"
+
+
+def _json_lines(text: str, name: str, header_problems: HeaderProblems) -> Parsed:
+    return parse_json(text, name) if text.lstrip().startswith("[") else parse_lines(text, name)
+
+
+JSON_LINES = Format("one JSON object a line", _json_lines, is_streamed=True)
+FORMATS: dict[str, Format] = {
+    ".json": Format("a JSON array of objects", lambda text, name, _: parse_json(text, name)),
+    ".jsonl": JSON_LINES,
+    ".ndjson": JSON_LINES,
+    ".csv": Format(
+        "a table with a header line, columns set apart by commas",
+        lambda text, name, header_problems: parse_table(text, name, ",", header_problems),
+    ),
+    ".tsv": Format(
+        "a table with a header line, columns set apart by tabs",
+        lambda text, name, header_problems: parse_table(text, name, "\t", header_problems),
+    ),
+}
+"""Every file format by the suffix of its files."""

@@ -4,7 +4,7 @@ import gzip
 import json
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, cast
 
@@ -13,27 +13,27 @@ from data.formats import files
 from data.formats.records import Record
 
 PACKED = ".gz"
-SUFFIXES = tuple(suffix + packed for suffix in files.SUFFIXES for packed in ("", PACKED))
 MOST_PROBLEMS = 1000
 
 
 def is_file(place: str) -> bool:
     """Whether ``place`` means a file and not a data set of the hub: it is there, or is named like one."""
-    return os.path.exists(os.path.expanduser(place)) or place.lower().endswith(SUFFIXES)
+    names = tuple(suffix + packed for suffix in files.FORMATS for packed in ("", PACKED))
+    return os.path.exists(os.path.expanduser(place)) or place.lower().endswith(names)
 
 
-def kind_of(path: Path) -> str:
-    """The suffix that tells the format, without ``.gz``."""
+def suffix_of(path: Path) -> str:
+    """The suffix of the format, without ``.gz``."""
     name = path.name.lower().removesuffix(PACKED)
     return Path(name).suffix
 
 
-def read(path: Path, header_faults: Callable[[list[str], str], list[str]]) -> files.Parsed:
+def read(path: Path, header_problems: files.HeaderProblems) -> files.Parsed:
     """(the unchecked records of the file, the problems of places that could not be read)."""
     found: list[Record] = []
     problems: list[str] = []
-    suffix = kind_of(path)
-    if suffix in files.JSON_LINES:
+    format_ = files.FORMATS.get(suffix_of(path))
+    if format_ and format_.is_streamed:
         found += stream(path, problems)
         return found, problems
     try:
@@ -43,9 +43,8 @@ def read(path: Path, header_faults: Callable[[list[str], str], list[str]]) -> fi
         return [], error.problems
     except (EOFError, OSError, zlib.error) as error:
         return [], [f"{path.name}: {_packing_fault(error)}"]
-    if suffix in files.TABLES:
-        return files.parse_table(text, path.name, "\t" if suffix == ".tsv" else ",", header_faults)
-    return files.parse_json(text, path.name)
+    assert format_  # else opening it was refused
+    return format_.parse(text, path.name, header_problems)
 
 
 def stream(path: Path, problems: list[str]) -> Iterator[Record]:
@@ -82,12 +81,12 @@ def stream(path: Path, problems: list[str]) -> Iterator[Record]:
 def _opened(path: Path) -> IO[bytes]:
     name = path.name or str(path)
     if path.is_dir():
-        raise DataError([f"{name}: this is a folder; give one file in it ({', '.join(files.SUFFIXES)}, or with .gz)"])
+        raise DataError([f"{name}: this is a folder; give one file in it ({files.suffixes()}, or with .gz)"])
     if not path.exists():
         raise DataError([f"{path}: there is no such file"])
-    if kind_of(path) not in files.SUFFIXES:
-        wanted = ", ".join(files.SUFFIXES)
-        raise DataError([f"{name}: can't tell its format; the name must end in {wanted}, or in one of them and .gz"])
+    if suffix_of(path) not in files.FORMATS:
+        wanted = f"{files.suffixes()}, or in one of them and .gz"
+        raise DataError([f"{name}: can't tell its format; the name must end in {wanted}"])
     try:
         return cast(IO[bytes], gzip.open(path)) if path.name.lower().endswith(PACKED) else path.open("rb")
     except OSError as error:

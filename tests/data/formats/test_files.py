@@ -1,5 +1,6 @@
 """Users' own files are read as they are meant, and everything wrong in them is said at once."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import pytest
 
 from data.conversation import Row
 from data.errors import DataError
+from data.formats import files, jsonl
 from data.formats.files import read_rows
+from data.formats.records import Record
 
 PAIRS = [{"prompt": "Hi.", "response": "Ahoy."}, {"prompt": "Bye.", "response": "Farewell."}]
 CHAT = [
@@ -289,3 +292,20 @@ def test_an_unreadable_file_is_refused(tmp_path, monkeypatch, error, said):
     monkeypatch.setattr(Path, "read_bytes", refuse)
     with pytest.raises(DataError, match=rf"p\.json: .*{said}"):
         read_rows(str(tmp_path / "p.json"))
+
+
+def test_a_format_added_to_the_table_is_read_packed_or_not_and_named_in_refusals(tmp_path, monkeypatch):
+    def parse(text, name, header_problems):
+        pairs = [line.split(" => ") for line in text.splitlines()]
+        return [Record(f"{name} row {i}", {"prompt": p, "response": r}) for i, (p, r) in enumerate(pairs, 1)], []
+
+    monkeypatch.setitem(files.FORMATS, ".arrows", files.Format("prompt => response", parse))
+    path = tmp_path / "x.arrows"
+    path.write_text("Hi => Ahoy\nBye => Farewell\n")
+    assert [row.turns for row in read_rows(str(path))] == [(("Hi", "Ahoy"),), (("Bye", "Farewell"),)]
+    packed = tmp_path / "x.arrows.gz"
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    assert [found.value["prompt"] for found in jsonl.read(packed, lambda *_: [])[0]] == ["Hi", "Bye"]
+    (tmp_path / "x.txt").write_text("Hi")
+    with pytest.raises(DataError, match="must end in .json, .*.arrows"):
+        read_rows(str(tmp_path / "x.txt"))

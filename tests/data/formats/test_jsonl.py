@@ -29,7 +29,7 @@ def test_json_lines_are_streamed_packed_or_not(tmp_path):
 
 @pytest.mark.parametrize("name", ["x.csv", "x.tsv", "x.json", "x.jsonl", "x.csv.gz", "x.json.gz"])
 def test_every_format_gives_the_same_records(tmp_path, name):
-    kind = jsonl.kind_of(tmp_path / name)
+    kind = jsonl.suffix_of(tmp_path / name)
     tab = "\t" if kind == ".tsv" else ","
     text = {".json": '[{"a": "1", "b": "2"}]', ".jsonl": '{"a": "1", "b": "2"}'}.get(kind, f"a{tab}b\n1{tab}2\n")
     raw = text.encode()
