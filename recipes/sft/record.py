@@ -130,5 +130,5 @@ def report(job: Job, outcome: Outcome, version: versions.Version, promotion: ver
         f"Version   {version.name}/{version.number}, {weights}; {moved}: {promotion.reason}",
         "",
         "Next      make ui     the run, its curves and tables in MLflow",
-        "          make demo   talk to both sides",
+        "          make demo   chat with base and tuned model side by side",
     ])  # fmt: skip
