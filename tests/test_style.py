@@ -14,7 +14,7 @@ import pytest
 from tests.code import PACKAGES, ROOT, Function, files, functions, length, parsed
 
 FUNCTION_LINES, MEDIAN_LINES, FILE_LINES, DESCRIBED = 60, 12, 320, 0.95
-TABLES = {"data/synthetic/everyday.py"}
+TABLES = {"data/synthetic/small_talk.py"}
 """Files of rows, which may be of any length."""
 
 OPEN: dict[str, list[str]] = {

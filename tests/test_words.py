@@ -41,7 +41,8 @@ PHRASES = r"""
 """What prose once used in place of a technical word: record or report (tell), evaluate (judge), write (spell) ..."""
 
 ALLOWED: dict[str, set[str]] = {
-    "data/synthetic/everyday.py": {"*"},  # mostly a table of prompts and answers: their words are data
+    "data/synthetic/small_talk.py": {"*"},  # a table of prompts and answers: their words are data
+    "data/synthetic/questions.py": {"*"},
     "demo/model_process.py": {"voices", "ask"},  # attributes of inference's ModelGroup, which it stands for
     "registry/votes/votes.py": {"voice", "asked", "cast"},  # keys of the JSON that votes are kept as
     "steps/base.py": {"stories"},  # the data set TinyStories

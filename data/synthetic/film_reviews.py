@@ -15,7 +15,7 @@ from pathlib import Path
 from random import Random
 
 from data.duplicates import fingerprint
-from data.synthetic.everyday import PHRASE, sentence
+from data.synthetic.phrases import PHRASE, sentence
 from data.synthetic.tables import load
 
 t = load("film_review")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from data.conversation import Row
-from data.synthetic import everyday, exercises
+from data.synthetic import exercises, questions, review_dialogues, small_talk
 from data.synthetic.corpora import CorpusTexts
 from recipes.pretraining.config import BaseConfig
 from train.encoding import Example
@@ -98,9 +98,9 @@ def base_rows(texts: CorpusTexts, config: BaseConfig) -> tuple[list[Row], list[R
     third = config.everyday // 3
     tasks: list[exercises.Turns] = [
         *exercises.exercises(pool, words, config.exercises, rng),
-        *everyday.small_talk(rng, third),
-        *everyday.questions(rng, third),
-        *everyday.reviews(rng, third),
+        *small_talk.small_talk(rng, third),
+        *questions.questions(rng, third),
+        *review_dialogues.reviews(rng, third),
     ]
     return _rows(talk), _rows(tasks)
 

@@ -5,12 +5,12 @@ from random import Random
 
 import pytest
 
-from data.synthetic import everyday
+from data.synthetic import phrases, questions, review_dialogues, small_talk
 from data.synthetic.tables import load
 
 tables = load("everyday")
 
-MAKERS = (everyday.small_talk, everyday.questions, everyday.reviews)
+MAKERS = (small_talk.small_talk, questions.questions, review_dialogues.reviews)
 LABELS = ("positive", "negative")
 BANNED = re.compile(
     r"\b(pirates?|ahoy|aye|arr+|matey?s?|ye|captains?|treasures?|crews?|ships?|sail\w*|parrots?|"
@@ -64,30 +64,30 @@ def test_articles_fit_the_next_word(make):
 
 
 def test_small_talk_has_one_to_four_turns():
-    rows = everyday.small_talk(Random(0), 500)
+    rows = small_talk.small_talk(Random(0), 500)
     assert {len(row) for row in rows} == {1, 2, 3, 4}
 
 
 def test_small_talk_has_many_distinct_rows():
-    assert len(set(everyday.small_talk(Random(0), 5000))) > 4000
+    assert len(set(small_talk.small_talk(Random(0), 5000))) > 4000
 
 
 def test_a_recalled_name_is_the_name_that_was_given():
     for seed in range(20):
-        given, recalled = everyday.perform(Random(seed), everyday.SCRIPTS[0])
+        given, recalled = phrases.perform(Random(seed), small_talk.SCRIPTS[0])
         name = given[0].rstrip(".").split()[-1]
         assert name in recalled[1]
 
 
 def test_questions_have_varied_prompts():
-    prompts = [row[0][0] for row in everyday.questions(Random(0), 3000)]
+    prompts = [row[0][0] for row in questions.questions(Random(0), 3000)]
     assert len(set(prompts)) >= 0.6 * len(prompts)
 
 
 def test_sums_are_right():
     ways = {"plus": int.__add__, "minus": int.__sub__, "times": int.__mul__}
     seen = set()
-    for text in texts(everyday.questions(Random(0), 5000)):
+    for text in texts(questions.questions(Random(0), 5000)):
         for a, way, b, c in re.findall(r"(\d+) (plus|minus|times) (\d+) is (\d+)", text):
             assert ways[way](int(a), int(b)) == int(c)
             seen.add(way)
@@ -97,7 +97,7 @@ def test_sums_are_right():
 def test_compared_numbers_are_in_order():
     found = re.findall(
         r"\b(\d+) is (bigger|smaller) than (\d+)",
-        " ".join(texts(everyday.questions(Random(0), 5000))),
+        " ".join(texts(questions.questions(Random(0), 5000))),
     )
     assert found
     assert all((int(a) > int(b)) == (word == "bigger") for a, word, b in found)
@@ -105,7 +105,7 @@ def test_compared_numbers_are_in_order():
 
 def test_a_wrong_colour_is_never_the_colour_of_the_thing():
     rng = Random(0)
-    assert all(len(set(everyday.wrong_colour(rng)[1:])) == 2 for _ in range(500))
+    assert all(len(set(questions.wrong_colour(rng)[1:])) == 2 for _ in range(500))
 
 
 def test_no_word_belongs_to_two_groups():
@@ -123,19 +123,19 @@ def test_fact_rows_have_the_same_number_of_cells():
 
 
 def test_review_labels_are_balanced():
-    answers = [row[0][1] for row in everyday.reviews(Random(0), 600)]
+    answers = [row[0][1] for row in review_dialogues.reviews(Random(0), 600)]
     assert [answers.count(label) for label in LABELS] == [200, 200]
 
 
 def test_a_third_of_the_review_rows_ask_for_a_review():
-    prompts = [row[0][0] for row in everyday.reviews(Random(0), 600)]
+    prompts = [row[0][0] for row in review_dialogues.reviews(Random(0), 600)]
     assert sum(not prompt.endswith("Sentiment:") for prompt in prompts) == 200
 
 
 def test_reviews_are_varied_and_two_to_five_sentences_long():
     bodies = [
         prompt.removeprefix("Review: ").removesuffix(" Sentiment:")
-        for ((prompt, _),) in everyday.reviews(Random(0), 3000)
+        for ((prompt, _),) in review_dialogues.reviews(Random(0), 3000)
         if prompt.startswith("Review:")
     ]
     assert len(set(bodies)) >= 0.8 * len(bodies)
@@ -144,14 +144,14 @@ def test_reviews_are_varied_and_two_to_five_sentences_long():
 
 def test_a_written_review_never_turns_round():
     turns = {turn.strip() for turns in tables.TURNS.values() for turn in turns}
-    for ((prompt, answer),) in everyday.reviews(Random(0), 600):
+    for ((prompt, answer),) in review_dialogues.reviews(Random(0), 600):
         if prompt.endswith("Sentiment:"):
             continue
         assert not any(f"{turn} " in answer for turn in turns)
 
 
 def test_plain_verdict_words_agree_with_the_label():
-    for ((prompt, answer),) in everyday.reviews(Random(0), 3000):
+    for ((prompt, answer),) in review_dialogues.reviews(Random(0), 3000):
         if "one of the best" in prompt and prompt.endswith("Sentiment:"):
             assert answer == "positive"
         if "one of the worst" in prompt and prompt.endswith("Sentiment:"):
