@@ -178,8 +178,13 @@ def promote(version: Version, metric: str, value: float, test_digest: str) -> Pr
         return Promotion(False, f"its verdict is {version.tags.get('verdict')}")
     champion = find_alias(version.name, CHAMPION)
     if champion is None:
-        client.set_registered_model_alias(version.name, CHAMPION, str(version.number))
-        return Promotion(True, "it is the first healthy version")
+        try:
+            client.set_registered_model_alias(version.name, CHAMPION, str(version.number))
+            return Promotion(True, "it is the first healthy version")
+        except MlflowException:  # another process set the alias in between: the database has it once
+            champion = find_alias(version.name, CHAMPION)
+            if champion is None:
+                raise
     theirs = champion.tags.get(f"test/{metric}")
     rival = f"{version.name}/{champion.number}"
     if champion.tags.get("test_digest") != test_digest or theirs is None:

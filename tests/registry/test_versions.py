@@ -6,6 +6,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from safetensors.torch import load_file, save_file
 
@@ -130,6 +131,19 @@ def test_the_champion_moves_only_to_a_better_healthy_version_on_the_same_rows(
     promotion = versions.promote(second, "chrf", value, digest)
     assert promotion == versions.Promotion(moved, reason.format(first.name))
     assert versions.resolve(f"{first.name}@champion").number == (2 if moved else 1)
+
+
+def test_the_second_of_two_first_versions_promoted_at_once_is_compared_with_the_other(registered, monkeypatch):
+    first, second = registered(), registered()
+    real = MlflowClient.set_registered_model_alias
+
+    def overtaken(client, name, alias, number):
+        real(client, name, alias, str(first.number))
+        raise MlflowException("UNIQUE constraint failed: registered_model_aliases")
+
+    monkeypatch.setattr(MlflowClient, "set_registered_model_alias", overtaken)
+    assert not versions.promote(second, "chrf", 39.0, "aaaa").moved
+    assert versions.resolve(f"{first.name}@champion").number == first.number
 
 
 def test_an_unhealthy_first_version_is_no_champion(registered):
