@@ -49,12 +49,13 @@ def _fit(bench: Bench, tracker: Any) -> Any:
     config = FitConfig(
         epochs=len(bench.order) // len(bench.train),
         batch_size=BATCH,
+        lr=task.lr,
         schedule="constant",
         warmup=0.0,
         precision="fp32",
         seed=task.seed,
     )
-    return fit(bench.model, bench.train, bench.held_out, config, StateFolder(Path(task.scratch)), tracker, task.lr)
+    return fit(bench.model, bench.train, bench.held_out, config, StateFolder(Path(task.scratch)), tracker)
 
 
 def bare(bench: Bench, gate: Gate) -> None:

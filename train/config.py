@@ -60,10 +60,15 @@ class FitConfig:
             require(getattr(self, name) >= 0, f"{name} must be at least 0, not {getattr(self, name)}")
         require(self.seed < 2**64, f"seed must be below 2**64, not {self.seed}")
 
+    @property
+    def peak_lr(self) -> float:
+        """The learning rate at the end of warmup."""
+        return self.lr
+
 
 @dataclass(frozen=True)
 class ModelConfig(FitConfig):
-    """Which language model is trained, and what is kept of it, whatever it is taught."""
+    """Which language model is trained and which of its checkpoints are kept, whatever the data."""
 
     base_model: str = "auto"
     """auto, bundled, a model on the Hugging Face hub, or a local folder."""
@@ -114,7 +119,7 @@ class FinetuneConfig(ModelConfig):
 
     @property
     def peak_lr(self) -> float:
-        """The learning rate in force: ``lr``, or the method's default where it is 0."""
+        """The learning rate at the end of warmup: ``lr``, or the method's default where that is 0."""
         return self.lr or {"lora": 3e-3, "full": 5e-4}[self.method]
 
     @property

@@ -1,4 +1,4 @@
-"""From conversations to tokens and labels: which tokens are trained, proven row by row."""
+"""From conversations to tokens and labels: which tokens are trained, checked row by row."""
 
 import re
 from collections.abc import Sequence
@@ -68,7 +68,7 @@ TrainingRow = Example | Pair
 def encode(rows: Sequence[Row], tokenizer: Any, labels: str = "response", max_length: int = 512) -> list[Example]:
     """Tokenise ``rows``; ``labels`` is ``response`` (answers and their EOS) or ``all`` (every token but the first).
 
-    Of ``response`` the muted answers are left out.
+    With ``response``, answers that a row marks as muted are not trained.
 
     Prompt and answer are encoded apart, so no token spans both. A row longer than ``max_length`` tokens loses its
     tail and is marked ``truncated``.

@@ -1,17 +1,17 @@
 """Fine-tuning a base model: the one function that recipes, noisy-label learners and server jobs call."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from data.chat_template import template_of
-from train import base_model, plots, trainable
+from train import base_model, trainable
 from train.base_model import Base
 from train.config import FinetuneConfig
-from train.encoding import TrainingRow
+from train.encoding import Pair, TrainingRow
 from train.loop import Fitted, Tracker, fit
-from train.losses import LOSSES, Loss
+from train.losses import DEFAULT_LOSS, Loss, add_reference
 from train.resume import StateFolder
 
 
@@ -56,23 +56,6 @@ class Finetuned:
         self.fitted.load_checkpoint(self.fitted.restored_step)
         return folders
 
-    def write_loss_curve(
-        self, train_loss: Sequence[tuple[int, float]], title: str, folder: Path, validated: bool = True
-    ) -> list[Path]:
-        """Write ``loss_curve.csv`` and, where there are validation rows, ``loss_curve.png`` to ``folder``.
-
-        Args:
-            train_loss: (step, loss) pairs, as logged.
-            validated: whether the evaluation rows were a validation set; else their loss is left out.
-        """
-        picture, table = folder / "loss_curve.png", folder / "loss_curve.csv"
-        history = self.fitted.progress.history if validated else []
-        plots.loss_table(train_loss, history, table)
-        if not history:
-            return [table]
-        plots.loss_curve(train_loss, history, self.fitted.progress.best_step, title, picture)
-        return [table, picture]
-
 
 def load_base(config: FinetuneConfig, answer_tokens: int = 0) -> LoadedBase:
     """Find and load the base that ``config`` names, and check that its layers can be adapted as ``config`` says.
@@ -90,6 +73,12 @@ def load_base(config: FinetuneConfig, answer_tokens: int = 0) -> LoadedBase:
     return LoadedBase(found, model, tokenizer, min(config.max_length, room))
 
 
+def reload(base: LoadedBase) -> LoadedBase:
+    """The same base with its original weights, in a model object of its own."""
+    model, _ = base_model.load(base.source, base_model.pick_device())
+    return replace(base, model=model)
+
+
 def finetune(
     rows: Sequence[TrainingRow],
     eval_rows: Sequence[TrainingRow],
@@ -97,7 +86,7 @@ def finetune(
     config: FinetuneConfig,
     tracker: Tracker,
     state: StateFolder,
-    loss: Loss = LOSSES["cross_entropy"],
+    loss: Loss = DEFAULT_LOSS,
 ) -> Finetuned:
     """Fine-tune ``base`` on tokenised ``rows``; the base's own model object becomes the tuned one.
 
@@ -105,9 +94,20 @@ def finetune(
         eval_rows: rows that choose the best step; tokenised too.
         tracker: takes the metrics of steps and evaluations.
         state: where resume points are kept; if one is there, training goes on from it.
+        loss: what is minimised; where it needs a reference model, that is the base as it is before training.
 
     Raises:
         Diverged: the loss or the gradient stopped being a number.
+        TypeError: the rows are not what the loss needs.
     """
+    if loss.needs_reference:
+        rows, eval_rows = (_with_reference(each, base, config) for each in (rows, eval_rows))
     model = trainable.make_trainable(base.model, config)
-    return Finetuned(base, config, model, fit(model, rows, eval_rows, config, state, tracker, config.peak_lr, loss))
+    return Finetuned(base, config, model, fit(model, rows, eval_rows, config, state, tracker, loss))
+
+
+def _with_reference(rows: Sequence[TrainingRow], base: LoadedBase, config: FinetuneConfig) -> Sequence[TrainingRow]:
+    """The pairs among ``rows`` with the base model as their reference, unless they have one already."""
+    missing = [row for row in rows if isinstance(row, Pair) and row.reference is None]
+    found = iter(add_reference(base.model, missing, config.batch_size, config.row_tokens))
+    return [next(found) if isinstance(row, Pair) and row.reference is None else row for row in rows]

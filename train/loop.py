@@ -18,12 +18,13 @@ from train import distributed
 from train.config import FitConfig
 from train.cpu_kernels import accelerated
 from train.encoding import TrainingRow
-from train.losses import LOSSES, Loss, measure
+from train.losses import DEFAULT_LOSS, Loss, measure
 from train.optimizer import load_optimizer, make_optimizer, optimizer_tensors
-from train.packing import Batch, pack, step_rows
+from train.packing import pack, step_rows
 from train.resume import Progress, SavedState, StateFolder
 from train.schedule import dropout_seed, eval_schedule, lr_factor
 
+#: Training metrics are logged at no more steps than this; longer runs log means over several steps.
 MOST_POINTS = 500
 T = TypeVar("T")
 
@@ -32,10 +33,10 @@ class Tracker(Protocol):
     """Takes the metrics of a training; ``registry.runs.Run`` is one, ``NullTracker`` keeps none."""
 
     def log(self, step: int, metrics: dict[str, float]) -> None:
-        """Take ``metrics`` at ``step``."""
+        """Log ``metrics`` at ``step``; they may be buffered."""
 
     def flush(self) -> None:
-        """Deliver what was taken."""
+        """Write out what is buffered."""
 
 
 class NullTracker:
@@ -45,7 +46,7 @@ class NullTracker:
         """Ignore ``metrics``."""
 
     def flush(self) -> None:
-        """There is nothing to deliver."""
+        """Nothing is buffered."""
 
 
 class Diverged(UserError):
@@ -56,7 +57,7 @@ class Diverged(UserError):
 
 @dataclass(frozen=True)
 class Fitted:
-    """What training did. The model holds the restored weights (best or last, as configured).
+    """The result of ``fit``. The model holds the weights of ``restored_step`` (best or last, as configured).
 
     ``seconds`` and ``trained_tokens`` are those of this process, without what an interrupted one did before.
     ``kept_steps``, ascending, are those whose weights ``load_checkpoint(step)`` loads into the model.
@@ -77,8 +78,7 @@ def fit(
     config: FitConfig,
     state: StateFolder,
     tracker: Tracker,
-    lr: float,
-    loss: Loss = LOSSES["cross_entropy"],
+    loss: Loss = DEFAULT_LOSS,
 ) -> Fitted:
     """Train ``model`` in place on ``rows``, evaluating on ``eval_rows``; both lists are tokenised and not empty.
 
@@ -86,23 +86,23 @@ def fit(
         loss: what is minimised; both lists must hold what it needs.
         state: where resume points are kept; if one is there, training goes on from it.
         tracker: takes the metrics of steps and evaluations; flushed before each resume point, so none is lost.
-        lr: the peak learning rate.
 
     Raises:
         Diverged: a loss or gradient norm is not finite; the last resume point still is.
+        TypeError: the rows are not what the loss needs.
     """
     start = perf_counter()
     loss.require([*rows, *eval_rows])
-    loop = _Loop(model, rows, eval_rows, config, state, tracker, lr, loss)
+    loop = _Loop(model, rows, eval_rows, config, state, tracker, loss)
     found = state.load()
-    distributed.wait()  # nobody may write a new point before everybody has read the old one
+    distributed.wait()  # no process may write a new point before all have read the old one
     before = found[0].trained_tokens if found else 0
     with accelerated(model):
         progress = loop.run(found)
     wanted = progress.best_step if config.restore == "best" else progress.step
-    loop.restore(wanted)
+    loop.load_checkpoint(wanted)
     seconds, tokens = perf_counter() - start, progress.trained_tokens - before
-    return Fitted(progress, wanted, seconds, tokens, state.kept(progress), loop.restore)
+    return Fitted(progress, wanted, seconds, tokens, state.kept(progress), loop.load_checkpoint)
 
 
 class _Loop:
@@ -114,7 +114,6 @@ class _Loop:
         config: FitConfig,
         state: StateFolder,
         tracker: Tracker,
-        lr: float,
         loss: Loss,
     ):
         self.model, self.rows, self.eval_rows, self.loss = model, rows, eval_rows, loss
@@ -125,8 +124,7 @@ class _Loop:
         self.steps_per_epoch = math.ceil(len(rows) / self.rows_per_step)
         self.total_steps = self.steps_per_epoch * config.epochs
         self.autocast = choose_autocast(config.precision, self.device)
-        self.optimizer = make_optimizer(self.weights.values(), lr, config)
-        self.lr = lr
+        self.optimizer = make_optimizer(self.weights.values(), config.peak_lr, config)
         self.since_point: list[tuple[float, float]] = []
         self.steps_per_point = math.ceil(self.total_steps / MOST_POINTS)
         self.eval_steps = eval_schedule(self.steps_per_epoch, config.epochs, config.evals_per_epoch)
@@ -188,7 +186,8 @@ class _Loop:
         loss, hits = 0.0, 0.0
         mine = order[distributed.rank() :: distributed.world_size()]
         for start in range(0, len(mine), self.config.batch_size):
-            batch = self._pack([self.rows[i] for i in mine[start : start + self.config.batch_size]])
+            chosen = [self.rows[i] for i in mine[start : start + self.config.batch_size]]
+            batch = pack(chosen, self.config.row_tokens)
             with self.autocast():
                 total, correct = self.loss.compute(self.model, batch, self.device)
             part = total / units
@@ -206,14 +205,11 @@ class _Loop:
 
     def _require_numbers(self, step: int, found: dict[str, float]) -> None:
         if not all(map(math.isfinite, found.values())):
-            said = ", ".join(f"{name} {value:g}" for name, value in found.items())
-            raise Diverged(f"training diverged at step {step} ({said}): lower lr (it is {self.lr:g}) or raise warmup")
+            values, lr = ", ".join(f"{name} {value:g}" for name, value in found.items()), self.config.peak_lr
+            raise Diverged(f"training diverged at step {step} ({values}): lower lr (it is {lr:g}) or raise warmup")
 
     def _lr_at(self, step: int) -> float:
-        return self.lr * lr_factor(step, self.total_steps, self.config.warmup, self.config.schedule)
-
-    def _pack(self, rows: Sequence[TrainingRow]) -> Batch:
-        return pack(rows, self.config.row_tokens)
+        return self.config.peak_lr * lr_factor(step, self.total_steps, self.config.warmup, self.config.schedule)
 
     def _evaluate(self, progress: Progress) -> None:
         with self.autocast():
@@ -230,7 +226,7 @@ class _Loop:
             self.state.save(progress, self.weights, optimizer_tensors(self.optimizer, self.weights))
         distributed.wait()
 
-    def restore(self, step: int) -> None:
+    def load_checkpoint(self, step: int) -> None:
         self._set_weights(load_file(self.state.weights_file(step)))
 
     @torch.no_grad()
@@ -240,7 +236,7 @@ class _Loop:
 
 
 def choose_autocast(precision: str, device: torch.device) -> Callable[[], Any]:
-    """bf16 where asked for or where it is fast: GPUs that have it, CPUs with AMX tiles; else plain fp32."""
+    """A context of bf16 where it is configured, or fast (GPUs that have it, CPUs with AMX tiles); else of fp32."""
     fast = (
         torch.cuda.is_bf16_supported(including_emulation=False)
         if device.type == "cuda"
@@ -252,6 +248,6 @@ def choose_autocast(precision: str, device: torch.device) -> Callable[[], Any]:
 
 
 def timed(work: Callable[..., T], *args: Any) -> tuple[T, float]:
-    """What ``work`` returns, and the seconds that it took."""
+    """The result of ``work(*args)``, and the seconds that it took."""
     start = perf_counter()
     return work(*args), perf_counter() - start

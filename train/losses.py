@@ -1,7 +1,7 @@
 """Training losses as a table, and what they are computed from: logits at the trained positions of a packed batch."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -51,6 +51,7 @@ def cross_entropy(model: nn.Module, batch: Batch, device: torch.device) -> tuple
 
 #: Every loss by its name; a new one is one entry.
 LOSSES: dict[str, Loss] = {"cross_entropy": Loss(cross_entropy, lambda row: row.trained)}
+DEFAULT_LOSS = LOSSES["cross_entropy"]
 
 
 def sequence_log_probs(model: nn.Module, batch: Batch, device: torch.device) -> Tensor:
@@ -62,10 +63,28 @@ def sequence_log_probs(model: nn.Module, batch: Batch, device: torch.device) -> 
 
 
 @torch.no_grad()
+def add_reference(model: nn.Module, pairs: Sequence[Pair], batch_size: int = 16, row_tokens: int = 512) -> list[Pair]:
+    """``pairs`` with the log-probabilities of their answers under ``model`` as ``reference``.
+
+    They are computed once, before training, so that no second model is in memory while one is trained.
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    found: list[Pair] = []
+    for start in range(0, len(pairs), batch_size):
+        group = pairs[start : start + batch_size]
+        sums = sequence_log_probs(model, pack(group, row_tokens), device).reshape(-1, 2).tolist()
+        found += [
+            replace(pair, reference=(chosen, rejected)) for pair, (chosen, rejected) in zip(group, sums, strict=True)
+        ]
+    return found
+
+
+@torch.no_grad()
 def measure(
     model: nn.Module,
     rows: Sequence[TrainingRow],
-    loss: Loss = LOSSES["cross_entropy"],
+    loss: Loss = DEFAULT_LOSS,
     batch_size: int = 32,
     row_tokens: int = 512,
 ) -> tuple[float, float]:
@@ -86,14 +105,14 @@ def mean_loss(model: nn.Module, rows: Sequence[Example], batch_size: int = 32, r
 
 
 def head_of(model: Any) -> nn.Module:
-    """The module that turns hidden states into logits, of a bare or an adapted model."""
+    """The module that computes logits from hidden states, of a plain or an adapted model."""
     return model.get_output_embeddings()
 
 
 def trained_logits(model: nn.Module, batch: Batch, device: torch.device) -> Tensor:
     """Logits ``[N, vocabulary]`` at the trained positions of ``batch`` only: the head is almost half of a small model.
 
-    The positions are picked right before the head, so whatever a model does to its logits afterwards still happens.
+    The positions are selected right before the head, so whatever a model does to its logits afterwards still happens.
     """
     picked = torch.from_numpy(batch.sources).to(device)
 
@@ -116,7 +135,7 @@ def trained_logits(model: nn.Module, batch: Batch, device: torch.device) -> Tens
 
 
 def _attention_mask(model: nn.Module, seen: Tensor) -> Tensor:
-    """``seen`` as the model takes it: eager attention adds its mask to the scores, so False is the lowest number."""
+    """``seen`` in the model's form: eager attention adds its mask to the scores, so False is the lowest number."""
     if getattr(model.config, "_attn_implementation", None) != "eager":
         return seen
     dtype = next(model.parameters()).dtype

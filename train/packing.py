@@ -2,7 +2,7 @@
 
 Nothing is computed twice: beginnings that the sequences of a packed row have in common (a system prompt, the prompt of
 a preference pair) stand there once, as a tree whose branches don't attend to each other; and the last token of a
-sequence, from which nothing is predicted, is no input.
+sequence, from which nothing is predicted, is not an input.
 """
 
 from collections.abc import Iterator, Sequence
@@ -48,7 +48,7 @@ def step_rows(n: int, rows_per_step: int, seed: int, epoch: int) -> Iterator[np.
 
 @dataclass
 class _Row:
-    """A tree of tokens, parents before children: what stands where, after what, and what is predicted from where."""
+    """A tree of tokens, parents before children: token, position and parent by node; source and owner by target."""
 
     ids: list[int] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
@@ -78,7 +78,7 @@ def pack(training_rows: Sequence[TrainingRow], row_tokens: int, pad_id: int = 0)
 
 
 def packing_order(examples: Sequence[Example], row_tokens: int) -> list[Example]:
-    """The examples in the order in which ``pack`` puts what is predicted of them into ``targets``."""
+    """The examples in the order in which ``pack`` puts their trained tokens into ``targets``."""
     return [example for group in _first_fit(examples, row_tokens) for _, example in group]
 
 
@@ -103,8 +103,13 @@ def _first_fit(rows: Sequence[TrainingRow], row_tokens: int) -> list[list[tuple[
 
 
 def _size(unit: Sequence[tuple[int, Example]]) -> int:
-    """Tokens that the sequences need at most: what they have in common is counted for each."""
-    return sum(len(example.input_ids) - 1 for _, example in unit)
+    """Tokens that a training row adds to a packed row at most: of a pair, the common beginning is counted once."""
+    size = sum(len(example.input_ids) - 1 for _, example in unit)
+    if len(unit) == 1:
+        return size
+    one, other = (example.input_ids[:-1] for _, example in unit)
+    shorter = min(len(one), len(other))
+    return size - int(np.cumprod(one[:shorter] == other[:shorter]).sum())
 
 
 def _reference(rows: Sequence[TrainingRow]) -> np.ndarray | None:

@@ -4,8 +4,26 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+from train.resume import Progress
+
 Points = Sequence[tuple[int, float]]
 INK, SOFT, TRAIN, EVAL = "#22303c", "#8a97a3", "#b9c7d3", "#0b7285"
+
+
+def write_loss_curve(train: Points, progress: Progress, title: str, folder: Path, validated: bool = True) -> list[Path]:
+    """Write ``loss_curve.csv`` and, where there is a validation set, ``loss_curve.png`` to ``folder``.
+
+    Args:
+        train: (step, loss) points, as logged.
+        validated: whether the evaluation rows were a validation set; else their loss is left out.
+    """
+    picture, table = folder / "loss_curve.png", folder / "loss_curve.csv"
+    evals = progress.history if validated else []
+    loss_table(train, evals, table)
+    if not evals:
+        return [table]
+    loss_curve(train, evals, progress.best_step, title, picture)
+    return [table, picture]
 
 
 def loss_curve(train: Points, evals: Points, best_step: int, title: str, path: Path) -> None:

@@ -53,7 +53,7 @@ def make_base(config: BaseConfig, run: Run) -> Iterator[str]:
         run.params({k: v for k, v in dataclasses.asdict(config).items() if k != "resume"})
         run.tags({"kind": "base", **lineage.code_state(), **{f"corpus_{k}": v for k, v in counts.items()}})
     model = pretraining_model.make_model(config, tokenizer).to(base_model.pick_device())
-    fitted = fit(model, trained, held_out, config, StateFolder(run.folder), run, config.lr)
+    fitted = fit(model, trained, held_out, config, StateFolder(run.folder), run)
     if not leads:
         return
     scores = examine(model, tokenizer, texts)
@@ -101,10 +101,7 @@ def keep(
     run.flush()
     card = base_card(config, run.run_id, digest, model, fitted, counts, scores)
     (folder / "README.md").write_text(card, encoding="utf-8")
-    history, best = fitted.progress.history, fitted.progress.best_step
-    plots.loss_curve(run.history("train/loss"), history, best, "bundled base", run.folder / "loss_curve.png")
-    plots.loss_table(run.history("train/loss"), history, run.folder / "loss_curve.csv")
-    for path in (run.folder / "loss_curve.png", run.folder / "loss_curve.csv"):
+    for path in plots.write_loss_curve(run.history("train/loss"), fitted.progress, "bundled base", run.folder):
         run.file(path)
     run.folder_of_files(folder, "base")
     return f"\nWrote {folder} (weights {digest}): {json.dumps(scores)}"

@@ -12,6 +12,7 @@ from registry import lineage, registration, versions
 from registry.model_card import CardFacts, write_card
 from registry.registration import LanguageModelFiles
 from registry.runs import Run
+from train import plots
 from train.finetune import Finetuned
 
 PRIMARY = "chrf"
@@ -48,7 +49,7 @@ def record_results(job: Job, run: Run, outcome: Outcome) -> None:
     run.tags({"verdict": outcome.verdict.name, "verdict_reasons": "; ".join(outcome.verdict.reasons)})
     base = Path(job.base.source.name).name
     title = f"{job.config.register_as}: {base}, {job.config.method}, {len(job.rows.train)} rows"
-    for path in outcome.tuned.write_loss_curve(run.history("train/loss"), title, run.folder):
+    for path in plots.write_loss_curve(run.history("train/loss"), progress, title, run.folder):
         run.file(path)
     table = reports.examples_table(job.rows.test, outcome.before, outcome.after)
     scores = {"base": before, "tuned": after, "prompt_chrf": copied}
@@ -96,7 +97,7 @@ def card_facts(job: Job, run: Run, outcome: Outcome) -> CardFacts:
     config, rows = job.config, job.rows
     settings = {k: v for k, v in dataclasses.asdict(config).items() if k != "resume"}
     return CardFacts(
-        title=f"{config.register_as}: {job.base.source.name} taught with {config.dataset}",
+        title=f"{config.register_as}: {job.base.source.name} fine-tuned on {config.dataset}",
         kind="LoRA adapter" if config.method == "lora" else "Full fine-tuning",
         base=job.base.source.name,
         base_digest=job.base.source.digest,

@@ -23,6 +23,7 @@ from serve.store import files, jobs, training_file
 from serve.store.database import Database
 from serve.store.hyperparameters import passes
 from serve.training.progress import JobInterrupted, JobTracker
+from train import plots
 from train.encoding import Example, encode
 from train.finetune import Finetuned, LoadedBase, finetune, load_base
 from train.resume import Progress, StateFolder
@@ -164,7 +165,7 @@ def train(database: Database, prepared: PreparedJob, run: Run) -> None:
     run.require_server()
     title = f"{row['result']}: {Path(job.base.source.name).name}, {len(job.rows.train)} rows"
     validated = row["validation_file"] is not None
-    for path in tuned.write_loss_curve(run.history("train/loss"), title, run.folder, validated):
+    for path in plots.write_loss_curve(run.history("train/loss"), tuned.fitted.progress, title, run.folder, validated):
         run.file(path)
     models = _register(prepared, run, tuned)
     tokens = sum(len(example.input_ids) for example in job.examples) * job.config.epochs

@@ -63,7 +63,7 @@ def train(state: StateFolder, killed_at: int = 0, dropout: float = 0.0) -> dict[
     settings: dict[str, Any] = {"epochs": 2, "batch_size": 4, "lr": 1e-2, "precision": "fp32", "restore": "last"}
     config = TuneConfig(method="full", **settings)
     model = trainable.make_trainable(GPT2LMHeadModel(GPT2Config(vocab_size=61, **shape)).double(), config)
-    loop.fit(model, rows(9, 0), rows(3, 1), config, state, Tracker(killed_at), config.peak_lr)
+    loop.fit(model, rows(9, 0), rows(3, 1), config, state, Tracker(killed_at))
     return {name: p.detach().clone() for name, p in model.named_parameters()}
 
 

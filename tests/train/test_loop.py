@@ -38,7 +38,7 @@ def train(gpt2, examples, notebook):
         model = trainable.make_trainable(model, config)
         rows, evals = rows or examples(10), evals or examples(3, seed=1)
         state, tracker = StateFolder(folder, config.keeps_all), tracker or notebook(killed_at)
-        return model, loop.fit(model, rows, evals, config, state, tracker, config.peak_lr)
+        return model, loop.fit(model, rows, evals, config, state, tracker)
 
     return run
 

@@ -12,8 +12,8 @@ from train import losses
 from train.config import FinetuneConfig
 from train.encoding import IGNORE, Example, Pair
 from train.finetune import LoadedBase, finetune
-from train.loop import NullTracker
-from train.losses import LOSSES, Loss, measure, sequence_log_probs
+from train.loop import fit
+from train.losses import LOSSES, Loss, add_reference, measure, sequence_log_probs
 from train.packing import pack
 from train.resume import StateFolder
 
@@ -47,21 +47,11 @@ def preference_loss(model, batch, device):
 PREFERENCE = Loss(preference_loss, lambda row: 1, needs="pairs", needs_reference=True, accuracy="reward_accuracy")
 
 
-def with_reference(model, rows):
-    """The pairs with the model's own log-probabilities as their reference."""
-    with torch.no_grad():
-        found = sequence_log_probs(model.eval(), pack(rows, 512), CPU).reshape(-1, 2).tolist()
-    return [replace(row, reference=(one, other)) for row, (one, other) in zip(rows, found, strict=True)]
+CONFIG = FinetuneConfig(method="full", epochs=3, batch_size=4, lr=1e-3, precision="fp32", row_tokens=64)
 
 
-class Notes(NullTracker):
-    """Keeps the metrics that it is given."""
-
-    def __init__(self):
-        self.logged = []
-
-    def log(self, step, metrics):
-        self.logged.append((step, metrics))
+def loaded(model):
+    return LoadedBase(None, model, None, 64)  # type: ignore[arg-type]  (no source: nothing is saved here)
 
 
 def test_sequence_log_probs_are_those_of_each_sequence_alone(gpt2):
@@ -83,23 +73,45 @@ def test_a_pair_shares_its_prompt_and_stays_in_one_packed_row():
     assert pack(pairs(4), 12).input_ids.shape[0] == 4
 
 
-def test_a_pairwise_loss_with_a_reference_trains_through_the_same_function(gpt2, tmp_path):
-    base = gpt2()
-    train, held_out = with_reference(base, pairs(32)), with_reference(base, pairs(8, seed=1))
-    assert measure(base, held_out, PREFERENCE)[0] == pytest.approx(math.log(2), abs=1e-5)
-    config = FinetuneConfig(method="full", epochs=3, batch_size=4, lr=1e-3, precision="fp32", row_tokens=64)
-    notes = Notes()
-    loaded = LoadedBase(None, base, None, 64)  # type: ignore[arg-type]  (no source: nothing is saved here)
-    tuned = finetune(train, held_out, loaded, config, notes, StateFolder(tmp_path), PREFERENCE)
+@pytest.mark.parametrize(("method", "lr", "highest"), [("full", 1e-3, 0.2), ("lora", 3e-2, 0.5)])
+def test_a_pairwise_loss_with_a_reference_trains_through_the_same_function(
+    gpt2, notebook, tmp_path, method, lr, highest
+):
+    base, tracker = gpt2(), notebook()
+    train, held_out = pairs(32), add_reference(base, pairs(8, seed=1))
+    config = replace(CONFIG, method=method, lr=lr)
+    tuned = finetune(train, held_out, loaded(base), config, tracker, StateFolder(tmp_path), PREFERENCE)
+    assert tracker.values("eval/loss")[0] == pytest.approx(math.log(2), abs=1e-5)  # the base is its own reference
     loss, accuracy = measure(tuned.model, held_out, PREFERENCE)
-    assert loss < 0.2 and accuracy == 1.0
-    assert {"train/reward_accuracy", "eval/reward_accuracy"} <= {key for _, each in notes.logged for key in each}
+    assert loss < highest and accuracy == 1.0
+    assert tracker.values("train/reward_accuracy") and tracker.values("eval/reward_accuracy")
+    assert not tracker.values("train/token_accuracy")
     assert tuned.fitted.progress.trained_tokens == 3 * sum(row.trained for row in train)
 
 
-def test_a_loss_refuses_rows_of_the_other_kind_and_pairs_without_a_reference(gpt2, tmp_path):
-    config, state = FinetuneConfig(method="full"), StateFolder(tmp_path)
-    loaded = LoadedBase(None, gpt2(), None, 64)  # type: ignore[arg-type]
+def test_an_interrupted_training_on_pairs_ends_with_the_same_weights(gpt2, notebook, tmp_path):
+    def run(folder, killed_at=0):
+        tracker, state = notebook(killed_at), StateFolder(tmp_path / folder)
+        return finetune(pairs(10), pairs(4, seed=1), loaded(gpt2()), CONFIG, tracker, state, PREFERENCE)
+
+    straight = run("straight")
+    with pytest.raises(KeyboardInterrupt):
+        run("killed", killed_at=9)
+    resumed = run("killed")
+    assert 0 < resumed.fitted.trained_tokens < straight.fitted.trained_tokens
+    for (name, one), other in zip(straight.model.named_parameters(), resumed.model.parameters(), strict=True):
+        assert torch.equal(one, other), name
+
+
+def test_references_are_those_of_the_model_that_is_given_and_reach_the_batch_in_order(gpt2):
+    model = gpt2().eval()
+    batch = pack(add_reference(model, pairs(5), batch_size=2), 40)
+    assert batch.reference.tolist() == pytest.approx(sequence_log_probs(model, batch, CPU).tolist(), rel=1e-5)
+    assert pack(pairs(2), 40).reference is None
+
+
+def test_a_loss_refuses_rows_of_the_other_kind_and_pairs_without_a_reference(gpt2, notebook, tmp_path):
+    model, state = gpt2(), StateFolder(tmp_path)
     plain = [row.chosen for row in pairs(2)]
     for rows, loss, words in (
         (plain, PREFERENCE, "needs pairs"),
@@ -107,7 +119,7 @@ def test_a_loss_refuses_rows_of_the_other_kind_and_pairs_without_a_reference(gpt
         (pairs(2), LOSSES["cross_entropy"], "needs rows"),
     ):
         with pytest.raises(TypeError, match=words):
-            finetune(rows, rows, loaded, config, NullTracker(), state, loss)
+            fit(model, rows, rows, CONFIG, state, notebook(), loss)
 
 
 def test_cross_entropy_is_the_mean_over_trained_tokens(gpt2):

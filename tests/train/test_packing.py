@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from train.encoding import IGNORE, Example
+from train.encoding import IGNORE, Example, Pair
 from train.packing import epoch_order, pack, step_rows
 
 VOCABULARY = 50
@@ -169,3 +169,33 @@ def test_the_order_of_the_rows_in_a_batch_does_not_change_the_loss(model):
 def test_picking_positions_leaves_no_hook_behind(model):
     packed(model, EXAMPLES, 32)
     assert not model.get_output_embeddings()._forward_pre_hooks
+
+
+# --- pairs -----------------------------------------------------------------------------------------------------------
+
+
+def pair(seed, chosen=4, rejected=3):
+    """Two answers to one prompt of ten tokens."""
+    prompt = example(10, seed=seed).input_ids
+    return Pair(*(_answered(prompt, example(n, seed=100 + seed).input_ids) for n in (chosen, rejected)))
+
+
+def _answered(prompt, answer):
+    return Example(np.concatenate([prompt, answer]), np.concatenate([np.full_like(prompt, IGNORE), answer]))
+
+
+@pytest.mark.parametrize("row_tokens", [1, 15, 30, 1000])
+def test_both_sequences_of_a_pair_stand_in_one_row_with_their_prompt_once(row_tokens):
+    batch = pack([pair(seed) for seed in range(4)], row_tokens)
+    rows, length = batch.input_ids.shape
+    assert rows == {1: 4, 15: 4, 30: 2, 1000: 1}[row_tokens] and length == 4 // rows * (10 + 3 + 2)
+    for k in range(4):
+        assert len(set(batch.sources[batch.owners // 2 == k] // length)) == 1
+
+
+@pytest.mark.parametrize("row_tokens", [1, 20, 1000])
+def test_every_target_names_its_sequence_in_the_order_of_the_rows(row_tokens):
+    rows = [EXAMPLES[0], pair(1), EXAMPLES[1], pair(2, chosen=2, rejected=6)]
+    batch, sequences = pack(rows, row_tokens), [sequence for row in rows for sequence in row.sequences]
+    for number, one in enumerate(sequences):
+        assert batch.targets[batch.owners == number].tolist() == one.labels[one.labels != IGNORE].tolist()

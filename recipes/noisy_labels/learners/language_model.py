@@ -19,8 +19,9 @@ from recipes.noisy_labels.learners.base import LocalLearner, LogProbs, Registrab
 from recipes.sft.record import PROBED_ROWS, keep_checkpoints
 from registry.registration import LanguageModelFiles
 from registry.runs import Run
+from train import plots
 from train.encoding import Example, encode
-from train.finetune import Finetuned, finetune, load_base
+from train.finetune import Finetuned, finetune, load_base, reload
 from train.loop import NullTracker
 from train.resume import StateFolder
 
@@ -106,8 +107,8 @@ class LanguageModelLearner(LocalLearner):
                 row if row.label == label else row.relabelled(label) for row, label in zip(rows, labels, strict=True)
             ]
             state = StateFolder(run.folder / "others" / sha256_of(relabelled)[:16])
-            fresh = load_base(self.tuning, self.config.max_new_tokens)
-            tuned = finetune(self._encode(relabelled), self.checks, fresh, self.tuning, NullTracker(), state)
+            examples, base = self._encode(relabelled), reload(self.loaded)
+            tuned = finetune(examples, self.checks, base, self.tuning, NullTracker(), state)
             return RefitModel(tuned.model, self.tokenizer, self.data)
 
         return fit_one
@@ -116,7 +117,8 @@ class LanguageModelLearner(LocalLearner):
         """Keep all checkpoints and the loss curve; the reloaded one in force is compared by logits and greedy texts."""
         assert self.tuned
         title = f"{self.config.register_as}: {self.base}, {self.kind}"
-        for path in self.tuned.write_loss_curve(run.history("train/loss"), title, run.folder):
+        progress = self.tuned.fitted.progress
+        for path in plots.write_loss_curve(run.history("train/loss"), progress, title, run.folder):
             run.file(path)
         folders = keep_checkpoints(self.tuned, run)
         compared = self._conversations(self.data.test[:PROBED_ROWS])
@@ -140,12 +142,12 @@ class RefitModel:
 def _score_labels(model: Any, tokenizer: Any, rows: Sequence[AnyRow], data: NoisyData) -> list[Prediction]:
     if not data.dataset.is_questions:
         return score_labels(model, tokenizer, rows, data.labels, data.template)
-    asked = [conversation(row, data.labels, data.template) for row in rows]
-    pairs = log_probs(model, tokenizer, asked, [_wrong_and_best(row) for row in rows])
+    prompts = [conversation(row, data.labels, data.template) for row in rows]
+    pairs = log_probs(model, tokenizer, prompts, [_wrong_and_best(row) for row in rows])
     return [Prediction(int(p > 0.5), p) for p in p_second(pairs)]  # type: ignore[arg-type]
 
 
 def _wrong_and_best(row: AnyRow) -> Labels:
-    """The two answers that a question is weighed by; one that nobody made wrong is held against its first wrong one."""
+    """The wrong and the best answer whose likelihoods are compared; without a swapped one, the first wrong answer."""
     assert isinstance(row, QuestionRow)
     return row.wrong or row.incorrect[0], row.best
