@@ -1,4 +1,4 @@
-"""Which base model is meant, where it lies, and proof of which weights it is."""
+"""Base models: resolve a name to local files and a digest of the weights, and load them."""
 
 import os
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from inference.weights import weights_digest
 
 BUNDLED = Path(__file__).resolve().parent.parent / "data" / "base"
 AUTO = "distilgpt2"
-HUB_PATIENCE_S = 3.0
+HUB_TIMEOUT_S = 3.0
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def resolve(wanted: str) -> Base:
     """Find the base model ``wanted`` (``auto``, ``bundled``, a folder or a hub id).
 
     Raises:
-        UserError: it can't be had, or has no safetensors weights; never takes longer than the hub's patience to say.
+        UserError: it can't be had, or has no safetensors weights. Without a hub it is raised within HUB_TIMEOUT_S.
     """
     if wanted == "bundled":
         return _local("bundled", BUNDLED, "asked for")
@@ -76,11 +76,11 @@ def _download(name: str, patterns: list[str]) -> Path:
     problem = hub_problem()
     if problem:
         raise UserError(f"base_model={name}: not in the cache, and {problem}")
-    silence_s = 4 * HUB_PATIENCE_S  # the hub's client would wait for ever
-    get_session().timeout = silence_s
+    timeout_s = 4 * HUB_TIMEOUT_S  # the hub's client would wait for ever
+    get_session().timeout = timeout_s
     try:
-        HfApi().model_info(name, timeout=silence_s)
-        return Path(snapshot_download(name, allow_patterns=patterns, etag_timeout=HUB_PATIENCE_S))
+        HfApi().model_info(name, timeout=timeout_s)
+        return Path(snapshot_download(name, allow_patterns=patterns, etag_timeout=HUB_TIMEOUT_S))
     except Exception as error:
         kind = type(error).__name__
         raise UserError(f"base_model={name}: the hub does not give it ({kind}); is the name right?") from error
@@ -88,12 +88,12 @@ def _download(name: str, patterns: list[str]) -> Path:
 
 @cache
 def hub_problem() -> str:
-    """Why the hub can't be used, or an empty string; asks at most once a process, for at most three seconds."""
+    """Why the hub can't be used, or an empty string; checked once a process, for at most ``HUB_TIMEOUT_S``."""
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         return "HF_HUB_OFFLINE is set"
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
-    trouble = probe(endpoint, HUB_PATIENCE_S)
-    return f"the hub {endpoint} can't be reached ({trouble})" if trouble else ""
+    reason = probe(endpoint, HUB_TIMEOUT_S)
+    return f"the hub {endpoint} can't be reached ({reason})" if reason else ""
 
 
 def load(base: Base, device: str) -> tuple[Any, Any]:

@@ -1,9 +1,9 @@
 """Faster arithmetic for the time of a training run: the same gradients with less memory traffic.
 
-On a CPU much of a backward pass goes into memory: the gradients are hundreds of fresh megabytes every time, whose
-pages the system clears one by one, and a tied embedding's gradient is made twice and added. Here the gradients of
-linear layers and embeddings are written straight into ``.grad``, whose memory is kept from step to step. To everybody
-else (``zero_grad``, accumulation, clipping, all_reduce) they are usual ``.grad``s.
+On a CPU a backward pass is bound by memory: gradients are newly allocated every step (hundreds of megabytes, whose
+pages the system clears one by one), and a tied embedding's gradient is computed twice and added. Here the gradients of
+linear layers and embeddings are written straight into ``.grad``, whose memory is kept from step to step. For other code
+(``zero_grad``, accumulation, clipping, all_reduce) they are ordinary ``.grad``s.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-SMALLEST = 2**16  # below so many weights, a Python function costs more than the memory that it saves
+SMALLEST = 2**16  # with fewer weights, calling a Python function costs more than the memory traffic that it saves
 WIDE, SLICE = 8192, 1024  # a head wider than WIDE is multiplied in slices: the BLAS is slow on the whole at few rows
 
 Kept = dict[Tensor, Tensor]
@@ -28,7 +28,7 @@ def accelerated(model: nn.Module) -> Iterator[None]:
     """Train ``model`` faster inside this context; afterwards nothing of it is left on its modules.
 
     Gradients equal plain autograd's up to rounding. They come from ``backward`` alone (not ``torch.autograd.grad``),
-    hooks on the weights concerned don't run, and who needs a ``.grad`` after the next ``backward`` must clone it.
+    hooks on the weights concerned don't run, and a ``.grad`` that is needed after the next ``backward`` must be cloned.
     Weights on a GPU keep plain autograd, which is fast there.
     """
     kept: Kept = {}
@@ -46,7 +46,7 @@ def accelerated(model: nn.Module) -> Iterator[None]:
 
 
 def _faster(module: nn.Module, kept: Kept) -> Callable[[Tensor], Tensor] | None:
-    """What to call instead of ``module.forward``, or None where that is best."""
+    """The function to call instead of ``module.forward``, or None where that one is fastest."""
     from transformers.activations import NewGELUActivation
     from transformers.pytorch_utils import Conv1D
 

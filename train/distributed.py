@@ -1,4 +1,4 @@
-"""Several processes on one run, as ``torchrun`` and ``accelerate launch`` start them: rows shared, gradients summed."""
+"""Data-parallel training by ``torchrun`` or ``accelerate launch``: rows are divided, gradients summed."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -9,7 +9,7 @@ import torch.distributed as dist
 
 
 def join() -> int:
-    """Meet the other processes, if there are any, and return this one's rank (0 when alone)."""
+    """Join the process group, if ``WORLD_SIZE`` is above 1; returns this process's rank (0 without a group)."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
         gpu = torch.cuda.is_available()
         if gpu:
@@ -19,23 +19,23 @@ def join() -> int:
 
 
 def rank() -> int:
-    """This process's number among all."""
+    """This process's rank, 0 without a process group."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
 def world_size() -> int:
-    """How many processes train together."""
+    """Number of processes, 1 without a process group."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def leave() -> None:
-    """End the meeting."""
+    """Leave the process group, if there is one."""
     if dist.is_initialized():
         dist.destroy_process_group()
 
 
 def wait() -> None:
-    """Go on when every process has come here."""
+    """Wait until every process has called this (a barrier)."""
     if dist.is_initialized():
         dist.barrier()
 
@@ -60,7 +60,7 @@ def sum_value(value: float, device: torch.device) -> float:
 
 
 def share(value: Any) -> Any:
-    """The value that rank 0 holds, in every process."""
+    """Broadcast rank 0's ``value``; returns it in every process."""
     if world_size() == 1:
         return value
     box = [value]
@@ -69,7 +69,7 @@ def share(value: Any) -> Any:
 
 
 def first_alone(work: Callable[[], Any]) -> Any:
-    """``work()``, done by rank 0 first and by the others after it, so that they find what it wrote."""
+    """The result of ``work()``, which rank 0 runs first and the others after it, so that they find its files."""
     if rank() == 0:
         result = work()
         wait()

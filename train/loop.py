@@ -115,7 +115,7 @@ class _Loop:
         state: StateFolder,
         tracker: Tracker,
         loss: Loss,
-    ):
+    ) -> None:
         self.model, self.rows, self.eval_rows, self.loss = model, rows, eval_rows, loss
         self.config, self.state, self.tracker = config, state, tracker
         self.device = next(model.parameters()).device

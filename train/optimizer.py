@@ -24,7 +24,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, weights: dict[str, Tenso
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, weights: dict[str, Tensor], tensors: dict[str, Tensor]) -> None:
-    """Put back what ``optimizer_tensors`` took."""
+    """Load the state that ``optimizer_tensors`` returned into ``optimizer``."""
     for full, value in tensors.items():
         name, _, key = full.rpartition("|")
         place = "cpu" if key == "step" else weights[name].device

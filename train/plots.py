@@ -1,4 +1,4 @@
-"""The loss curve: train and eval loss on one picture, the best step marked, and the same numbers as CSV."""
+"""The loss curve: training and evaluation loss by step as a PNG, the best step marked, and as CSV."""
 
 import csv
 from collections.abc import Sequence

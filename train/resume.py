@@ -1,4 +1,4 @@
-"""What an interrupted run needs to go on as if nothing had happened: kept in one folder, changed all at once or not."""
+"""Resume points: what an interrupted run needs to go on exactly, kept in one folder and replaced atomically."""
 
 import json
 import os
@@ -16,7 +16,7 @@ POINTER = "latest.json"
 
 @dataclass
 class Progress:
-    """Where a run stands. ``history`` holds ``(step, eval loss)`` of every evaluation, step 0 included."""
+    """A run's position and results. ``history`` holds ``(step, eval loss)`` of every evaluation, step 0 included."""
 
     step: int = 0
     trained_tokens: int = 0
@@ -40,7 +40,7 @@ class StateFolder:
     every evaluation after the first step.
     """
 
-    def __init__(self, folder: Path, keep_all: bool = False):
+    def __init__(self, folder: Path, keep_all: bool = False) -> None:
         self.folder = folder
         self.keep_all = keep_all
 
@@ -49,7 +49,7 @@ class StateFolder:
         return self.folder / f"weights-{step}.safetensors"
 
     def save(self, progress: Progress, weights: dict[str, Tensor], optimizer: dict[str, Tensor]) -> None:
-        """Make ``progress`` the point to resume from.
+        """Write a resume point; the one before is removed after it.
 
         Raises:
             UserError: the disk is full or can't be written; the point before stays valid.
@@ -84,12 +84,12 @@ class StateFolder:
         return progress, load_file(self.weights_file(progress.step)), optimizer
 
     def wanted(self, progress: Progress) -> set[int]:
-        """Steps whose weights are kept: the best and the last, or all but step 0, which taught nothing yet."""
+        """Steps whose weights are kept: the best and the last, or with ``keep_all`` every one but step 0."""
         every = {step for step, _ in progress.history if step} if self.keep_all else set()
         return every | {progress.best_step, progress.step}
 
     def kept(self, progress: Progress) -> tuple[int, ...]:
-        """Steps whose weights are kept and at hand, ascending."""
+        """Steps whose weights are kept and have a file, ascending."""
         return tuple(step for step in sorted(self.wanted(progress)) if self.weights_file(step).is_file())
 
     def _prune(self, kept: set[int], newest: int) -> None:

@@ -1,4 +1,4 @@
-"""What happens at which step: learning rate, evaluations, and the seed of dropout."""
+"""Schedules by optimizer step: learning rate, evaluations, seed of dropout."""
 
 import math
 
@@ -14,12 +14,12 @@ def dropout_seed(seed: int, step: int) -> int:
 
 def lr_factor(step: int, total: int, warmup: float, schedule: str) -> float:
     """Share of the peak learning rate at ``step`` (0-based): a linear rise over ``warmup``, then the schedule."""
-    rise = math.ceil(total * warmup)
-    if step < rise:
-        return (step + 1) / rise
+    warmup_steps = math.ceil(total * warmup)
+    if step < warmup_steps:
+        return (step + 1) / warmup_steps
     if schedule == "constant":
         return 1.0
-    done = (step - rise) / max(1, total - rise)
+    done = (step - warmup_steps) / max(1, total - warmup_steps)
     return 1 - done if schedule == "linear" else (1 + math.cos(math.pi * done)) / 2
 
 

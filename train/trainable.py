@@ -77,19 +77,19 @@ def _is_conv1d(layer: Any) -> bool:
 
 
 def pristine(model: Any) -> Any:
-    """A context in which ``model`` answers as its base does: adapters off. A fully trained model has no such thing."""
+    """A context in which a LoRA model computes what its base does (adapter off); a full model is left as it is."""
     from contextlib import nullcontext
 
     return model.disable_adapter() if hasattr(model, "disable_adapter") else nullcontext()
 
 
 def save(model: Any, tokenizer: Any, base_name: str, folder: Any) -> None:
-    """Write the tuned model as others read it: an adapter alone in PEFT's layout, or a model with its tokenizer."""
+    """Write the tuned model to ``folder``: an adapter alone in PEFT's layout, or a model with its tokenizer."""
     if hasattr(model, "peft_config"):
         for adapter in model.peft_config.values():
             adapter.base_model_name_or_path = base_name
         model.save_pretrained(folder, save_embedding_layers=False)
-        Path(folder, "README.md").unlink(missing_ok=True)  # PEFT's form of a model card, with nothing filled in
+        Path(folder, "README.md").unlink(missing_ok=True)  # PEFT's empty template of a model card
         return
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

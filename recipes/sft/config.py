@@ -1,4 +1,4 @@
-"""Settings of supervised fine-tuning on pairs of prompts and responses."""
+"""Settings of supervised fine-tuning on prompts and responses."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What a run tells its reader: the mask report, the evaluation as JSON and Markdown, and the last lines on screen."""
+"""The reports of a run: the mask report, the evaluation as JSON and Markdown, and the last lines on screen."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

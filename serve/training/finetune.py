@@ -29,7 +29,7 @@ from train.finetune import Finetuned, LoadedBase, finetune, load_base
 from train.resume import Progress, StateFolder
 from train.schedule import eval_schedule
 
-#: Steps between two resume points, roughly: so much is trained again after a crash at most.
+#: About so many steps lie between two resume points, and are trained again after a crash at most.
 POINT_STEPS = 50
 #: Without a validation file the training loop still evaluates, on so few training rows; the result is not reported.
 STAND_INS = 1
@@ -51,20 +51,20 @@ class PreparedJob:
 
     @property
     def total_steps(self) -> int:
-        """Of the whole job."""
+        """Optimizer steps of the whole job."""
         return max(self.epoch_steps)
 
 
 class InvalidTrainingFile(UserError):
     """The job's files can't be trained on; ``param`` says which of them."""
 
-    def __init__(self, message: str, param: str):
+    def __init__(self, message: str, param: str) -> None:
         super().__init__(message)
         self.param = param
 
 
 def open_run(database: Database, row: Mapping[str, Any], outputs: Path) -> Run:
-    """The job's one MLflow run: a new one the first time, and the same one ever after."""
+    """The job's MLflow run: started the first time, reopened when the job is resumed."""
     run_id = row["run_id"] or runs.find(row["id"])
     run = runs.reopen(run_id, outputs) if run_id else runs.start(row["id"], outputs)
     if row["run_id"] is None:
@@ -132,9 +132,9 @@ def _encode(rows: list[Any], base: LoadedBase, param: str) -> list[Example]:
 
 
 class Epochs(StateFolder):
-    """Resume points, and the weights of the last epochs' ends beside them."""
+    """Resume points, and with them the weights at the ends of the last epochs."""
 
-    def __init__(self, folder: Path, epoch_steps: set[int], kept: int, tracker: JobTracker):
+    def __init__(self, folder: Path, epoch_steps: set[int], kept: int, tracker: JobTracker) -> None:
         super().__init__(folder)
         self.epoch_steps, self.kept_epochs, self.tracker = epoch_steps, kept, tracker
 
@@ -144,7 +144,7 @@ class Epochs(StateFolder):
         self.tracker.point(progress.step)
 
     def wanted(self, progress: Progress) -> set[int]:
-        """The last epochs' ends, and the point to go on from."""
+        """Steps whose weights are kept: the last epochs' ends, and the resume point."""
         ends = sorted(step for step, _ in progress.history if step in self.epoch_steps)
         return {*ends[-self.kept_epochs :], progress.step}
 
@@ -153,7 +153,7 @@ def train(database: Database, prepared: PreparedJob, run: Run) -> None:
     """Train and register; nothing is done twice that an earlier process has finished.
 
     Raises:
-        UserError: training diverged, the reloaded model is another one, or the tracking server stays away.
+        UserError: training diverged, the reloaded model is another one, or the tracking server does not answer.
         JobInterrupted: the job was cancelled or paused.
     """
     job, row = prepared.job, prepared.row

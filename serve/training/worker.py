@@ -1,8 +1,8 @@
-"""``python -m serve.training.worker JOB``: the process that trains one job, started by the server and never by hand.
+"""``python -m serve.training.worker JOB``: the process that trains one job, started by the server.
 
-Its first line of input is a JSON object with its settings. When the input ends the server is gone, and so is this
-process at once: the next server starts another one, which goes on from the last resume point. A lock on a file keeps
-two of them from training one job, whatever happens.
+The first line of its input is a JSON object with its settings. When the input ends, the server has ended, and this
+process exits at once: the next server starts another one, which goes on from the last resume point. A lock on a file
+keeps two processes from training one job.
 """
 
 import fcntl
@@ -16,12 +16,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
-#: Exit codes: the job's status is final (or no longer this process's business), was asked to stop, try again later.
+#: Exit codes: the job has ended or was taken away; stopped by a signal; the tracking server is away, start again later.
 DONE, STOPPED, LATER = 0, 130, 75
 
 
 class Stopped(BaseException):
-    """The server wants this process to end."""
+    """SIGTERM: the server stops this process."""
 
 
 def main(argv: list[str]) -> int:
@@ -48,7 +48,7 @@ def _end_with_server() -> None:
 
 
 def _stop(number: int, frame: object) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # one stop is enough: cleaning up must not be interrupted
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second signal must not interrupt the clean-up
     raise Stopped
 
 
@@ -93,7 +93,7 @@ def _train(job_id: str, settings: Mapping[str, Any], outputs: Path) -> int:
 
 
 def _failed(database: Any, row: Mapping[str, Any], run: Any, error: Exception) -> int:
-    """End the job where the error is its own; any other ends this process only."""
+    """Fail the job for a ``UserError``; any other error is raised and ends this process only."""
     from data.errors import UserError
     from serve.store import jobs
     from serve.training import finetune

@@ -26,7 +26,7 @@ def hub(tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(base_model, "HUB_PATIENCE_S", 0.5)
+    monkeypatch.setattr(base_model, "HUB_TIMEOUT_S", 0.5)
 
     def move(endpoint):
         monkeypatch.setenv("HF_ENDPOINT", endpoint)
@@ -291,4 +291,4 @@ def test_the_hub_is_asked_only_once_a_process(hub, monkeypatch):
     for name in ("nobody/none", "nobody/else"):
         with pytest.raises(UserError, match="away"):
             base_model.resolve(name)
-    assert asked == [(AWAY, base_model.HUB_PATIENCE_S)]
+    assert asked == [(AWAY, base_model.HUB_TIMEOUT_S)]

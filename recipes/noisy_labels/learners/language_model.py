@@ -29,7 +29,7 @@ from train.resume import StateFolder
 class LanguageModelLearner(LocalLearner):
     """A base model with a fresh adapter (``learner=lora``) or all of its weights (``full``)."""
 
-    def __init__(self, config: NoisyConfig):
+    def __init__(self, config: NoisyConfig) -> None:
         self.config, self.tuning = config, config.tuning()
         self.loaded = load_base(self.tuning, config.max_new_tokens)
         source = self.loaded.source
@@ -130,7 +130,7 @@ class LanguageModelLearner(LocalLearner):
 class RefitModel:
     """A model that was trained beside the run's own, for a fold or after pruning."""
 
-    def __init__(self, model: Any, tokenizer: Any, data: NoisyData):
+    def __init__(self, model: Any, tokenizer: Any, data: NoisyData) -> None:
         self.model, self.tokenizer, self.data = model, tokenizer, data
 
     def p_positive(self, rows: Sequence[AnyRow]) -> np.ndarray:
