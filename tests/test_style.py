@@ -23,7 +23,6 @@ OPEN: dict[str, list[str]] = {
     "test_everything_is_annotated": [
         "data",
         "inference",
-        "train",
         "recipes",
         "serve",
         "demo",
