@@ -240,6 +240,21 @@ def openai_models() -> str:
     return ", ".join(f"`{name}`" for name in OPENAI_MODELS)
 
 
+def corruptions() -> str:
+    """A table of the kinds of wrong labels: what ``rate`` means for each, on which rows."""
+    from data.corruption import CORRUPTIONS
+
+    rows = [[f"`{kind}`", each.rows, each.about] for kind, each in CORRUPTIONS.items()]
+    return table(["kind", "rows", "what `rate` means"], rows)
+
+
+def formats() -> str:
+    """A table of the file formats by the suffix of a file's name."""
+    from data.formats.files import FORMATS
+
+    return table(["suffix", "what the file holds"], [[f"`{suffix}`", each.about] for suffix, each in FORMATS.items()])
+
+
 def decisions() -> str:
     """A list of all decision notes with links."""
     files = sorted((ROOT / "docs" / "decisions").glob("*.md"))
@@ -282,6 +297,8 @@ GENERATORS: dict[str, Callable[..., str]] = {
     "metrics": metrics,
     "thresholds": thresholds,
     "openai_models": openai_models,
+    "corruptions": corruptions,
+    "formats": formats,
     "decisions": decisions,
     "modules": modules,
 }

@@ -74,6 +74,18 @@ def test_the_reference_has_every_route_of_the_server(site):
     assert routes and [route for route in routes if route not in text] == []
 
 
+def test_the_pages_of_tables_have_every_entry(site):
+    from data.corruption import CORRUPTIONS
+    from data.formats.files import FORMATS
+    from evals.metrics import METRICS
+
+    keys = {key for metric in METRICS.values() for key in metric.keys or (metric.name,)}
+    pages = {"reference/metrics": keys, "how-to/wrong-labels": CORRUPTIONS, "reference/file-formats": FORMATS}
+    for page, names in pages.items():
+        text = text_of(site / f"{page}.html")
+        assert [name for name in names if name not in text] == []
+
+
 def test_the_server_page_names_the_models_that_stand_for_a_base(site):
     text = text_of(site / "how-to" / "server.html")
     assert [name for name in OPENAI_MODELS if name not in text] == []
