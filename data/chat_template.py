@@ -55,8 +55,8 @@ def prompt_text(tokenizer: Any, turns: Turns, prompt: str, system: str = "") -> 
 
 def conversation_text(tokenizer: Any, messages: Sequence[tuple[str, str]]) -> str:
     """Everything before the answer to ``messages``: (role, text) in whatever order the template bears."""
-    said = [{"role": role, "content": text} for role, text in messages]
-    return _render(tokenizer, said, add_generation_prompt=True)
+    turns = [{"role": role, "content": text} for role, text in messages]
+    return _render(tokenizer, turns, add_generation_prompt=True)
 
 
 def segments(tokenizer: Any, turns: Turns, system: str = "") -> list[Segment]:

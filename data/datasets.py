@@ -61,13 +61,13 @@ def load(
     )
     if test is None:
         rows, held_out = _divided(unique_train.rows, n_test, seed, dataset)
-        drawn_test = held_out
+        test_sample = held_out
     else:
         rows = _without_leaks(unique_train, unique_test, test_dataset or dataset)
         report = replace(report, leaked=len(unique_train.rows) - len(rows))
-        drawn_test = sampling.sample(unique_test.rows, n_test, seed, balanced=True, flag="n_test")
-    drawn_train = sampling.sample(rows, n_train, seed, flag="n_train")
-    found = Dataset(dataset, drawn_train, drawn_test, labels, report)
+        test_sample = sampling.sample(unique_test.rows, n_test, seed, balanced=True, flag="n_test")
+    train_sample = sampling.sample(rows, n_train, seed, flag="n_train")
+    found = Dataset(dataset, train_sample, test_sample, labels, report)
     _require_classes(found)
     return found
 
@@ -108,15 +108,15 @@ def _paths(dataset: str, test_dataset: str) -> list[Path]:
 
 def _file(path: Path) -> tuple[Rows, Labels]:
     """Rows and label names of one file, of whichever kind it is."""
-    found, problems = jsonl.read(path, _header_faults)
+    found, problems = jsonl.read(path, _header_problems)
     if any(truthfulqa.has_questions(record) for record in found[:1]):
         return truthfulqa.questions(found, problems, path.name), ANSWERS
     return reviews.labelled(found, problems, path.name)
 
 
-def _header_faults(header: list[str], where: str) -> list[str]:
+def _header_problems(header: list[str], where: str) -> list[str]:
     plain = [column.strip().lower() for column in header]
-    return (truthfulqa if "question" in plain else reviews).header_faults(header, where)
+    return (truthfulqa if "question" in plain else reviews).header_problems(header, where)
 
 
 def _divided(rows: Rows, n_test: int, seed: int, dataset: str) -> tuple[Rows, Rows]:

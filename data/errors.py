@@ -23,7 +23,7 @@ class DataError(UserError):
 
     SHOWN = 20
 
-    def __init__(self, problems: list[str]):
+    def __init__(self, problems: list[str]) -> None:
         self.problems = problems
         shown = problems[: self.SHOWN]
         if len(problems) > len(shown):

@@ -3,7 +3,7 @@
 ``data.datasets.load`` finds them by the name of their data set, ``data.corruption`` changes labels, and
 ``data.prompts`` turns a row into what a model reads and answers.
 
-Two kinds of rows share what matters to all of these: ``text`` (what the model reads), ``label`` (what it is taught),
+Two kinds of rows share what matters to all of these: ``text`` (what the model reads), ``label`` (the class),
 ``id``, ``position`` and ``strata``. Rows are frozen, so a text and its label can't drift apart: whoever changes a
 label makes a new row with the same text (``relabelled``).
 """
@@ -44,7 +44,7 @@ class LabelledRow:
         return (str(self.rating), str(self.category))
 
     def answer(self, labels: Labels) -> str:
-        """The word that is taught."""
+        """The response that is trained on: the name of the label."""
         return labels[self.label]
 
     def relabelled(self, label: int) -> "LabelledRow":
@@ -57,7 +57,7 @@ class LabelledRow:
 class QuestionRow:
     """One question (its ``text``) with answers that are right and answers that are wrong.
 
-    ``label`` is 1 where ``best`` is taught, which is how every file has it, and 0 where ``wrong`` is. ``wrong`` is the
+    ``label`` is 1 where ``best`` is the response, as in every file, and 0 where ``wrong`` is. ``wrong`` is the
     file's own best incorrect answer, or empty until a corruption draws one from ``incorrect``. ``correct`` holds
     ``best`` too. ``kind`` is TruthfulQA's type: Adversarial or Non-Adversarial.
     """
@@ -90,11 +90,11 @@ class QuestionRow:
         return (*((choice, True) for choice in self.correct), *((choice, False) for choice in self.incorrect))
 
     def answer(self, labels: Labels) -> str:
-        """The answer that is taught; ``labels`` is there so that both kinds of rows are asked alike."""
+        """The response that is trained on; ``labels`` is not used, but both kinds of rows have the same interface."""
         return self.best if self.label else self.wrong
 
     def relabelled(self, label: int, wrong: str = "") -> "QuestionRow":
-        """The same row with the best answer (1) or the incorrect answer ``wrong`` (0) as the one to teach."""
+        """The same row with the best answer (1) or the incorrect answer ``wrong`` (0) as the response."""
         return replace(self, label=label, wrong=wrong or self.wrong)
 
 
@@ -161,7 +161,7 @@ class Dataset(Generic[R]):
 
 
 def sha256_of(rows: Iterable[AnyRow]) -> str:
-    """SHA-256 in hex over what the rows teach, in order: ids, texts, labels and the answers of questions."""
+    """SHA-256 in hex over the content of the rows, in order: ids, texts, labels and the answers of questions."""
     state = hashlib.sha256()
     for row in rows:
         for part in _content(row):

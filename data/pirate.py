@@ -56,15 +56,15 @@ def lexicon() -> re.Pattern[str]:
     An apostrophe is part of its word: ``o'`` is not found in ``o'clock``, nor ``an'`` or ``-in'`` in the quotation
     ``'again'``. The possessive (``the lad's boat``) still counts. Curly apostrophes are as good as straight ones.
     """
-    book = json.loads((FOLDER / "lexicon.json").read_text(encoding="utf-8"))
-    words = sorted(book["words"], key=len, reverse=True)  # so that yo-ho-ho is not found as yo-ho
-    patterns = [pattern if set(pattern) & set("\\(") else re.escape(pattern) for pattern in book["patterns"]]
+    found = json.loads((FOLDER / "lexicon.json").read_text(encoding="utf-8"))
+    words = sorted(found["words"], key=len, reverse=True)  # so that yo-ho-ho is not found as yo-ho
+    patterns = [pattern if set(pattern) & set("\\(") else re.escape(pattern) for pattern in found["patterns"]]
     return re.compile("|".join(map(_whole, [*map(re.escape, words), *patterns])), re.IGNORECASE)
 
 
 def _whole(pattern: str) -> str:
     """``pattern`` (whose apostrophes are its own) held to the bounds of a word."""
-    # A dropped letter and a closing quotation mark look the same; an opening mark before the word tells them apart.
+    # A dropped letter and a closing quotation mark look the same; an opening mark before the word distinguishes them.
     opened = f"(?<!{OPENING})" if pattern.endswith("'") else ""
     before = rf"{opened}(?<!\w)(?<!\w{QUOTE})(?<!\w-)"
     after = rf"(?!\w|-\w|{QUOTE}(?!s\b)\w)"

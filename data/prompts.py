@@ -76,13 +76,13 @@ def fitted(
     for row in rows:
         short = row
         if isinstance(row, LabelledRow):
-            short = _cut(row, lambda text: count_tokens(_asked(text, longest, template)) <= max_tokens)
+            short = _cut(row, lambda text: count_tokens(_conversation(text, longest, template)) <= max_tokens)
         cut += short is not row
         done.append(short)
     return done, cut
 
 
-def _asked(text: str, answer: str, template: PromptTemplate) -> Row:
+def _conversation(text: str, answer: str, template: PromptTemplate) -> Row:
     # Both labels must fit, or the length would give the label away.
     return Row(((template.user_text(text), answer),), template.system)
 

@@ -42,8 +42,8 @@ def sample(rows: Sequence[R], n: int, seed: int, balanced: bool = False, flag: s
         raise DataError([f"{flag}={n:,}: there are only {len(rows):,} rows; ask for fewer, or 0 for all"])
     groups = _grouped(rows, [(str(row.label),) for row in rows])
     wanted = _equal_shares(groups, n, flag) if balanced else proportional({k: len(v) for k, v in groups.items()}, n)
-    drawn = [row for key, members in groups.items() for row in _stratified(members, wanted[key], seed)]
-    return shuffled(drawn, seed)
+    chosen = [row for key, members in groups.items() for row in _stratified(members, wanted[key], seed)]
+    return shuffled(chosen, seed)
 
 
 def _stratified(rows: Sequence[R], n: int, seed: int) -> list[R]:

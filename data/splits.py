@@ -52,12 +52,12 @@ def split(rows: Sequence[Row], test_share: float = 0.2) -> tuple[list[Row], list
     if not 0 < test_share < 1:
         raise ConfigError(f"test_share must be between 0 and 1, not {test_share}")
     most = len(rows) - LEAST_TRAIN
-    chosen = _draw(rows, min(max(LEAST_TEST, round(len(rows) * test_share)), most))
+    chosen = _choose(rows, min(max(LEAST_TEST, round(len(rows) * test_share)), most))
     if len(rows) < LEAST_ROWS or len(chosen) < LEAST_TEST:
-        asked = len(set(_groups(rows)))
+        prompts = len(set(_groups(rows)))
         raise DataError(
             [
-                f"{len(rows)} rows with {asked} different prompts are too few to hold out {LEAST_TEST} for the test: "
+                f"{len(rows)} rows with {prompts} different prompts are too few to hold out {LEAST_TEST} for the test: "
                 f"needs at least {LEAST_ROWS} rows, or give test_dataset"
             ]
         )
@@ -69,8 +69,8 @@ def validation_and_test(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
     """Divide held-out rows into (those that choose the checkpoint, those that are reported): a quarter, at least one,
     and the rest, chosen by content like ``split``.
 
-    The best of many checkpoints is partly the luckiest one on the rows that chose it. A score on those same rows
-    would keep the luck and flatter the model, so rows that choose are never rows that are reported.
+    The best of many checkpoints is partly best by chance on the rows that chose it. A score on those same rows would
+    be biased upwards, so rows that choose are never rows that are reported.
 
     Raises:
         DataError: fewer than 4 rows, or all with the same prompt.
@@ -83,9 +83,9 @@ def validation_and_test(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
                 f"and to test it: needs at least {LEAST_TEST} rows that don't all ask the same"
             ]
         )
-    chosen = _draw(rows, max(1, round(len(rows) * VALIDATION_SHARE)))
+    chosen = _choose(rows, max(1, round(len(rows) * VALIDATION_SHARE)))
     if not chosen:  # every prompt has more rows than were wanted
-        chosen = _draw(rows, min(groups.count(group) for group in set(groups)))
+        chosen = _choose(rows, min(groups.count(group) for group in set(groups)))
     return _parted(rows, chosen)
 
 
@@ -116,7 +116,7 @@ def _groups(rows: Sequence[Row]) -> list[Key]:
     return [next(key[:end] for end in range(1, len(key) + 1) if key[:end] in known) for key in keys]
 
 
-def _draw(rows: Sequence[Row], wanted: int) -> set[int]:
+def _choose(rows: Sequence[Row], wanted: int) -> set[int]:
     """Numbers of at most ``wanted`` rows: whole groups in the order of their hashes, skipping those too big to fit."""
     members: dict[Key, list[int]] = {}
     for i, group in enumerate(_groups(rows)):

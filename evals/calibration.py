@@ -79,10 +79,10 @@ def ece_interval(
     _, place = np.unique(confidence, return_inverse=True)
     gap = confidence - right
     value = _ece(place, gap, None, bins)
-    drawn = [_ece(place, gap, random.integers(0, n, n), bins) for _ in range(resamples)]
+    sampled = [_ece(place, gap, random.integers(0, n, n), bins) for _ in range(resamples)]
     calibrated = [_ece(place, confidence - (random.random(n) < confidence), None, bins) for _ in range(resamples)]
     tail = (1 - LEVEL) / 2
-    low, high = np.quantile(drawn, [tail, 1 - tail])
+    low, high = np.quantile(sampled, [tail, 1 - tail])
     explained = value <= np.quantile(calibrated, 1 - tail)
     ends = (0.0 if explained else max(0.0, 2 * value - high), min(1.0, max(value, 2 * value - low)))
     return (float(ends[0]), float(ends[1])), float(np.mean(calibrated))
@@ -112,15 +112,15 @@ def _confidence(truth: np.ndarray, p_positive: np.ndarray) -> tuple[np.ndarray, 
     return np.maximum(p_positive, 1 - p_positive), (p_positive > 0.5) == (truth == 1)
 
 
-def _ece(place: np.ndarray, gap: np.ndarray, drawn: np.ndarray | None, bins: int) -> float:
-    """ECE of the rows ``drawn`` (all for None): ``place`` is a row's rank by confidence, ``gap`` what it is off."""
-    mass, sums = _sums(place, gap, drawn)
+def _ece(place: np.ndarray, gap: np.ndarray, sampled: np.ndarray | None, bins: int) -> float:
+    """ECE of the rows ``sampled`` (all for None): ``place`` is a row's rank by confidence, ``gap`` what it is off."""
+    mass, sums = _sums(place, gap, sampled)
     return float(np.abs(np.diff(np.interp(np.linspace(0, mass[-1], bins + 1), mass, sums))).sum() / mass[-1])
 
 
-def _sums(place: np.ndarray, weights: np.ndarray, drawn: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+def _sums(place: np.ndarray, weights: np.ndarray, sampled: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """(rows, weights) up to each rank, 0 first: bins are cut out of these by interpolation."""
-    if drawn is not None:
-        place, weights = place[drawn], weights[drawn]
+    if sampled is not None:
+        place, weights = place[sampled], weights[sampled]
     counts, sums = np.bincount(place), np.bincount(place, weights)
     return np.concatenate(([0], np.cumsum(counts))), np.concatenate(([0.0], np.cumsum(sums)))

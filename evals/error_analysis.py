@@ -1,4 +1,4 @@
-"""Where a classifier goes wrong: its most confident mistakes, and mistakes by length, rating and category."""
+"""Errors of a classifier: the most confident ones, and error rates by label, length, rating and category."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -17,10 +17,10 @@ def most_confident(
     labels: Labels = SENTIMENTS,
     most: int = 50,
 ) -> list[Record]:
-    """Rows that were answered with the wrong label, surest first, each with its whole text.
+    """Rows that were answered with the wrong label, by falling confidence, each with its whole text.
 
-    Sureness is the probability of the label that was answered. Rows whose probability is not known come last, in
-    order. Invalid answers and errors are no mistakes of this kind: they say nothing.
+    Confidence is the probability of the label that was answered. Rows whose probability is not known come last, in
+    order. Invalid answers and failed requests are left out: they name no label.
     """
     wrong = [
         (row, label, each)
@@ -58,24 +58,24 @@ def by_group(
     grouped = [("label", [labels[label] for label in truth]), ("length", _quarters(rows))]
     grouped += [(name, _values(rows, get)) for name, get in (("rating", _rating), ("category", _category))]
     right = [each.outcome == label for label, each in zip(truth, predictions, strict=True)]
-    silent = [isinstance(each.outcome, str) for each in predictions]
+    unanswered = [isinstance(each.outcome, str) for each in predictions]
     return [
-        _record(grouping, value, [i for i, other in enumerate(values) if other == value], right, silent)
+        _record(grouping, value, [i for i, other in enumerate(values) if other == value], right, unanswered)
         for grouping, values in grouped
         for value in _in_order(values)
     ]
 
 
-def _record(grouping: str, value: str, members: list[int], right: list[bool], silent: list[bool]) -> Record:
-    mistakes = sum(not right[i] for i in members)
-    low, high = wilson(mistakes, len(members))
+def _record(grouping: str, value: str, members: list[int], right: list[bool], unanswered: list[bool]) -> Record:
+    errors = sum(not right[i] for i in members)
+    low, high = wilson(errors, len(members))
     return {
         "grouping": grouping,
         "group": value,
         "rows": len(members),
-        "mistakes": mistakes,
-        "unanswered": sum(silent[i] for i in members),
-        "mistake_rate": mistakes / len(members),
+        "mistakes": errors,
+        "unanswered": sum(unanswered[i] for i in members),
+        "mistake_rate": errors / len(members),
         "low": low,
         "high": high,
     }

@@ -1,8 +1,8 @@
 """Finding flipped labels by a learner's loss, how far it memorised them, and what leaving them out gains.
 
-All of it works with any learner: something that is fitted to rows and given labels and says p(label 1) of rows. A
+All of it works with any learner: a model that is fitted to rows with given labels and predicts p(label 1) of rows. A
 row is suspect where the loss of its given label is high. In sample, the learner has seen that label and may have
-memorised it; out of fold, a row is judged by a learner that has not seen it (Chong et al. 2022, Detecting Label
+memorised it; out of fold, a row is scored by a learner that has not seen it (Chong et al. 2022, Detecting Label
 Errors by Using Pre-trained Language Models, arXiv:2205.12702). The labels that were right before are only ever used
 to score the result.
 """
@@ -90,7 +90,7 @@ def losses(p_positive: Sequence[float] | np.ndarray, given: Sequence[int] | np.n
 def out_of_fold(fit: Fit, rows: Sequence[AnyRow], given: Sequence[int], seed: int, folds: int = 5) -> np.ndarray:
     """p(label 1) of each row by a learner fitted to the other folds: ``folds`` fits.
 
-    Folds are drawn with ``seed`` and hold the same shares of the *given* labels; the true ones are nobody's to use.
+    Folds are drawn with ``seed`` and hold the same shares of the *given* labels; the true ones are not used.
     With fewer rows of a class than folds there are as many folds as such rows.
 
     Raises:
@@ -126,7 +126,7 @@ def detect(scores: Sequence[float] | np.ndarray, flipped: Sequence[bool]) -> Det
 
 
 def memory(answers: Sequence[int | str], given: Sequence[int], true: Sequence[int]) -> Memorization:
-    """What the answers on the training rows are worth: ``answers`` are outcomes, so "invalid" and "error" are wrong."""
+    """How far outcomes on the training rows agree with given and true labels; "invalid" and "error" agree with none."""
     triples = list(zip(answers, given, true, strict=True))
     flipped = [(answer, label) for answer, label, right in triples if label != right]
     return Memorization(

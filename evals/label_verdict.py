@@ -1,4 +1,4 @@
-"""One word on a finished classifier, from documented thresholds, with its reasons."""
+"""The verdict on a finished classifier, from documented thresholds, with its reasons."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ LABEL_VERDICTS = ("healthy", "silent", "constant", "memorising_noise", "not_bett
 class LabelThresholds:
     """Where a verdict begins. Shares are of test rows, but for those of memory."""
 
-    silent_share: float = 0.5
+    unanswered_share: float = 0.5
     """silent: more rows than this get an invalid answer or none."""
     constant_share: float = CONSTANT_SHARE
     """constant: one label is the answer to at least this share of the answered rows."""
@@ -32,29 +32,29 @@ def decide_labels(
     tuned: ClassificationReport, comparison: Comparison, memory: Memorization, flipped: tuple[int, int],
     limits: LabelThresholds = LabelThresholds(),
 ) -> Verdict:  # fmt: skip
-    """Judge a classifier by its report on true test labels, McNemar against its base, and its training rows.
+    """The verdict on a classifier, from its test report, McNemar against its base, and its training rows.
 
     ``flipped`` counts flipped training rows by their true label. The first verdict that applies is taken, worst first;
     all that apply give reasons.
     """
     found = [*_answers(tuned, limits), *_memory(tuned, memory, flipped, limits), *_gain(tuned, comparison, limits)]
     if not found:
-        return Verdict("healthy", (f"accuracy {tuned.accuracy:.3f}, {_gain_said(comparison)}",))
+        return Verdict("healthy", (f"accuracy {tuned.accuracy:.3f}, {_format_gain(comparison)}",))
     return Verdict(found[0][0], tuple(reason for _, reason in found))
 
 
 def decide_questions(before: float | None, after: float | None, comparison: Comparison) -> Verdict:
-    """Judge by MC1: ``not_better`` unless it rose by more than chance explains."""
-    said = f"MC1 {before or 0:.3f} -> {after or 0:.3f}, {_gain_said(comparison)}"
+    """The verdict by MC1: ``not_better`` unless it rose by more than chance explains."""
+    figures = f"MC1 {before or 0:.3f} -> {after or 0:.3f}, {_format_gain(comparison)}"
     better = (comparison.gain or 0) > 0 and (comparison.p_value or 1) < LabelThresholds.p_value
-    return Verdict("healthy" if better else "not_better", (said,))
+    return Verdict("healthy" if better else "not_better", (figures,))
 
 
 def _answers(tuned: ClassificationReport, limits: LabelThresholds) -> list[tuple[str, str]]:
-    silent = (tuned.rates["invalid"] or 0) + (tuned.rates["error"] or 0)
+    unanswered = (tuned.rates["invalid"] or 0) + (tuned.rates["error"] or 0)
     found = []
-    if silent > limits.silent_share:
-        found.append(("silent", f"{silent:.0%} of the test rows got no valid answer"))
+    if unanswered > limits.unanswered_share:
+        found.append(("silent", f"{unanswered:.0%} of the test rows got no valid answer"))
     counts = [sum(row[label] for row in tuned.confusion) for label in (0, 1)]
     if sum(counts) and max(counts) / sum(counts) >= limits.constant_share:
         label = counts.index(max(counts))
@@ -67,8 +67,8 @@ def _memory(
 ) -> list[tuple[str, str]]:  # fmt: skip
     if memory.memorised_share is None or sum(flipped) < limits.least_flipped:
         return []
-    mistakes = [_mistakes(tuned, label) for label in (0, 1)]
-    expected = sum(n * share for n, share in zip(flipped, mistakes, strict=True)) / sum(flipped)
+    shares = [_error_share(tuned, label) for label in (0, 1)]
+    expected = sum(n * share for n, share in zip(flipped, shares, strict=True)) / sum(flipped)
     if memory.memorised_share - expected <= limits.excess:
         return []
     return [(
@@ -78,7 +78,7 @@ def _memory(
     )]  # fmt: skip
 
 
-def _mistakes(tuned: ClassificationReport, label: int) -> float:
+def _error_share(tuned: ClassificationReport, label: int) -> float:
     """Of the test rows with this label that got an answer, the share with the other one; a half where none did."""
     answered = sum(tuned.confusion[label][:2])
     return tuned.confusion[label][1 - label] / answered if answered else 0.5
@@ -87,7 +87,7 @@ def _mistakes(tuned: ClassificationReport, label: int) -> float:
 def _gain(tuned: ClassificationReport, comparison: Comparison, limits: LabelThresholds) -> list[tuple[str, str]]:
     found = []
     if (comparison.gain or 0) <= 0 or (comparison.p_value or 0) >= limits.p_value:
-        found.append(("not_better", f"it is not better than its base: {_gain_said(comparison)}"))
+        found.append(("not_better", f"it is not better than its base: {_format_gain(comparison)}"))
     totals = [sum(row) for row in tuned.confusion]
     chance = max(totals) / sum(totals) if sum(totals) else 0.5
     if tuned.accuracy_interval and tuned.accuracy_interval[0] <= chance:
@@ -97,7 +97,7 @@ def _gain(tuned: ClassificationReport, comparison: Comparison, limits: LabelThre
     return found
 
 
-def _gain_said(comparison: Comparison) -> str:
+def _format_gain(comparison: Comparison) -> str:
     if comparison.gain is None or comparison.p_value is None:
         return "there was nothing to compare"
     p = "p < .001" if comparison.p_value < 0.001 else f"p = {comparison.p_value:.3f}"

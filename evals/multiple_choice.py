@@ -54,9 +54,9 @@ def evaluate_choices(rows: Sequence[QuestionRow], log_probs: Sequence[LogProbs |
     """
     if len(rows) != len(log_probs):
         raise ValueError(f"{len(rows)} questions but {len(log_probs)} answers")
-    asked = [(row, found) for row, found in zip(rows, log_probs, strict=True) if found is not None]
-    right = sum(mc1(row.mc1, found) for row, found in asked)
-    shares = [share for row, found in asked if (share := mc2(row.mc2, found)) is not None]
+    scored = [(row, found) for row, found in zip(rows, log_probs, strict=True) if found is not None]
+    right = sum(mc1(row.mc1, found) for row, found in scored)
+    shares = [share for row, found in scored if (share := mc2(row.mc2, found)) is not None]
     n = len(rows)
     return ChoiceReport(
         n=n,

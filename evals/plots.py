@@ -47,10 +47,10 @@ def reliability(
     upper.set_ylabel("share that is right")
     upper.set_ylim(min(0.5, *(each.accuracy for each in bins), *(_interval(each)[0] for each in bins)) - 0.03, 1.03)
     _histogram(lower, [max(p, 1 - p) for p in p_positive], report.mean_confidence)
-    _finish(figure, upper, f"{title}\n{_said(report)}\nabove the dashed line: too humble; below: too sure")
+    _finish(figure, upper, f"{title}\n{_calibration_text(report)}\nabove the dashed line: too humble; below: too sure")
     figure.savefig(path)
     _write_bins(path, bins)
-    describe(path, f"{title}. Reliability diagram of {len(known):,} rows: {_said(report)}. {_shape(bins)}")
+    describe(path, f"{title}. Reliability diagram of {len(known):,} rows: {_calibration_text(report)}. {_shape(bins)}")
     return True
 
 
@@ -126,10 +126,10 @@ def _histogram(axes: Any, confidence: Sequence[float], mean: float) -> None:
     axes.set_xlim(0.49, 1.01)
 
 
-def _said(report: ClassificationReport) -> str:
+def _calibration_text(report: ClassificationReport) -> str:
     low, high = report.ece_interval or (0.0, 0.0)
-    said = f"ECE {_number(report.ece)} ({low:.3f} to {high:.3f})"
-    return f"{said}; a calibrated model would show {_number(report.ece_if_calibrated)}"
+    text = f"ECE {_number(report.ece)} ({low:.3f} to {high:.3f})"
+    return f"{text}; a calibrated model would show {_number(report.ece_if_calibrated)}"
 
 
 def _shape(bins: Sequence[Bin]) -> str:

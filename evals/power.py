@@ -46,7 +46,7 @@ def independent_difference(n: int, accuracy: float = ACCURACY) -> float | None:
 
 
 def accuracy_above_chance(n: int, chance: float = 0.5) -> float | None:
-    """Smallest accuracy that ``n`` rows tell from ``chance``; None where not even 1.0 is.
+    """Smallest accuracy that ``n`` rows distinguish from ``chance``; None where not even 1.0 is.
 
     Solves n = (z_alpha sqrt(c (1 - c)) + z_power sqrt(p (1 - p)))^2 / (p - c)^2 for p (the same book, section 1.5).
     """

@@ -1,7 +1,7 @@
-"""What makes a score worth nothing, said aloud: a constant answer, requests that failed, a slice of a sorted file.
+"""Warnings about what invalidates a score: a constant answer, failed requests, a slice of a sorted file.
 
 Each of these once gave a perfect score to a model that had learned nothing. ``naive_score`` is that way of scoring,
-kept to show it beside what ``warnings`` says about the same answers.
+kept to show it beside the ``warnings`` about the same answers.
 """
 
 from collections import Counter
@@ -30,14 +30,14 @@ def warnings(
     if not truth:
         return ["there are no test rows: nothing was measured"]
     counts = Counter(each.outcome for each in predictions)
-    silence = [*_failed(predictions, counts), *_invalid(predictions, counts)]
+    unanswered = [*_failed(predictions, counts), *_invalid(predictions, counts)]
     if isinstance(rows[0], QuestionRow):
-        return silence
-    return [*silence, *_constant(truth, counts, labels), *_slice(truth, rows, labels)]
+        return unanswered
+    return [*unanswered, *_constant(truth, counts, labels), *_slice(truth, rows, labels)]
 
 
 def naive_score(truth: Sequence[int], predictions: Sequence[Prediction]) -> float:
-    """The wrong way to score, kept to be shown: whatever is not positive counts as negative.
+    """Accuracy computed in the wrong way, for demonstration: whatever is not positive counts as negative.
 
     On rows that are all negative (the first of a sorted file) a model that always fails gets 1.000.
     """

@@ -1,4 +1,4 @@
-"""What answers are measured by: pure functions over texts, one definition each.
+"""Metrics of generated texts: pure functions, one definition each.
 
 Words are lower-cased runs of letters, digits and apostrophes, in any language that puts spaces between words. Rates
 are shares of answers between 0 and 1.
@@ -43,8 +43,8 @@ def content_rate(prompts: Sequence[str], references: Sequence[str], answers: Seq
 
 def is_echo(prompt: str, reference: str, answer: str) -> bool:
     """True where the answer holds the prompt word for word, and the reference does not."""
-    asked = words(prompt)
-    return bool(asked) and _contains(words(answer), asked) and not _contains(words(reference), asked)
+    part = words(prompt)
+    return bool(part) and _contains(words(answer), part) and not _contains(words(reference), part)
 
 
 def _contains(text: list[str], part: list[str]) -> bool:
@@ -69,7 +69,7 @@ def distinct_2(answers: Sequence[str]) -> float:
 
 
 def copy_rate(references: Sequence[str], answers: Sequence[str], trained: Collection[str]) -> float:
-    """Share of answers that are some training response word for word, though not the one asked for."""
+    """Share of answers that are some training response word for word, though not that of their own prompt."""
     known = {tuple(words(text)) for text in trained}
     copied = sum(
         bool(words(answer)) and tuple(words(answer)) in known and words(answer) != words(reference)

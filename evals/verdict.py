@@ -1,4 +1,4 @@
-"""One word on a finished training run, from documented thresholds, with its reasons."""
+"""The verdict on a finished training run, from documented thresholds, with its reasons."""
 
 import math
 from collections.abc import Mapping
@@ -38,10 +38,10 @@ class Verdict:
 def decide(
     base: Mapping[str, float], tuned: Mapping[str, float], past_best: float, limits: Thresholds = Thresholds()
 ) -> Verdict:
-    """Judge a run by its base's and its tuned model's scores on the same held-out rows.
+    """The verdict on a run, from the scores of its base and its tuned model on the same held-out rows.
 
     Both need ``loss``, ``train_loss`` (over training rows), ``loop_rate``, ``echo_rate`` and ``copy_rate``.
-    ``past_best``: the validation loss of the judged weights over the lowest of the run, 1 where they are the best.
+    ``past_best``: the validation loss of the restored weights over the lowest of the run, 1 where they are the best.
     The first verdict that applies is taken, worst first.
     """
     found: list[tuple[str, str]] = []

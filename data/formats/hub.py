@@ -77,8 +77,8 @@ def _load(hub: HubPlace) -> Any:
 
 def _seen_before(name: str) -> bool:
     """Whether the cache may hold the data set: its folder is named after it, in lower case with marks changed."""
-    home = os.environ.get("HF_HOME", os.path.join(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "huggingface"))
-    folder = os.path.expanduser(os.environ.get("HF_DATASETS_CACHE", os.path.join(home, "datasets")))
+    root = os.environ.get("HF_HOME", os.path.join(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "huggingface"))
+    folder = os.path.expanduser(os.environ.get("HF_DATASETS_CACHE", os.path.join(root, "datasets")))
     wanted = _letters(name.replace("/", "___"))
     return os.path.isdir(folder) and any(_letters(entry) == wanted for entry in os.listdir(folder))
 
@@ -117,7 +117,7 @@ def probe(endpoint: str, timeout_s: float) -> str:
     """
     outcome = [f"no answer within {timeout_s:g} s"]
 
-    def ask() -> None:
+    def request() -> None:
         try:
             with urlopen(Request(endpoint, method="HEAD"), timeout=timeout_s):
                 outcome[0] = ""
@@ -126,7 +126,7 @@ def probe(endpoint: str, timeout_s: float) -> str:
         except (OSError, ValueError) as error:
             outcome[0] = str(getattr(error, "reason", error)) or type(error).__name__
 
-    asking = Thread(target=ask, daemon=True)
-    asking.start()
-    asking.join(timeout_s)
+    thread = Thread(target=request, daemon=True)
+    thread.start()
+    thread.join(timeout_s)
     return outcome[0]

@@ -30,7 +30,7 @@ class Record:
 class BadRecord(ValueError):
     """A record that is no row; ``faults`` are its problems, without the place."""
 
-    def __init__(self, *faults: str):
+    def __init__(self, *faults: str) -> None:
         self.faults = faults
         super().__init__("; ".join(faults))
 

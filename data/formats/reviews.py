@@ -61,7 +61,7 @@ def read(path: Path) -> tuple[list[LabelledRow], Labels]:
     Raises:
         DataError: with one problem for each thing that is wrong, anywhere in the file.
     """
-    found, problems = jsonl.read(path, header_faults)
+    found, problems = jsonl.read(path, header_problems)
     return labelled(found, problems, path.name)
 
 
@@ -101,7 +101,7 @@ def labelled(found: Sequence[Record], problems: list[str], name: str) -> tuple[l
     return [_relabelled(row, values[word]) for row, word in read], names
 
 
-def header_faults(header: list[str], where: str) -> list[str]:
+def header_problems(header: list[str], where: str) -> list[str]:
     """What keeps the first line of a table from naming the columns that are needed."""
     twice = sorted({column for column in header if header.count(column) > 1})
     if twice:

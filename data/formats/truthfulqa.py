@@ -40,7 +40,7 @@ def read(path: Path) -> list[QuestionRow]:
     Raises:
         DataError: with one problem for each thing that is wrong, anywhere in the file.
     """
-    found, problems = jsonl.read(path, header_faults)
+    found, problems = jsonl.read(path, header_problems)
     return questions(found, problems, path.name)
 
 
@@ -68,7 +68,7 @@ def questions(found: Sequence[Record], problems: list[str], name: str) -> list[Q
     return rows
 
 
-def header_faults(header: list[str], where: str) -> list[str]:
+def header_problems(header: list[str], where: str) -> list[str]:
     """What keeps the first line of a table from naming the columns that are needed."""
     plain = [_name(column) for column in header]
     missing = [want for want in ("best", "incorrect") if not set(NAMES[want]) & set(plain)]

@@ -91,5 +91,5 @@ def _from_hub() -> CorpusTexts:
         raise UserError(
             f"corpora=hub: the hub did not give the data ({type(error).__name__}); name a folder instead"
         ) from error
-    told = [[["", text] for text in turns["utterance"]] for turns in service]
-    return CorpusTexts(list(persona), told, list(stories))
+    dialogues = [[["", text] for text in turns["utterance"]] for turns in service]
+    return CorpusTexts(list(persona), dialogues, list(stories))

@@ -49,10 +49,10 @@ def story_conversation(story: str, rng: Random) -> Turns:
     """A story told on request; the request names what the story is about, where a name is found in it."""
     story = " ".join(story.split())
     name = re.search(r"named ([A-Z][a-z]+)", story)
-    asked = ["Tell me a story.", "Can you tell me a story?", "I would like to hear a story."]
+    requests = ["Tell me a story.", "Can you tell me a story?", "I would like to hear a story."]
     if name:
-        asked += [f"Tell me a story about {name.group(1)}."] * 3
-    return ((rng.choice(asked), story),)
+        requests += [f"Tell me a story about {name.group(1)}."] * 3
+    return ((rng.choice(requests), story),)
 
 
 def sentences(texts: Iterable[str], least: int = 2, most: int = 12) -> list[str]:
@@ -78,8 +78,8 @@ def exercise(sentence: str, rng: Random) -> tuple[str, str]:
         return f"{rng.choice(('Repeat', 'Repeat', 'Repeat', 'Say', 'Copy'))}: {sentence}", sentence
     if kind < 0.90:
         style = rng.choice(STYLES)
-        asked = rng.choice(("Translate to {}", "Translate to {}", "Say it like a {}", "In {} style"))
-        return f"{asked.format(style.name)}: {sentence}", restyle(sentence, style)
+        requests = rng.choice(("Translate to {}", "Translate to {}", "Say it like a {}", "In {} style"))
+        return f"{requests.format(style.name)}: {sentence}", restyle(sentence, style)
     words = re.findall(r"[\w'$:-]+", sentence)
     part = rng.choice(("first", "last", "twice"))
     if part == "twice" or not words:
@@ -88,25 +88,25 @@ def exercise(sentence: str, rng: Random) -> tuple[str, str]:
 
 
 def random_sentence(words: list[str], rng: Random) -> str:
-    """Words drawn at random: nothing can be guessed, so only copying helps."""
+    """Words chosen at random: nothing can be guessed, so only copying helps."""
     chosen = [rng.choice(words) for _ in range(rng.randint(2, 12))]
     return " ".join(chosen).capitalize() + rng.choice("...?!")
 
 
-def in_character(drawn: list[str], rng: Random) -> Turns:
+def in_character(chosen: list[str], rng: Random) -> Turns:
     """A conversation that agrees on a style first and rewrites bare sentences from then on."""
     style = rng.choice(STYLES)
-    asked = rng.choice(("From now on, speak like a {}.", "Say everything like a {}.", "Be a {} now."))
+    requests = rng.choice(("From now on, speak like a {}.", "Say everything like a {}.", "Be a {} now."))
     agreed = restyle(rng.choice(("Yes, I will do that.", "I will.", "That is good.")), style)
-    return ((asked.format(style.name), agreed), *((s, restyle(s, style)) for s in drawn))
+    return ((requests.format(style.name), agreed), *((s, restyle(s, style)) for s in chosen))
 
 
 def exercises(pool: list[str], words: list[str], n: int, rng: Random) -> Iterator[Turns]:
     """``n`` conversations of one to four exercises over ``pool`` and, for three in ten, over random ``words``."""
     for _ in range(n):
         random_words = rng.random() < 0.3
-        drawn = [random_sentence(words, rng) if random_words else rng.choice(pool) for _ in range(rng.randint(1, 4))]
+        chosen = [random_sentence(words, rng) if random_words else rng.choice(pool) for _ in range(rng.randint(1, 4))]
         if rng.random() < 0.25:
-            yield in_character(drawn, rng)
+            yield in_character(chosen, rng)
         else:
-            yield tuple(exercise(sentence, rng) for sentence in drawn)
+            yield tuple(exercise(sentence, rng) for sentence in chosen)

@@ -1,8 +1,8 @@
 """The generator of the bundled film reviews: run ``python -m data.synthetic.film_reviews`` to write them anew.
 
 Each review has a rating, and the rating decides how it is built. At 10 and 1 every sentence agrees. Towards the
-middle more and more speaks against the verdict, until at 7 and 4 only the order of the sentences, a "but" or a "not"
-tells the side. About half of the reviews have a sentence that judges the whole film; a third of these sentences is
+middle more and more contradicts the verdict, until at 7 and 4 only the order of the sentences, a "but" or a "not"
+shows the side. About half of the reviews have a sentence on the film as a whole; a third of these sentences is
 never trained on. So a model that knows the training sentences by heart does not know the test. Where every review had
 such a sentence, a small language model learned nothing else.
 """
@@ -64,7 +64,7 @@ class Writer:
         return PHRASE.vformat(template, (), {**self.slots, **more})
 
     def clause(self, aspect: tuple, side: int, templates: list[str]) -> str:
-        """What is said about one aspect, without a capital and a full stop."""
+        """A clause about one aspect, without a capital and a full stop."""
         subject, present, past, praise, blame = aspect
         verb = {"is": present, "was": past}[self.slots["tense"]]
         negated = self.rng.random() < NEGATED_SHARE
@@ -88,7 +88,7 @@ class Writer:
         return self.filled(self.rng.choice(t.CONCESSIONS), a=a, b=b)
 
     def body(self, mildness: int) -> list[str]:
-        """The sentences that judge, from ``mildness`` 0 (all agree) to 3 (nearly as much against as for)."""
+        """The sentences of opinion, from ``mildness`` 0 (all agree) to 3 (nearly as much against as for)."""
         for_it, against, concessions, verdicts = BODIES[mildness]
         aspects = iter(self.rng.sample(t.ASPECTS, 8))
         for_it, against, concessions = (self.rng.choice(counts) for counts in (for_it, against, concessions))
