@@ -222,11 +222,11 @@ def race(base: Path, references: Sequence[str], rounds: int, new_tokens: int, th
     pool = make_pool(threads)
     page = ModelProcess(PoolSettings(pool.capacity_bytes, threads), pool.look)
     panel = pool.open([f"{references[0]}:base", *references[:3]])
-    failed = [speaker.error for speaker in panel.speakers if speaker.error]
+    failed = [speaker.error for speaker in panel.loaded if speaker.error]
     if failed:
         sys.exit(failed[0])
-    prompt = prompt_of(panel.speakers[0])
-    ids = chat_ids(panel.speakers[0], (), prompt)
+    prompt = prompt_of(panel.loaded[0])
+    ids = chat_ids(panel.loaded[0], (), prompt)
     plain, wrapped = _rivals(base, [Path("adapters") / str(i) for i in range(3)])
     for panes in (2, 4):
         seats = [f"{references[0]}:base", *references[: panes - 1]]
@@ -264,7 +264,7 @@ def _page(panel: Any, prompt: str, new_tokens: int) -> Turn:
     from inference.transcript import Sampling
 
     start = time.perf_counter()
-    *_, last = panel.ask(prompt, Sampling(temperature=0, max_new_tokens=new_tokens))
+    *_, last = panel.generate(prompt, Sampling(temperature=0, max_new_tokens=new_tokens))
     seconds = time.perf_counter() - start
     return Turn([list(reply.token_ids) for reply in last.replies], seconds, last.replies[1].first_token_s)
 
@@ -310,8 +310,8 @@ def _generate(model: Any, ids: list[int], new_tokens: int) -> tuple[list[int], f
 def _bare(panel: Any, ids: list[int], new_tokens: int) -> Turn:
     from inference.lora import AdapterBatch
 
-    model, adapters = panel.speakers[0].model, [speaker.adapter for speaker in panel.speakers]
-    with AdapterBatch(model, adapters).worn():
+    model, adapters = panel.loaded[0].model, [speaker.adapter for speaker in panel.loaded]
+    with AdapterBatch(model, adapters).active():
         return _loop(model, ids, len(adapters), new_tokens)
 
 
@@ -412,11 +412,11 @@ def _switch(references: list[str], threads: int, connection: Connection) -> None
                 panel = pool.open([f"{reference}:base", reference])
                 opens[kind].append(time.perf_counter() - start)
                 parts[kind].append(dict(spent))
-                *_, last = panel.ask("Hello.", sampling)
+                *_, last = panel.generate("Hello.", sampling)
                 if any(reply.ended == "error" for reply in last.replies):
                     sys.exit(f"{reference}: {[reply.error for reply in last.replies]}")
                 sizes.append(own_rss_bytes())
-                file_bytes = panel.voices[1].bytes
+                file_bytes = panel.models[1].bytes
     new = slice(1, None)  # the first one loads the base
     warm = min(WARM_UP, len(references) // 2)
     connection.send([

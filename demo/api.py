@@ -3,7 +3,6 @@
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import Any
 
 import gradio as gr
@@ -13,7 +12,7 @@ from demo.errors import INTERNAL_ERROR, internal_error
 from demo.session import ChatSessions
 from demo.version_cache import VersionCache
 from demo.view.html import without_folders
-from inference.transcript import Sampling
+from inference.transcript import Sampling, plain
 
 
 def add(sessions: ChatSessions, versions_of: VersionCache, line: str) -> None:
@@ -42,7 +41,7 @@ def add(sessions: ChatSessions, versions_of: VersionCache, line: str) -> None:
             sampling = Sampling(temperature, top_p, max_new_tokens, seed)
             frame: dict[str, Any] = {}
             for exchange in sessions.answer(chat, (left, right, third, fourth), prompt, sampling):
-                frame = {**asdict(exchange), "voices": [asdict(v) for v in chat.models], "way": chat.execution}
+                frame = {**plain(exchange), "voices": plain(chat.models), "way": chat.execution}
                 yield {"conversation": token, "done": False, **frame}
             yield {"conversation": token, "done": True, **frame}
 

@@ -93,9 +93,9 @@ class ModelProcessClient:
 
     def __init__(self, connection: Connection, locations: Locations):
         self._connection = connection
-        [(self.voices, self.way, self.remote)] = self._request(locations)
+        [(self.models, self.way, self.remote)] = self._request(locations)
 
-    def ask(
+    def generate(
         self,
         prompt: str,
         sampling: Sampling,
@@ -103,7 +103,7 @@ class ModelProcessClient:
         stop: Callable[[], bool] = lambda: False,
         limit_s: float = 60.0,
     ) -> Iterator[Exchange]:
-        """As ``ModelGroup.ask``.
+        """As ``ModelGroup.generate``.
 
         Raises:
             UserError: the models refuse the request, or their process has ended.
@@ -219,11 +219,11 @@ def _serve_connection(connection: Connection, pool: "ModelPool") -> None:
             try:
                 if group is None:
                     group = pool.load(request)
-                    connection.send(("value", (group.voices, group.way, group.remote)))
+                    connection.send(("value", (group.models, group.way, group.remote)))
                 else:
                     prompt, sampling, history, limit_s = request
                     # a STOP that comes, or the page's closing, ends the answer
-                    for exchange in group.ask(prompt, sampling, history, connection.poll, limit_s):
+                    for exchange in group.generate(prompt, sampling, history, connection.poll, limit_s):
                         connection.send(("value", exchange))
                 connection.send(("end", None))
             except (EOFError, OSError):

@@ -40,16 +40,16 @@ def open_models(transcript: Transcript, pool: "ModelPool") -> "ModelGroup":
         UserError: there is nothing to replay.
     """
     _require_playable(transcript)
-    return pool.open([model.reference for model in transcript.voices])
+    return pool.open([model.reference for model in transcript.models])
 
 
 def changes(transcript: Transcript, group: "ModelGroup") -> list[tuple[int, str]]:
     """(pane, what differs) for every model that is not the one of the transcript, or is unavailable."""
     found = []
-    for pane, (then, loaded) in enumerate(zip(transcript.voices, group.speakers, strict=True)):
+    for pane, (then, loaded) in enumerate(zip(transcript.models, group.loaded, strict=True)):
         if not _is_local(then):
             continue
-        now, name = loaded.voice, then.reference
+        now, name = loaded.info, then.reference
         if loaded.error:
             found.append((pane, f"{name} is unavailable: {loaded.error}"))
         elif now.digest != then.digest:
@@ -67,7 +67,7 @@ def play(transcript: Transcript, group: "ModelGroup") -> Iterator[Outcome]:
 
 def _play_one(transcript: Transcript, group: "ModelGroup", number: int) -> Iterator[Outcome]:
     kept = transcript.exchanges[number]
-    skipped = {i: _why_skipped(transcript.voices[i], reply) for i, reply in enumerate(kept.replies)}
+    skipped = {i: _why_skipped(transcript.models[i], reply) for i, reply in enumerate(kept.replies)}
     panes = [i for i, why in skipped.items() if not why]  # those that were rows of the batch, and no others
     now = _generate(transcript, group, number, panes) if panes else None
     for i, reply in enumerate(kept.replies):
@@ -96,7 +96,7 @@ def _generate(transcript: Transcript, group: "ModelGroup", number: int, panes: S
         Exchange(each.prompt, tuple(each.replies[i] for i in panes), (None,) * len(panes))
         for each in transcript.exchanges[:number]
     ]
-    again = ModelGroup(group.pool, tuple(group.speakers[i] for i in panes))
+    again = ModelGroup(group.pool, tuple(group.loaded[i] for i in panes))
     now: Exchange | None = None
 
     def enough() -> bool:
@@ -105,7 +105,7 @@ def _generate(transcript: Transcript, group: "ModelGroup", number: int, panes: S
             return False
         return all(len(r.token_ids) >= n or r.ended for r, n in zip(now.replies, lengths, strict=True))
 
-    for exchange in again.ask(kept.prompt, transcript.sampling, history, enough, LIMIT_S):
+    for exchange in again.generate(kept.prompt, transcript.sampling, history, enough, LIMIT_S):
         now = exchange
     return now
 
@@ -129,7 +129,7 @@ def _first_difference(one: Sequence[int], other: Sequence[int]) -> int:
 
 
 def _require_playable(transcript: Transcript) -> None:
-    if not transcript.voices or not transcript.exchanges:
+    if not transcript.models or not transcript.exchanges:
         raise UserError("this transcript has no messages, so there is nothing to replay")
     problems = sampling_problems(transcript.sampling, UNBOUNDED)
     if problems:

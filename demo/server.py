@@ -109,7 +109,7 @@ def warm_up(models: ModelProcess, versions: "VersionCache", config: DemoConfig, 
             seen.set()
         name = config.register_as or render.newest_model(entries)
         group = models.open([reference for reference in render.defaults(entries, name) if reference])
-        for _ in group.ask("Hello", Sampling(max_new_tokens=2)):
+        for _ in group.generate("Hello", Sampling(max_new_tokens=2)):
             pass
 
 

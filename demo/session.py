@@ -122,7 +122,7 @@ class ChatSessions:
         if fresh:  # only now: a request that is refused ends no conversation
             _begin(chat, chosen, sampling, blind)
         group = self._group(chosen)
-        chat.models, chat.execution = _without_folders(group.voices), group.way
+        chat.models, chat.execution = _without_folders(group.models), group.way
         chat.stop = threading.Event()  # a new one: clearing the old could resume an abandoned answer
         chat.prompt_at_s = time.time()
         yield from self._answers(chat, group, prompt, sampling)
@@ -137,7 +137,7 @@ class ChatSessions:
         if _begins_anew(chat, references, sampling, blind):
             _begin(chat, references, sampling, blind)
         group = self._group(references[: self.config.panes])
-        chat.models, chat.execution = _without_folders(group.voices), group.way
+        chat.models, chat.execution = _without_folders(group.models), group.way
 
     def flush_votes(self, timeout_s: float = 5.0) -> None:
         """Wait up to ``timeout_s`` until all votes are in MLflow."""
@@ -152,13 +152,13 @@ class ChatSessions:
     def _answers(
         self, chat: Conversation, group: "ModelProcessClient | ModelGroup", prompt: str, sampling: Sampling
     ) -> Iterator[Exchange]:
-        most = sampling.max_new_tokens * len(group.voices)
+        most = sampling.max_new_tokens * len(group.models)
         wait_s = self.budget.take(most)
         if wait_s:
             raise UserError(f"everyone together has used this minute's tokens; try again in {wait_s:.0f} s")
         exchange = None
         try:
-            exchanges = group.ask(prompt, sampling, chat.exchanges, chat.stop.is_set, self.config.seconds)
+            exchanges = group.generate(prompt, sampling, chat.exchanges, chat.stop.is_set, self.config.seconds)
             for exchange in in_thread(exchanges, chat.stop):
                 exchange = _errors_without_folders(exchange)
                 yield exchange

@@ -23,9 +23,9 @@ def to_html(transcript: Transcript) -> str:
     return fragment(
         "transcript.html",
         style=Markup(STYLE.read_text(encoding="utf-8")),
-        models=[(_name(at), model_label(model)) for at, model in enumerate(transcript.voices)],
+        models=[(_name(at), model_label(model)) for at, model in enumerate(transcript.models)],
         settings=_settings(transcript.sampling),
-        exchanges=[_exchange(each, transcript.voices) for each in transcript.exchanges],
+        exchanges=[_exchange(each, transcript.models) for each in transcript.exchanges],
         json=Markup(transcript.to_json().translate(_JSON_ESCAPES)),
     )
 
@@ -86,6 +86,6 @@ def _divergences(exchange: Exchange) -> list[Markup]:
     first, *_ = exchange.replies or (None,)
     return [
         divergence_box(divergence, (_name(0), _name(at)), similarity=similarity(first.text, reply.text))
-        for at, (divergence, reply) in enumerate(zip(exchange.partings, exchange.replies, strict=False))
+        for at, (divergence, reply) in enumerate(zip(exchange.divergences, exchange.replies, strict=False))
         if first and at > 0 and "error" not in (first.ended, reply.ended)
     ]

@@ -1,4 +1,4 @@
-"""One prompt on its way through all panes: local ones token by token, remote ones as their pieces come."""
+"""The answers of all panes to one prompt: local models token by token, remote ones as their pieces come."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,13 +20,13 @@ Messages = Sequence[tuple[str, str]]
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A voice that can speak now, or the line that says why it can't (``error``; ``voice`` is then as asked for).
+    """A model that is ready to answer, or the reason why it is not (``error``; ``info`` then has the reference only).
 
     ``alone``: why it is a model of its own and no row of its base's batch; empty where it is one. ``remote``: model id
-    and address of a remote one.
+    and address of a remote one. ``template``: Jinja source of its chat template, empty for its tokenizer's.
     """
 
-    voice: ModelInfo
+    info: ModelInfo
     model: Any = None
     adapter: LoraAdapter | None = None
     tokenizer: Any = None
@@ -44,7 +44,7 @@ class LoadedModel:
 
 
 class Generation:
-    """The answers of ``speakers`` to one prompt, as they grow.
+    """The answers of ``loaded`` to one prompt, as they grow.
 
     ``begin``, then ``advance`` and ``listen`` until ``ended``; ``close`` at the end, whatever happened. The models may
     be used by nobody else during ``begin`` and during ``advance``; between those they are free.
@@ -52,7 +52,7 @@ class Generation:
 
     def __init__(
         self,
-        speakers: Sequence[LoadedModel],
+        loaded: Sequence[LoadedModel],
         prompt: str,
         sampling: Sampling,
         history: Sequence[Exchange],
@@ -60,15 +60,15 @@ class Generation:
         limit_s: float,
         system: str,
     ):
-        if any(len(exchange.replies) != len(speakers) for exchange in history):
-            raise UserError(f"what was said before was not said by these {len(speakers)} speakers")
-        self.speakers, self.prompt, self.sampling, self.system = speakers, prompt, sampling, system
+        if any(len(exchange.replies) != len(loaded) for exchange in history):
+            raise UserError(f"the history is of other models than these {len(loaded)}")
+        self.loaded, self.prompt, self.sampling, self.system = loaded, prompt, sampling, system
         self.history, self.stop, self.limit_s = history, stop, limit_s
         self.start = time.perf_counter()
-        self.replies = [Reply("", (), "", None, 0.0) for _ in speakers]
-        self.tokens: list[list[int]] = [[] for _ in speakers]
-        self.partings: list[Divergence | None] = [None] * len(speakers)
-        self._ends = [speaker.ends if speaker.tokenizer else set() for speaker in speakers]
+        self.replies = [Reply("", (), "", None, 0.0) for _ in loaded]
+        self.tokens: list[list[int]] = [[] for _ in loaded]
+        self.divergences: list[Divergence | None] = [None] * len(loaded)
+        self._ends = [loaded.ends if loaded.tokenizer else set() for loaded in loaded]
         self._streams: dict[int, remote.Stream] = {}
         self._panes: list[int] = []  # those decoded here; row r of a step is pane _panes[r]
         self._steps: Iterator[Step] | None = None
@@ -85,34 +85,34 @@ class Generation:
 
     @property
     def exchange(self) -> Exchange:
-        """What has been said so far."""
-        return Exchange(self.prompt, tuple(self.replies), tuple(self.partings))
+        """The prompt and the replies so far."""
+        return Exchange(self.prompt, tuple(self.replies), tuple(self.divergences))
 
     def begin(self) -> None:
         """Start the remote answers, and read the prompt for the others."""
         lines = []
-        for i, speaker in enumerate(self.speakers):
+        for i, loaded in enumerate(self.loaded):
             turns: Turns = tuple((e.prompt, e.replies[i].text) for e in self.history if not e.replies[i].error)
-            if speaker.error:
-                self._end(i, "error", speaker.error)
-            elif speaker.remote:
+            if loaded.error:
+                self._end(i, "error", loaded.error)
+            elif loaded.remote:
                 messages = messages_of((*turns, (self.prompt, "")), self.system)[:-1]
-                self._streams[i] = remote.Stream(speaker.remote, messages, self.sampling, self.limit_s)
+                self._streams[i] = remote.Stream(loaded.remote, messages, self.sampling, self.limit_s)
             else:
                 try:
                     lines.append(self._line(i, turns))
                     self._panes.append(i)
-                except Exception as error:  # a chat template is a program of a stranger's
+                except Exception as error:  # a chat template is a program that came with the model
                     self._end(i, "error", explain(error))
         if lines:
             self._steps = decode(lines, self.sampling, turn=len(self.history))
 
     def _line(self, i: int, turns: Turns) -> BatchRow:
-        speaker = self.speakers[i]
-        _refuse_control_tokens(speaker, (self.prompt, self.system, *(prompt for prompt, _ in turns)))
-        ids = chat_ids(speaker, turns, self.prompt, self.system)
-        _require_known(speaker, ids)
-        return BatchRow(speaker.model, speaker.adapter, ids, frozenset(self._ends[i]))
+        loaded = self.loaded[i]
+        _refuse_control_tokens(loaded, (self.prompt, self.system, *(prompt for prompt, _ in turns)))
+        ids = chat_ids(loaded, turns, self.prompt, self.system)
+        _require_known(loaded, ids)
+        return BatchRow(loaded.model, loaded.adapter, ids, frozenset(self._ends[i]))
 
     def advance(self, frame_s: float) -> None:
         """Decode for ``frame_s`` seconds, or until all local replies have ended; the very first token comes alone."""
@@ -130,11 +130,11 @@ class Generation:
                 break
         for i in self._panes:
             reply = self.replies[i]
-            text = _text(self.speakers[i].tokenizer, self.tokens[i], self._ends[i], bool(reply.ended))
+            text = _text(self.loaded[i].tokenizer, self.tokens[i], self._ends[i], bool(reply.ended))
             self.replies[i] = replace(reply, text=text, token_ids=tuple(self.tokens[i]))
 
     def listen(self, wait_s: float = 0.0) -> bool:
-        """Take in what remote models have said, waiting up to ``wait_s`` for it; returns whether there was anything."""
+        """Take in what has come from remote models, waiting up to ``wait_s`` seconds; returns whether anything came."""
         before = list(self.replies)
         over = self._over() if self._streams else ""
         for i, stream in list(self._streams.items()):
@@ -148,7 +148,7 @@ class Generation:
         return self.replies != before
 
     def close(self) -> None:
-        """Ask nobody for more."""
+        """Stop generating."""
         self._steps = None
         for stream in self._streams.values():
             stream.close()
@@ -165,23 +165,23 @@ class Generation:
             reply = self.replies[i]
             first = now if reply.first_token_s is None else reply.first_token_s
             self.replies[i] = replace(reply, first_token_s=first, seconds=now)
-            if row and self._panes[0] == 0 and self.partings[i] is None:
-                self.partings[i] = self._parting(step, row, i)
+            if row and self._panes[0] == 0 and self.divergences[i] is None:
+                self.divergences[i] = self._divergence(step, row, i)
             if token in self._ends[i]:
                 self._end(i, "end")
 
-    def _parting(self, step: Step, row: int, i: int) -> Divergence | None:
-        """Whether pane ``i`` leaves the first pane here. To end earlier is to leave, too.
+    def _divergence(self, step: Step, row: int, i: int) -> Divergence | None:
+        """The divergence of pane ``i`` from the first pane, if it is here. An earlier end is a divergence, too.
 
         The two can have different tokenizers, and then the same token is one that is written or read the same.
         """
         theirs, ours = step.tokens[0], step.tokens[row]
         if theirs is None or ours is None:
             return None
-        first, own = self.speakers[0].tokenizer, self.speakers[i].tokenizer
+        first, own = self.loaded[0].tokenizer, self.loaded[i].tokenizer
         texts = first.decode([theirs]), own.decode([ours])
         same = first.convert_ids_to_tokens(theirs) == own.convert_ids_to_tokens(ours)
-        if first is not own and "\ufffd" not in texts[0]:  # half a character says nothing by its text
+        if first is not own and "\ufffd" not in texts[0]:  # half a character has no text to compare
             same = same or texts[0] == texts[1]
         ends = theirs in self._ends[0], ours in self._ends[i]
         if all(ends) or (same and not any(ends)):
@@ -200,73 +200,73 @@ class Generation:
             self.replies[i] = replace(self.replies[i], ended=how, error=error, seconds=seconds)
 
 
-def line_of(speaker: LoadedModel, messages: Messages) -> BatchRow:
-    """What ``speaker`` decodes to answer ``messages``; as it was trained to read them where they are turns.
+def line_of(loaded: LoadedModel, messages: Messages) -> BatchRow:
+    """The batch row in which ``loaded`` answers ``messages``, which are encoded as in training where they are turns.
 
     The tokenizer is changed meanwhile: only one thread at a time may use it.
 
     Raises:
         UserError: a text holds a control token, or the chat template takes no such conversation.
     """
-    _refuse_control_tokens(speaker, (text for _, text in messages))
-    asked = _as_turns(messages)
-    if asked:
-        ids = chat_ids(speaker, *asked)
+    _refuse_control_tokens(loaded, (text for _, text in messages))
+    turns = _as_turns(messages)
+    if turns:
+        ids = chat_ids(loaded, *turns)
     else:
-        with _own_template(speaker) as tokenizer:
+        with _own_template(loaded) as tokenizer:
             try:
                 ids = text_ids(tokenizer, conversation_text(tokenizer, messages))
-            except Exception as error:  # a chat template is a program of a stranger's
+            except Exception as error:  # a chat template is a program that came with the model
                 raise UserError(f"its chat template takes no such conversation: {first_line(error)}") from error
-    _require_known(speaker, ids)
-    return BatchRow(speaker.model, speaker.adapter, ids, frozenset(speaker.ends))
+    _require_known(loaded, ids)
+    return BatchRow(loaded.model, loaded.adapter, ids, frozenset(loaded.ends))
 
 
 def _as_turns(messages: Messages) -> tuple[Turns, str, str] | None:
     """Finished turns, the prompt after them and what the system says; None for any other order of roles."""
     system = messages[0][1] if messages and messages[0][0] == "system" else ""
-    said = messages[1:] if system else messages
-    roles = [role for role, _ in said]
-    if roles != [("user", "assistant")[i % 2] for i in range(len(said))] or len(said) % 2 == 0:
+    rest = messages[1:] if system else messages
+    roles = [role for role, _ in rest]
+    if roles != [("user", "assistant")[i % 2] for i in range(len(rest))] or len(rest) % 2 == 0:
         return None
-    texts = [text for _, text in said]
+    texts = [text for _, text in rest]
     return tuple(zip(texts[:-1:2], texts[1::2], strict=True)), texts[-1], system
 
 
-def chat_ids(speaker: LoadedModel, turns: Turns, prompt: str, system: str = "") -> list[int]:
-    """The prompt's tokens as this version was trained to read them.
+def chat_ids(loaded: LoadedModel, turns: Turns, prompt: str, system: str = "") -> list[int]:
+    """The prompt's token ids as this version was trained to read them.
 
     The tokenizer is changed meanwhile: only one thread at a time may use it.
     """
-    with _own_template(speaker) as tokenizer:
+    with _own_template(loaded) as tokenizer:
         try:
             return prompt_ids(tokenizer, turns, prompt, system)
         except DataError:
-            # an empty reply, or a template that rewrites earlier turns: never trained on, but to be talked to
+            # an empty reply, or a template that rewrites earlier turns: never trained on, but to be answered
             return text_ids(tokenizer, prompt_text(tokenizer, turns, prompt, system))
 
 
 @contextmanager
-def _own_template(speaker: LoadedModel) -> Iterator[Any]:
-    """The speaker's tokenizer, with the chat template of this version; others use it with theirs."""
-    tokenizer = speaker.tokenizer
-    own, tokenizer.chat_template = tokenizer.chat_template, speaker.template or tokenizer.chat_template
+def _own_template(loaded: LoadedModel) -> Iterator[Any]:
+    """The model's tokenizer with this version's chat template; other versions use it with theirs."""
+    tokenizer = loaded.tokenizer
+    own, tokenizer.chat_template = tokenizer.chat_template, loaded.template or tokenizer.chat_template
     try:
         yield tokenizer
     finally:
         tokenizer.chat_template = own
 
 
-def _refuse_control_tokens(speaker: LoadedModel, texts: Iterable[str]) -> None:
-    pattern = control_tokens(speaker.tokenizer)
+def _refuse_control_tokens(loaded: LoadedModel, texts: Iterable[str]) -> None:
+    pattern = control_tokens(loaded.tokenizer)
     for text in texts:
         found = pattern.search(text)
         if found:
             raise UserError(f"the prompt holds {found[0]}, which this model reads as a control token")
 
 
-def _require_known(speaker: LoadedModel, ids: Sequence[int]) -> None:
-    if max(ids) >= speaker.model.get_input_embeddings().weight.shape[0]:
+def _require_known(loaded: LoadedModel, ids: Sequence[int]) -> None:
+    if max(ids) >= loaded.model.get_input_embeddings().weight.shape[0]:
         raise UserError("its tokenizer is not its model's: it makes tokens that the model does not know")
 
 

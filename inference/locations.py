@@ -1,4 +1,4 @@
-"""Where the weights of a voice lie on this machine: plain values that go from one process to another."""
+"""Where the weights of a model are on this machine: plain values that go from one process to another."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,14 +8,14 @@ from inference.transcript import ModelInfo
 
 @dataclass(frozen=True)
 class ModelLocation:
-    """What a voice is made of, found and checked.
+    """The files of a model, found and checked.
 
     ``folder``: its own weights (an adapter's, or a whole model's); None for a remote model. ``base``: folder of the
     model that is loaded, the same where the weights are whole. ``tokenizer``: folder of its tokenizer. ``template``:
     Jinja source of its chat template, empty for the tokenizer's own. ``remote``: model id and address of a remote one.
     """
 
-    voice: ModelInfo
+    info: ModelInfo
     folder: Path | None = None
     base: Path | None = None
     tokenizer: Path | None = None
@@ -25,7 +25,7 @@ class ModelLocation:
 
 @dataclass(frozen=True)
 class UnavailableModel:
-    """A reference whose voice can't be had, and the line that says why."""
+    """A reference whose model can't be loaded, and one line with the reason."""
 
     reference: str
     error: str

@@ -1,8 +1,8 @@
-"""Any version as a speaker: several of them answer one prompt side by side, token by token.
+"""A cache of loaded models, and groups of them that answer one prompt side by side, token by token.
 
 One base in memory serves all plain LoRA versions of it in one batch. Full models, and adapters that are more than
-plain LoRA, are models of their own and go in lockstep. Remote models stream beside them. What is loaded stays until
-others need its room.
+plain LoRA, are models of their own and take their steps in turn. Remote models stream beside them. What is loaded stays
+until others need its memory.
 """
 
 import json
@@ -27,115 +27,115 @@ GIB = 1 << 30
 TOKENIZER_FILES = ("tokenizer*", "vocab*", "merges.txt", "*.model", "*_tokens*.json", "*.tiktoken", "chat_template*")
 
 Key = tuple[str, ...]
-#: Given references, finds the place of each, or why it can't be had.
+#: Given references, finds the location of each, or the reason why it can't be loaded.
 Look = Callable[[Sequence[str]], Sequence[ModelLocation | UnavailableModel]]
 
 
 class FairLock:
-    """A lock that lets waiting threads through in turn: who has just left it can't get in again before them."""
+    """A lock that waiting threads get in turn: a thread that released it can't take it again before them."""
 
     def __init__(self) -> None:
-        self._door, self._room = threading.Lock(), threading.Lock()
+        self._queue, self._lock = threading.Lock(), threading.Lock()
 
     def __enter__(self) -> None:
-        with self._door:
-            self._room.acquire()
+        with self._queue:
+            self._lock.acquire()
 
     def __exit__(self, *error: object) -> None:
-        self._room.release()
+        self._lock.release()
 
 
 @dataclass
-class _Held:
+class _Entry:
     value: Any
     bytes: int
 
 
 @dataclass(frozen=True)
-class _Weights:
-    """A place, and what its parts are held under; ``own`` is for an adapter, plain and put on by PEFT.
+class _Keys:
+    """A location and the cache keys of its parts; ``adapter``: of an adapter, as tensors and as a PEFT model.
 
-    Two places that hold the same share a key, even where they are different versions.
+    Two locations with the same files share a key, even where they are different versions.
     """
 
-    place: ModelLocation
+    location: ModelLocation
     model: Key
     tokenizer: Key
-    own: tuple[Key, Key] | None = None
+    adapter: tuple[Key, Key] | None = None
 
     @property
     def keys(self) -> set[Key]:
-        return {self.model, self.tokenizer, *(self.own or ())}
+        return {self.model, self.tokenizer, *(self.adapter or ())}
 
 
 @dataclass
 class ModelPool:
-    """What is loaded. ``capacity_bytes`` bounds the weights that are kept.
+    """The models that are loaded. ``capacity_bytes`` bounds the weights that are kept.
 
-    ``look`` finds the places of references; without it, whoever asks must have found them already.
+    ``look`` finds the locations of references; without it, ``load`` takes locations that were found elsewhere.
 
-    What the panes of one panel need is kept together even where that is more. The models are used by one thread at a
-    time, the one that has ``lock``: mixed batches change modules while they run, and tokenizers bear no second thread.
+    The models of one group are kept together even where they take more. They are used by one thread at a time, the one
+    that has ``lock``: mixed batches set hooks on modules while they run, and tokenizers are not safe for threads.
     """
 
     look: Look | None
     capacity_bytes: int = 4 * GIB
     device: str = "cpu"
     lock: FairLock = field(default_factory=FairLock)
-    _held: OrderedDict[Key, _Held] = field(default_factory=OrderedDict)
+    _entries: OrderedDict[Key, _Entry] = field(default_factory=OrderedDict)
 
     def open(self, references: Sequence[str]) -> "ModelGroup":
-        """A panel of one speaker a reference; those that can't be had say why and leave the others alone."""
+        """The models of ``references``; one that can't be loaded has an error and does not affect the others."""
         assert self.look
         return self.load(self.look(references))
 
-    def load(self, places: Sequence[ModelLocation | UnavailableModel]) -> "ModelGroup":
-        """A panel of one speaker a place."""
+    def load(self, locations: Sequence[ModelLocation | UnavailableModel]) -> "ModelGroup":
+        """The models at ``locations``; what is loaded already is used again."""
         with self.lock:
-            found = [self._weights(place) for place in places]
-            needed = {key for each in found if isinstance(each, _Weights) for key in each.keys}
-            return ModelGroup(self, tuple(each if isinstance(each, LoadedModel) else self._speaker(each, needed)
+            found = [self._keys(location) for location in locations]
+            needed = {key for each in found if isinstance(each, _Keys) for key in each.keys}
+            return ModelGroup(self, tuple(each if isinstance(each, LoadedModel) else self._loaded(each, needed)
                                      for each in found))  # fmt: skip
 
     @property
     def bytes(self) -> int:
         """Bytes of all weights that are loaded."""
-        return sum(held.bytes for held in list(self._held.values()))
+        return sum(entry.bytes for entry in list(self._entries.values()))
 
-    def _weights(self, place: ModelLocation | UnavailableModel) -> _Weights | LoadedModel:
-        if isinstance(place, UnavailableModel):
-            return _mute(place.reference, place.error)
-        if place.remote:
-            return LoadedModel(place.voice, remote=place.remote)
+    def _keys(self, location: ModelLocation | UnavailableModel) -> _Keys | LoadedModel:
+        if isinstance(location, UnavailableModel):
+            return _unavailable(location.reference, location.error)
+        if location.remote:
+            return LoadedModel(location.info, remote=location.remote)
         try:
-            return _keyed(place)
-        except Exception as error:  # whatever a stranger's files make a library raise ends this pane, not the page
-            return _mute(place.voice.reference, explain(error))
+            return _keys_of(location)
+        except Exception as error:  # a library can raise anything for broken files: it ends this pane, not the page
+            return _unavailable(location.info.reference, explain(error))
 
-    def _speaker(self, found: _Weights, needed: Set[Key]) -> LoadedModel:
+    def _loaded(self, found: _Keys, needed: Set[Key]) -> LoadedModel:
         try:
             return self._load(found, needed)
         except Exception as error:
-            return _mute(found.place.voice.reference, explain(error))
+            return _unavailable(found.location.info.reference, explain(error))
 
-    def _load(self, found: _Weights, needed: Set[Key]) -> LoadedModel:
-        place, voice, template = found.place, found.place.voice, found.place.template
-        folder, base, spelling = place.folder, place.base, place.tokenizer
-        assert folder and base and spelling
-        tokenizer = self._keep(found.tokenizer, needed, 0, lambda: (load_tokenizer(spelling), 0))
-        if found.own is None:
-            model = self._keep(found.model, needed, voice.bytes, lambda: self._model(base))
-            return LoadedModel(voice, model, None, tokenizer, template, "" if voice.kind == "base" else "a full model")
-        plain, wrapped = found.own
+    def _load(self, found: _Keys, needed: Set[Key]) -> LoadedModel:
+        location, info, template = found.location, found.location.info, found.location.template
+        folder, base, tokenizer_folder = location.folder, location.base, location.tokenizer
+        assert folder and base and tokenizer_folder
+        tokenizer = self._keep(found.tokenizer, needed, 0, lambda: (load_tokenizer(tokenizer_folder), 0))
+        if found.adapter is None:
+            model = self._keep(found.model, needed, info.bytes, lambda: self._model(base))
+            return LoadedModel(info, model, None, tokenizer, template, "" if info.kind == "base" else "a full model")
+        plain, wrapped = found.adapter
         try:
-            adapter = self._keep(plain, needed, voice.bytes, lambda: _sized(read(folder, self.device)))
+            adapter = self._keep(plain, needed, info.bytes, lambda: _sized(read(folder, self.device)))
             model = self._keep(found.model, needed, weights_bytes(base), lambda: self._model(base))
             require_fit(model, adapter)
-            return LoadedModel(voice, model, adapter, tokenizer, template)
+            return LoadedModel(info, model, adapter, tokenizer, template)
         except UnsupportedAdapter as reason:
-            size = weights_bytes(base) + voice.bytes
+            size = weights_bytes(base) + info.bytes
             model = self._keep(wrapped, needed, size, lambda: self._wrapped(base, folder))
-            return LoadedModel(voice, model, None, tokenizer, template, str(reason))
+            return LoadedModel(info, model, None, tokenizer, template, str(reason))
 
     def _model(self, folder: Path) -> tuple[Any, int]:
         model = load_model(folder, self.device)
@@ -145,7 +145,7 @@ class ModelPool:
         return model, size
 
     def _wrapped(self, base: Path, folder: Path) -> tuple[Any, int]:
-        """A base of its own with the adapter put on by PEFT, which knows every kind."""
+        """A copy of the base with the adapter loaded by PEFT, which knows every kind."""
         from peft import PeftConfig, PeftModel
 
         if PeftConfig.from_pretrained(str(folder)).is_prompt_learning:
@@ -157,44 +157,44 @@ class ModelPool:
         return model, _parameter_bytes(model)
 
     def _keep(self, key: Key, needed: Set[Key], size: int, make: Callable[[], tuple[Any, int]]) -> Any:
-        """What is held under ``key``. Where it is not, whatever was used longest ago makes room, and it is made.
+        """The entry of ``key``; where there is none, it is made, after the least recently used ones were removed.
 
         Args:
-            needed: what must not go.
-            size: how many bytes it will take, as far as is known before.
+            needed: keys that are not removed.
+            size: bytes that it will take, as far as is known before.
         """
-        if key not in self._held:
+        if key not in self._entries:
             self._make_room(size, needed)
             value, size = make()
-            self._held[key] = _Held(value, size)
+            self._entries[key] = _Entry(value, size)
             self._make_room(0, needed | {key})
-        self._held.move_to_end(key)
-        return self._held[key].value
+        self._entries.move_to_end(key)
+        return self._entries[key].value
 
     def _make_room(self, size: int, needed: Set[Key]) -> None:
-        for old in [key for key in self._held if key not in needed]:
+        for old in [key for key in self._entries if key not in needed]:
             if self.bytes + size <= self.capacity_bytes:
                 return
-            del self._held[old]
+            del self._entries[old]
 
 
-def _mute(reference: str, error: str) -> LoadedModel:
+def _unavailable(reference: str, error: str) -> LoadedModel:
     return LoadedModel(ModelInfo(reference, "", "", "", "", 0), error=error)
 
 
-def _keyed(place: ModelLocation) -> _Weights:
-    voice, folder = place.voice, place.folder
-    assert folder and place.base and place.tokenizer
-    tokenizer = _tokenizer_key(place.tokenizer)
-    if voice.kind != "lora":
-        return _Weights(place, _model_key(folder, voice.digest), tokenizer)
-    model = _model_key(place.base, voice.base_digest)
-    own: Key = (voice.digest, _settings(folder, CONFIG))  # the same weights with another scale are another adapter
-    return _Weights(place, model, tokenizer, (("adapter", *own), ("wrapped", *own, *model)))
+def _keys_of(location: ModelLocation) -> _Keys:
+    info, folder = location.info, location.folder
+    assert folder and location.base and location.tokenizer
+    tokenizer = _tokenizer_key(location.tokenizer)
+    if info.kind != "lora":
+        return _Keys(location, _model_key(folder, info.digest), tokenizer)
+    model = _model_key(location.base, info.base_digest)
+    own: Key = (info.digest, _settings(folder, CONFIG))  # the same weights with another scale are another adapter
+    return _Keys(location, model, tokenizer, (("adapter", *own), ("wrapped", *own, *model)))
 
 
 def _model_key(folder: Path, digest: str) -> Key:
-    """What a model is held under: its weights, and what says how to use them."""
+    """The cache key of a model: its weights, and the settings that change how they are used."""
     return ("model", digest, _settings(folder, "config.json", "generation_config.json"))
 
 
@@ -204,7 +204,7 @@ def _tokenizer_key(folder: Path) -> Key:
 
 
 def _settings(folder: Path, *names: str) -> str:
-    """The JSON files of that name in one text, without what changes nothing: who wrote them, and from where."""
+    """The JSON files of these names as one text, without fields that only note their origin."""
     found = {}
     for name in names:
         path = folder / name
@@ -224,40 +224,40 @@ def _sized(adapter: LoraAdapter) -> tuple[LoraAdapter, int]:
 
 @dataclass(frozen=True)
 class ModelGroup:
-    """Speakers that answer together."""
+    """Models that answer together, one a pane."""
 
     pool: ModelPool
-    speakers: tuple[LoadedModel, ...]
+    loaded: tuple[LoadedModel, ...]
 
     @property
-    def voices(self) -> tuple[ModelInfo, ...]:
-        """What speaks in each pane."""
-        return tuple(speaker.voice for speaker in self.speakers)
+    def models(self) -> tuple[ModelInfo, ...]:
+        """The model of each pane."""
+        return tuple(each.info for each in self.loaded)
 
     @property
     def remote(self) -> tuple[bool, ...]:
-        """Which panes speak through somebody else's server."""
-        return tuple(speaker.remote is not None for speaker in self.speakers)
+        """Which panes have models of a remote server."""
+        return tuple(each.remote is not None for each in self.loaded)
 
     @property
     def way(self) -> str:
         """How the panes are computed, and why so."""
-        local = [s for s in self.speakers if s.model is not None]
+        local = [s for s in self.loaded if s.model is not None]
         models = {id(s.model) for s in local}
         adapters = {id(s.adapter) for s in local if s.adapter}
         parts = []
         if len(models) == 1:
             parts.append("one batch" + (f", {_count(len(adapters), 'adapter')}" if adapters else ""))
         elif models:
-            reasons = {f"{s.voice.reference} is {s.alone}" if s.voice.kind == "full"
-                       else f"{s.voice.reference}: {s.alone}" for s in local if s.alone}  # fmt: skip
+            reasons = {f"{s.info.reference} is {s.alone}" if s.info.kind == "full"
+                       else f"{s.info.reference}: {s.alone}" for s in local if s.alone}  # fmt: skip
             why = "; ".join(sorted(reasons)) or "their bases differ"
             parts.append(f"{len(models)} models in lockstep ({why})")
-        if any(s.remote for s in self.speakers):
+        if any(s.remote for s in self.loaded):
             parts.append("remote models stream beside; seed: best effort")
         return ", ".join(parts)
 
-    def ask(
+    def generate(
         self,
         prompt: str,
         sampling: Sampling,
@@ -269,27 +269,27 @@ class ModelGroup:
         """Answer ``prompt`` after ``history``; yields the exchange as it grows, last with every reply ended.
 
         Args:
-            history: what was said before, by these same speakers in this order.
-            stop: asked between tokens; once it is true, every open reply ends as stopped.
+            history: earlier exchanges of these same models in this order.
+            stop: called between tokens; once it is true, every open reply ends as stopped.
             limit_s: seconds after which every open reply ends as time.
 
         Raises:
-            UserError: the history is not these speakers'. Whatever else goes wrong is the error of a reply.
+            UserError: the history is of another number of models. Whatever else goes wrong is the error of a reply.
         """
-        asking = Generation(self.speakers, prompt, sampling, history, stop, limit_s, system)
+        generation = Generation(self.loaded, prompt, sampling, history, stop, limit_s, system)
         try:
             with self.pool.lock:
-                asking.begin()
-            yield asking.exchange
-            while not asking.ended:
-                local = asking.is_local
+                generation.begin()
+            yield generation.exchange
+            while not generation.ended:
+                local = generation.is_local
                 if local:
-                    with self.pool.lock:  # given up between frames, so that others get theirs
-                        asking.advance(FRAME_S)
-                if asking.listen(0.0 if local else FRAME_S) or local:
-                    yield asking.exchange
+                    with self.pool.lock:  # released between frames, so that other conversations get theirs
+                        generation.advance(FRAME_S)
+                if generation.listen(0.0 if local else FRAME_S) or local:
+                    yield generation.exchange
         finally:
-            asking.close()
+            generation.close()
 
 
 def _count(number: int, noun: str) -> str:

@@ -33,7 +33,7 @@ class Stream:
         threading.Thread(target=self._follow, args=work, name="remote-answer", daemon=True).start()
 
     def read(self, wait_s: float = 0.0) -> None:
-        """Bring ``reply`` up to date, waiting at most ``wait_s`` seconds for the first news."""
+        """Bring ``reply`` up to date, waiting at most ``wait_s`` seconds for the first of it."""
         with contextlib.suppress(queue.Empty):
             while not self.reply.ended:
                 at_s, kind, text = self._news.get(timeout=wait_s) if wait_s else self._news.get_nowait()
@@ -50,7 +50,7 @@ class Stream:
         """Take no more of it; the connection is closed at the next piece, or after ``SILENCE_S`` without one."""
         self._closed.set()
 
-    def _tell(self, kind: str, text: str) -> None:
+    def _add(self, kind: str, text: str) -> None:
         self._news.put((time.perf_counter() - self.start, kind, text))
 
     def _follow(self, messages: list[dict[str, str]], sampling: Sampling, limit_s: float) -> None:
@@ -73,13 +73,13 @@ class Stream:
             ):
                 ended = self._take(events)
             if ended:
-                self._tell("end", ended)
+                self._add("end", ended)
             else:
-                self._tell("error", f"{self.model}: the server's answer broke off, or was none")
+                self._add("error", f"{self.model}: the server's answer broke off, or was none")
         except openai.OpenAIError as error:
-            self._tell("error", explain(error, self.model))
+            self._add("error", explain(error, self.model))
         except Exception as error:  # whatever a stranger's server makes the SDK raise ends this pane, not the page
-            self._tell("error", f"{self.model}: the answer broke off ({type(error).__name__})")
+            self._add("error", f"{self.model}: the answer broke off ({type(error).__name__})")
 
     def _take(self, events: Any) -> str:
         """How the answer ended; empty where the server did not say."""
@@ -89,7 +89,7 @@ class Stream:
                 return "stopped"
             for choice in event.choices[:1]:
                 if choice.delta and choice.delta.content:
-                    self._tell("text", choice.delta.content)
+                    self._add("text", choice.delta.content)
                 if choice.finish_reason:
                     ended = "length" if choice.finish_reason == "length" else "end"
         return ended

@@ -1,19 +1,21 @@
-"""What was said, by whom and how: a comparison as plain values that can be kept as JSON and played again."""
+"""A comparison of models as plain values: prompts, replies and settings, kept as JSON and replayed later."""
 
 import json
 import math
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from data.errors import UserError
 
 FORMAT = "parley-transcript-1"
+#: Names of fields in that format, where they are others than here.
+JSON_KEYS = {"models": "voices", "divergences": "partings"}
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How answers are drawn; every pane of a comparison uses the same. ``temperature`` 0 is greedy."""
+    """How tokens are sampled; every pane of a comparison uses the same. ``temperature`` 0 is greedy."""
 
     temperature: float = 0.7
     top_p: float = 1.0
@@ -23,9 +25,9 @@ class Sampling:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """Exactly what speaks in a pane.
+    """Exactly which model answers in a pane.
 
-    ``reference``: what it was asked for by, aliases resolved: ``pirate/3``, ``pirate/3:base`` or ``pirate/3:24`` (the
+    ``reference``: its name, aliases resolved: ``pirate/3``, ``pirate/3:base`` or ``pirate/3:24`` (the
     checkpoint of step 24). ``kind``: base, lora, full or openai. ``digest``: first 16 hex digits of the SHA-256 over
     the weights of its own (the adapter, or the whole model; empty for a remote one). ``bytes``: size of those weights.
     """
@@ -75,24 +77,31 @@ class Divergence:
 
 @dataclass(frozen=True)
 class Exchange:
-    """One prompt and each pane's reply; ``partings[i]`` compares reply ``i`` with reply 0, None where they agree."""
+    """One prompt and each pane's reply; ``divergences[i]`` is that of reply ``i`` from reply 0, None for equal ones."""
 
     prompt: str
     replies: tuple[Reply, ...]
-    partings: tuple[Divergence | None, ...]
+    divergences: tuple[Divergence | None, ...]
 
 
 @dataclass(frozen=True)
 class Transcript:
-    """A whole comparison: one voice a pane, the settings, and everything that was said, oldest first."""
+    """A whole comparison: the model of each pane, the settings, and all exchanges, oldest first."""
 
-    voices: tuple[ModelInfo, ...]
+    models: tuple[ModelInfo, ...]
     sampling: Sampling
     exchanges: tuple[Exchange, ...] = ()
 
     def to_json(self) -> str:
         """The transcript as JSON, format name first."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, indent=1, ensure_ascii=False)
+        return json.dumps({"format": FORMAT, **plain(self)}, indent=1, ensure_ascii=False)
+
+
+def plain(value: Any) -> Any:
+    """``value``, of the types above, as dicts and lists with the keys of the JSON format."""
+    if is_dataclass(value):
+        return {JSON_KEYS.get(each.name, each.name): plain(getattr(value, each.name)) for each in fields(value)}
+    return [plain(each) for each in value] if isinstance(value, tuple) else value
 
 
 def from_json(text: str) -> Transcript:
@@ -106,9 +115,9 @@ def from_json(text: str) -> Transcript:
         if not isinstance(raw, dict) or raw.pop("format", None) != FORMAT:
             raise ValueError("it does not name that format")
         found = _read(Transcript, raw, "transcript")
-        panes = len(found.voices)
+        panes = len(found.models)
         for at, exchange in enumerate(found.exchanges):
-            if (len(exchange.replies), len(exchange.partings)) != (panes, panes):
+            if (len(exchange.replies), len(exchange.divergences)) != (panes, panes):
                 raise ValueError(f"exchanges[{at}] has not one reply and one parting a voice")
     except RecursionError as error:
         raise UserError(f"this is no transcript of the format {FORMAT}: it is nested too deeply") from error
@@ -141,8 +150,8 @@ def _read(kind: Any, raw: Any, name: str) -> Any:
 
 
 def _read_record(kind: Any, raw: Any, name: str) -> Any:
-    known = {field.name for field in fields(kind)}
-    if not isinstance(raw, dict) or raw.keys() != known:
+    known = {JSON_KEYS.get(field.name, field.name): field.name for field in fields(kind)}
+    if not isinstance(raw, dict) or raw.keys() != known.keys():
         raise ValueError(f"{name} has not the fields {', '.join(sorted(known))}")
     hints = get_type_hints(kind)
-    return kind(**{field: _read(hints[field], raw[field], field) for field in raw})
+    return kind(**{known[key]: _read(hints[known[key]], raw[key], key) for key in raw})

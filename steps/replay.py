@@ -82,7 +82,7 @@ def report(config: ReplayConfig, transcript: "Transcript") -> Iterator[str]:
     from demo.replay import changes, open_models, play
     from demo.server import make_pool
 
-    sampling, models = transcript.sampling, transcript.voices
+    sampling, models = transcript.sampling, transcript.models
     yield (
         f"Transcript  {len(models)} models, {len(transcript.exchanges)} exchanges, "
         f"temperature {sampling.temperature:g}, seed {sampling.seed}"

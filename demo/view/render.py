@@ -73,7 +73,7 @@ def _divergence(chat: Conversation, number: int) -> Markup:
     if any(reply.error or not reply.token_ids for reply in (first, other)):
         return Markup("")
     names = (chat.models[0].reference, chat.models[number].reference)
-    divergence = last.partings[number]
+    divergence = last.divergences[number]
     if divergence is None and first.token_ids != other.token_ids:
         return notice("info", f"{names[0]} and {names[1]} are equal up to the end of the shorter answer.")
     return divergence_box(divergence, names, similarity=similarity(first.text, other.text))
@@ -161,8 +161,8 @@ def _standing(each: Standing) -> tuple[Standing, str, Markup]:
 
 def self_check(transcript: Transcript, same: bool) -> Markup:
     """The result of comparing the left version with itself."""
-    last, name = transcript.exchanges[-1], transcript.voices[0].reference
-    divergence = None if same else last.partings[1]
+    last, name = transcript.exchanges[-1], transcript.models[0].reference
+    divergence = None if same else last.divergences[1]
     if not same and divergence is None:
         return notice("error", f"Self-check failed: {name} gave two different answers to the same prompt.")
     answer = Markup('<blockquote class="parley-quote">{}</blockquote>').format(escaped(last.replies[0].text))

@@ -72,7 +72,7 @@ class Vote:
         *before, last = transcript.exchanges
         left, right = (
             Side(
-                transcript.voices[pane],
+                transcript.models[pane],
                 last.replies[pane],
                 tuple((each.prompt, each.replies[pane].text) for each in before),
             )

@@ -182,12 +182,12 @@ class Engine:
         in_use = {request.location: sequence.model for sequence, request in self._active.items()}
         if location in in_use:
             return in_use[location]
-        model = self._pool.load([location, *in_use]).speakers[0]
+        model = self._pool.load([location, *in_use]).loaded[0]
         if model.error:
             raise UnknownModel(model.error)
         self._over_capacity = {location, *in_use} if self._pool.bytes > self._pool.capacity_bytes else None
         self._loaded = {name: each for name, each in self._loaded.items() if each() is not None}
-        self._loaded[location.voice.reference] = weakref.ref(model.adapter or model.model)
+        self._loaded[location.info.reference] = weakref.ref(model.adapter or model.model)
         return model
 
     def _has_room(self, location: ModelLocation) -> bool:

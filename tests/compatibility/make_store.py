@@ -142,14 +142,14 @@ def record_transcripts() -> dict[str, Any]:
     first = min(checkpoints.paths(MlflowClient(), versions.resolve("pirate/1").run_id))
     references = ["pirate/1:base", "pirate/1", f"pirate/1:{first}", "pirate/2"]
     panel = make_pool(DemoConfig(threads=1)).open(references)
-    assert not any(each.error for each in panel.speakers), [each.error for each in panel.speakers]
+    assert not any(each.error for each in panel.loaded), [each.error for each in panel.loaded]
     found: dict[str, Any] = {"references": references}
     for name, sampling in (("greedy", Sampling(0.0, 1.0, 16, 7)), ("drawn", Sampling(0.8, 0.95, 16, 7))):
         exchanges: list[Any] = []
         for prompt in PROMPTS[:2]:
-            *_, last = panel.ask(prompt, sampling, exchanges)
+            *_, last = panel.generate(prompt, sampling, exchanges)
             exchanges.append(last)
-        found[name] = Transcript(panel.voices, sampling, tuple(exchanges))
+        found[name] = Transcript(panel.models, sampling, tuple(exchanges))
     (STORE / "greedy.json").write_text(found["greedy"].to_json(), encoding="utf-8")
     (STORE / "drawn.html").write_text(page.to_html(found["drawn"]), encoding="utf-8")
     for vote in make_votes(found["greedy"]):

@@ -143,7 +143,7 @@ def test_versions_checkpoints_bases_and_aliases_answer_on_the_page_as_they_did(o
     panel = make_pool(DemoConfig(threads=1)).open([*EXPECTED["references"], "pirate@champion", "remote/3"])
     exchanges: list[Any] = []
     for prompt, wanted in zip(EXPECTED["prompts"], EXPECTED["greedy"], strict=True):
-        *_, last = panel.ask(prompt, Sampling(0.0, 1.0, 16, 7), exchanges)
+        *_, last = panel.generate(prompt, Sampling(0.0, 1.0, 16, 7), exchanges)
         exchanges.append(last)
         assert [reply.text for reply in last.replies] == [*wanted, wanted[1], "positive"]
 

@@ -61,7 +61,7 @@ def test_an_answer_streams_and_is_the_one_that_the_models_give(client, served):
     assert len(frames) > 2 and [frame["done"] for frame in frames] == [False] * (len(frames) - 1) + [True]
     texts = [frame["replies"][1]["text"] for frame in frames]
     assert len(set(texts)) > 2 and [len(text) for text in texts] == sorted(len(text) for text in texts)
-    *_, alone = served.pool.open([BASE, TUNED]).ask(GOOD[0], Sampling(max_new_tokens=40))
+    *_, alone = served.pool.open([BASE, TUNED]).generate(GOOD[0], Sampling(max_new_tokens=40))
     assert [reply["token_ids"] for reply in last["replies"]] == [list(reply.token_ids) for reply in alone.replies]
     assert [voice["reference"] for voice in last["voices"]] == [BASE, TUNED]
     assert "one batch" in last["way"] and not leaks(json.dumps(last), served)

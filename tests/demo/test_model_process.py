@@ -44,7 +44,7 @@ def models(pool):
 
 
 def last(cast, prompt=PROMPT, **more) -> Exchange:
-    *_, exchange = cast.ask(prompt, SAMPLING, **more)
+    *_, exchange = cast.generate(prompt, SAMPLING, **more)
     return exchange
 
 
@@ -54,20 +54,20 @@ def said(exchange):
 
 def test_it_says_what_the_models_in_this_process_say_over_two_turns(pool, models):
     here, there = pool.open(SIDES), models.open(SIDES)
-    assert (there.voices, there.way, there.remote) == (here.voices, here.way, here.remote)
+    assert (there.models, there.way, there.remote) == (here.models, here.way, here.remote)
     one, other = last(here), last(there)
-    assert said(one) == said(other) and one.partings == other.partings
+    assert said(one) == said(other) and one.divergences == other.divergences
     assert said(last(here, "And now?", history=[one])) == said(last(there, "And now?", history=[other]))
 
 
 def test_answers_grow(models):
-    lengths = [len(exchange.replies[0].token_ids) for exchange in models.open(SIDES).ask(PROMPT, SAMPLING)]
+    lengths = [len(exchange.replies[0].token_ids) for exchange in models.open(SIDES).generate(PROMPT, SAMPLING)]
     assert len(lengths) > 2 and lengths == sorted(lengths)
 
 
 def test_what_can_not_be_had_says_why_and_the_other_side_answers(models):
     cast = models.open(["pirate/1", "nobody/1"])
-    assert [voice.kind for voice in cast.voices] == ["lora", ""]
+    assert [voice.kind for voice in cast.models] == ["lora", ""]
     exchange = last(cast)
     assert exchange.replies[1].ended == "error" and "nobody" in exchange.replies[1].error
     assert exchange.replies[0].token_ids
@@ -75,19 +75,19 @@ def test_what_can_not_be_had_says_why_and_the_other_side_answers(models):
 
 def test_what_is_refused_there_is_refused_here_in_the_same_words(pool, models):
     wrong = [last(pool.open(SIDES))]
-    with pytest.raises(UserError, match="was not said by these 1 speakers"):
+    with pytest.raises(UserError, match="the history is of other models than these 1"):
         last(models.open(["pirate/1"]), history=wrong)
 
 
 def test_stop_ends_an_answer_that_grows(models):
     growing = []
-    for exchange in models.open(SIDES).ask(PROMPT, Sampling(max_new_tokens=400), stop=lambda: len(growing) > 1):
+    for exchange in models.open(SIDES).generate(PROMPT, Sampling(max_new_tokens=400), stop=lambda: len(growing) > 1):
         growing.append(exchange)
     assert {reply.ended for reply in growing[-1].replies} == {"stopped"}
 
 
 def test_who_leaves_in_the_middle_holds_nobody_up(models):
-    leaving = models.open(SIDES).ask(PROMPT, Sampling(max_new_tokens=400))
+    leaving = models.open(SIDES).generate(PROMPT, Sampling(max_new_tokens=400))
     next(leaving)
     leaving.close()
     assert last(models.open(SIDES)).replies[0].ended
@@ -105,7 +105,7 @@ def test_a_process_that_is_killed_ends_its_answer_in_one_line_and_is_started_ane
     models = ModelProcess(ROOM, pool.look)
     try:
         cast = models.open(SIDES)
-        answering = cast.ask(PROMPT, Sampling(max_new_tokens=400))
+        answering = cast.generate(PROMPT, Sampling(max_new_tokens=400))
         next(answering)
         os.kill(models._process.pid, signal.SIGKILL)
         with pytest.raises(UserError, match=ENDED):
@@ -159,7 +159,7 @@ def test_a_stop_that_comes_after_the_end_stops_no_later_answer(models):
 def test_a_group_answers_again_after_it_refused_or_stopped(models):
     group = models.open(SIDES)
     one = last(group)
-    with pytest.raises(UserError, match="was not said by these"):
+    with pytest.raises(UserError, match="the history is of other models"):
         last(group, history=[last(models.open(["pirate/1"]))])
     assert {reply.ended for reply in last(group, stop=lambda: True).replies} == {"stopped"}
     assert said(last(group)) == said(one)

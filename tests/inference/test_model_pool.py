@@ -104,7 +104,7 @@ def pool(shelf) -> ModelPool:
 
 
 def last(panel: ModelGroup, prompt: str = PROMPT, sampling: Sampling = GREEDY, *args: Any, **more: Any) -> Exchange:
-    *_, exchange = panel.ask(prompt, sampling, *args, **more)
+    *_, exchange = panel.generate(prompt, sampling, *args, **more)
     return exchange
 
 
@@ -116,7 +116,7 @@ def test_base_and_adapters_in_one_batch_answer_as_each_does_alone_over_several_t
     names = ["small", "large", "rslora"]
     panel = pool.open(["small/1:base", *(f"{name}/1" for name in names)])
     assert panel.way == "one batch, 3 adapters"
-    assert len({id(speaker.model) for speaker in panel.speakers}) == 1
+    assert len({id(speaker.model) for speaker in panel.loaded}) == 1
     history: list[Exchange] = []
     for prompt in (PROMPT, "Tell me of the sea, my old friend.", "Go."):
         said = last(panel, prompt, GREEDY, history)
@@ -136,7 +136,7 @@ def test_an_adapter_that_can_not_be_mixed_answers_as_it_does_alone(shelf, pool, 
     assert said.replies[0].text != said.replies[1].text
     assert panel.way.startswith(f"2 models in lockstep ({name}/1: ") and BEYOND[name][1] in panel.way
     before = tiny.plain(shelf.base).state_dict()
-    now = panel.speakers[0].model.state_dict()
+    now = panel.loaded[0].model.state_dict()
     assert all(torch.equal(tensor, before[key]) for key, tensor in now.items())  # PEFT worked on a base of its own
 
 
@@ -153,37 +153,37 @@ def test_learned_prompts_are_refused_in_one_line(shelf, pool, tmp_path):
     model = AutoModelForCausalLM.from_pretrained(shelf.base)
     get_peft_model(model, PromptTuningConfig(num_virtual_tokens=3, task_type="CAUSAL_LM")).save_pretrained(tmp_path)
     panel = pool.open([register("prompts", tmp_path), "small/1"])
-    assert panel.speakers[0].error == "it is an adapter of learned prompts; those can't be compared here"
+    assert panel.loaded[0].error == "it is an adapter of learned prompts; those can't be compared here"
     said = last(panel)
-    assert said.replies[0].ended == "error" and said.replies[0].error == panel.speakers[0].error
+    assert said.replies[0].ended == "error" and said.replies[0].error == panel.loaded[0].error
     assert tokens(said)[1] == shelf.alone("small", shelf.ids(PROMPT))
 
 
 def test_the_same_weights_with_another_scale_or_tokenizer_are_another_voice(shelf, pool, tmp_path):
     louder = tiny.copy_with(shelf.folders["small"], tmp_path / "louder", CONFIG, lora_alpha=64)
     panel = pool.open(["small/1", register("louder", louder)])
-    assert panel.voices[0].digest == panel.voices[1].digest
+    assert panel.models[0].digest == panel.models[1].digest
     said = last(panel)
     assert tokens(said)[1] == tiny.greedy(shelf.base, louder, shelf.ids(PROMPT), 10) != tokens(said)[0]
     spoken = tiny.copy_with(shelf.folders["full"], tmp_path / "spoken", "tokenizer_config.json")
     (spoken / "chat_template.jinja").write_text("{% for m in messages %}{{ m['content'] }}{% endfor %} :")
     other = pool.open(["full/1", register("spoken", spoken)])
-    assert other.speakers[0].model is other.speakers[1].model
+    assert other.loaded[0].model is other.loaded[1].model
     assert tokens(last(other))[1] == tiny.greedy(spoken, None, shelf.tokenizer(f"{PROMPT} :")["input_ids"], 10)
 
 
 def test_voices_say_exactly_which_weights_speak(shelf, pool):
     panel = pool.open(["small/1:base", "small/1", "full/1", "full/1:base", "dora/1"])
     base, digest = str(shelf.base), weights_digest(shelf.base)
-    assert [(v.reference, v.kind, v.digest, v.base_model, v.base_digest) for v in panel.voices] == [
+    assert [(v.reference, v.kind, v.digest, v.base_model, v.base_digest) for v in panel.models] == [
         ("small/1:base", "base", digest, base, digest),
         ("small/1", "lora", weights_digest(shelf.folders["small"]), base, digest),
         ("full/1", "full", weights_digest(shelf.folders["full"]), base, ""),
         ("full/1:base", "base", digest, base, digest),
         ("dora/1", "lora", weights_digest(shelf.folders["dora"]), base, digest),
     ]
-    assert panel.voices[1].bytes == (shelf.folders["small"] / "adapter_model.safetensors").stat().st_size
-    for speaker, name in zip(panel.speakers, ["base", "small", "full", "base", "dora"], strict=True):
+    assert panel.models[1].bytes == (shelf.folders["small"] / "adapter_model.safetensors").stat().st_size
+    for speaker, name in zip(panel.loaded, ["base", "small", "full", "base", "dora"], strict=True):
         if speaker.adapter or name == "dora":
             continue
         expected = tiny.plain(shelf.folders.get(name, shelf.base)).state_dict()
@@ -192,13 +192,13 @@ def test_voices_say_exactly_which_weights_speak(shelf, pool):
 
 def test_aliases_are_resolved_in_the_label(shelf, pool):
     MlflowClient().set_registered_model_alias("small", "champion", "1")
-    assert [v.reference for v in pool.open(["small@champion", "models:/small@champion"]).voices] == ["small/1"] * 2
+    assert [v.reference for v in pool.open(["small@champion", "models:/small@champion"]).models] == ["small/1"] * 2
 
 
 def test_the_same_voice_twice_says_the_same_at_any_heat(pool):
     for reference in ("small/1:base", "small/1", "full/1", "dora/1"):
         said = last(pool.open([reference, reference]), sampling=HOT)
-        assert said.replies[0].text == said.replies[1].text and said.partings == (None, None)
+        assert said.replies[0].text == said.replies[1].text and said.divergences == (None, None)
     one = last(pool.open(["small/1", "full/1"]), sampling=HOT)
     assert tokens(one)[0] == tokens(last(pool.open(["small/1"]), sampling=HOT))[0]
 
@@ -206,9 +206,9 @@ def test_the_same_voice_twice_says_the_same_at_any_heat(pool):
 def test_a_parting_is_the_first_token_that_differs_with_both_sides_likeliest(shelf, pool):
     panel = pool.open(["small/1:base", "small/1", "full/1", "small/1:base"])
     said = last(panel)
-    assert said.partings[0] is None and said.partings[3] is None
+    assert said.divergences[0] is None and said.divergences[3] is None
     for i, name in ((1, "small"), (2, "full")):
-        parting, theirs, ours = said.partings[i], tokens(said)[0], tokens(said)[i]
+        parting, theirs, ours = said.divergences[i], tokens(said)[0], tokens(said)[i]
         assert parting
         assert parting.at == next(at for at in range(10) if theirs[at] != ours[at])
         assert parting.chosen == (
@@ -244,20 +244,20 @@ def test_an_answer_ends_with_any_end_token_that_its_model_names(shelf, pool, end
     assert tokens(said)[0] == tokens(said)[1][:count]
     assert [reply.ended for reply in said.replies] == ["end", "length"]
     assert said.replies[0].text == shelf.tokenizer.decode(tokens(said)[0][:-1]).strip()
-    assert said.partings[1] and said.partings[1].at == count - 1  # one ends with that token, the other says it
-    assert said.partings[1].chosen[0] == said.partings[1].chosen[1]
+    assert said.divergences[1] and said.divergences[1].at == count - 1  # one ends with that token, the other says it
+    assert said.divergences[1].chosen[0] == said.divergences[1].chosen[1]
 
 
 def test_both_ending_with_another_end_token_is_no_parting(shelf, pool, ending):
     folder, count = ending
     panel = pool.open(["full/1", register("ending", folder)])
-    first, other = panel.speakers
+    first, other = panel.loaded
     end = tokens(last(panel))[1][-1]
     step = generation.Step([first.tokenizer.eos_token_id, end], {}, {})
     asked = generation.Generation((first, other), PROMPT, GREEDY, (), lambda: False, 60, "")
     asked._panes = [0, 1]
     asked._take(step)
-    assert asked.partings == [None, None] and {reply.ended for reply in asked.replies} == {"end"}
+    assert asked.divergences == [None, None] and {reply.ended for reply in asked.replies} == {"end"}
 
 
 def test_stop_ends_every_answer_between_two_tokens(pool):
@@ -295,7 +295,7 @@ def test_the_time_limit_ends_every_answer(pool, monkeypatch):
 
 def test_answers_grow_side_by_side_and_the_last_is_whole(pool, monkeypatch):
     monkeypatch.setattr(model_pool, "FRAME_S", 0.0)
-    seen = list(pool.open(["small/1:base", "small/1"]).ask(PROMPT, GREEDY))
+    seen = list(pool.open(["small/1:base", "small/1"]).generate(PROMPT, GREEDY))
     lengths = [tuple(len(reply.token_ids) for reply in each.replies) for each in seen]
     assert lengths == [(0, 0), *((n, n) for n in range(1, 11)), (10, 10)]
     assert [bool(reply.ended) for reply in seen[-2].replies + seen[-1].replies] == [False, False, True, True]
@@ -307,7 +307,7 @@ def test_answers_grow_side_by_side_and_the_last_is_whole(pool, monkeypatch):
 
 def test_a_broken_model_ends_its_own_pane_only(shelf, pool, monkeypatch):
     panel = pool.open(["full2/1", "small/1"])
-    monkeypatch.setattr(panel.speakers[0].model, "forward", lambda **_: 1 / 0)
+    monkeypatch.setattr(panel.loaded[0].model, "forward", lambda **_: 1 / 0)
     said = last(panel)
     assert (said.replies[0].ended, said.replies[0].error) == ("error", "ZeroDivisionError: division by zero")
     assert tokens(said)[1] == shelf.alone("small", shelf.ids(PROMPT))
@@ -334,7 +334,7 @@ def test_empty_and_failed_replies_in_the_history_do_no_harm(shelf, pool):
 def test_a_history_of_other_speakers_is_refused(pool):
     panel = pool.open(["small/1:base", "small/1"])
     one = last(pool.open(["small/1"]))
-    with pytest.raises(UserError, match="was not said by these 2 speakers"):
+    with pytest.raises(UserError, match="the history is of other models than these 2"):
         last(panel, PROMPT, GREEDY, [one])
 
 
@@ -366,7 +366,7 @@ def test_a_tokenizer_of_another_model_is_told(shelf, pool, tmp_path):
 
 def test_an_abandoned_answer_leaves_the_model_and_the_lock_free(shelf, pool):
     panel = pool.open(["small/1", "large/1"])
-    started = panel.ask(PROMPT, Sampling(0, 1, 500))
+    started = panel.generate(PROMPT, Sampling(0, 1, 500))
     for _ in range(3):
         next(started)
     expected = shelf.alone("base", shelf.ids(PROMPT))
@@ -374,13 +374,13 @@ def test_an_abandoned_answer_leaves_the_model_and_the_lock_free(shelf, pool):
     assert tokens(last(base)) == [expected]
     threading.Thread(target=started.close).start()
     assert tokens(last(base)) == [expected]
-    assert not any(module._forward_hooks for module in base.speakers[0].model.modules())
+    assert not any(module._forward_hooks for module in base.loaded[0].model.modules())
 
 
 def test_many_threads_on_one_model_take_turns_and_get_right_answers(shelf, pool):
     names = ["base", "small", "large", "rslora"]
     panels = [pool.open(["small/1:base" if name == "base" else f"{name}/1"]) for name in names]
-    model = panels[0].speakers[0].model
+    model = panels[0].loaded[0].model
     inside, most, said = [], [], {}
     hook = model.register_forward_pre_hook(lambda *_: (inside.append(1), most.append(len(inside)))[2:])
     unhook = model.register_forward_hook(lambda *_: inside.clear())
@@ -410,7 +410,7 @@ def test_a_lock_lets_those_who_wait_through_in_turn():
                 order.append(name)
                 if len(order) == 1:
                     other.start()
-                    wait_until(turnstile._door.locked, "the other one waits")
+                    wait_until(turnstile._queue.locked, "the other one waits")
 
     other = threading.Thread(target=work, args=("b",))
     work("a")
@@ -419,7 +419,7 @@ def test_a_lock_lets_those_who_wait_through_in_turn():
 
 
 def memory(pool: ModelPool) -> set[str]:
-    return {key[0] for key in pool._held}
+    return {key[0] for key in pool._entries}
 
 
 def test_each_further_adapter_costs_about_its_file(shelf):
@@ -439,14 +439,14 @@ def test_what_was_used_longest_ago_makes_room_and_what_is_needed_stays(shelf):
     pool = ModelPool(Resolver(find_base).look, capacity_bytes=int(2.5 * model_bytes))
     seen = {}
     for name in ("full", "full2", "full"):
-        seen[name] = weakref.ref(pool.open([f"{name}/1"]).speakers[0].model)
+        seen[name] = weakref.ref(pool.open([f"{name}/1"]).loaded[0].model)
     pool.open(["small/1:base"])
     gc.collect()
     assert seen["full"]() is not None and seen["full2"]() is None
     assert pool.bytes <= pool.capacity_bytes
     panel = pool.open(["full2/1", "full/1", "small/1:base", "small/1"])  # more than fits, but all needed
-    assert not any(speaker.error for speaker in panel.speakers)
-    assert panel.speakers[1].model is seen["full"]()  # it was there, and was not thrown out for the first
+    assert not any(speaker.error for speaker in panel.loaded)
+    assert panel.loaded[1].model is seen["full"]()  # it was there, and was not thrown out for the first
     pool.open(["full2/1"])
     pool.open(["dora/1"])
     assert pool.bytes <= pool.capacity_bytes
@@ -458,18 +458,18 @@ def test_a_model_packs_only_where_its_copies_fit(shelf):
     panel = tight.open(["small/1:base"])
     assert tight.bytes == size
     assert torch.equal(
-        panel.speakers[0].model(torch.tensor([[5, 6]])).logits, tiny.plain(shelf.base)(torch.tensor([[5, 6]])).logits
+        panel.loaded[0].model(torch.tensor([[5, 6]])).logits, tiny.plain(shelf.base)(torch.tensor([[5, 6]])).logits
     )
     assert tokens(last(panel)) == [shelf.alone("base", shelf.ids(PROMPT))]
 
 
 def test_a_version_deleted_while_it_is_open_says_so_and_leaves_the_others(shelf, pool):
     reference = register("passing", shelf.folders["small"])
-    assert not pool.open([reference]).speakers[0].error
+    assert not pool.open([reference]).loaded[0].error
     MlflowClient().delete_model_version("passing", "1")
     panel = pool.open([reference, "small/1"])
-    assert panel.speakers[0].error.startswith("there is no version passing/1 in the registry at sqlite:")
-    assert panel.voices[0].reference == reference and panel.voices[0].digest == ""
+    assert panel.loaded[0].error.startswith("there is no version passing/1 in the registry at sqlite:")
+    assert panel.models[0].reference == reference and panel.models[0].digest == ""
     assert tokens(last(panel))[1] == shelf.alone("small", shelf.ids(PROMPT))
 
 
@@ -477,10 +477,10 @@ def test_files_that_are_gone_are_named_in_one_line(shelf, pool, tmp_path):
     folder = shutil.copytree(shelf.folders["small"], tmp_path / "gone")
     reference = register("gone", folder)
     shutil.rmtree(folder)
-    assert pool.open([reference]).speakers[0].error.startswith("the files of gone/1 are missing")
+    assert pool.open([reference]).loaded[0].error.startswith("the files of gone/1 are missing")
     folder.mkdir()
     shutil.copy(shelf.folders["small"] / CONFIG, folder)
-    assert pool.open([reference]).speakers[0].error == "gone/1 holds no weights: its artifact is missing or empty"
+    assert pool.open([reference]).loaded[0].error == "gone/1 holds no weights: its artifact is missing or empty"
 
 
 def test_a_base_that_moved_or_changed_is_told_and_can_be_found_by_name(shelf, tmp_path):
@@ -490,14 +490,14 @@ def test_a_base_that_moved_or_changed_is_told_and_can_be_found_by_name(shelf, tm
     reference = register("moved", made, base_model="old-name", base_digest=weights_digest(shelf.base))
     places = {"old-name": new}
     pool = ModelPool(Resolver(lambda name: find_base(str(places[name]))).look)
-    assert not pool.open([reference]).speakers[0].error
+    assert not pool.open([reference]).loaded[0].error
     old.rename(new)
     panel = pool.open([reference, f"{reference}:base"])
     assert tokens(last(panel)) == [shelf.alone(name, shelf.ids(PROMPT)) for name in ("small", "base")]
     places["old-name"] = shelf.folders["full"]
-    assert "is not the one that it was trained on" in pool.open([reference]).speakers[0].error
+    assert "is not the one that it was trained on" in pool.open([reference]).loaded[0].error
     places["old-name"] = tmp_path / "nowhere"
-    assert pool.open([reference]).speakers[0].error.startswith("the base of moved/1 is unavailable: there is no base")
+    assert pool.open([reference]).loaded[0].error.startswith("the base of moved/1 is unavailable: there is no base")
 
 
 def test_an_adapter_for_another_model_leaves_the_base_beside_it_alone(shelf, pool, tiny_base, tmp_path):
@@ -507,7 +507,7 @@ def test_an_adapter_for_another_model_leaves_the_base_beside_it_alone(shelf, poo
     found = json.loads((made / CONFIG).read_text())
     (made / CONFIG).write_text(json.dumps({**found, "base_model_name_or_path": str(shelf.base)}))
     panel = pool.open(["small/1:base", reference])
-    assert panel.speakers[1].error.startswith("the adapter is for another model: this one has no layer model.layers")
+    assert panel.loaded[1].error.startswith("the adapter is for another model: this one has no layer model.layers")
     assert tokens(last(panel))[0] == shelf.alone("base", shelf.ids(PROMPT))
 
 
@@ -515,7 +515,7 @@ def test_an_adapter_for_another_model_leaves_the_base_beside_it_alone(shelf, poo
     "name", ["", "small", "small/x", "nobody/1", "small/99", "small/1:x", "a" * 500, "../../etc/1"]
 )
 def test_a_reference_that_names_nothing_is_one_line(pool, name):
-    [speaker] = pool.open([name]).speakers
+    [speaker] = pool.open([name]).loaded
     assert speaker.error and "\n" not in speaker.error and speaker.model is None
 
 
@@ -524,9 +524,9 @@ def test_a_registry_that_is_down_stops_nobody_who_is_loaded(shelf, monkeypatch):
     pool.open(["small/1", "small/1:base"])
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
     panel = pool.open(["small/1", "large/1", "small/1:base"])
-    assert [bool(speaker.error) for speaker in panel.speakers] == [False, True, False]
-    assert panel.speakers[1].error.startswith("the registry at http://127.0.0.1:")
-    assert "\n" not in panel.speakers[1].error
+    assert [bool(speaker.error) for speaker in panel.loaded] == [False, True, False]
+    assert panel.loaded[1].error.startswith("the registry at http://127.0.0.1:")
+    assert "\n" not in panel.loaded[1].error
     assert tokens(last(panel))[0] == shelf.alone("small", shelf.ids(PROMPT))
 
 
@@ -541,4 +541,4 @@ def test_a_registry_that_is_down_is_asked_once_a_panel(shelf, monkeypatch):
 
     monkeypatch.setattr(resolver, "find", find)
     panel = ModelPool(Resolver(find_base).look).open(["small/1", "large/1", "full/1"])
-    assert [speaker.error for speaker in panel.speakers] == ["it does not answer"] * 3 and asked == ["small/1"]
+    assert [speaker.error for speaker in panel.loaded] == ["it does not answer"] * 3 and asked == ["small/1"]

@@ -254,18 +254,18 @@ def find_base(name: str) -> Any:
 def test_a_registered_remote_version_and_its_base_speak_in_a_panel(server, registered):
     server.behave = lambda handler: says(f"I am {server.bodies[-1]['model']}")(handler)
     panel = ModelPool(Resolver(find_base).look).open([registered])
-    assert (panel.voices[0].kind, panel.voices[0].reference, panel.voices[0].base_model) == ("openai", "far/1", "far-0")
+    assert (panel.models[0].kind, panel.models[0].reference, panel.models[0].base_model) == ("openai", "far/1", "far-0")
     assert panel.way == "remote models stream beside; seed: best effort"
-    *_, first = panel.ask("Ahoy?", SAMPLING)
+    *_, first = panel.generate("Ahoy?", SAMPLING)
     assert (first.replies[0].text, first.replies[0].ended) == ("I am ft:far-1", "end")
-    *_, _second = panel.ask("And?", SAMPLING, [first], system="Be brief.")
+    *_, _second = panel.generate("And?", SAMPLING, [first], system="Be brief.")
     assert server.bodies[-1]["messages"] == [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "Ahoy?"},
         {"role": "assistant", "content": "I am ft:far-1"},
         {"role": "user", "content": "And?"},
     ]
-    *_, said = ModelPool(Resolver(find_base).look).open([f"{registered}:base"]).ask("Ahoy?", SAMPLING)
+    *_, said = ModelPool(Resolver(find_base).look).open([f"{registered}:base"]).generate("Ahoy?", SAMPLING)
     assert said.replies[0].text == "I am far-0"
 
 
@@ -281,7 +281,7 @@ def test_a_panel_ends_remote_answers_by_its_limit_and_by_stop(server, registered
     server.behave = behave
     heard: list[str] = []
     panel, limit_s = ModelPool(Resolver(find_base).look).open([registered]), 1.5 if how == "time" else 60
-    asking = panel.ask("Ahoy?", SAMPLING, stop=lambda: how == "stopped" and bool(heard), limit_s=limit_s)
+    asking = panel.generate("Ahoy?", SAMPLING, stop=lambda: how == "stopped" and bool(heard), limit_s=limit_s)
     for said in asking:
         heard += [said.replies[0].text] if said.replies[0].text else []
     ended.set()
@@ -292,7 +292,7 @@ def test_a_panel_waiting_for_a_remote_answer_holds_nobody_up(server, registered)
     ended = threading.Event()
     server.behave = lambda handler: ended.wait(20)
     pool = ModelPool(Resolver(find_base).look)
-    asking = pool.open([registered]).ask("Ahoy?", SAMPLING)
+    asking = pool.open([registered]).generate("Ahoy?", SAMPLING)
     next(asking)
     with pool.lock:
         pass
@@ -305,7 +305,7 @@ def test_an_abandoned_panel_closes_its_streams(server, registered, monkeypatch):
     closed: list[bool] = []
     monkeypatch.setattr(remote.Stream, "close", lambda self: closed.append(True))
     server.behave = says("Ahoy")
-    asking = ModelPool(Resolver(find_base).look).open([registered]).ask("Ahoy?", SAMPLING)
+    asking = ModelPool(Resolver(find_base).look).open([registered]).generate("Ahoy?", SAMPLING)
     next(asking)
     asking.close()
     assert closed

@@ -62,11 +62,11 @@ def test_our_versions_say_in_a_panel_what_they_say_alone(ours, logged, taught, k
     assert (source.reference, source.kind) == (ours[kind], kind)
     assert source.folder and weights_digest(source.folder) == weights_digest(taught[kind].checkpoint)
     panel = ModelPool(Resolver(find_base).look).open([ours[kind], f"{ours[kind]}:24", f"{ours[kind]}:base"])
-    assert [voice.reference for voice in panel.voices] == [ours[kind], f"{ours[kind]}:24", f"{ours[kind]}:base"]
+    assert [voice.reference for voice in panel.models] == [ours[kind], f"{ours[kind]}:24", f"{ours[kind]}:base"]
     probe = logged[kind].probe
-    *_, said = panel.ask(probe.prompts[0], GREEDY)
+    *_, said = panel.generate(probe.prompts[0], GREEDY)
     assert said.replies[0].text == said.replies[1].text == probe.answers[0]
-    assert panel.voices[0].digest == panel.voices[1].digest != panel.voices[2].digest
+    assert panel.models[0].digest == panel.models[1].digest != panel.models[2].digest
 
 
 def test_the_base_of_a_version_is_the_one_that_it_was_trained_on(ours, tiny_base):
@@ -101,10 +101,10 @@ def test_a_plain_mlflow_transformers_model_speaks(store, tiny_base):
     panel = ModelPool(Resolver(find_base).look).open(
         [register("theirs", info.model_uri, base_model=str(tiny_base)), "theirs/1:base"]
     )
-    assert [(voice.kind, voice.digest) for voice in panel.voices] == [
+    assert [(voice.kind, voice.digest) for voice in panel.models] == [
         (kind, weights_digest(tiny_base)) for kind in ("full", "base")
     ]
-    *_, said = panel.ask("Hello.", GREEDY)
+    *_, said = panel.generate("Hello.", GREEDY)
     ids = tokenizer("<|user|> Hello.<|assistant|>")["input_ids"]
     assert list(said.replies[0].token_ids) == tiny.greedy(tiny_base, None, ids, 6, [tokenizer.eos_token_id])
 
@@ -125,7 +125,7 @@ def test_an_adapter_logged_by_mlflow_transformers_speaks(store, tiny_base, tmp_p
     )
     panel = ModelPool(Resolver(find_base).look).open([register("theirs", info.model_uri), "theirs/1:base"])
     assert panel.way == "one batch, 1 adapter"
-    *_, said = panel.ask("Hello.", GREEDY)
+    *_, said = panel.generate("Hello.", GREEDY)
     ids = tokenizer("<|user|> Hello.<|assistant|>")["input_ids"]
     assert list(said.replies[0].token_ids) == tiny.greedy(tiny_base, made, ids, 6, [tokenizer.eos_token_id])
     assert list(said.replies[1].token_ids) == tiny.greedy(tiny_base, None, ids, 6, [tokenizer.eos_token_id])

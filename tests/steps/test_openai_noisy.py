@@ -168,7 +168,7 @@ def test_versions_and_their_base_answer_on_the_chat_page(done):
     assert [place.remote for place in places] == [(name, done.fake.address) for name in names]
     panel = ModelPool(guide, 2**30, "cpu").load(places)
     assert panel.remote == (True, True)
-    *_, exchange = panel.ask("film 2 was dull", Sampling())
+    *_, exchange = panel.generate("film 2 was dull", Sampling())
     assert [reply.text for reply in exchange.replies] == ["negative", "positive"]
 
 

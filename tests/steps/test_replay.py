@@ -31,12 +31,12 @@ def said(place):
     """A conversation of two prompts as the page keeps it; both answers to the second were stopped after four tokens."""
     panel, sampling, exchanges = make_pool(DemoConfig()).open([BASE, TUNED]), Sampling(max_new_tokens=12), []
     for prompt in PROMPTS:
-        *_, last = panel.ask(prompt, sampling, exchanges)
+        *_, last = panel.generate(prompt, sampling, exchanges)
         exchanges.append(last)
-    raw = json.loads(Transcript(panel.voices, sampling, tuple(exchanges)).to_json())
+    raw = json.loads(Transcript(panel.models, sampling, tuple(exchanges)).to_json())
     for pane, reply in enumerate(raw["exchanges"][1]["replies"]):
         reply["token_ids"] = reply["token_ids"][:4]
-        reply["text"] = panel.speakers[pane].tokenizer.decode(reply["token_ids"], skip_special_tokens=True).strip()
+        reply["text"] = panel.loaded[pane].tokenizer.decode(reply["token_ids"], skip_special_tokens=True).strip()
         reply["ended"] = "stopped"
     return raw
 

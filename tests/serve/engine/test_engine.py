@@ -88,8 +88,8 @@ def test_without_a_seed_two_answers_differ(engine):
 def test_a_seed_says_what_the_chat_page_says(shelf, engine):
     panel = ModelPool(Resolver(find_base).look).open(["large/1"])
     sampling = Sampling(HOT["temperature"], HOT["top_p"], 12, HOT["seed"])
-    *_, first = panel.ask(PROMPTS[0], sampling)
-    *_, second = panel.ask(PROMPTS[1], sampling, [first])
+    *_, first = panel.generate(PROMPTS[0], sampling)
+    *_, second = panel.generate(PROMPTS[1], sampling, [first])
     assert one(engine, asking("large/1", PROMPTS[0], 12, **HOT)).text.strip() == first.replies[0].text
     messages = (("user", PROMPTS[0]), ("assistant", first.replies[0].text), ("user", PROMPTS[1]))
     said = one(engine, Request("large/1", messages, 12, **HOT))

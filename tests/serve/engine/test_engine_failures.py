@@ -118,7 +118,7 @@ def test_a_crowd_asks_the_registry_once(shelf, engine, monkeypatch):
 
 def test_a_model_that_breaks_down_fails_its_own_answers_only(shelf, engine, monkeypatch):
     one(engine, asking("full/1", PROMPT))  # now it is loaded
-    [model] = {speaker.model for speaker in engine._pool.load([Resolver(find_base).place("full/1")]).speakers}
+    [model] = {speaker.model for speaker in engine._pool.load([Resolver(find_base).place("full/1")]).loaded}
     forward, calls = model.forward, []
 
     def fail(*args: Any, **named: Any) -> Any:
@@ -139,7 +139,7 @@ def test_a_model_that_breaks_down_fails_its_own_answers_only(shelf, engine, monk
 
 def test_a_newcomer_that_breaks_down_fails_alone(shelf, engine, monkeypatch):
     one(engine, asking("small/1", PROMPT))
-    model = engine._pool.load([Resolver(find_base).place("small/1")]).speakers[0].model
+    model = engine._pool.load([Resolver(find_base).place("small/1")]).loaded[0].model
     forward, poison = model.forward, shelf.encode(" boat")[0]
 
     def fail(*args: Any, **named: Any) -> Any:
