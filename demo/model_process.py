@@ -45,7 +45,7 @@ class PoolSettings:
 class ModelProcess:
     """A ``ModelPool`` in a process of its own; ``look`` finds the locations of references, in this process."""
 
-    def __init__(self, settings: PoolSettings, look: Callable[[Sequence[str]], Locations]):
+    def __init__(self, settings: PoolSettings, look: Callable[[Sequence[str]], Locations]) -> None:
         self._settings, self._look = settings, look
         self._lock = threading.Lock()
         self._start()
@@ -91,7 +91,7 @@ class ModelProcessClient:
     Answers come one after the other; after one that was abandoned half-way there are no more.
     """
 
-    def __init__(self, connection: Connection, locations: Locations):
+    def __init__(self, connection: Connection, locations: Locations) -> None:
         self._connection = connection
         [(self.models, self.way, self.remote)] = self._request(locations)
 

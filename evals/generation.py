@@ -142,7 +142,7 @@ def score(
 
     Args:
         trained: the training rows, for ``copy_rate`` and ``train_loss`` (of at most as many of them as ``rows``).
-        has_style: tells whether an answer has the style of the training responses; gives ``lexicon_rate``.
+        has_style: whether an answer has the style of the training responses; gives ``lexicon_rate``.
     """
     answers = answer(model, tokenizer, rows, decoding)
     return _scored(model, tokenizer, rows, trained, answers, max_length, has_style)

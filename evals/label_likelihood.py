@@ -1,7 +1,7 @@
-"""What a language model on this machine says of labels: how likely each is as the answer, and what it answers.
+"""Labels of a language model on this machine: how likely each is as the answer, and what it answers.
 
 A label's log-probability is the sum over its tokens, given the prompt exactly as it is trained; the end token is not
-counted, unless one label's tokens are the beginning of another's, for only the end tells such labels apart. Labels of
+counted, unless one label's tokens are the beginning of another's, for only the end distinguishes such labels. Labels of
 several tokens are as exact as those of one. Probabilities are then renormalised over the labels, so they say which
 label is the likelier one even where the model would rather answer something else.
 """
@@ -50,8 +50,8 @@ def log_probs(
 
 
 def _examples(row: Row, answers: Sequence[str], tokenizer: Any, with_end: bool) -> list[Example]:
-    asked = [Row((*row.turns[:-1], (row.prompt, text)), row.system, row.where) for text in answers]
-    whole = encode(asked, tokenizer, "response", UNLIMITED)
+    conversations = [Row((*row.turns[:-1], (row.prompt, text)), row.system, row.where) for text in answers]
+    whole = encode(conversations, tokenizer, "response", UNLIMITED)
     return whole if with_end else [Example(each.input_ids[:-1], each.labels[:-1]) for each in whole]
 
 
@@ -79,8 +79,8 @@ def score_labels(
     model: Any, tokenizer: Any, rows: Sequence[AnyRow], labels: Labels, template: PromptTemplate
 ) -> list[Prediction]:
     """The label that the model finds likelier on each row, and its probability; nothing is generated."""
-    asked = [conversation(row, labels, template) for row in rows]
-    found = log_probs(model, tokenizer, asked, [labels] * len(rows), need_the_end(tokenizer, labels))
+    conversations = [conversation(row, labels, template) for row in rows]
+    found = log_probs(model, tokenizer, conversations, [labels] * len(rows), need_the_end(tokenizer, labels))
     return [Prediction(int(p > 0.5), p) for p in p_second(found)]  # type: ignore[arg-type]
 
 
@@ -91,18 +91,18 @@ def generate_labels(
 
     Both come from one computation of each prompt. An answer that is no label is invalid, whatever its probability.
     """
-    asked = [conversation(row, labels, template) for row in rows]
+    conversations = [conversation(row, labels, template) for row in rows]
     if not can_join(model):  # its cache can't be read ahead and taken back
-        answers = answer(model, tokenizer, asked, decoding)
+        answers = answer(model, tokenizer, conversations, decoding)
         scored = [each.p_positive for each in score_labels(model, tokenizer, rows, labels, template)]
     else:
-        answers = answer(model, tokenizer, asked, decoding, label_tokens(tokenizer, labels))
+        answers = answer(model, tokenizer, conversations, decoding, label_tokens(tokenizer, labels))
         scored = p_second([each.scores for each in answers])
     return [Prediction(parse_answer(each.text, labels), p, each.text) for each, p in zip(answers, scored, strict=True)]
 
 
 def label_tokens(tokenizer: Any, labels: Labels) -> list[list[int]]:
-    """The token ids of each label as an answer, with the end token only where nothing else tells the labels apart."""
+    """The token ids of each label as an answer, with the end token only where nothing else distinguishes the labels."""
     with_end = need_the_end(tokenizer, labels)
     encoded = [encode([Row((("?", label),))], tokenizer, "response", UNLIMITED)[0] for label in labels]
     tokens = [each.input_ids[each.labels >= 0].tolist() for each in encoded]
@@ -110,8 +110,8 @@ def label_tokens(tokenizer: Any, labels: Labels) -> list[list[int]]:
 
 
 def need_the_end(tokenizer: Any, labels: Labels) -> bool:
-    """Whether only the end token tells the labels apart: one begins with the other."""
-    spelled = [encode([Row((("?", label),))], tokenizer, "response", UNLIMITED)[0] for label in labels]
-    tokens = [each.input_ids[each.labels >= 0][:-1].tolist() for each in spelled]
+    """Whether only the end token distinguishes the labels: one begins with the other."""
+    encoded = [encode([Row((("?", label),))], tokenizer, "response", UNLIMITED)[0] for label in labels]
+    tokens = [each.input_ids[each.labels >= 0][:-1].tolist() for each in encoded]
     shortest = min(map(len, tokens))
     return tokens[0][:shortest] == tokens[1][:shortest]

@@ -55,7 +55,7 @@ class Batch(Generic[Row]):
     Prompts are padded on the left to one width. A model that ``inference.kv_cache.can_join`` denies has one row only.
     """
 
-    def __init__(self, lines: Sequence[BatchRow], rows: Sequence[Row]):
+    def __init__(self, lines: Sequence[BatchRow], rows: Sequence[Row]) -> None:
         self.model = lines[0].model
         self.rows = list(rows)
         self.limit = positions(self.model)

@@ -9,7 +9,7 @@ from typing import Any
 class Detokenizer:
     """The bytes of a tokenizer's tokens, as they read in the middle of a text."""
 
-    def __init__(self, tokenizer: Any):
+    def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
         self._added = {i: token for i, token in tokenizer.added_tokens_decoder.items()}
         self._decode = _decoder_of(tokenizer)

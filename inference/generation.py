@@ -59,7 +59,7 @@ class Generation:
         stop: Callable[[], bool],
         limit_s: float,
         system: str,
-    ):
+    ) -> None:
         if any(len(exchange.replies) != len(loaded) for exchange in history):
             raise UserError(f"the history is of other models than these {len(loaded)}")
         self.loaded, self.prompt, self.sampling, self.system = loaded, prompt, sampling, system

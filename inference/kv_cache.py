@@ -34,7 +34,7 @@ class BatchCache:
     A model that remembers in other ways (``can_join``) has Transformers' own cache, for one row alone.
     """
 
-    def __init__(self, model: Any, begins: list[int], columns: int):
+    def __init__(self, model: Any, begins: list[int], columns: int) -> None:
         self.begins, self.at = begins, 0
         self.shape = len(begins), columns + SPARE_COLUMNS  # of the tensors: rows, columns
         self._layers: list[_Layer] = []
@@ -108,7 +108,7 @@ class _Layer(CacheLayerMixin):
 
     is_sliding = False
 
-    def __init__(self, columns: BatchCache):
+    def __init__(self, columns: BatchCache) -> None:
         super().__init__()
         self.columns = columns
 

@@ -168,7 +168,7 @@ class AdapterBatch:
         rows: row ``i`` of every batch gets ``rows[i]``; None is the base alone.
     """
 
-    def __init__(self, model: Any, rows: Sequence[LoraAdapter | None] = ()):
+    def __init__(self, model: Any, rows: Sequence[LoraAdapter | None] = ()) -> None:
         self.rows: list[LoraAdapter | None] = []
         self._model = model
         self._additions: dict[str, _Addition] = {}
@@ -228,7 +228,7 @@ class _Addition:
     Smaller ranks are filled up with zeros, and a row without an adapter has nothing else.
     """
 
-    def __init__(self, name: str, layer: Any):
+    def __init__(self, name: str, layer: Any) -> None:
         self.name, self.layer = name, layer
         self.down: Any = None
         self.up: Any = None

@@ -54,7 +54,7 @@ _ROWS = 4  # the number of rows that the layout is chosen for; it takes any
 class _Product:
     """``x @ weight.T + bias`` with a packed weight."""
 
-    def __init__(self, packed: Any, bias: Any):
+    def __init__(self, packed: Any, bias: Any) -> None:
         self.packed = packed
         self.bias = None if bias is None else bias.detach()
 

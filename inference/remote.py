@@ -23,7 +23,7 @@ class Stream:
 
     def __init__(
         self, model_and_address: tuple[str, str], messages: Sequence[dict[str, str]], sampling: Sampling, limit_s: float
-    ):
+    ) -> None:
         self.model, self.address = model_and_address
         self.start = time.perf_counter()
         self.reply = Reply("", (), "", None, 0.0)

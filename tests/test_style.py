@@ -22,10 +22,7 @@ OPEN: dict[str, list[str]] = {
     "test_no_file_is_long": ["data", "evals"],
     "test_everything_is_annotated": [
         "data",
-        "inference",
         "recipes",
-        "serve",
-        "demo",
     ],
     "test_what_is_public_is_described": [],
 }

@@ -51,7 +51,9 @@ class Engine:
         most_rows: answers at once; requests beyond them wait, first come, first served.
     """
 
-    def __init__(self, find_base: Callable[[str], Path], capacity_bytes: int, device: str = "cpu", most_rows: int = 32):
+    def __init__(
+        self, find_base: Callable[[str], Path], capacity_bytes: int, device: str = "cpu", most_rows: int = 32
+    ) -> None:
         self._resolver, self._most_rows = ModelResolver(find_base), most_rows
         self._pool = ModelPool(None, capacity_bytes, device)
         self._schedulers: dict[int, Scheduler] = {}

@@ -19,7 +19,7 @@ FRESH_S = 1.0  # for so long an answer of the registry is used again
 class ModelResolver:
     """Finds the locations of models; ``find_base`` finds the folder of a base model by its name."""
 
-    def __init__(self, find_base: Callable[[str], Path]):
+    def __init__(self, find_base: Callable[[str], Path]) -> None:
         self._resolver = Resolver(find_base)
         self._lookups: dict[str, tuple[float, Future[ModelLocation]]] = {}
         self._threads = ThreadPoolExecutor(2, "resolver")

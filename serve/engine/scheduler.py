@@ -22,7 +22,7 @@ NOT_A_NUMBER = "the model broke down: its numbers are none any more; its weights
 class Scheduler:
     """The sequences of ``model``. ``step`` reads a chunk of a waiting prompt and decodes a token of each that runs."""
 
-    def __init__(self, model: Any):
+    def __init__(self, model: Any) -> None:
         self.model = model
         work = CHUNK_WORK // max(1, sum(p.numel() for p in model.parameters()))
         least, most = CHUNK_TOKENS

@@ -20,7 +20,7 @@ class ActiveSequence:
         BadRequest: the prompt leaves no positions for an answer, or a biased token does not exist.
     """
 
-    def __init__(self, request: Request, model: LoadedModel, row: BatchRow, detokenizer: Detokenizer):
+    def __init__(self, request: Request, model: LoadedModel, row: BatchRow, detokenizer: Detokenizer) -> None:
         limit = positions(row.model)
         left = limit - len(row.prompt)
         if left < 1:

@@ -18,7 +18,7 @@ class TextStream:
     joined are the text. What could become a stop string is held back until it is one, or can't be.
     """
 
-    def __init__(self, detokenizer: Detokenizer, stop: Sequence[str] = ()):
+    def __init__(self, detokenizer: Detokenizer, stop: Sequence[str] = ()) -> None:
         self._detokenizer = detokenizer
         self._stop = [each.encode() for each in stop if each]
         self._held = b""  # not shown yet

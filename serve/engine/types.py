@@ -14,7 +14,7 @@ class UnknownModel(UserError):
 class BadRequest(UserError):
     """A request that can't be answered; ``param`` names the field at fault and ``code`` the kind of fault."""
 
-    def __init__(self, message: str, param: str | None = None, code: str | None = None):
+    def __init__(self, message: str, param: str | None = None, code: str | None = None) -> None:
         super().__init__(message)
         self.param, self.code = param, code
 
@@ -75,7 +75,7 @@ class AnswerStream:
     A reader that is slower than the model gets larger pieces. ``close`` it at the end, whatever happened.
     """
 
-    def __init__(self, prompt_tokens: int):
+    def __init__(self, prompt_tokens: int) -> None:
         #: Tokens of the prompt, as the model reads it.
         self.prompt_tokens = prompt_tokens
         #: Tokens that the model has made so far, without the end token.
