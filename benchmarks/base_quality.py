@@ -52,7 +52,7 @@ def main() -> None:
     print(f"loop rate                 {loop_rate:.3f}  (bound .04)")
     print(f"known English words       {known_share([a.text for a in answers]):.3f}  (bound .97)")
     print(f"stopped by itself         {sum(a.stopped for a in answers) / len(answers):.3f}")
-    print(f"answers that speak pirate {sum(pirate.speaks_pirate(a.text) for a in answers) / len(answers):.3f}")
+    print(f"answers that speak pirate {sum(pirate.has_pirate_words(a.text) for a in answers) / len(answers):.3f}")
     one_each = all(
         len(tokenizer(w, add_special_tokens=False)["input_ids"]) == 1
         for w in (" positive", " negative", "positive", "negative")

@@ -71,7 +71,7 @@ def _whole(pattern: str) -> str:
     return before + pattern.replace("'", QUOTE) + after
 
 
-def speaks_pirate(text: str) -> bool:
+def has_pirate_words(text: str) -> bool:
     """True where at least one word or phrase of the lexicon is in ``text``."""
     return lexicon().search(text) is not None
 

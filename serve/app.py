@@ -15,8 +15,7 @@ from serve.batch_worker import BatchWorker
 from serve.errors import RequestError
 from serve.http.middleware import ServerMiddleware
 from serve.http.schemas import validation_error
-from serve.routes import batches, chat, graders, jobs, models, pages, permissions
-from serve.routes import files as file_routes
+from serve.routes import ROUTERS, chat
 from serve.state import ServerState
 from serve.store import files
 
@@ -44,8 +43,8 @@ def build(state: ServerState) -> FastAPI:
         responses={"4XX": ERROR},
     )
     app.state.server = state
-    for each in (file_routes, jobs, permissions, graders, models, chat, batches, pages):
-        app.include_router(each.router)
+    for router in ROUTERS:
+        app.include_router(router)
     app.add_exception_handler(RequestError, _on_request_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_error)

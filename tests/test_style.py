@@ -1,6 +1,6 @@
 """Measured limits of the product's code: lengths of functions and files, annotations, docstrings of what is public.
 
-``python -m tests.test_style [PACKAGE ...]`` lists what is over a limit. What is not yet true stands in ``OPEN``.
+``python -m tests.test_style [PACKAGE ...]`` lists what is over a limit.
 """
 
 import ast
@@ -17,20 +17,7 @@ FUNCTION_LINES, MEDIAN_LINES, FILE_LINES, DESCRIBED = 60, 12, 320, 0.95
 TABLES = {"data/synthetic/small_talk.py"}
 """Files of rows, which may be of any length."""
 
-OPEN: dict[str, list[str]] = {
-    "test_no_function_is_long": [],
-    "test_no_file_is_long": ["data", "evals"],
-    "test_everything_is_annotated": [
-        "data",
-        "recipes",
-    ],
-    "test_what_is_public_is_described": [],
-}
-"""Packages for which a test does not hold yet. Temporary: every list is to be empty."""
-
-
-def packages(test: str) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("package", [name for name in PACKAGES if name not in OPEN[test]])
+PACKAGEWISE = pytest.mark.parametrize("package", PACKAGES)
 
 
 def long_functions(package: str) -> list[str]:
@@ -109,22 +96,22 @@ def test_the_median_function_is_short():
     assert median_length(*PACKAGES) <= MEDIAN_LINES
 
 
-@packages("test_no_function_is_long")
+@PACKAGEWISE
 def test_no_function_is_long(package):
     assert long_functions(package) == []
 
 
-@packages("test_no_file_is_long")
+@PACKAGEWISE
 def test_no_file_is_long(package):
     assert long_files(package) == []
 
 
-@packages("test_everything_is_annotated")
+@PACKAGEWISE
 def test_everything_is_annotated(package):
     assert unannotated(package) == []
 
 
-@packages("test_what_is_public_is_described")
+@PACKAGEWISE
 def test_what_is_public_is_described(package):
     assert described(package) >= DESCRIBED, undescribed(package)
 

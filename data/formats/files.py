@@ -17,7 +17,7 @@ from typing import Any
 from data.conversation import Row
 from data.errors import DataError
 from data.formats import hub
-from data.formats.records import EXPECTED, Record, check, is_preference, key_fault, kind_of
+from data.formats.records import EXPECTED, Record, check, is_preference, key_problem, kind_of
 
 #: The unchecked records of a file, and the problems of those places that could not be parsed.
 Parsed = tuple[list[Record], list[str]]
@@ -117,7 +117,7 @@ def parse_json(text: str, name: str) -> Parsed:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        return [], [f"{name} {_json_fault(error, text)}"]
+        return [], [f"{name} {_json_problem(error, text)}"]
     if isinstance(value, list):
         return [Record(f"{name} row {i}", row) for i, row in enumerate(value, 1)], []
     lists = [key for key, held in value.items() if isinstance(held, list)] if isinstance(value, dict) else []
@@ -146,8 +146,8 @@ def parse_lines(text: str, name: str) -> Parsed:
         try:
             found.append(Record(f"{name} {place_of(row, number)}", json.loads(line)))
         except (ValueError, RecursionError) as error:
-            fault = _json_fault(error, line, number - 1, is_end=row == len(lines))
-            problems.append(f"{name} row {row}, {fault}")
+            problem = _json_problem(error, line, number - 1, is_end=row == len(lines))
+            problems.append(f"{name} row {row}, {problem}")
     return found, problems
 
 
@@ -156,7 +156,7 @@ def place_of(row: int, line: int) -> str:
     return f"row {row}" if row == line else f"row {row} (line {line})"
 
 
-def _json_fault(error: Exception, text: str, lines_before: int = 0, is_end: bool = True) -> str:
+def _json_problem(error: Exception, text: str, lines_before: int = 0, is_end: bool = True) -> str:
     """``line 3 column 9: ...``; ``is_end`` is False where more text follows, so that nothing can be cut off."""
     if not isinstance(error, json.JSONDecodeError):
         return f"line {lines_before + 1}: it can't be read as JSON ({str(error)[:80]})"
@@ -217,8 +217,8 @@ def _header_problems(header: list[str], where: str) -> list[str]:
         return []
     if "messages" in columns:
         return [f"{where}: messages can't be a column of a table; use JSONL, or the columns prompt and response"]
-    fault = key_fault(columns).replace(EXPECTED, "expected prompt and response").replace("its keys", "its columns")
-    return [f"{where}: the first line must be a header; {fault}"]
+    problem = key_problem(columns).replace(EXPECTED, "expected prompt and response").replace("its keys", "its columns")
+    return [f"{where}: the first line must be a header; {problem}"]
 
 
 def _ragged(where: str, cells: int, columns: int) -> str:

@@ -42,7 +42,7 @@ def read(path: Path, header_problems: files.HeaderProblems) -> files.Parsed:
     except DataError as error:
         return [], error.problems
     except (EOFError, OSError, zlib.error) as error:
-        return [], [f"{path.name}: {_packing_fault(error)}"]
+        return [], [f"{path.name}: {_packing_problem(error)}"]
     assert format_  # else opening it was refused
     return format_.parse(text, path.name, header_problems)
 
@@ -73,7 +73,7 @@ def stream(path: Path, problems: list[str]) -> Iterator[Record]:
     except DataError as error:
         problems += error.problems
     except (EOFError, OSError, zlib.error) as error:
-        problems.append(f"{name} after row {row}: {_packing_fault(error)}")
+        problems.append(f"{name} after row {row}: {_packing_problem(error)}")
     if not row and not problems:
         problems.append(f"{name}: the file is empty")
 
@@ -93,7 +93,7 @@ def _opened(path: Path) -> IO[bytes]:
         raise DataError([f"{name}: it can't be read ({error.strerror or error})"]) from error
 
 
-def _packing_fault(error: Exception) -> str:
+def _packing_problem(error: Exception) -> str:
     if isinstance(error, EOFError):
         return "the gzip data is cut off; fetch the file again"
     if isinstance(error, (gzip.BadGzipFile, zlib.error)):

@@ -102,7 +102,7 @@ def problems(path: Path, least: int = LEAST_ROWS) -> Iterator[str]:
     count = 0
     for record in jsonl.stream(path, faults):
         count += 1
-        yield from (f"{record.where}: {fault}" for fault in _faults(record))
+        yield from (f"{record.where}: {problem}" for problem in _faults(record))
     yield from faults
     if count < least:
         yield f"{path.name}: {count} rows are too few; OpenAI trains on {least} or more"

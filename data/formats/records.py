@@ -1,4 +1,4 @@
-"""From loose records (parsed JSON objects, CSV lines, rows of a hub data set) to rows, with every fault named."""
+"""From loose records (parsed JSON objects, CSV lines, rows of a hub data set) to rows, with every problem named."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class BadRecord(ValueError):
 
 
 def check(records: Iterable[Record]) -> tuple[list[Row], list[str]]:
-    """The rows among ``records`` and one problem line for every fault in the others.
+    """The rows among ``records`` and one problem line for every problem in the others.
 
     Two rows with equal texts are a problem, because one of them could land in training and the other in the test;
     equal prompts with different responses are fine. Preferences whose chosen answer won against several others are
@@ -47,9 +47,9 @@ def check(records: Iterable[Record]) -> tuple[list[Row], list[str]]:
     keyless: dict[str, list[Record]] = {}
     first: dict[tuple[Any, ...], str] = {}
     for record in records:
-        fault = key_fault(record.value)
-        if fault:
-            keyless.setdefault(fault, []).append(record)
+        problem = key_problem(record.value)
+        if problem:
+            keyless.setdefault(problem, []).append(record)
             continue
         try:
             row = to_row(record)
@@ -65,12 +65,12 @@ def check(records: Iterable[Record]) -> tuple[list[Row], list[str]]:
 
 
 def _shared(keyless: dict[str, list[Record]]) -> Iterator[str]:
-    for fault, found in keyless.items():
+    for problem, found in keyless.items():
         others = f" (and {len(found) - 1} more like it)" if len(found) > 1 else ""
-        yield f"{found[0].where}{others}: {fault}"
+        yield f"{found[0].where}{others}: {problem}"
 
 
-def key_fault(value: Any) -> str:
+def key_problem(value: Any) -> str:
     """What is wrong with a record's keys, and which ones were probably meant; empty where they are right."""
     if not isinstance(value, dict):
         return f"it is {kind_of(value)}, not an object; {EXPECTED}"
@@ -142,7 +142,7 @@ def to_row(record: Record) -> Row:
 def _pair(record: Record, key: str, name: str) -> Row:
     prompt, response = record.value["prompt"], record.value[key]
     texts = [("the prompt", prompt), (name, response)]
-    _refuse(fault for name, text in texts if (fault := text_fault(name, text)))
+    _refuse(problem for name, text in texts if (problem := text_problem(name, text)))
     return Row(((prompt.strip(), response.strip()),), where=record.where)
 
 
@@ -152,7 +152,7 @@ def _refuse(faults: Iterable[str]) -> None:
         raise BadRecord(*found)
 
 
-def text_fault(name: str, text: Any) -> str:
+def text_problem(name: str, text: Any) -> str:
     """What makes ``text`` unusable as the text called ``name``; empty where it is fine."""
     if not isinstance(text, str):
         return f"{name} is {kind_of(text)}, not text"
@@ -177,8 +177,8 @@ def _message_faults(messages: Any) -> Iterator[str]:
             yield f"message {i} has the keys {', '.join(map(str, message)) or 'none'}; expected role and content"
         elif message["role"] not in ROLES:
             yield f"message {i} has the role {message['role']!r}; expected {', '.join(ROLES)}"
-        elif fault := text_fault(f"message {i} ({message['role']})", message["content"]):
-            yield fault
+        elif problem := text_problem(f"message {i} ({message['role']})", message["content"]):
+            yield problem
 
 
 def _order_faults(roles: list[str]) -> Iterator[str]:

@@ -76,7 +76,7 @@ def stream(path: Path, problems: list[str]) -> Iterator[LabelledRow]:
         if row is not None and word not in SENTIMENT_WORDS:
             faults = [f"its label {word!r} is neither negative (0) nor positive (1)"]
         if row is None or faults:
-            problems += [f"{record.where}: {fault}" for fault in faults]
+            problems += [f"{record.where}: {problem}" for problem in faults]
         else:
             yield row
 
@@ -90,7 +90,7 @@ def labelled(found: Sequence[Record], problems: list[str], name: str) -> tuple[l
     read, problems = [], list(problems)
     for position, record in enumerate(found):
         row, word, faults = _row(record, _stem(name), position)
-        problems += [f"{record.where}: {fault}" for fault in faults]
+        problems += [f"{record.where}: {problem}" for problem in faults]
         if row is not None:
             read.append((row, word))
     if not found and not problems:
@@ -106,11 +106,11 @@ def header_problems(header: list[str], where: str) -> list[str]:
     twice = sorted({column for column in header if header.count(column) > 1})
     if twice:
         return [f"{where}: the header names {' and '.join(twice)} twice"]
-    fault = key_fault(header)
-    return [f"{where}: the first line must be a header; {fault}"] if fault else []
+    problem = key_problem(header)
+    return [f"{where}: the first line must be a header; {problem}"] if problem else []
 
 
-def key_fault(keys: list[str]) -> str:
+def key_problem(keys: list[str]) -> str:
     """What is wrong with the names of a record's values, and which ones were probably meant; empty where nothing is."""
     missing = [want for want in ("text", "label") if want not in keys]
     if not missing:
@@ -143,7 +143,7 @@ def _row(record: Record, stem: str, position: int) -> tuple[LabelledRow | None, 
     if not isinstance(value, dict):
         return None, "", [f"it is {kind_of(value)}, not an object; expected text and label"]
     if "text" not in value or "label" not in value:
-        return None, "", [key_fault([str(key) for key in value])]
+        return None, "", [key_problem([str(key) for key in value])]
     text, word = value["text"], _word(value["label"])
     faults = text_faults("its text", text)
     if not word:

@@ -58,7 +58,7 @@ def questions(found: Sequence[Record], problems: list[str], name: str) -> list[Q
     rows, problems = [], list(problems)
     for position, record in enumerate(found):
         row, faults = _row(record, name.partition(".")[0], position)
-        problems += [f"{record.where}: {fault}" for fault in faults]
+        problems += [f"{record.where}: {problem}" for problem in faults]
         if row is not None:
             rows.append(row)
     if not found and not problems:
@@ -89,7 +89,7 @@ def _row(record: Record, stem: str, position: int) -> tuple[QuestionRow | None, 
         faults.append(f"its best answer {best.strip()[:60]!r} is among the incorrect ones")
     if not incorrect:
         faults.append("it has no incorrect answer")
-    faults += [fault for answer in (*correct, *incorrect) for fault in text_faults("an answer", answer)]
+    faults += [problem for answer in (*correct, *incorrect) for problem in text_faults("an answer", answer)]
     if faults or not isinstance(question, str):
         return None, faults
     best = best.strip()

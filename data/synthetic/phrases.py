@@ -64,12 +64,12 @@ def sentence(text: str) -> str:
     return re.sub(r"(?:^|[.!?] )[a-z]", lambda start: start.group().upper(), text)
 
 
-def say(rng: Random, templates: tuple[str, ...], *args: str, **slots: str) -> str:
+def compose(rng: Random, templates: tuple[str, ...], *args: str, **slots: str) -> str:
     """One of the templates, filled in."""
     return sentence(PHRASE.vformat(rng.choice(templates), args, slots))
 
 
-def draw(rng: Random, sources: tuple[Source, ...]) -> tuple[str, ...]:
+def sample(rng: Random, sources: tuple[Source, ...]) -> tuple[str, ...]:
     """One cell from each source, flattened into numbered slots."""
     cells = [source(rng) if callable(source) else rng.choice(source) for source in sources]
     return tuple(word for cell in cells for word in ((cell,) if isinstance(cell, str) else cell))
@@ -77,11 +77,11 @@ def draw(rng: Random, sources: tuple[Source, ...]) -> tuple[str, ...]:
 
 def fill(rng: Random, frame: Frame) -> Turn:
     """One prompt and answer of a frame."""
-    args = draw(rng, frame.sources)
-    return say(rng, frame.prompts, *args), say(rng, frame.answers, *args)
+    args = sample(rng, frame.sources)
+    return compose(rng, frame.prompts, *args), compose(rng, frame.answers, *args)
 
 
 def perform(rng: Random, script: Script) -> Conversation:
     """All the turns of a script, with one shared filling."""
-    args = draw(rng, script.sources)
-    return tuple((say(rng, ask, *args), say(rng, reply, *args)) for ask, reply in script.turns)
+    args = sample(rng, script.sources)
+    return tuple((compose(rng, prompt, *args), compose(rng, reply, *args)) for prompt, reply in script.turns)

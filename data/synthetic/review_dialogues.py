@@ -1,8 +1,8 @@
-"""Film reviews as dialogues for a very small chat model: judge one, or write one."""
+"""Film reviews as dialogues for a very small chat model: classify one, or write one."""
 
 from random import Random
 
-from data.synthetic.phrases import PHRASE, Conversation, say, sentence
+from data.synthetic.phrases import PHRASE, Conversation, compose, sentence
 from data.synthetic.tables import load
 
 t = load("everyday")
@@ -53,7 +53,7 @@ def aspect_sentences(rng: Random, label: str, count: int) -> list[str]:
 
 
 def verdict(rng: Random, label: str, film: str) -> str:
-    """A sentence that judges the whole film."""
+    """A sentence with the verdict on the whole film."""
     (template,) = rng.choice(t.VERDICTS[label])
     return PHRASE.format(
         template,
@@ -92,7 +92,7 @@ def mixed_review(rng: Random, label: str, film: str) -> list[str]:
     """A review that begins the other way round and is decided by its last two sentences."""
     start = [opening(rng, film)] if rng.random() < 0.4 else []
     turn = rng.choice(t.TURNS[label])
-    # One draw for both halves keeps the review from judging the same side twice.
+    # One draw for both halves keeps both halves from evaluating the same aspect.
     against, decisive = rng.sample(t.ASPECTS, 2)
     return [
         *start,
@@ -120,7 +120,7 @@ def review_row(rng: Random, label: str, write: bool) -> Conversation:
     film = rng.choice(t.FILMS)
     # A review that was asked for should not praise and blame at once.
     written = joined(plain_review(rng, label, film))
-    return ((say(rng, WRITE_PROMPTS, label, film), written),)
+    return ((compose(rng, WRITE_PROMPTS, label, film), written),)
 
 
 def reviews(rng: Random, n: int) -> list[Conversation]:

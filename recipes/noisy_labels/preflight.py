@@ -110,8 +110,8 @@ def _class_errors(which: str, rows: Sequence[AnyRow], labels: Labels) -> Iterato
     elif is_sorted(given) or _runs_z(given) < CLUSTERED_Z:
         first = next(i for i, label in enumerate(given) if label != given[0])
         yield (
-            f"the {which} rows are sorted by label (the first {first:,} are {labels[given[0]]}): the first rows are no "
-            "sample of the others; draw them with data.sampling"
+            f"the {which} rows are sorted by label (the first {first:,} are {labels[given[0]]}), so the first rows are "
+            "no random sample; shuffle the file"
         )
 
 
@@ -203,7 +203,7 @@ def _too_long(rows: Sequence[AnyRow], lengths: Sequence[int], most: int) -> Iter
         worst = max(long, key=lengths.__getitem__)
         yield (
             f"{len(long):,} rows are longer than max_length={most:,} tokens (the longest: {lengths[worst]:,}, "
-            f"{rows[worst].where}) and would lose their label; cut their texts (data.prompts.fitted) or raise it"
+            f"{rows[worst].where}) and would lose their label; shorten their texts or raise it"
         )
 
 

@@ -32,7 +32,7 @@ class BaseConfig(FitConfig):
     dialogues: int = 6000
     """Service dialogues taken from the corpus."""
     everyday: int = 24000
-    """Generated conversations of small talk, of questions, and of film reviews: so many of all three together."""
+    """Generated everyday dialogues, questions, and film reviews: so many of all three together."""
     output: str = "data/base"
     """Folder the finished model is written to."""
 

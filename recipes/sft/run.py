@@ -143,11 +143,11 @@ def evaluate_both(job: Job, model: Any) -> tuple[Scores, Scores]:
 def _evaluated(job: Job) -> tuple[Any, list[Row], list[Row], Decoding, int, Callable[[str], bool] | None]:
     """What ``score`` takes after the model.
 
-    The pirate lexicon is a metric where at least half of the references are in pirate speak.
+    The pirate lexicon is a metric where at least half of the references are in pirate English.
     """
     rows, base = job.rows, job.base
-    in_style = sum(pirate.speaks_pirate(row.response) for row in rows.test) >= len(rows.test) / 2
-    style = pirate.speaks_pirate if in_style else None
+    in_style = sum(pirate.has_pirate_words(row.response) for row in rows.test) >= len(rows.test) / 2
+    style = pirate.has_pirate_words if in_style else None
     return base.tokenizer, rows.test, rows.train, Decoding(job.config.max_new_tokens), base.max_length, style
 
 

@@ -16,7 +16,7 @@ Output = tuple[ActiveSequence, Piece | Exception]
 CHUNK_WORK = 2**32
 CHUNK_TOKENS = 32, 512  # the smallest chunk and the largest
 
-NOT_A_NUMBER = "the model broke down: its numbers are none any more; its weights may have diverged"
+NOT_A_NUMBER = "the model broke down: its logits are NaN or infinite; its weights may have diverged"
 
 
 class Scheduler:

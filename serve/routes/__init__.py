@@ -1,0 +1,8 @@
+"""The routes of the HTTP API, one module per resource; a new module adds its router to ``ROUTERS``.
+
+Paths under ``/v1/`` need an API key; others (``/healthz``, ``/metrics``) are public.
+"""
+
+from serve.routes import batches, chat, files, graders, jobs, models, pages, permissions
+
+ROUTERS = tuple(each.router for each in (files, jobs, permissions, graders, models, chat, batches, pages))

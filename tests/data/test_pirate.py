@@ -92,8 +92,8 @@ def test_every_clean_response_is_its_prompt_by_the_rules_of_the_card():
 
 
 def test_every_clean_response_speaks_pirate_and_no_prompt_does():
-    assert [row.where for row in CLEAN if not pirate.speaks_pirate(row.response)] == []
-    assert [row.where for row in CLEAN if pirate.speaks_pirate(row.prompt)] == []
+    assert [row.where for row in CLEAN if not pirate.has_pirate_words(row.response)] == []
+    assert [row.where for row in CLEAN if pirate.has_pirate_words(row.prompt)] == []
 
 
 def test_the_tiny_rows_are_clean_rows():
@@ -111,7 +111,7 @@ def test_half_of_the_noisy_rows_are_the_clean_rows_and_the_rest_are_as_the_card_
 def test_noise_is_what_it_is_called():
     prompts = {row.prompt: row.response for row in pirate.named_rows("clean")}
     for row, kind in zip(pirate.named_rows("noisy"), pirate.noise_kinds(), strict=True):
-        assert pirate.speaks_pirate(row.response) == (kind != "not_pirate"), row
+        assert pirate.has_pirate_words(row.response) == (kind != "not_pirate"), row
         assert (row.response == prompts[row.prompt]) == (kind == "none"), row
         if kind == "mismatched":
             assert row.response in prompts.values()
@@ -128,7 +128,7 @@ def test_noise_is_what_it_is_called():
     ],
 )  # fmt: skip
 def test_pirate_words_are_found(text):
-    assert pirate.speaks_pirate(text)
+    assert pirate.has_pirate_words(text)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_pirate_words_are_found(text):
     ],
 )  # fmt: skip
 def test_plain_english_is_not_taken_for_pirate(text):
-    assert not pirate.speaks_pirate(text)
+    assert not pirate.has_pirate_words(text)
 
 
 def test_the_lexicon_matches_whole_words():

@@ -93,7 +93,7 @@ def test_a_cap_that_leaves_no_room_for_a_prompt_is_refused(model, tokenizer, cap
         answer(model, tokenizer, ROWS[:1], Decoding(cap))
 
 
-def scores(model, tokenizer, rows=ROWS, speaks=pirate.speaks_pirate):
+def scores(model, tokenizer, rows=ROWS, speaks=pirate.has_pirate_words):
     return score(model, tokenizer, rows, pirate.named_rows("tiny"), Decoding(CAP), 128, speaks)
 
 
@@ -116,7 +116,7 @@ def test_the_scores_are_the_metrics_of_the_answers(model, tokenizer):
         "copy_rate": text_metrics.copy_rate(references, texts, [r.response for r in trained]),
         "length_ratio": text_metrics.length_ratio(references, texts),
         "content_rate": text_metrics.content_rate(prompts, references, texts),
-        "lexicon_rate": sum(map(pirate.speaks_pirate, texts)) / n,
+        "lexicon_rate": sum(map(pirate.has_pirate_words, texts)) / n,
     }
 
 
@@ -158,7 +158,7 @@ def test_base_and_tuned_model_evaluated_in_one_batch_score_as_each_alone(model, 
         for p in tuned.parameters():
             if p.requires_grad:
                 p.normal_(std=0.5)
-    arguments = (ROWS, pirate.named_rows("tiny"), Decoding(CAP), 128, pirate.speaks_pirate)
+    arguments = (ROWS, pirate.named_rows("tiny"), Decoding(CAP), 128, pirate.has_pirate_words)
     before, after = generation.score_both(tuned, tokenizer, *arguments)
     for found, alone_ in ((before, score(model, tokenizer, *arguments)), (after, score(tuned, tokenizer, *arguments))):
         assert found.answers == alone_.answers
