@@ -47,6 +47,10 @@ PLAIN = set(
 PLAIN_BEGINNINGS = (None, True, False, "gaussian", "eva", "orthogonal")
 
 
+#: From so many rows on, one product over all rows with one adapter is faster than one product a row.
+SHARED_ROWS = 16
+
+
 class UnsupportedAdapter(Exception):
     """An adapter that is no plain LoRA; the message says what it has beside."""
 
@@ -196,11 +200,11 @@ class AdapterBatch:
         self._group()
 
     def _group(self) -> None:
-        """Where all rows that have an adapter have the same one, one product over those rows is enough."""
+        """In a large batch whose rows with an adapter all have the same one, one product over those rows is enough."""
         import torch
 
         adapters = {id(adapter): adapter for adapter in self.rows if adapter}
-        only = next(iter(adapters.values())) if len(adapters) == 1 else None
+        only = next(iter(adapters.values())) if len(adapters) == 1 and len(self.rows) >= SHARED_ROWS else None
         rows = [i for i, adapter in enumerate(self.rows) if adapter]
         index = None if len(rows) == len(self.rows) else torch.tensor(rows)
         for addition in self._additions.values():
