@@ -203,10 +203,11 @@ class AdapterBatch:
         """In a large batch whose rows with an adapter all have the same one, one product over those rows is enough."""
         import torch
 
-        adapters = {id(adapter): adapter for adapter in self.rows if adapter}
-        only = next(iter(adapters.values())) if len(adapters) == 1 and len(self.rows) >= SHARED_ROWS else None
-        rows = [i for i, adapter in enumerate(self.rows) if adapter]
-        index = None if len(rows) == len(self.rows) else torch.tensor(rows)
+        only, index = None, None
+        if len(self.rows) >= SHARED_ROWS and len({id(adapter) for adapter in self.rows if adapter}) == 1:
+            rows = [i for i, adapter in enumerate(self.rows) if adapter]
+            only = self.rows[rows[0]]
+            index = None if len(rows) == len(self.rows) else torch.tensor(rows)
         for addition in self._additions.values():
             addition.only, addition.index = only, index
 

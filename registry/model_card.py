@@ -60,7 +60,7 @@ Rows: {rows}.
 {_bullets(facts.settings)}
 
 ## Limits
-It was taught one small behaviour from few rows and judged on rows of the same kind. Nothing is known of how it
+It was fine-tuned on few rows for one small behaviour and evaluated on rows of the same kind. Nothing is known of how it
 does on anything else, and no safety tuning was done beyond what its base has.
 """
 

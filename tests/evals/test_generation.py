@@ -132,7 +132,9 @@ def test_the_loss_does_not_depend_on_how_rows_are_batched(model, tokenizer):
         assert mean_loss(model, rows, batch_size, row_tokens) == pytest.approx(expected, rel=1e-6)
 
 
-def test_the_base_under_a_trained_adapter_scores_as_the_untouched_base(model, tokenizer, gpt2, llama):
+@pytest.fixture
+def tuned(model, tokenizer, gpt2, llama):
+    """A copy of the model with a LoRA adapter of large random weights."""
     make = gpt2 if model.config.model_type == "gpt2" else llama
     fresh = make(len(tokenizer), initializer_range=0.4).double()
     fresh.load_state_dict(model.state_dict())
@@ -141,6 +143,10 @@ def test_the_base_under_a_trained_adapter_scores_as_the_untouched_base(model, to
         for p in tuned.parameters():
             if p.requires_grad:
                 p.normal_(std=0.5)
+    return tuned
+
+
+def test_the_base_under_a_trained_adapter_scores_as_the_untouched_base(model, tokenizer, tuned):
     untouched = scores(model, tokenizer)
     assert scores(tuned, tokenizer).answers != untouched.answers
     with trainable.pristine(tuned):
@@ -149,15 +155,7 @@ def test_the_base_under_a_trained_adapter_scores_as_the_untouched_base(model, to
     assert found.values == pytest.approx(untouched.values)
 
 
-def test_base_and_tuned_model_evaluated_in_one_batch_score_as_each_alone(model, tokenizer, gpt2, llama):
-    make = gpt2 if model.config.model_type == "gpt2" else llama
-    fresh = make(len(tokenizer), initializer_range=0.4).double()
-    fresh.load_state_dict(model.state_dict())
-    tuned = trainable.make_trainable(fresh, TuneConfig(rank=4, targets="all"))
-    with torch.no_grad():
-        for p in tuned.parameters():
-            if p.requires_grad:
-                p.normal_(std=0.5)
+def test_base_and_tuned_model_evaluated_in_one_batch_score_as_each_alone(model, tokenizer, tuned):
     arguments = (ROWS, pirate.named_rows("tiny"), Decoding(CAP), 128, pirate.has_pirate_words)
     before, after = generation.score_both(tuned, tokenizer, *arguments)
     for found, alone_ in ((before, score(model, tokenizer, *arguments)), (after, score(tuned, tokenizer, *arguments))):
