@@ -68,12 +68,13 @@ def answer(
 
 
 def answer_both(
-    model: Any, tokenizer: Any, rows: Sequence[Row], decoding: Decoding
+    model: Any, tokenizer: Any, rows: Sequence[Row], decoding: Decoding, continuations: Sequence[Sequence[int]] = ()
 ) -> tuple[list[Answer], list[Answer]]:
     """Greedy answers of the base and of the tuned model, computed in one batch.
 
     Args:
         model: a PEFT model with a plain LoRA adapter; the base's rows are computed without it.
+        continuations: as for ``answer``.
 
     Raises:
         ConfigError: the longest answer would leave the model no room for a prompt.
@@ -82,7 +83,7 @@ def answer_both(
     adapter = adapter_of(model)
     with model.disable_adapter():
         base = model.get_base_model()
-        before, after = _answers([(base, None), (base, adapter)], tokenizer, rows, decoding)
+        before, after = _answers([(base, None), (base, adapter)], tokenizer, rows, decoding, continuations)
     return before, after
 
 

@@ -16,7 +16,7 @@ from data.conversation import Row
 from data.labelled import AnyRow, Labels
 from data.prompts import PromptTemplate, conversation
 from evals.classification import Prediction, parse_answer
-from evals.generation import Decoding, answer
+from evals.generation import Answer, Decoding, answer, answer_both
 from inference.kv_cache import can_join
 from train.encoding import Example, encode
 from train.losses import trained_logits
@@ -95,10 +95,35 @@ def generate_labels(
     if not can_join(model):  # its cache can't be read ahead and taken back
         answers = answer(model, tokenizer, conversations, decoding)
         scored = [each.p_positive for each in score_labels(model, tokenizer, rows, labels, template)]
-    else:
-        answers = answer(model, tokenizer, conversations, decoding, label_tokens(tokenizer, labels))
-        scored = p_second([each.scores for each in answers])
-    return [Prediction(parse_answer(each.text, labels), p, each.text) for each, p in zip(answers, scored, strict=True)]
+        return _predictions(answers, scored, labels)
+    answers = answer(model, tokenizer, conversations, decoding, label_tokens(tokenizer, labels))
+    return _predictions(answers, p_second([each.scores for each in answers]), labels)
+
+
+def generate_labels_both(
+    model: Any, tokenizer: Any, rows: Sequence[AnyRow], labels: Labels, template: PromptTemplate, decoding: Decoding
+) -> tuple[list[Prediction], list[Prediction]]:
+    """``generate_labels`` of the base of ``model`` and of the tuned model, computed in one batch.
+
+    Args:
+        model: a PEFT model with a plain LoRA adapter.
+    """
+    if not can_join(model):
+        with model.disable_adapter():
+            before = generate_labels(model, tokenizer, rows, labels, template, decoding)
+        return before, generate_labels(model, tokenizer, rows, labels, template, decoding)
+    conversations = [conversation(row, labels, template) for row in rows]
+    before, after = (
+        _predictions(answers, p_second([each.scores for each in answers]), labels)
+        for answers in answer_both(model, tokenizer, conversations, decoding, label_tokens(tokenizer, labels))
+    )
+    return before, after
+
+
+def _predictions(answers: Sequence[Answer], p_positive: Sequence[float | None], labels: Labels) -> list[Prediction]:
+    return [
+        Prediction(parse_answer(each.text, labels), p, each.text) for each, p in zip(answers, p_positive, strict=True)
+    ]
 
 
 def label_tokens(tokenizer: Any, labels: Labels) -> list[list[int]]:

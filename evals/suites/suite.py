@@ -17,6 +17,7 @@ Output = TypeVar("Output")
 #: ``predict(rows: Sequence[AnyRow]) -> list[Prediction]``: the label of each row.
 #: ``score_choices(rows: Sequence[QuestionRow]) -> list[Mapping[str, float] | None]``: log-probability in nats of every
 #: choice of each question, None where it could not be computed.
+#: A model that holds its base too can have ``METHOD_both``, which returns (the base's outputs, its own).
 Method = Literal["generate", "predict", "score_choices"]
 
 
@@ -69,7 +70,14 @@ class Suite(Generic[Item, Output]):
 
     def evaluate(self, model: object) -> "SuiteResult[Output]":
         """The model's outputs and their report."""
-        outputs = getattr(model, self.method)(self.items)
+        return self._result(getattr(model, self.method)(self.items))
+
+    def evaluate_both(self, model: object) -> "tuple[SuiteResult[Output], SuiteResult[Output]]":
+        """The same of the model's base, and of the model."""
+        before, after = getattr(model, f"{self.method}_both")(self.items)
+        return self._result(before), self._result(after)
+
+    def _result(self, outputs: Sequence[Output]) -> "SuiteResult[Output]":
         return SuiteResult(self, outputs, self.score(self.items, outputs))
 
 

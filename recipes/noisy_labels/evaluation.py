@@ -25,8 +25,21 @@ CURVE_ROWS = 300
 
 def evaluate(job: NoisyJob, learner: Learner) -> Evaluation:
     """All suites that apply, with the weights in force: labels of texts or choices of questions, and further ones."""
+    return _evaluation(job, suites.evaluate(learner, _held_out(job)))
+
+
+def evaluate_both(job: NoisyJob, learner: Learner) -> tuple[Evaluation, Evaluation]:
+    """The same of the base that the learner holds, and with the weights in force."""
+    before, after = suites.evaluate_both(learner, _held_out(job))
+    return _evaluation(job, before), _evaluation(job, after)
+
+
+def _held_out(job: NoisyJob) -> HeldOut:
+    return HeldOut(job.data.test, job.data.labels, job.config.seed)
+
+
+def _evaluation(job: NoisyJob, results: suites.Results) -> Evaluation:
     data = job.data
-    results = suites.evaluate(learner, HeldOut(data.test, data.labels, job.config.seed))
     others = suites.metrics({name: result for name, result in results.items() if not result.suite.on_held_out})
     if "choices" in results:
         return _evaluate_questions(results["choices"], others)
@@ -96,9 +109,9 @@ def _curve_rows(data: NoisyData, learner: Learner) -> list[AnyRow]:
 def evaluate_training_rows(job: NoisyJob, learner: Learner, run: Run, base_point: CurvePoint) -> TrainingEvaluation:
     """Memorisation over the checkpoints, and how well losses find the flipped labels, in sample and out of fold."""
     data = job.data
-    curve = [base_point, *_checkpoint_curve(job, learner)]
     rows = data.train.rows if learner.max_scored_rows is None else _curve_rows(data, learner)
     scored = learner.score_labels(rows)
+    curve = [base_point, *_checkpoint_curve(job, learner, rows, scored)]
     losses = _given_label_losses(data, rows, scored)
     known = [(loss, flipped) for loss, flipped in zip(losses, data.train.flipped, strict=True) if loss is not None]
     in_sample = label_errors.detect([loss for loss, _ in known], [flipped for _, flipped in known])
@@ -108,11 +121,20 @@ def evaluate_training_rows(job: NoisyJob, learner: Learner, run: Run, base_point
     return _with_out_of_fold(found, job, learner, run)
 
 
-def _checkpoint_curve(job: NoisyJob, learner: Learner) -> list[CurvePoint]:
+def _checkpoint_curve(
+    job: NoisyJob, learner: Learner, rows: Sequence[AnyRow], scored: Sequence[Prediction]
+) -> list[CurvePoint]:
+    """A point for each kept step; at the step in force all ``rows`` of the curve are ``scored`` already."""
     restored, curve = learner.step, []
+    known = dict(zip((row.id for row in rows), scored, strict=True))
     for step in learner.kept_steps():
-        learner.load_checkpoint(step)
-        curve.append(replace(curve_point(job, learner), step=step))
+        if step == restored:
+            sampled = _curve_rows(job.data, learner)
+            found = _memorization([known[row.id] for row in sampled], sampled, job.data)
+            curve.append(CurvePoint(step, found))
+        else:
+            learner.load_checkpoint(step)
+            curve.append(replace(curve_point(job, learner), step=step))
     learner.load_checkpoint(restored)
     return curve
 

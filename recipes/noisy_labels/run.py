@@ -11,6 +11,7 @@ from recipes.noisy_labels.evaluation import (
     compare,
     curve_point,
     evaluate,
+    evaluate_both,
     evaluate_checkpoints,
     evaluate_training_rows,
 )
@@ -56,15 +57,23 @@ def noisy(config: NoisyConfig, run: Run) -> Iterator[str]:
 
 
 def train_and_evaluate(job: NoisyJob, learner: Learner, run: Run) -> NoisyOutcome:
-    """Evaluate the base, train, then evaluate the test rows, the training rows and the kept checkpoints."""
+    """Train, and evaluate base and trained model on the test rows, the training rows and the kept checkpoints.
+
+    A learner that holds its base evaluates both in one batch after training; others evaluate the base before it.
+    """
     learner.submit(run)
-    before, before_s = timed(evaluate, job, learner)
     base_point = curve_point(job, learner)
-    summary, train_s = timed(learner.train, run)
-    after, after_s = timed(evaluate, job, learner)
+    if learner.holds_base:
+        summary, train_s = timed(learner.train, run)
+        (before, after), evaluate_s = timed(evaluate_both, job, learner)
+    else:
+        before, before_s = timed(evaluate, job, learner)
+        summary, train_s = timed(learner.train, run)
+        after, after_s = timed(evaluate, job, learner)
+        evaluate_s = before_s + after_s
     training, training_rows_s = timed(evaluate_training_rows, job, learner, run, base_point)
     comparison, verdict = compare(job, before, after, training.memorization)
-    seconds = {"train": train_s, "evaluate": before_s + after_s, "training_rows": training_rows_s}
+    seconds = {"train": train_s, "evaluate": evaluate_s, "training_rows": training_rows_s}
     checkpoints = {}
     if learner.registers_checkpoints:
         checkpoints = evaluate_checkpoints(job, learner, before, training.curve)

@@ -8,7 +8,17 @@ from data.conversation import Row
 from data.labelled import SENTIMENTS, LabelledRow
 from data.prompts import BARE, REVIEW, conversation
 from evals.generation import Decoding, answer
-from evals.label_likelihood import generate_labels, label_tokens, log_probs, need_the_end, p_second, score_labels
+from evals.label_likelihood import (
+    generate_labels,
+    generate_labels_both,
+    label_tokens,
+    log_probs,
+    need_the_end,
+    p_second,
+    score_labels,
+)
+from train import trainable
+from train.config import FinetuneConfig
 
 ROWS = [LabelledRow(f"The crew {'sang ' * (i % 7)}well.", i % 2, f"r{i}", i) for i in range(20)]
 
@@ -79,3 +89,21 @@ def test_scoring_beside_the_answers_changes_no_answer(model, tokenizer):
     scored = answer(model, tokenizer, asked, Decoding(9), label_tokens(tokenizer, ("negative", "positive and long")))
     assert [each.text for each in scored] == [each.text for each in plain]
     assert all(len(each.scores) == 2 for each in scored)
+
+
+@pytest.mark.parametrize("make", ["gpt2", "llama"])
+def test_base_and_tuned_model_labelled_in_one_batch_are_as_each_alone(make, request, tokenizer):
+    base = request.getfixturevalue(make)(len(tokenizer), initializer_range=0.4).double()
+    tuned = trainable.make_trainable(base, FinetuneConfig(rank=4, targets="all")).eval()
+    with torch.no_grad():
+        for parameter in tuned.parameters():
+            if parameter.requires_grad:
+                parameter.normal_(std=0.5)
+    arguments = (tuned, tokenizer, ROWS, SENTIMENTS, REVIEW, Decoding(4))
+    before, after = generate_labels_both(*arguments)
+    with trainable.pristine(tuned):
+        alone = generate_labels(*arguments)
+    for found, wanted in ((before, alone), (after, generate_labels(*arguments))):
+        assert [each.raw for each in found] == [each.raw for each in wanted]
+        assert [each.p_positive for each in found] == pytest.approx([each.p_positive for each in wanted], abs=1e-9)
+    assert [each.raw for each in before] != [each.raw for each in after]

@@ -138,7 +138,11 @@ def test_missing_corpora_are_named(store, corpora, tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b"no gzip", "it is no gzip file"), (gzip.compress(b'{"turns": []}', mtime=0)[:-9], "cut off"), (None, "broken JSON")],
+    [
+        (b"no gzip", "it is no gzip file"),
+        (gzip.compress(b'{"turns": []}', mtime=0)[:-9], "cut off"),
+        (None, "broken JSON"),
+    ],
     ids=["no gzip", "half-written", "broken lines"],
 )
 def test_damaged_corpora_are_named(store, corpora, tmp_path, content, said):

@@ -34,7 +34,8 @@ class Learner(Protocol):
     ``kind`` is the version's tag, ``base`` the name of the model before training, ``base_digest`` the digest of its
     weights or empty. ``step`` is the step of the weights in force, 0 before training. ``max_scored_rows`` is how many
     training rows may be scored, None for all. ``registers_checkpoints``: every kept step becomes a version of its own,
-    because the run keeps no checkpoints.
+    because the run keeps no checkpoints. ``holds_base``: after training it still holds its base, and has the methods
+    ``predict_both`` and ``score_choices_both``, which return (the base's outputs, its own).
     """
 
     kind: str
@@ -42,6 +43,7 @@ class Learner(Protocol):
     base_digest: str
     step: int
     max_scored_rows: int | None
+    holds_base: bool
     registers_checkpoints: bool
 
     def token_limits(self) -> TokenLimits:
@@ -109,6 +111,7 @@ class LocalLearner:
     """A learner with its weights on this machine: predicting is free, and its run keeps its checkpoints."""
 
     max_scored_rows: int | None = None
+    holds_base = False
     registers_checkpoints = False
 
     def estimate_cost(self, data: NoisyData, preflight: Preflight) -> Preflight:

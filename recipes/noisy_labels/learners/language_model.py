@@ -12,7 +12,7 @@ from data.prompts import conversation
 from evals.classification import Prediction
 from evals.generation import Decoding, probe
 from evals.label_errors import Fit
-from evals.label_likelihood import generate_labels, log_probs, p_second, score_labels
+from evals.label_likelihood import generate_labels, generate_labels_both, log_probs, p_second, score_labels
 from recipes.noisy_labels.config import NoisyConfig
 from recipes.noisy_labels.data import NoisyData, TokenLimits
 from recipes.noisy_labels.learners.base import LocalLearner, LogProbs, Registrable
@@ -24,6 +24,7 @@ from train.encoding import Example, encode
 from train.finetune import Finetuned, finetune, load_base, reload
 from train.loop import NullTracker
 from train.resume import StateFolder
+from train.trainable import pristine
 
 
 class LanguageModelLearner(LocalLearner):
@@ -34,7 +35,7 @@ class LanguageModelLearner(LocalLearner):
         self.loaded = load_base(self.tuning, config.max_new_tokens)
         source = self.loaded.source
         self.kind, self.base, self.base_digest = config.learner, source.name, source.digest
-        self.step = 0
+        self.step, self.holds_base = 0, config.learner == "lora"
         self.model, self.tokenizer = self.loaded.model, self.loaded.tokenizer
         self.tuned: Finetuned | None = None
 
@@ -70,6 +71,11 @@ class LanguageModelLearner(LocalLearner):
         decoding = Decoding(self.config.max_new_tokens)
         return generate_labels(self.model, self.tokenizer, rows, self.data.labels, self.data.template, decoding)
 
+    def predict_both(self, rows: Sequence[AnyRow]) -> tuple[list[Prediction], list[Prediction]]:
+        """The same of the base and of the tuned model, in one batch; for LoRA, after ``train``."""
+        decoding = Decoding(self.config.max_new_tokens)
+        return generate_labels_both(self.model, self.tokenizer, rows, self.data.labels, self.data.template, decoding)
+
     def score_labels(self, rows: Sequence[AnyRow]) -> list[Prediction]:
         """The likelier label; for questions, the likelier one of the wrong and the best answer."""
         return _score_labels(self.model, self.tokenizer, rows, self.data)
@@ -80,6 +86,12 @@ class LanguageModelLearner(LocalLearner):
         texts = [list(dict.fromkeys(text for text, _ in (*row.mc1, *row.mc2))) for row in questions]
         found = log_probs(self.model, self.tokenizer, self._conversations(questions), texts)
         return [dict(zip(each, probs, strict=True)) for each, probs in zip(texts, found, strict=True)]
+
+    def score_choices_both(self, rows: Sequence[AnyRow]) -> tuple[list[LogProbs | None], list[LogProbs | None]]:
+        """The same of the base and of the tuned model; for LoRA, after ``train``."""
+        with pristine(self.model):
+            before = self.score_choices(rows)
+        return before, self.score_choices(rows)
 
     def train(self, run: Run) -> str:
         """Fine-tune, or go on where an interrupted run stopped."""

@@ -57,7 +57,11 @@ def test_a_file_of_nothing_but_faults_is_not_read_to_its_end(tmp_path):
 @pytest.mark.parametrize(
     ("name", "raw", "said"),
     [
-        ("x.jsonl.gz", gzip.compress(b'{"a": 1}\n' * 1000, mtime=0)[:-20], "the gzip data is cut off; fetch the file again"),
+        (
+            "x.jsonl.gz",
+            gzip.compress(b'{"a": 1}\n' * 1000, mtime=0)[:-20],
+            "the gzip data is cut off; fetch the file again",
+        ),
         ("x.csv.gz", gzip.compress(b"a\n1\n", mtime=0)[:-6], "the gzip data is cut off"),
         ("x.jsonl.gz", b'{"a": 1}\n', "the gzip data is damaged"),
         ("x.json.gz", b"\x1f\x8b\x08\x00" + b"\xff" * 40, "the gzip data"),
