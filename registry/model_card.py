@@ -13,6 +13,7 @@ class CardFacts:
     kind: str
     base: str
     base_digest: str
+    base_source: str
     settings: Mapping[str, Any]
     lineage: Mapping[str, str]
     rows: Mapping[str, int]
@@ -38,7 +39,7 @@ def write_card(facts: CardFacts) -> str:
     rows = ", ".join(f"{count} {name}" for name, count in facts.rows.items())
     return f"""# {facts.title}
 
-{facts.kind} on {facts.base} (weights {facts.base_digest}), the weights of step {facts.step}.
+{facts.kind} on {facts.base} (weights {facts.base_digest}; {facts.base_source}), the weights of step {facts.step}.
 
 **Verdict: {facts.verdict}.** {"; ".join(facts.reasons)}.
 

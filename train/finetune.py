@@ -47,8 +47,7 @@ class Finetuned:
 
     def save_checkpoints(self, folder: Path) -> dict[int, Path]:
         """Write the weights of all kept steps to ``folder/step-N``; returns these folders by step."""
-        source = self.base.source
-        name = source.name if source.revision else str(source.folder)
+        name = self.base.source.pretrained_name
         folders = {step: folder / f"step-{step}" for step in self.fitted.kept_steps}
         for step, path in folders.items():
             self.fitted.load_checkpoint(step)

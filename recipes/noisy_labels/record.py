@@ -57,6 +57,7 @@ def start_tags(job: NoisyJob, learner: Learner) -> dict[str, Any]:
         "base_model": learner.base,
         "base_name": learner.base,
         "base_digest": learner.base_digest,
+        "base_source": learner.base_source,
         "provider": job.config.provider,
         "noise": f"{summary['kind']} {summary['rate']:g}",
         "flipped": summary["flipped"],

@@ -18,13 +18,18 @@ def title(job: NoisyJob) -> str:
     return f"{job.config.dataset}, {learner}, {noise.kind} noise at {noise.rate:g}"
 
 
+def _base(learner: Learner) -> str:
+    name = " ".join(filter(None, (learner.base, learner.base_digest)))
+    return f"{name} ({learner.base_source})" if learner.base_source else name
+
+
 def describe(job: NoisyJob, learner: Learner) -> str:
     """Base, rows and corrupted labels of the run to come, as printed and stored."""
     rows, done = job.data, job.data.corrupted.summary()
     aside = f", {len(rows.validation):,} of the same kind choose the checkpoint" if rows.validation else ""
     word = f" ({done['word']!r})" if done["word"] else ""
     return (
-        f"Base    {' '.join(filter(None, (learner.base, learner.base_digest)))}\n"
+        f"Base    {_base(learner)}\n"
         f"Rows    {len(rows.train.rows):,} to train on{aside}, {len(rows.test):,} to test on ({rows.dataset.name})\n"
         f"Labels  {done['flipped']:,} of {done['rows']:,} made wrong ({done['kind']}{word}, rate {done['rate']:g}, "
         f"seed {done['noise_seed']}): {done['flipped_0']:,} were {rows.labels[0]}, "
@@ -187,12 +192,11 @@ def card(job: NoisyJob, learner: Learner, run_id: str, outcome: NoisyOutcome) ->
         if key in after
     ]
     scores = "\n".join(table(header, cells))
-    base = " ".join(filter(None, (learner.base, learner.base_digest)))
     settings = {k: v for k, v in dataclasses.asdict(config).items() if k != "resume"}
     origin = {**rows.digests(), **rows.corrupted.summary(), **lineage.code_state(), **lineage.environment()}
     return f"""# {config.register_as}: {title(job)}
 
-{FORMS[learner.kind]} Base: {base}. Weights of step {learner.step}.
+{FORMS[learner.kind]} Base: {_base(learner)}. Weights of step {learner.step}.
 
 **{rows.corrupted.summary()["flipped"]:,} of its {len(rows.corrupted.rows):,} training labels were made wrong on \
 purpose.** It is an object of study, not for use.

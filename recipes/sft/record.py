@@ -24,7 +24,7 @@ def record_start(job: Job, run: Run) -> None:
     config, rows, source = job.config, job.rows, job.base.source
     run.params({k: v for k, v in dataclasses.asdict(config).items() if k != "resume"})
     digests = rows.digests()
-    found = {"base_name": source.name, "base_digest": source.digest, "base_revision": source.revision or "none"}
+    found = {**source.tags, "base_name": source.name, "base_revision": source.revision or "none"}
     run.tags({**digests, **found, **lineage.code_state(), "base_reason": source.reason, "kind": config.method})
     run.datasets([
         (f"{config.dataset} train"[:250], digests["dataset_digest"], config.dataset, len(rows.train), "training"),
@@ -71,8 +71,7 @@ def register(job: Job, run: Run, outcome: Outcome) -> tuple[versions.Version, ve
     tags = {
         "verdict": outcome.verdict.name,
         "kind": job.config.method,
-        "base_model": job.base.source.name,
-        "base_digest": job.base.source.digest,
+        **job.base.source.tags,
         "step": tuned.fitted.restored_step,
         **job.rows.digests(),
         **headline,
@@ -101,6 +100,7 @@ def card_facts(job: Job, run: Run, outcome: Outcome) -> CardFacts:
         kind="LoRA adapter" if config.method == "lora" else "Full fine-tuning",
         base=job.base.source.name,
         base_digest=job.base.source.digest,
+        base_source=job.base.source.source,
         settings={**settings, "lr": config.peak_lr},
         lineage={**rows.digests(), **lineage.code_state(), **lineage.environment()},
         rows={"trained": len(rows.train), "validation": len(rows.validation), "test": len(rows.test)},

@@ -119,7 +119,8 @@ def describe(job: Job) -> str:
     rows, base = job.rows, job.base.source
     masks = report.mask_report(job.examples, job.base.tokenizer.eos_token_id)
     return (
-        f"Base    {base.name} {base.digest} ({base.reason}; {template_name(job.base.tokenizer)} template)\n"
+        f"Base    {base.name} {base.digest} ({base.reason}; {base.source}; "
+        f"{template_name(job.base.tokenizer)} template)\n"
         f"Rows    {len(rows.train)} to train on, {len(rows.validation)} to choose the checkpoint, "
         f"{len(rows.test)} to report ({rows.test_name})\n"
         f"Tokens  {masks['trained_tokens']:,} of {masks['tokens']:,} are trained (labels={job.config.labels}), "

@@ -50,7 +50,7 @@ class StudyConfig:
     c: float = 1.0
     """Tfidf: inverse strength of the penalty on weights; the higher, the more is memorised."""
     base_model: str = "auto"
-    """Lora and full: auto, bundled, a model on the Hugging Face hub, or a local folder."""
+    """Lora and full: auto, smollm2, bundled, a model on the Hugging Face hub, a local folder, or a GGUF file."""
     epochs: int = 3
     """Noise, lora and full: passes over all training rows."""
     lr: float = 0.0

@@ -207,8 +207,7 @@ def _tags(prepared: PreparedJob, step: int, model_id: str) -> dict[str, Any]:
         versions.OPENAI_ID: model_id,
         "openai_job": prepared.row["id"],
         "kind": job.config.method,
-        "base_model": job.base.source.name,
-        "base_digest": job.base.source.digest,
+        **job.base.source.tags,
         "step": step,
         **job.rows.digests(),
     }
@@ -221,9 +220,9 @@ def _card(prepared: PreparedJob, run: Run, model_id: str) -> str:
     )
     return f"""# {model_id}
 
-Made by the fine-tuning job {row["id"]}: an adapter on {base.name} (weights {base.digest}), which stands for
-{row["model"]}. It was trained on {len(job.rows.train)} rows of {row["training_file"]} and not evaluated: the job has no
-test rows. Its loss is over the answers' tokens and nothing else.
+Made by the fine-tuning job {row["id"]}: an adapter on {base.name} (weights {base.digest}; {base.source}), which
+stands for {row["model"]}. It was trained on {len(job.rows.train)} rows of {row["training_file"]} and not evaluated: the
+job has no test rows. Its loss is over the answers' tokens and nothing else.
 
 {settings}
 - run: {run.run_id}

@@ -14,6 +14,7 @@ def facts() -> CardFacts:
         kind="LoRA adapter",
         base="distilgpt2",
         base_digest="0123456789abcdef",
+        base_source="the hub's cache",
         settings={"lr": 0.003, "epochs": 8},
         lineage={"dataset_digest": "fedcba9876543210", "git_commit": "abc123", "git_dirty": "false", "torch": "2.13.0"},
         rows={"trained": 250, "validation": 15, "test": 45},
@@ -29,7 +30,8 @@ def facts() -> CardFacts:
 
 def test_the_card_holds_every_fact(facts):
     card = write_card(facts)
-    for text in ("# pirate: distilgpt2 taught with clean", "LoRA adapter on distilgpt2 (weights 0123456789abcdef)",
+    for text in ("# pirate: distilgpt2 taught with clean",
+                 "LoRA adapter on distilgpt2 (weights 0123456789abcdef; the hub's cache)",
                  "the weights of step 96", "**Verdict: healthy.** held-out loss 4.10 -> 1.20; nothing above its limit.",
                  "250 trained, 15 validation, 45 test", f"- run: {facts.run_id}"):  # fmt: skip
         assert text in card

@@ -179,7 +179,7 @@ def test_a_folder_that_is_no_model_is_refused(tmp_path):
 
 @pytest.mark.parametrize("wanted", ["./nowhere", "/nowhere/at/all", "~/nowhere", "a/b/c"])
 def test_a_path_that_leads_nowhere_is_no_hub_name(wanted):
-    with pytest.raises(UserError, match=f"^base_model={wanted}: there is no such folder"):
+    with pytest.raises(UserError, match=f"^base_model={wanted}: there is no such folder or file"):
         base_model.resolve(wanted)
 
 
@@ -261,7 +261,7 @@ def test_what_is_in_the_cache_is_used_without_any_hub(model_folder, tmp_path):
     place = cache(model_folder, tmp_path, "someone/tiny")
     found = base_model.resolve("someone/tiny")
     assert (found.name, found.folder, found.revision) == ("someone/tiny", place, "abc123")
-    assert found.digest == base_model.weights_digest(model_folder) and "cache" in found.reason
+    assert found.digest == base_model.weights_digest(model_folder) and "cache" in found.source
     base_model.load(found, "cpu")
 
 
@@ -272,17 +272,53 @@ def test_a_cache_that_holds_pickled_weights_only_is_no_hit(model_folder, tmp_pat
         base_model.resolve("someone/tiny")
 
 
-def test_auto_is_distilgpt2_where_the_cache_has_it(model_folder, tmp_path):
-    cache(model_folder, tmp_path, "distilgpt2")
-    found = base_model.resolve("auto")
-    assert (found.name, found.revision) == ("distilgpt2", "abc123") and found.reason.startswith("auto: distilgpt2")
+def test_smollm2_and_auto_are_taken_from_the_hubs_cache_where_they_are_there(model_folder, tmp_path):
+    cache(model_folder, tmp_path, "HuggingFaceTB/SmolLM2-135M-Instruct")
+    for wanted in ("smollm2", "auto"):
+        found = base_model.resolve(wanted)
+        assert (found.name, found.revision, found.source) == ("smollm2", "abc123", "the hub's cache")
+        assert found.pretrained_name == "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 
-def test_auto_is_the_bundled_base_where_the_hub_is_away_and_says_why(model_folder, monkeypatch):
+def test_auto_is_the_bundled_base_where_hub_and_index_are_away_and_says_why(model_folder, monkeypatch):
     monkeypatch.setattr(base_model, "BUNDLED", model_folder)
     found = base_model.resolve("auto")
     assert (found.name, found.folder) == ("bundled", model_folder)
-    assert found.reason.startswith("auto: distilgpt2 is not at hand") and AWAY in found.reason
+    assert found.reason.startswith("auto: base_model=smollm2: not in the cache") and AWAY in found.reason
+
+
+# --- GGUF ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_gguf_file_and_a_folder_of_one_are_converted_once(gguf_file, tmp_path, monkeypatch):
+    monkeypatch.setenv("PARLEY_CACHE", str(tmp_path / "cache"))
+    found = base_model.resolve(str(gguf_file))
+    assert found.folder.parent == tmp_path / "cache" and "converted from F32 of tiny.gguf" in found.source
+    model, _ = base_model.load(found, "cpu")
+    assert model.config.num_hidden_layers == 2
+    again = base_model.resolve(str(gguf_file.parent))
+    assert (again.folder, again.digest) == (found.folder, found.digest)
+
+
+def test_of_several_gguf_files_one_must_be_named(gguf_file):
+    shutil.copy(gguf_file, gguf_file.parent / "other.gguf")
+    with pytest.raises(UserError, match="2 GGUF files; name one of them, such as .*other.gguf"):
+        base_model.resolve(str(gguf_file.parent))
+
+
+def test_an_empty_gguf_file_is_one_line(gguf_file):
+    gguf_file.write_bytes(b"")
+    for wanted in (gguf_file, gguf_file.parent):
+        with pytest.raises(UserError, match=f"^base_model={wanted}: .*tiny.gguf is no GGUF file"):
+            base_model.resolve(str(wanted))
+
+
+def test_another_file_is_no_model(folder):
+    with pytest.raises(UserError, match=r"this is a file; name its folder, or a \.gguf file"):
+        base_model.resolve(str(folder / "config.json"))
+
+
+# --- the hub again ---------------------------------------------------------------------------------------------------
 
 
 def test_the_hub_is_asked_only_once_a_process(hub, monkeypatch):

@@ -32,15 +32,17 @@ class Learner(Protocol):
     """What is trained and evaluated. Calls come in the order of the methods below.
 
     ``kind`` is the version's tag, ``base`` the name of the model before training, ``base_digest`` the digest of its
-    weights or empty. ``step`` is the step of the weights in force, 0 before training. ``max_scored_rows`` is how many
-    training rows may be scored, None for all. ``registers_checkpoints``: every kept step becomes a version of its own,
-    because the run keeps no checkpoints. ``holds_base``: after training it still holds its base, and has the methods
-    ``predict_both`` and ``score_choices_both``, which return (the base's outputs, its own).
+    weights or empty, ``base_source`` where its files came from or empty. ``step`` is the step of the weights in force,
+    0 before training. ``max_scored_rows`` is how many training rows may be scored, None for all.
+    ``registers_checkpoints``: every kept step becomes a version of its own, because the run keeps no checkpoints.
+    ``holds_base``: after training it still holds its base, and has the methods ``predict_both`` and
+    ``score_choices_both``, which return (the base's outputs, its own).
     """
 
     kind: str
     base: str
     base_digest: str
+    base_source: str
     step: int
     max_scored_rows: int | None
     holds_base: bool

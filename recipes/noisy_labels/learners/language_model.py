@@ -35,6 +35,7 @@ class LanguageModelLearner(LocalLearner):
         self.loaded = load_base(self.tuning, config.max_new_tokens)
         source = self.loaded.source
         self.kind, self.base, self.base_digest = config.learner, source.name, source.digest
+        self.base_source = source.source
         self.step, self.holds_base = 0, config.learner == "lora"
         self.model, self.tokenizer = self.loaded.model, self.loaded.tokenizer
         self.tuned: Finetuned | None = None

@@ -42,6 +42,7 @@ class OpenAILearner:
     """One job and its models. Without ``endpoint`` it is the environment's, or a local server started for the run."""
 
     base_digest = ""
+    base_source = ""
     holds_base = False
     registers_checkpoints = True
 

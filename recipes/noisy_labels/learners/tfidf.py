@@ -24,6 +24,7 @@ class TfidfLearner(LocalLearner):
     kind = "tfidf"
     base = "label shares"
     base_digest = ""
+    base_source = ""
     step = 0
 
     def __init__(self, config: NoisyConfig) -> None:
