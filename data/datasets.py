@@ -1,6 +1,7 @@
 """From the name of a data set to rows for training and for the test that share nothing."""
 
 import os
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,9 @@ from typing import Any
 from data import sampling
 from data.duplicates import Unique, unique
 from data.errors import ConfigError, DataError
-from data.formats import jsonl, reviews, truthfulqa
+from data.formats import files, reviews, truthfulqa
+from data.formats.records import Record
+from data.formats.texts import is_blank
 from data.labelled import ANSWERS, SENTIMENTS, Dataset, Labels, LoadReport, is_sorted
 
 NAMES = ("reviews", "imdb", "truthfulqa")
@@ -44,7 +47,7 @@ def load(
     for flag, n in (("n_train", n_train), ("n_test", n_test)):
         if n < 0:
             raise ConfigError(f"{flag} must be at least 0 (all rows), not {n}")
-    train, test, labels = _read(dataset, test_dataset)
+    train, test, labels, unused = _read(dataset, test_dataset)
     unique_train = unique(train)
     unique_test = unique(test or [])
     report = LoadReport(
@@ -58,6 +61,7 @@ def load(
         test_contradictions=unique_test.contradictions,
         train_sorted=is_sorted([row.label for row in train]),
         test_sorted=is_sorted([row.label for row in test or []]),
+        unused_columns=unused,
     )
     if test is None:
         rows, held_out = _divided(unique_train.rows, n_test, seed, dataset)
@@ -72,27 +76,27 @@ def load(
     return found
 
 
-def _read(dataset: str, test_dataset: str) -> tuple[Rows, Rows | None, Labels]:
-    """(training rows, test rows or None where they must be held out, label names)."""
+def _read(dataset: str, test_dataset: str) -> tuple[Rows, Rows | None, Labels, tuple[str, ...]]:
+    """(training rows, test rows or None where they must be held out, label names, columns that are not used)."""
     if dataset in NAMES and test_dataset:
         raise ConfigError(f"dataset={dataset} has test rows of its own; leave test_dataset empty")
     if dataset == "reviews":
-        return *reviews.bundled(), SENTIMENTS
+        return *reviews.bundled(), SENTIMENTS, ()
     if dataset == "imdb":
-        return reviews.from_hub("train"), reviews.from_hub("test"), SENTIMENTS
+        return reviews.from_hub("train"), reviews.from_hub("test"), SENTIMENTS, ()
     if dataset == "truthfulqa":
-        return truthfulqa.from_hub(), None, ANSWERS
+        return truthfulqa.from_hub(), None, ANSWERS, ()
     paths = _paths(dataset, test_dataset)
-    train, labels = _file(paths[0])
+    train, labels, unused = _file(paths[0])
     if len(paths) == 1:
-        return train, None, labels
-    test, test_labels = _file(paths[1])
+        return train, None, labels, unused
+    test, test_labels, unused_too = _file(paths[1])
     if labels != test_labels:
         raise DataError([
             f"{paths[1].name}: its labels are {' and '.join(test_labels)}, those of the training rows "
             f"{' and '.join(labels)}"
         ])  # fmt: skip
-    return train, test, labels
+    return train, test, labels, tuple(dict.fromkeys((*unused, *unused_too)))
 
 
 def _paths(dataset: str, test_dataset: str) -> list[Path]:
@@ -101,17 +105,25 @@ def _paths(dataset: str, test_dataset: str) -> list[Path]:
         return [folder / name for name in IMDB_FILES]
     places = [place for place in (dataset, test_dataset) if place]
     for place in places:
-        if not jsonl.is_file(place):
+        if not files.is_file(place):
             raise DataError([f"{place}: there is no such file, and the known data sets are {', '.join(NAMES)}"])
     return [Path(os.path.expanduser(place)) for place in places]
 
 
-def _file(path: Path) -> tuple[Rows, Labels]:
-    """Rows and label names of one file, of whichever kind it is."""
-    found, problems = jsonl.read(path, _header_problems)
+def _file(path: Path) -> tuple[Rows, Labels, tuple[str, ...]]:
+    """Rows, label names and columns that are not used, of one file of whichever kind."""
+    found, problems = files.parse_file(path, _header_problems)
     if any(truthfulqa.has_questions(record) for record in found[:1]):
-        return truthfulqa.questions(found, problems, path.name), ANSWERS
-    return reviews.labelled(found, problems, path.name)
+        rows, labels, used = truthfulqa.questions(found, problems, path.name), ANSWERS, truthfulqa.USED_COLUMNS
+    else:
+        (rows, labels), used = reviews.labelled(found, problems, path.name), reviews.USED_COLUMNS
+    return rows, labels, _unused(found, used)
+
+
+def _unused(found: list[Record], used: Collection[str]) -> tuple[str, ...]:
+    """Columns that hold something and are not used, in the order of their first row."""
+    names = (key for each in found for key, held in each.value.items() if key not in used and not is_blank(held))
+    return tuple(dict.fromkeys(name for name in map(str, names) if truthfulqa.plain_name(name) not in used))
 
 
 def _header_problems(header: list[str], where: str) -> list[str]:

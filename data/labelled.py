@@ -109,7 +109,8 @@ class LoadReport:
     ``*_duplicates`` are later copies of a text of the same file with the same label, ``*_exact`` those of them that
     are equal to the letter; ``*_contradictions`` are rows whose text occurs with both labels, all of which are taken
     out; ``leaked`` are training rows whose text is in the test too. ``train_sorted`` and ``test_sorted`` say whether
-    the file itself is sorted by label: its first rows are then all of one class.
+    the file itself is sorted by label: its first rows are then all of one class. ``unused_columns`` hold something
+    that is not used.
     """
 
     train_read: int
@@ -123,6 +124,7 @@ class LoadReport:
     leaked: int = 0
     train_sorted: bool = False
     test_sorted: bool = False
+    unused_columns: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """What a user should know, one sentence each; empty where nothing was out of the ordinary."""
@@ -137,6 +139,8 @@ class LoadReport:
         for is_sorted, which in ((self.train_sorted, "training"), (self.test_sorted, "test")):
             if is_sorted:
                 lines.append(f"the {which} file is sorted by label: rows are drawn from all of it, never from its top")
+        if self.unused_columns:
+            lines.append(f"columns not used: {', '.join(self.unused_columns)}")
         return lines
 
 

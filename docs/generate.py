@@ -250,7 +250,7 @@ def corruptions() -> str:
 
 def formats() -> str:
     """A table of the file formats by the suffix of a file's name."""
-    from data.formats.files import FORMATS
+    from data.formats.table import FORMATS
 
     return table(["suffix", "what the file holds"], [[f"`{suffix}`", each.about] for suffix, each in FORMATS.items()])
 

@@ -8,6 +8,7 @@ from data.chat_template import SPECIAL_TOKENS
 from data.conversation import Row
 from data.errors import DataError
 from data.formats import jsonl, openai
+from data.formats.conversations import text_of
 from data.formats.records import BadRecord, Record, to_row
 from data.prompts import Counter
 
@@ -42,7 +43,7 @@ def _faults(record: Record, special: re.Pattern[str], count_tokens: Counter, max
         return  # reported by ``openai.problems``
     messages: Sequence[dict] = record.value["messages"]
     for i, message in enumerate(messages, 1):
-        if found := special.search(message["content"]):
+        if found := special.search(text_of(message["content"]) or ""):
             yield f"message {i} holds the special token {found.group()}, which would end a text in its middle"
         if "weight" in message and message["role"] != "assistant":
             yield f"message {i} ({message['role']}) has a weight; only those by assistant can"

@@ -1,50 +1,17 @@
-"""Records of a file of any size and format, packed with gzip or not; JSON lines are read one at a time."""
+"""JSON lines of a file of any size, packed with gzip or not, one at a time."""
 
 import gzip
-import json
-import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, cast
 
 from data.errors import DataError
-from data.formats import files
+from data.formats.files import PACKED, reading_problem, require_format
+from data.formats.json_text import BrokenJson, line_value, place_of, twice_problem
 from data.formats.records import Record
 
-PACKED = ".gz"
 MOST_PROBLEMS = 1000
-
-
-def is_file(place: str) -> bool:
-    """Whether ``place`` means a file and not a data set of the hub: it is there, or is named like one."""
-    names = tuple(suffix + packed for suffix in files.FORMATS for packed in ("", PACKED))
-    return os.path.exists(os.path.expanduser(place)) or place.lower().endswith(names)
-
-
-def suffix_of(path: Path) -> str:
-    """The suffix of the format, without ``.gz``."""
-    name = path.name.lower().removesuffix(PACKED)
-    return Path(name).suffix
-
-
-def read(path: Path, header_problems: files.HeaderProblems) -> files.Parsed:
-    """(the unchecked records of the file, the problems of places that could not be read)."""
-    found: list[Record] = []
-    problems: list[str] = []
-    format_ = files.FORMATS.get(suffix_of(path))
-    if format_ and format_.is_streamed:
-        found += stream(path, problems)
-        return found, problems
-    try:
-        with _opened(path) as raw:
-            text = files.decoded(raw.read(), path.name)
-    except DataError as error:
-        return [], error.problems
-    except (EOFError, OSError, zlib.error) as error:
-        return [], [f"{path.name}: {_packing_problem(error)}"]
-    assert format_  # else opening it was refused
-    return format_.parse(text, path.name, header_problems)
 
 
 def stream(path: Path, problems: list[str]) -> Iterator[Record]:
@@ -59,43 +26,33 @@ def stream(path: Path, problems: list[str]) -> Iterator[Record]:
                 if line.isspace():
                     continue
                 row += 1
-                where = f"{name} {files.place_of(row, number)}"
-                try:
-                    value = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
-                except UnicodeDecodeError as error:
-                    problems.append(f"{where}: byte {error.start + 1} is not UTF-8; save the file as UTF-8")
-                except (ValueError, RecursionError) as error:
-                    problems.append(f"{where}: broken JSON ({str(error)[:80]})")
-                else:
-                    yield Record(where, value)
+                yield from _records(line, f"{name} {place_of(row, number)}", number, problems)
                 if len(problems) >= MOST_PROBLEMS:
                     return
     except DataError as error:
         problems += error.problems
     except (EOFError, OSError, zlib.error) as error:
-        problems.append(f"{name} after row {row}: {_packing_problem(error)}")
+        problems.append(f"{name} after row {row}: {reading_problem(error)}")
     if not row and not problems:
         problems.append(f"{name}: the file is empty")
 
 
+def _records(line: bytes, where: str, number: int, problems: list[str]) -> Iterator[Record]:
+    try:
+        value, twice = line_value(line.decode("utf-8-sig" if number == 1 else "utf-8"), is_end=False)
+    except UnicodeDecodeError as error:
+        problems.append(f"{where}: byte {error.start + 1} is not UTF-8; save the file as UTF-8")
+    except BrokenJson as error:
+        problems.append(f"{where}: {error.problem}")
+    else:
+        if twice:
+            problems.append(f"{where}: {twice_problem(twice)}")
+        yield Record(where, value)
+
+
 def _opened(path: Path) -> IO[bytes]:
-    name = path.name or str(path)
-    if path.is_dir():
-        raise DataError([f"{name}: this is a folder; give one file in it ({files.suffixes()}, or with .gz)"])
-    if not path.exists():
-        raise DataError([f"{path}: there is no such file"])
-    if suffix_of(path) not in files.FORMATS:
-        wanted = f"{files.suffixes()}, or in one of them and .gz"
-        raise DataError([f"{name}: can't tell its format; the name must end in {wanted}"])
+    require_format(path)
     try:
         return cast(IO[bytes], gzip.open(path)) if path.name.lower().endswith(PACKED) else path.open("rb")
     except OSError as error:
-        raise DataError([f"{name}: it can't be read ({error.strerror or error})"]) from error
-
-
-def _packing_problem(error: Exception) -> str:
-    if isinstance(error, EOFError):
-        return "the gzip data is cut off; fetch the file again"
-    if isinstance(error, (gzip.BadGzipFile, zlib.error)):
-        return f"the gzip data is damaged ({error}); fetch the file again"
-    return f"it can't be read ({error})"
+        raise DataError([f"{path.name}: it can't be read ({error.strerror or error})"]) from error

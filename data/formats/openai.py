@@ -14,7 +14,9 @@ from typing import IO, Any, cast
 
 from data.errors import DataError
 from data.formats import jsonl
+from data.formats.conversations import TOOL_KEYS
 from data.formats.records import BadRecord, Record, to_row
+from data.formats.texts import kind_of
 from data.labelled import AnyRow, LabelledRow, Labels
 from data.prompts import PromptTemplate, messages
 
@@ -110,11 +112,15 @@ def problems(path: Path, least: int = LEAST_ROWS) -> Iterator[str]:
 
 def _faults(record: Record) -> Iterator[str]:
     value = record.value
-    if not isinstance(value, dict) or "messages" not in value:
-        yield "it is no object with messages"
+    if not isinstance(value, dict) or not isinstance(value.get("messages"), list):
+        yield (
+            "it is no object with messages"
+            if not isinstance(value, dict) or "messages" not in value
+            else (f"messages is {kind_of(value['messages'])}, not a list of objects with role and content")
+        )
         return
     try:
-        to_row(Record(record.where, {"messages": value["messages"]}))
+        to_row(Record(record.where, {key: value[key] for key in ("messages", *TOOL_KEYS) if key in value}))
     except BadRecord as error:
         yield from error.faults
         return
@@ -122,5 +128,3 @@ def _faults(record: Record) -> Iterator[str]:
         odd = sorted(set(message) - MESSAGE_KEYS)
         if odd:
             yield f"message {i} has the unknown key {odd[0]!r}"
-        if message.get("weight", 1) not in (0, 1):
-            yield f"message {i} has the weight {message['weight']!r}; expected 0 or 1"

@@ -1,21 +1,35 @@
 """From loose records (parsed JSON objects, CSV lines, rows of a hub data set) to rows, with every problem named."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
-from data.conversation import Row
+from data.conversation import Row, Turns
+from data.formats import conversations
+from data.formats.conversations import Message, as_list, plain
+from data.formats.texts import cleaned, is_blank, kind_of, text_problem
 
 EXPECTED = "expected prompt and response, or messages"
-ROLES = ("system", "user", "assistant")
-#: A row of preferences, as votes are exported and DPO trainers read them: the chosen answer is what is learned here.
-PREFERENCE = {"prompt", "chosen", "rejected"}
+CONVERSATIONS = ("messages", "conversations")
+#: The columns of a row by the kinds of data sets, in the order in which they are looked for: pairs, chats, preferences
+#: (as votes are exported and DPO trainers read them: the chosen answer is learned), Alpaca, Dolly, ShareGPT.
+LAYOUTS = (
+    ("prompt", "response"),
+    ("messages",),
+    ("prompt", "chosen", "rejected"),
+    ("instruction", "output"),
+    ("instruction", "response"),
+    ("conversations",),
+)
+#: Columns that are joined to the prompt by a line end, as LLaMA-Factory does with Alpaca's ``input``.
+PROMPT_PARTS = ("input", "context")
+SYSTEM_COLUMNS = ("system", "system_prompt", "system_message")
 #: Names that other tools give to our columns, best guess first.
 OTHER_NAMES = {
     "prompt": ("instruction", "question", "query", "input", "source", "text"),
     "response": ("completion", "output", "answer", "reply", "target", "chosen", "label", "text"),
-    "messages": ("conversations", "conversation", "dialogue", "dialog", "chat", "turns"),
+    "messages": ("conversation", "dialogue", "dialog", "chat", "turns"),
 }
 
 
@@ -27,6 +41,10 @@ class Record:
     value: Any
 
 
+#: The unchecked records of a file, and the problems of those places that could not be parsed.
+Parsed = tuple[list[Record], list[str]]
+
+
 class BadRecord(ValueError):
     """A record that is no row; ``faults`` are its problems, without the place."""
 
@@ -35,56 +53,68 @@ class BadRecord(ValueError):
         super().__init__("; ".join(faults))
 
 
-def check(records: Iterable[Record]) -> tuple[list[Row], list[str]]:
-    """The rows among ``records`` and one problem line for every problem in the others.
+@dataclass
+class Checked:
+    """The rows among records, one line for every problem in the others, and what of the records was not used."""
+
+    rows: list[Row] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    columns: dict[str, None] = field(default_factory=dict)
+    message_keys: dict[str, None] = field(default_factory=dict)
+
+    def notes(self) -> list[str]:
+        """What was not used, each kind once; empty where everything was."""
+        kinds = (("columns", self.columns), ("keys of messages", self.message_keys))
+        return [f"{kind} not used: {', '.join(found)}" for kind, found in kinds if found]
+
+
+def check(records: Iterable[Record]) -> Checked:
+    """Check ``records`` and make rows of them.
 
     Two rows with equal texts are a problem, because one of them could land in training and the other in the test;
     equal prompts with different responses are fine. Preferences whose chosen answer won against several others are
-    right as they are and make one row. Rows that share a mistake in their keys share one line.
+    right as they are and make one row.
     """
-    rows: list[Row] = []
-    problems: list[str] = []
-    keyless: dict[str, list[Record]] = {}
+    found = Checked()
     first: dict[tuple[Any, ...], str] = {}
     for record in records:
-        problem = key_problem(record.value)
-        if problem:
-            keyless.setdefault(problem, []).append(record)
-            continue
         try:
             row = to_row(record)
         except BadRecord as error:
-            problems += [f"{record.where}: {line}" for line in error.faults]
+            found.problems += [f"{record.where}: {line}" for line in error.faults]
             continue
+        found.columns.update(dict.fromkeys(unused_columns(record.value)))
+        found.message_keys.update(dict.fromkeys(unused_message_keys(record.value)))
         earlier = first.setdefault((row.system, row.turns), row.where)
         if earlier == row.where:
-            rows.append(row)
+            found.rows.append(row)
         elif not is_preference(record.value):
-            problems.append(f"{row.where}: its prompt and response are those of {earlier} again: keep one of the two")
-    return rows, [*_shared(keyless), *problems]
+            found.problems.append(
+                f"{row.where}: its prompt and response are those of {earlier} again: keep one of the two"
+            )
+    return found
 
 
-def _shared(keyless: dict[str, list[Record]]) -> Iterator[str]:
-    for problem, found in keyless.items():
-        others = f" (and {len(found) - 1} more like it)" if len(found) > 1 else ""
-        yield f"{found[0].where}{others}: {problem}"
+def layout_of(value: dict[Any, Any]) -> tuple[str, ...]:
+    """The columns that hold a record's prompt and answer; empty where it has none of the ``LAYOUTS``."""
+    return next((layout for layout in LAYOUTS if value.keys() >= set(layout)), ())
+
+
+def is_preference(value: dict[str, Any]) -> bool:
+    """Whether a record is a preference; prompt and response, or messages, are what counts where it has them too."""
+    return "rejected" in layout_of(value)
 
 
 def key_problem(value: Any) -> str:
     """What is wrong with a record's keys, and which ones were probably meant; empty where they are right."""
     if not isinstance(value, dict):
         return f"it is {kind_of(value)}, not an object; {EXPECTED}"
-    if {"prompt", "response"} <= value.keys() or "messages" in value or is_preference(value):
+    if layout_of(value):
         return ""
     keys = [str(key) for key in value]
     hints = " and ".join(f'"{have}" to "{want}"' for want, have in meant(keys).items())
     found = f"its keys are {', '.join(keys)}" if keys else "it has no keys"
     return f"{found}; {EXPECTED}" + (f" (rename {hints}?)" if hints else "")
-
-
-def is_preference(value: dict[str, Any]) -> bool:
-    """Whether a record is a preference; prompt and response, or messages, are what counts where it has them too."""
-    return value.keys() >= PREFERENCE and "response" not in value and "messages" not in value
 
 
 def meant(keys: list[str]) -> dict[str, str]:
@@ -109,99 +139,116 @@ def _match(want: str, keys: list[str]) -> str | None:
 
 
 def to_row(record: Record) -> Row:
-    """The row that ``record`` holds, whitespace around its texts stripped.
+    """The row that ``record`` holds, its texts as ``cleaned`` makes them.
 
     Raises:
-        BadRecord: a text is missing, no text, blank or not printable, or the messages do not alternate.
+        BadRecord: its keys are wrong, a text is missing, no text, blank or not printable, the messages do not
+            alternate, or it holds what can't be trained: tools, a train of thought, a weight other than 0 and 1.
     """
     value = record.value
-    if is_preference(value):
-        prompt, chosen = value["prompt"], value["chosen"]
-        if isinstance(prompt, list) != isinstance(chosen, list):
-            raise BadRecord(
-                f"the prompt is {kind_of(prompt)} and chosen is {kind_of(chosen)}; both must be text, or both messages"
-            )
-        if not isinstance(prompt, list):
-            return _pair(record, "chosen", "the chosen answer")
-        messages = prompt + chosen
-    elif {"prompt", "response"} <= value.keys():
-        return _pair(record, "response", "the response")
+    _refuse(filter(None, [key_problem(value)]))
+    _refuse(conversations.tool_problems(value))
+    layout = layout_of(value)
+    if layout[0] in CONVERSATIONS:
+        messages, problem = _messages(value)
+        _refuse(filter(None, [problem]))
+    elif is_preference(value) and isinstance(value["prompt"], list) == isinstance(value["chosen"], list):
+        if not isinstance(value["prompt"], list):
+            return _pair(record, "prompt", "chosen", "the chosen answer")
+        messages = value["prompt"] + value["chosen"]
+    elif is_preference(value):
+        kinds = f"the prompt is {kind_of(value['prompt'])} and chosen is {kind_of(value['chosen'])}"
+        raise BadRecord(f"{kinds}; both must be text, or both messages")
     else:
-        messages = value["messages"]
-    _refuse(_message_faults(messages))
-    _refuse(_order_faults([message["role"] for message in messages]))
-    texts = [message["content"].strip() for message in messages]
-    system = texts.pop(0) if messages[0]["role"] == "system" else ""
-    answers = [message for message in messages if message["role"] == "assistant"]
-    muted = tuple(i for i, answer in enumerate(answers) if answer.get("weight", 1) == 0)
+        prompt, answer = layout
+        return _pair(record, prompt, answer, f"the {answer}")
+    _refuse(conversations.problems(messages, layout[0]))
+    return _conversation(record, conversations.checked(messages))
+
+
+def _messages(value: dict[str, Any]) -> tuple[Any, str]:
+    """(the messages of a record, what is wrong with a text that holds them)."""
+    (name,) = layout_of(value)
+    messages, problem = as_list(value[name], name)
+    if name == "conversations" and isinstance(messages, list):
+        messages = [plain(entry) for entry in messages]
+    return messages, problem
+
+
+def _conversation(record: Record, messages: list[Message]) -> Row:
+    column, message = _system(record.value), ""
+    if messages[0].role == "system":
+        message = messages.pop(0).text
+    if column and message and column != message:
+        raise BadRecord("it has a system column and another system message; keep one")
+    answers = [each for each in messages if each.role == "assistant"]
+    muted = tuple(i for i, answer in enumerate(answers) if answer.weight == 0)
     if len(muted) == len(answers):
         raise BadRecord("every answer has the weight 0, so there is nothing to learn")
-    return Row(tuple(zip(texts[::2], texts[1::2], strict=True)), system, record.where, muted)
+    return Row(_turns(messages), message or column, record.where, muted)
 
 
-def _pair(record: Record, key: str, name: str) -> Row:
-    prompt, response = record.value["prompt"], record.value[key]
-    texts = [("the prompt", prompt), (name, response)]
+def _turns(messages: list[Message]) -> Turns:
+    texts = [each.text for each in messages]
+    return tuple(zip(texts[::2], texts[1::2], strict=True))
+
+
+def _pair(record: Record, prompt: str, answer: str, name: str) -> Row:
+    value = record.value
+    parts = [key for key in PROMPT_PARTS if not is_blank(value.get(key))]
+    texts = [(f"the {prompt}", value[prompt]), *((f"its {key}", value[key]) for key in parts), (name, value[answer])]
     _refuse(problem for name, text in texts if (problem := text_problem(name, text)))
-    return Row(((prompt.strip(), response.strip()),), where=record.where)
+    *prompts, response = [cleaned(text) for _, text in texts]
+    return Row((*_history(value), ("\n".join(prompts), response)), _system(value), record.where)
+
+
+def _system(value: dict[str, Any]) -> str:
+    """The system text of the record's columns; empty where there is none."""
+    given = [key for key in SYSTEM_COLUMNS if not is_blank(value.get(key))]
+    _refuse(problem for key in given if (problem := text_problem(f"its {key}", value[key])))
+    texts = dict.fromkeys(cleaned(value[key]) for key in given)
+    if len(texts) > 1:
+        raise BadRecord(f"its columns {' and '.join(given)} differ; keep one")
+    return next(iter(texts), "")
+
+
+def _history(value: dict[str, Any]) -> Turns:
+    """The turns before the prompt: Alpaca's ``history``, a list of (prompt, answer) pairs, or messages."""
+    history, problem = as_list(value.get("history"), "history")
+    _refuse(filter(None, [problem]))
+    if is_blank(history):
+        return ()
+    if isinstance(history, list) and all(isinstance(turn, (list, tuple)) and len(turn) == 2 for turn in history):
+        roles = ("user", "assistant")
+        history = [{"role": role, "content": text} for turn in history for role, text in zip(roles, turn, strict=True)]
+    elif not isinstance(history, list) or not all(isinstance(turn, dict) for turn in history):
+        raise BadRecord(f"its history is {kind_of(history)}, not a list of pairs of a prompt and an answer")
+    _refuse(f"its history: {problem}" for problem in conversations.problems(history))
+    turns = conversations.checked(history)
+    if turns[0].role == "system" or any(turn.weight == 0 for turn in turns):
+        raise BadRecord("its history has a system message or a weight; write the row as messages")
+    return _turns(turns)
+
+
+def unused_columns(value: dict[str, Any]) -> Iterator[str]:
+    """Columns of a record that hold something and are not used."""
+    layout = layout_of(value)
+    used = {*layout, *SYSTEM_COLUMNS} - {"rejected"}
+    if layout[0] not in CONVERSATIONS and isinstance(value[layout[0]], str):
+        used |= {*PROMPT_PARTS, "history"}
+    yield from (str(key) for key, held in value.items() if key not in used and not is_blank(held))
+
+
+def unused_message_keys(value: dict[str, Any]) -> Iterator[str]:
+    """Keys of a record's messages that hold something and are not used."""
+    layout = layout_of(value)
+    if layout[0] in CONVERSATIONS:
+        yield from conversations.unused_keys(_messages(value)[0])
+    elif isinstance(value[layout[0]], list):
+        yield from conversations.unused_keys(value["prompt"] + value["chosen"])
 
 
 def _refuse(faults: Iterable[str]) -> None:
     found = list(faults)
     if found:
         raise BadRecord(*found)
-
-
-def text_problem(name: str, text: Any) -> str:
-    """What makes ``text`` unusable as the text called ``name``; empty where it is fine."""
-    if not isinstance(text, str):
-        return f"{name} is {kind_of(text)}, not text"
-    if "\0" in text:
-        return f"{name} holds a NUL character"
-    if any("\ud800" <= ch <= "\udfff" for ch in text):
-        return f"{name} holds half a character (a lone surrogate)"
-    # Not only spaces: a lone zero-width space or control character would look just as empty.
-    if not any(ch.isprintable() and not ch.isspace() for ch in text):
-        return f"{name} is blank"
-    return ""
-
-
-def _message_faults(messages: Any) -> Iterator[str]:
-    if not isinstance(messages, list) or not messages:
-        yield f"messages is {kind_of(messages)}, not a list of objects with role and content"
-        return
-    for i, message in enumerate(messages, 1):
-        if not isinstance(message, dict):
-            yield f"message {i} is {kind_of(message)}, not an object with role and content"
-        elif not {"role", "content"} <= message.keys():
-            yield f"message {i} has the keys {', '.join(map(str, message)) or 'none'}; expected role and content"
-        elif message["role"] not in ROLES:
-            yield f"message {i} has the role {message['role']!r}; expected {', '.join(ROLES)}"
-        elif problem := text_problem(f"message {i} ({message['role']})", message["content"]):
-            yield problem
-
-
-def _order_faults(roles: list[str]) -> Iterator[str]:
-    start = int(roles[0] == "system")
-    for i, role in enumerate(roles[start:]):
-        want = ("user", "assistant")[i % 2]
-        if role != want:
-            yield (
-                f"message {start + i + 1} is by {role}, where {want} must come: "
-                "an optional system, then user and assistant in turn"
-            )
-            return
-    if roles[-1] != "assistant":
-        yield f"the last message is by {roles[-1]}; it must be by assistant, since that is what is learned"
-
-
-def kind_of(value: Any) -> str:
-    """What a JSON value is, in words, with a short look at it where that helps."""
-    if value is None:
-        return "null"
-    if isinstance(value, (bool, int, float)):
-        return f"the {'truth value' if isinstance(value, bool) else 'number'} {str(value)[:30]}"
-    if isinstance(value, (list, dict)):
-        name = "list" if isinstance(value, list) else "object"
-        return f"an empty {name}" if not value else "a list" if name == "list" else "an object"
-    return "text" if isinstance(value, str) else f"a {type(value).__name__}"

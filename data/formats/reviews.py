@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import DataError
-from data.formats import hub, jsonl
-from data.formats.records import Record, kind_of
+from data.formats import files, hub, jsonl
+from data.formats.records import Record
+from data.formats.texts import kind_of, line_ends, text_problem
 from data.labelled import SENTIMENTS, LabelledRow, Labels
 
 FOLDER = Path(__file__).parent.parent / "sets" / "reviews"
@@ -22,6 +23,7 @@ OTHER_NAMES = {
     "label": ("sentiment", "class", "target", "polarity", "y", "category", "answer"),
 }
 CARD_ROW = re.compile(r"^\| (\S+\.jsonl) \| (\d+) \| ([0-9a-f]{64}) \|$", re.MULTILINE)
+USED_COLUMNS = ("text", "label", "rating", "category")
 #: Where at least this share of rows has one of two labels, other labels are mistakes and not further classes.
 CLEAR_SHARE = 0.9
 
@@ -61,7 +63,7 @@ def read(path: Path) -> tuple[list[LabelledRow], Labels]:
     Raises:
         DataError: with one problem for each thing that is wrong, anywhere in the file.
     """
-    found, problems = jsonl.read(path, header_problems)
+    found, problems = files.parse_file(path, header_problems)
     return labelled(found, problems, path.name)
 
 
@@ -145,7 +147,8 @@ def _row(record: Record, stem: str, position: int) -> tuple[LabelledRow | None, 
     if "text" not in value or "label" not in value:
         return None, "", [key_problem([str(key) for key in value])]
     text, word = value["text"], _word(value["label"])
-    faults = text_faults("its text", text)
+    problem = text_problem("its text", text)
+    faults = [problem] if problem else []
     if not word:
         faults.append(f"its label is {_shown(value['label'])}; expected 0, 1 or a word")
     rating = value.get("rating")
@@ -158,22 +161,7 @@ def _row(record: Record, stem: str, position: int) -> tuple[LabelledRow | None, 
     category = value.get("category")
     category = str(category) if category else None
     label, ident = SENTIMENT_WORDS.get(word, 0), f"{stem}-{position + 1}"
-    return LabelledRow(text, label, ident, position, record.where, rating or None, category), word, []
-
-
-def text_faults(name: str, text: Any) -> list[str]:
-    """What makes a text unusable; quick, because IMDB has 65 MB of it."""
-    if not isinstance(text, str):
-        return [f"{name} is {kind_of(text)}, not text"]
-    if "\0" in text:
-        return [f"{name} holds a NUL character"]
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return [f"{name} holds half a character (a lone surrogate)"]
-    if not any(ch.isprintable() and not ch.isspace() for ch in text):
-        return [f"{name} is blank"]
-    return []
+    return LabelledRow(line_ends(text), label, ident, position, record.where, rating or None, category), word, []
 
 
 def _word(label: Any) -> str:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import DataError
-from data.formats import hub, jsonl
-from data.formats.records import Record, kind_of
-from data.formats.reviews import text_faults
+from data.formats import files, hub
+from data.formats.records import Record
+from data.formats.texts import kind_of, line_ends, text_problem
 from data.labelled import QuestionRow
 
 HUB_NAME = "truthfulqa/truthful_qa@generation:validation"
@@ -22,6 +22,9 @@ NAMES = {
     "correct": ("correct", "correct_answers"),
     "best_incorrect": ("best_incorrect", "best_incorrect_answer"),
 }
+USED_COLUMNS = {name for names in NAMES.values() for name in names} | {
+    "question", "category", "type", "mc1_targets", "mc2_targets"
+}  # fmt: skip
 EXPECTED = "expected question, best and incorrect"
 
 
@@ -40,7 +43,7 @@ def read(path: Path) -> list[QuestionRow]:
     Raises:
         DataError: with one problem for each thing that is wrong, anywhere in the file.
     """
-    found, problems = jsonl.read(path, header_problems)
+    found, problems = files.parse_file(path, header_problems)
     return questions(found, problems, path.name)
 
 
@@ -70,7 +73,7 @@ def questions(found: Sequence[Record], problems: list[str], name: str) -> list[Q
 
 def header_problems(header: list[str], where: str) -> list[str]:
     """What keeps the first line of a table from naming the columns that are needed."""
-    plain = [_name(column) for column in header]
+    plain = [plain_name(column) for column in header]
     missing = [want for want in ("best", "incorrect") if not set(NAMES[want]) & set(plain)]
     if "question" in plain and not missing:
         return []
@@ -84,21 +87,22 @@ def _row(record: Record, stem: str, position: int) -> tuple[QuestionRow | None, 
     value = _plain(record.value)
     best, correct, incorrect = _choices(value) if "mc1_targets" in value else _columns(value)
     question = value.get("question")
-    faults = text_faults("its question", question) + text_faults("its best answer", best)
+    texts = [("its question", question), ("its best answer", best)]
+    texts += [("an answer", answer) for answer in (*correct, *incorrect)]
+    faults = [problem for name, text in texts if (problem := text_problem(name, text))]
     if isinstance(best, str) and best.strip() in incorrect:
         faults.append(f"its best answer {best.strip()[:60]!r} is among the incorrect ones")
     if not incorrect:
         faults.append("it has no incorrect answer")
-    faults += [problem for answer in (*correct, *incorrect) for problem in text_faults("an answer", answer)]
     if faults or not isinstance(question, str):
         return None, faults
-    best = best.strip()
+    best = line_ends(best).strip()
     wrong, category, kind = (_optional(value, name) for name in (*NAMES["best_incorrect"][-1:], "category", "type"))
     wrong = wrong or _optional(value, "best_incorrect") or ""
     correct = correct if best in correct else (best, *correct)
     ident = f"{stem}-{position + 1}"
     return QuestionRow(
-        question.strip(), best, correct, incorrect, ident, position, record.where, wrong, 1, category, kind
+        line_ends(question).strip(), best, correct, incorrect, ident, position, record.where, wrong, 1, category, kind
     ), []
 
 
@@ -124,7 +128,7 @@ def _choices(value: dict[str, Any]) -> tuple[Any, tuple[str, ...], tuple[str, ..
 def _several(value: Any) -> tuple[str, ...]:
     """Answers of a list, or of a text that sets them apart by semicolons; each once, in order."""
     parts = value.split(";") if isinstance(value, str) else value if isinstance(value, (list, tuple)) else []
-    texts = [part.strip() if isinstance(part, str) else part for part in parts]
+    texts = [line_ends(part).strip() if isinstance(part, str) else part for part in parts]
     return tuple(dict.fromkeys(text for text in texts if text != ""))
 
 
@@ -134,8 +138,9 @@ def _optional(value: dict[str, Any], name: str) -> str | None:
 
 
 def _plain(value: dict[Any, Any]) -> dict[str, Any]:
-    return {_name(key): held for key, held in value.items()}
+    return {plain_name(key): held for key, held in value.items()}
 
 
-def _name(column: Any) -> str:
+def plain_name(column: Any) -> str:
+    """A column's name in lower case, with underscores for spaces."""
     return str(column).strip().lower().replace(" ", "_")

@@ -11,12 +11,13 @@ from recipes.sft.config import TuneConfig
 
 @dataclass(frozen=True)
 class Rows:
-    """Three disjoint lists. ``test_name`` says where validation and test rows come from."""
+    """Three disjoint lists. ``test_name`` says whence validation and test rows come; ``notes``, what is unused."""
 
     train: list[Row]
     validation: list[Row]
     test: list[Row]
     test_name: str
+    notes: tuple[str, ...] = ()
 
     def digests(self) -> dict[str, str]:
         """The digest of each list."""
@@ -33,19 +34,26 @@ def load(config: TuneConfig) -> Rows:
     Raises:
         DataError: everything that is wrong with them, one line each.
     """
+    notes: list[str] = []
     if pirate.is_named(config.dataset):
         train, held_out, name = pirate.named_rows(config.dataset), pirate.test_rows(), "the pirate set's own test rows"
     elif config.test_dataset:
-        train, held_out, name = files.read_rows(config.dataset), [], ""
+        train, held_out, name = _read(config.dataset, notes), [], ""
     else:
-        train, held_out = splits.split(files.read_rows(config.dataset))
+        train, held_out = splits.split(_read(config.dataset, notes))
         name = "a fifth of the rows, chosen by their content"
     if config.test_dataset:
         given = config.test_dataset
-        held_out = pirate.test_rows() if pirate.is_named(given) else files.read_rows(given)
+        held_out = pirate.test_rows() if pirate.is_named(given) else _read(given, notes)
         name = given
     leaks = splits.overlap(train, held_out)
     if leaks:
         raise DataError(leaks)
     validation, test = splits.validation_and_test(held_out)
-    return Rows(train, validation, test, name)
+    return Rows(train, validation, test, name, tuple(dict.fromkeys(notes)))
+
+
+def _read(place: str, notes: list[str]) -> list[Row]:
+    loaded = files.load(place)
+    notes += loaded.notes
+    return loaded.rows

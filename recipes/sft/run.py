@@ -115,16 +115,17 @@ def require_same(job: Job, run: Run) -> None:
 
 
 def describe(job: Job) -> str:
-    """Base, rows and trained tokens, in three lines."""
+    """Base, rows and trained tokens, in three lines, and one for each kind of columns that are not used."""
     rows, base = job.rows, job.base.source
     masks = report.mask_report(job.examples, job.base.tokenizer.eos_token_id)
+    notes = "".join(f"\nNote    {note}" for note in rows.notes)
     return (
         f"Base    {base.name} {base.digest} ({base.reason}; {base.source}; "
         f"{template_name(job.base.tokenizer)} template)\n"
         f"Rows    {len(rows.train)} to train on, {len(rows.validation)} to choose the checkpoint, "
         f"{len(rows.test)} to report ({rows.test_name})\n"
         f"Tokens  {masks['trained_tokens']:,} of {masks['tokens']:,} are trained (labels={job.config.labels}), "
-        f"{masks['truncated_rows']} rows cut at {job.base.max_length} tokens"
+        f"{masks['truncated_rows']} rows cut at {job.base.max_length} tokens{notes}"
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from data.conversation import Row
 from data.errors import DataError
-from data.formats import files, jsonl
+from data.formats import files, table
 from data.formats.files import read_rows
 from data.formats.records import Record
 
@@ -71,7 +71,7 @@ def pair(prompt="Hi.", response="Ahoy.", **more):
         ("p.tsv", "prompt\tresponse\nHi.\tAhoy.\nBye.\tFarewell.\n"),
         ("p.jsonl", b"\xef\xbb\xbf" + lines(*PAIRS).encode()),
         ("p.csv", b"\xef\xbb\xbfprompt,response\nHi.,Ahoy.\nBye.,Farewell.\n"),
-        ("p.json", [pair(" Hi.\n", "\tAhoy. ", noise="none", label=1), PAIRS[1]]),
+        ("p.json", [pair(" Hi.\n", "\n Ahoy.\t ", noise="none", label=1), PAIRS[1]]),
     ],
 )
 def test_the_same_pairs_come_out_of_every_format(read, name, content):
@@ -186,7 +186,7 @@ BAD = {
     ),
     "open quote": ("p.csv", 'prompt,response\nHi,"Ahoy\nBye,So', ["p.csv row 1 (line 2): broken CSV", "looks cut off"]),
     "column twice": ("p.csv", "prompt,prompt,response\na,b,c", ["p.csv line 1: the header names prompt twice"]),
-    "messages column": ("p.csv", "messages\nHi", ["p.csv line 1: messages can't be a column of a table"]),
+    "messages column": ("p.csv", "messages\nHi", ["p.csv row 1 (line 2): messages is text, not a list of objects"]),
 }
 
 
@@ -204,10 +204,10 @@ def test_a_bad_file_is_refused_with_its_place_and_reason(problems, case):
         (("prompt", "completion"), '"completion" to "response"'),
         (("prompt", "text"), '"text" to "response"'),
         (("text", "label"), '"text" to "prompt" and "label" to "response"'),
-        (("instruction", "input", "output"), '"instruction" to "prompt" and "output" to "response"'),
+        (("instruction", "answer"), '"instruction" to "prompt" and "answer" to "response"'),
         (("Prompt", "Response"), '"Prompt" to "prompt" and "Response" to "response"'),
         (("promt", "respones"), '"promt" to "prompt" and "respones" to "response"'),
-        (("conversations",), '"conversations" to "messages"'),
+        (("dialogue",), '"dialogue" to "messages"'),
     ],
 )
 def test_wrong_keys_are_named_with_what_was_probably_meant(problems, keys, hint):
@@ -224,7 +224,7 @@ def test_keys_that_resemble_nothing_get_no_hint(problems):
 
 def test_a_mistake_in_the_keys_of_every_row_is_one_line(problems):
     found = problems("p.json", [{"prompt": "x", "output": str(i)} for i in range(50)] + [pair(response="")])
-    assert found[0].startswith("p.json row 1 (and 49 more like it): its keys are prompt, output")
+    assert found[0].startswith("p.json rows 1 to 50: its keys are prompt, output")
     assert found[1:] == ["p.json row 51: the response is blank"]
 
 
@@ -299,13 +299,13 @@ def test_a_format_added_to_the_table_is_read_packed_or_not_and_named_in_refusals
         pairs = [line.split(" => ") for line in text.splitlines()]
         return [Record(f"{name} row {i}", {"prompt": p, "response": r}) for i, (p, r) in enumerate(pairs, 1)], []
 
-    monkeypatch.setitem(files.FORMATS, ".arrows", files.Format("prompt => response", parse))
+    monkeypatch.setitem(table.FORMATS, ".arrows", table.Format("prompt => response", parse))
     path = tmp_path / "x.arrows"
     path.write_text("Hi => Ahoy\nBye => Farewell\n")
     assert [row.turns for row in read_rows(str(path))] == [(("Hi", "Ahoy"),), (("Bye", "Farewell"),)]
     packed = tmp_path / "x.arrows.gz"
     packed.write_bytes(gzip.compress(path.read_bytes()))
-    assert [found.value["prompt"] for found in jsonl.read(packed, lambda *_: [])[0]] == ["Hi", "Bye"]
+    assert [found.value["prompt"] for found in files.parse_file(packed, lambda *_: [])[0]] == ["Hi", "Bye"]
     (tmp_path / "x.txt").write_text("Hi")
     with pytest.raises(DataError, match="must end in .json, .*.arrows"):
         read_rows(str(tmp_path / "x.txt"))

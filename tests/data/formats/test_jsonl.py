@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from data.formats import jsonl
+from data.formats import files, jsonl
 from data.formats.records import Record
 
 
@@ -29,13 +29,13 @@ def test_json_lines_are_streamed_packed_or_not(tmp_path):
 
 @pytest.mark.parametrize("name", ["x.csv", "x.tsv", "x.json", "x.jsonl", "x.csv.gz", "x.json.gz"])
 def test_every_format_gives_the_same_records(tmp_path, name):
-    kind = jsonl.suffix_of(tmp_path / name)
+    kind = files.suffix_of(tmp_path / name)
     tab = "\t" if kind == ".tsv" else ","
     text = {".json": '[{"a": "1", "b": "2"}]', ".jsonl": '{"a": "1", "b": "2"}'}.get(kind, f"a{tab}b\n1{tab}2\n")
     raw = text.encode()
     (tmp_path / name).write_bytes(gzip.compress(raw) if name.endswith(".gz") else raw)
     place = f"{name} row 1 (line 2)" if kind in (".csv", ".tsv") else f"{name} row 1"
-    assert jsonl.read(tmp_path / name, no_header_faults) == ([Record(place, {"a": "1", "b": "2"})], [])
+    assert files.parse_file(tmp_path / name, no_header_faults) == ([Record(place, {"a": "1", "b": "2"})], [])
 
 
 def test_broken_places_are_named_and_the_others_still_read(tmp_path):
@@ -73,13 +73,13 @@ def test_a_file_of_nothing_but_faults_is_not_read_to_its_end(tmp_path):
 )
 def test_a_file_that_can_not_be_read_is_one_clear_line(tmp_path, name, raw, said):
     (tmp_path / name).write_bytes(raw)
-    found, problems = jsonl.read(tmp_path / name, no_header_faults)
+    found, problems = files.parse_file(tmp_path / name, no_header_faults)
     assert len(problems) == 1 and problems[0].startswith(name) and said in problems[0], problems
 
 
 def test_a_missing_file_and_a_folder_are_clear_lines(tmp_path):
-    assert "there is no such file" in jsonl.read(tmp_path / "no.csv", no_header_faults)[1][0]
-    assert "this is a folder" in jsonl.read(tmp_path, no_header_faults)[1][0]
+    assert "there is no such file" in files.parse_file(tmp_path / "no.csv", no_header_faults)[1][0]
+    assert "this is a folder" in files.parse_file(tmp_path, no_header_faults)[1][0]
 
 
 def test_damage_at_any_place_of_a_packed_file_is_a_problem_or_does_no_harm(tmp_path):
@@ -104,5 +104,5 @@ def test_damage_at_any_place_of_a_packed_file_is_a_problem_or_does_no_harm(tmp_p
 
 def test_a_name_tells_a_file_from_a_data_set(tmp_path):
     (tmp_path / "plain").write_text("")
-    assert jsonl.is_file("no/such.csv.GZ") and jsonl.is_file(str(tmp_path / "plain"))
-    assert not jsonl.is_file("owner/name")
+    assert files.is_file("no/such.csv.GZ") and files.is_file(str(tmp_path / "plain"))
+    assert not files.is_file("owner/name")

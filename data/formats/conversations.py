@@ -1,0 +1,143 @@
+"""Conversations in records: OpenAI's messages and ShareGPT's, checked and made one list of messages."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from data.formats.texts import cleaned, is_blank, kind_of, text_problem
+
+ROLES = ("system", "user", "assistant")
+#: The roles of ShareGPT by their other names, and what each is here.
+SHAREGPT_ROLES = {"human": "user", "gpt": "assistant", "chatgpt": "assistant", "model": "assistant"}
+TOOL_ROLES = ("tool", "function", "ipython", "observation", "function_call")
+#: What a record or a message holds where tools are called.
+TOOL_KEYS = ("tools", "functions", "tool_calls", "function_call", "tool_call_id")
+TOOLS_PROBLEM = "it calls or offers tools, which can't be trained; leave such rows out"
+#: A train of thought beside the answer, by its names.
+THOUGHT_KEYS = ("reasoning_content", "reasoning", "thinking", "thought")
+USED_KEYS = ("role", "content", "weight")
+
+
+@dataclass(frozen=True)
+class Message:
+    """One checked message."""
+
+    role: str
+    text: str
+    weight: int = 1
+
+
+def tool_problems(value: dict[str, Any]) -> list[str]:
+    """One problem where a record has tools, in whatever place; none where their lists are empty."""
+    messages = [each for held in value.values() if isinstance(held, list) for each in held if isinstance(each, dict)]
+    found = any(
+        not is_blank(each.get(key)) and each.get(key) not in ("[]", "{}")
+        for each in (value, *messages)
+        for key in TOOL_KEYS
+    ) or any(each.get(key) in TOOL_ROLES for each in messages for key in ("role", "from"))
+    return [TOOLS_PROBLEM] if found else []
+
+
+def as_list(value: Any, name: str) -> tuple[Any, str]:
+    """(the list that a text holds as JSON, or ``value`` as it is, what is wrong with the text)."""
+    if not isinstance(value, str) or not value.lstrip().startswith("["):
+        return value, ""
+    try:
+        return json.loads(value), ""
+    except (ValueError, RecursionError):
+        return value, f"{name} is text that holds no JSON; write the list with json.dumps (single quotes are no JSON)"
+
+
+def plain(entry: Any) -> Any:
+    """An entry of ShareGPT (``from`` and ``value``) with the keys and roles of a message; others as they are."""
+    if not isinstance(entry, dict) or not {"from", "value"} <= entry.keys():
+        return entry
+    rest = {key: held for key, held in entry.items() if key not in ("from", "value")}
+    role = entry["from"]
+    return {
+        **rest,
+        "role": SHAREGPT_ROLES.get(role, role) if isinstance(role, str) else role,
+        "content": entry["value"],
+    }
+
+
+def problems(messages: Any, name: str = "messages") -> Iterator[str]:
+    """Everything that is wrong with ``messages``: their kinds, keys, roles, texts, weights and order."""
+    if not isinstance(messages, list) or not messages:
+        yield f"{name} is {kind_of(messages)}, not a list of objects with role and content"
+        return
+    found = [problem for i, message in enumerate(messages, 1) for problem in _message_problems(i, message)]
+    yield from found or _order_problems([message["role"] for message in messages])
+
+
+def _message_problems(number: int, message: Any) -> Iterator[str]:
+    name = f"message {number}"
+    if not isinstance(message, dict):
+        yield f"{name} is {kind_of(message)}, not an object with role and content"
+    elif not {"role", "content"} <= message.keys():
+        yield f"{name} has the keys {', '.join(map(str, message)) or 'none'}; expected role and content"
+    elif message["role"] not in ROLES:
+        yield f"{name} has the role {message['role']!r}; expected {', '.join(ROLES)}"
+    else:
+        yield from _content_problems(f"{name} ({message['role']})", message)
+
+
+def _content_problems(name: str, message: dict[str, Any]) -> Iterator[str]:
+    content = message["content"]
+    if message["role"] != "system" or not is_blank(content):
+        yield from filter(None, [_part_problem(name, content) or text_problem(name, text_of(content))])
+    for key in THOUGHT_KEYS:
+        if not is_blank(message.get(key)):
+            yield f"{name} has {key}, which is not trained; write it into the content, or take it out"
+    weight = message.get("weight")
+    if weight not in (None, 0, 1):
+        yield f"{name.partition(' (')[0]} has the weight {weight!r}; expected 0 or 1"
+    elif weight == 1 and message["role"] != "assistant":
+        yield f"{name} has a weight; only those by assistant can"
+
+
+def _part_problem(name: str, content: Any) -> str:
+    for part in content if isinstance(content, list) else ():
+        if not isinstance(part, dict) or part.get("type") != "text":
+            kind = repr(part.get("type")) if isinstance(part, dict) else kind_of(part)
+            return f"{name} has a part of type {kind}; only parts of type 'text' can be trained"
+        if not isinstance(part.get("text"), str):
+            return f"{name} has a part whose text is {kind_of(part.get('text'))}"
+    return ""
+
+
+def text_of(content: Any) -> Any:
+    """The text of a message's content: its parts joined, as chat templates do; anything else as it is."""
+    if isinstance(content, list) and all(isinstance(part, dict) for part in content):
+        return "".join(part.get("text", "") for part in content)
+    return content
+
+
+def _order_problems(roles: list[str]) -> Iterator[str]:
+    start = int(roles[0] == "system")
+    for i, role in enumerate(roles[start:]):
+        want = ("user", "assistant")[i % 2]
+        if role != want:
+            yield (
+                f"message {start + i + 1} is by {role}, where {want} must come: "
+                "an optional system, then user and assistant in turn"
+            )
+            return
+    if roles[-1] != "assistant":
+        yield f"the last message is by {roles[-1]}; it must be by assistant, since that is what is learned"
+
+
+def checked(messages: list[dict[str, Any]]) -> list[Message]:
+    """Messages without problems, their texts cleaned."""
+    return [
+        Message(each["role"], cleaned(text_of(each["content"]) or ""), 0 if each.get("weight") == 0 else 1)
+        for each in messages
+    ]
+
+
+def unused_keys(messages: Any) -> Iterator[str]:
+    """Keys of messages that hold something and are not used."""
+    for message in messages if isinstance(messages, list) else ():
+        if isinstance(message, dict):
+            yield from (str(key) for key, held in message.items() if key not in USED_KEYS and not is_blank(held))
