@@ -29,7 +29,7 @@ class UserError(Exception):
 
 
 class DataError(UserError):
-    """Rows that can't be used. Holds every problem found, with file and row; one kind in many rows is one line.
+    """Rows that can't be used. ``problems`` is every problem found, with file and row; the message has them grouped.
 
     Args:
         problems: one line each, such as ``pairs.json row 7: the response is blank``.
@@ -38,10 +38,11 @@ class DataError(UserError):
     SHOWN = 20
 
     def __init__(self, problems: list[str]) -> None:
-        self.problems = grouped(problems)
-        shown = self.problems[: self.SHOWN]
-        if len(self.problems) > len(shown):
-            shown.append(f"... and {len(self.problems) - len(shown)} more problems.")
+        self.problems = problems
+        lines = grouped(problems)
+        shown = lines[: self.SHOWN]
+        if len(lines) > len(shown):
+            shown.append(f"... and {len(lines) - len(shown)} more problems.")
         super().__init__("\n".join(shown))
 
 
