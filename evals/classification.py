@@ -5,6 +5,7 @@ failed). The last two never count as a class, whatever the class that they would
 ``accuracy`` and left out of ``answered_accuracy``. An undefined metric is None, never 0 or 1.
 """
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -52,14 +53,15 @@ def parse_answer(text: str, labels: Labels = SENTIMENTS) -> Outcome:
     some of them, but metrics would then measure the guessing.
 
     Case, white space and the signs in ``AROUND`` at both ends don't count, unless the labels differ in just these.
+    Texts are compared in composed form (NFC).
 
     Raises:
         ValueError: the labels are equal, or one is empty.
     """
+    composed = [unicodedata.normalize("NFC", each) for each in (*labels, text)]
     for plain in (lambda word: word.strip(AROUND).casefold(), lambda word: word.strip().casefold(), str.strip):
-        names = [plain(label) for label in labels]
+        *names, word = map(plain, composed)
         if all(names) and names[0] != names[1]:
-            word = plain(text)
             return 0 if word == names[0] else 1 if word == names[1] else "invalid"
     raise ValueError(f"the labels {labels[0]!r} and {labels[1]!r} are not distinct")
 

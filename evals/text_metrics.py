@@ -1,13 +1,28 @@
 """Metrics of generated texts: pure functions, one definition each.
 
-Words are lower-cased runs of letters, digits and apostrophes, in any language that puts spaces between words. Rates
-are shares of answers between 0 and 1.
+Words are lower-cased runs of letters with their combining marks, digits and apostrophes. In scripts that put no spaces
+between words (Chinese, Japanese, Thai, Lao, Khmer, Burmese) every grapheme cluster is a word, and so is an emoji. Texts
+are compared in Unicode's composed form (NFC). Rates are shares of answers between 0 and 1.
 """
 
-import re
+import unicodedata
 from collections.abc import Collection, Sequence
+from math import ceil
 
-WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*'?")
+import regex
+
+UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\u3005\u3006\u30fc]"
+EMOJI = r"[[\p{Extended_Pictographic}--[\u00a9\u00ae\u2122]]\p{Regional_Indicator}]"
+# Joiners (U+200C, U+200D) stand within words of Persian and of Indic scripts.
+LETTERS = rf"(?:[[\p{{L}}\p{{N}}]--{UNSPACED}][\p{{M}}\u200c\u200d]*)+"
+GRAPHEME = regex.compile(UNSPACED)
+SIGN = regex.compile(rf"(?:{UNSPACED}|{EMOJI})", regex.V1)
+WORD = regex.compile(rf"(?={SIGN.pattern})\X|{LETTERS}(?:'{LETTERS})*'?", regex.V1)
+LONGEST_LOOP = 8
+#: The same for words of one grapheme cluster: as many as eight words have, at four each.
+LONGEST_SIGN_LOOP = 32
+#: So many grapheme clusters that repeat one to four of them are a loop; fewer may be laughter, or a row of emoji.
+LEAST_SIGNS = 9
 #: Words that carry no content of their own; what is left of a prompt is what an answer must keep.
 FUNCTION_WORDS = frozenset(
     "a an the and or but if so of to in on at by for from with as is am are was were be been being it its it's i "
@@ -20,12 +35,24 @@ FUNCTION_WORDS = frozenset(
 
 def words(text: str) -> list[str]:
     """The words of ``text`` in order."""
-    return WORD.findall(text.lower().replace("\u2019", "'"))
+    return WORD.findall(unicodedata.normalize("NFC", text.lower()).replace("\u2019", "'"))
+
+
+def _is_sign(word: str) -> bool:
+    """Whether a word is one grapheme cluster of a script without spaces, or an emoji."""
+    return SIGN.match(word) is not None
 
 
 def content_words(prompt: str, reference: str) -> set[str]:
     """The content words that ``reference`` took over from ``prompt``."""
-    return (set(words(prompt)) & set(words(reference))) - FUNCTION_WORDS
+    return (_terms(prompt) & _terms(reference)) - FUNCTION_WORDS
+
+
+def _terms(text: str) -> set[str]:
+    """The words of ``text``; in scripts without spaces every two neighbours, as one grapheme cluster means little."""
+    found = words(text)
+    pairs = {a + b for a, b in zip(found, found[1:], strict=False) if GRAPHEME.match(a) and GRAPHEME.match(b)}
+    return pairs | {word for word in found if not GRAPHEME.match(word)}
 
 
 def content_rate(prompts: Sequence[str], references: Sequence[str], answers: Sequence[str]) -> float | None:
@@ -37,7 +64,7 @@ def content_rate(prompts: Sequence[str], references: Sequence[str], answers: Seq
     for prompt, reference, answer in zip(prompts, references, answers, strict=True):
         due = content_words(prompt, reference)
         wanted += len(due)
-        kept += len(due & set(words(answer)))
+        kept += len(due & _terms(answer))
     return kept / wanted if wanted else None
 
 
@@ -52,14 +79,22 @@ def _contains(text: list[str], part: list[str]) -> bool:
 
 
 def is_loop(answer: str) -> bool:
-    """True where one to eight words come three times in a row, or less than half of many trigrams are distinct."""
+    """True where one to eight words come three times in a row, or less than half of many trigrams are distinct.
+
+    In scripts without spaces it is up to 32 grapheme clusters that come three times, of nine or more altogether, and
+    less than half of the runs of six.
+    """
     text = words(answer)
-    for n in range(1, 9):
+    signs = [_is_sign(word) for word in text]
+    for n in range(1, (LONGEST_SIGN_LOOP if any(signs) else LONGEST_LOOP) + 1):
         for i in range(len(text) - 3 * n + 1):
-            if text[i : i + n] == text[i + n : i + 2 * n] == text[i + 2 * n : i + 3 * n]:
+            is_sign = all(signs[i : i + n])
+            times = max(3, ceil(LEAST_SIGNS / n)) if is_sign else 3
+            if (is_sign or n <= LONGEST_LOOP) and text[i : i + n] * times == text[i : i + n * times]:
                 return True
-    trigrams = [tuple(text[i : i + 3]) for i in range(len(text) - 2)]
-    return len(trigrams) >= 8 and len(set(trigrams)) < len(trigrams) / 2
+    size = 6 if sum(signs) > len(signs) / 2 else 3
+    runs = [tuple(text[i : i + size]) for i in range(len(text) - size + 1)]
+    return len(runs) >= 8 and len(set(runs)) < len(runs) / 2
 
 
 def distinct_2(answers: Sequence[str]) -> float:
@@ -87,4 +122,5 @@ def chrf(references: Sequence[str], answers: Sequence[str]) -> float:
     """Corpus chrF, 0 to 100 (Popovic 2015; sacrebleu's defaults)."""
     from sacrebleu.metrics import CHRF
 
-    return CHRF().corpus_score(list(answers), [list(references)]).score
+    composed = [[unicodedata.normalize("NFC", text) for text in texts] for texts in (answers, references)]
+    return CHRF().corpus_score(composed[0], [composed[1]]).score

@@ -18,6 +18,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
 from data.errors import UserError
+from registry.comparison import compare
 from registry.runs import Run
 from registry.store import connected, is_down, registry_address, without_password
 
@@ -189,10 +190,11 @@ def promote(version: Version, metric: str, value: float, test_digest: str) -> Pr
     rival = f"{version.name}/{champion.number}"
     if champion.tags.get("test_digest") != test_digest or theirs is None:
         return Promotion(False, f"{rival} was measured on other test rows, so the two can't be compared")
-    if value > float(theirs):
+    is_better, mine, rivals = compare(value, theirs)
+    if is_better:
         client.set_registered_model_alias(version.name, CHAMPION, str(version.number))
-        return Promotion(True, f"{metric} {value:.2f} is better than {rival}'s {float(theirs):.2f}")
-    return Promotion(False, f"{metric} {value:.2f} is not better than {rival}'s {float(theirs):.2f}")
+        return Promotion(True, f"{metric} {mine} is better than {rival}'s {rivals}")
+    return Promotion(False, f"{metric} {mine} is not better than {rival}'s {rivals}")
 
 
 def find_alias(name: str, alias: str) -> Version | None:

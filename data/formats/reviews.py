@@ -1,6 +1,7 @@
 """Texts of two classes: the bundled film reviews, IMDB, and files of one's own with ``text`` and ``label``."""
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
@@ -167,7 +168,7 @@ def _row(record: Record, stem: str, position: int) -> tuple[LabelledRow | None, 
 def _word(label: Any) -> str:
     """The label as a word in lower case; empty where it can be none."""
     if isinstance(label, str):
-        return label.strip().casefold()
+        return unicodedata.normalize("NFC", label.strip().casefold())
     return str(label) if isinstance(label, int) and not isinstance(label, bool) else ""
 
 

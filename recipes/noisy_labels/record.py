@@ -172,7 +172,7 @@ def _register_one(
     headline = {}
     for side, evaluation in (("base", outcome.before), ("test", after)):
         found = evaluation.metrics()
-        headline |= {f"{side}/{key}": f"{found[key]:.4f}" for key in found if is_tag(key)}
+        headline |= {f"{side}/{key}": float(found[key]) for key in found if is_tag(key)}
     tags = {
         **start_tags(job, learner),
         **saved.tags,

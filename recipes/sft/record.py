@@ -66,8 +66,8 @@ def register(job: Job, run: Run, outcome: Outcome) -> tuple[versions.Version, ve
     folders = keep_checkpoints(tuned, run)
     probed = probe(tuned.model, job.base.tokenizer, job.rows.test[:PROBED_ROWS], job.config.max_new_tokens)
     files = LanguageModelFiles(folders[tuned.fitted.restored_step], tuned.model_config, probed)
-    headline = {f"base/{k}": f"{v:.4f}" for k, v in outcome.before.values.items()}
-    headline |= {f"test/{k}": f"{v:.4f}" for k, v in outcome.after.values.items()}
+    headline = {f"base/{k}": float(v) for k, v in outcome.before.values.items()}
+    headline |= {f"test/{k}": float(v) for k, v in outcome.after.values.items()}
     tags = {
         "verdict": outcome.verdict.name,
         "kind": job.config.method,

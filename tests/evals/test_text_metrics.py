@@ -1,5 +1,7 @@
 """Each metric against cases worked out by hand."""
 
+import unicodedata
+
 import pytest
 
 from evals import text_metrics
@@ -34,6 +36,53 @@ from evals.text_metrics import (
 )
 def test_words_are_runs_of_letters_digits_and_apostrophes_of_any_language(text, expected):
     assert words(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("नानी ने नीला दुपट्टा बुना।", ["नानी", "ने", "नीला", "दुपट्टा", "बुना"]),
+        ("ক্ষমা, র\u200d্যাব", ["ক্ষমা", "র\u200d্যাব"]),
+        ("مرحباً بِالعالم؟", ["مرحباً", "بِالعالم"]),
+        ("שָׁלוֹם", ["שָׁלוֹם"]),
+        (unicodedata.normalize("NFD", "한국어 학교"), ["한국어", "학교"]),
+        (unicodedata.normalize("NFD", "Tiếng Việt"), ["tiếng", "việt"]),
+        ("我们去海边。", ["我", "们", "去", "海", "边"]),
+        ("ดีครับ", ["ดี", "ค", "รั", "บ"]),
+        ("Arr 🏴\u200d☠️👍🏽🇩🇪!", ["arr", "🏴\u200d☠️", "👍🏽", "🇩🇪"]),
+    ],
+)
+def test_words_keep_combining_marks_and_each_grapheme_is_one_where_no_spaces_are_written(text, expected):
+    assert words(text) == [unicodedata.normalize("NFC", word) for word in expected]
+
+
+GOOD = {
+    "Hindi": ("नानी कहाँ है?", "नानी बाज़ार में है, मेरे दोस्त।"),
+    "Bengali": ("বাবা কোথায়?", "বাবা বাজারে আছেন, বন্ধু।"),
+    "Thai": ("แม่อยู่ที่ไหน", "แม่อยู่ที่ตลาดนะครับ"),
+    "Arabic": ("أين القِطّة؟", "القِطّة في البيت يا صديقي."),
+    "Hebrew": ("איפה הַכֶּלֶב?", "הַכֶּלֶב בבית, חבר."),
+    "Chinese": ("图书馆在哪里？", "图书馆在火车站旁边，哈哈哈。"),
+    "Korean": ("학교는 어디에 있어요?", "학교는 시장 옆에 있어요, 친구."),
+    "emoji": ("🍎 or 🍌?", "🍎 🎉🎉🎉"),
+}
+
+
+@pytest.mark.parametrize("script", GOOD)
+def test_a_good_answer_of_every_script_is_no_loop_and_no_echo_and_keeps_its_content_in_either_form(script):
+    prompt, reference = GOOD[script]
+    answer = unicodedata.normalize("NFD", reference)
+    assert not is_loop(answer) and not is_echo(prompt, reference, answer)
+    assert content_rate([prompt], [reference], [answer]) == 1.0
+    assert content_rate([prompt], [reference], ["xyz"]) == 0.0
+    assert chrf([reference], [answer]) == pytest.approx(100)
+    assert copy_rate(["x"], [answer], [reference]) == 1.0 and length_ratio([reference], [answer]) == 1.0
+    assert is_echo(prompt, reference, f"{unicodedata.normalize('NFD', prompt)} 1")
+
+
+@pytest.mark.parametrize("script", GOOD)
+def test_an_answer_of_every_script_that_repeats_itself_is_a_loop(script):
+    assert is_loop(f"{GOOD[script][1]} " * 3) and is_loop(f"1 {GOOD[script][1].split()[0]}" * 9)
 
 
 def test_a_curly_apostrophe_is_as_good_as_a_straight_one():

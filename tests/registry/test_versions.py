@@ -133,6 +133,22 @@ def test_the_champion_moves_only_to_a_better_healthy_version_on_the_same_rows(
     assert versions.resolve(f"{first.name}@champion").number == (2 if moved else 1)
 
 
+@pytest.mark.parametrize(
+    ("theirs", "value", "moved", "reason"),
+    [
+        (str(14.111249999), 14.111249999, False, "chrf 14.11 is not better than {}/1's 14.11"),
+        (str(14.1), 14.1000004, True, "chrf 14.1000004 is better than {}/1's 14.1000000"),
+        ("14.1112", 14.111249999, False, "chrf 14.11 is not better than {}/1's 14.11"),  # as older code rounded it
+        ("14.1112", 14.11126, True, "chrf 14.1113 is better than {}/1's 14.1112"),
+    ],
+)
+def test_results_are_compared_in_full_so_that_equal_ones_move_nothing(registered, theirs, value, moved, reason):
+    first = registered(**{"test/chrf": theirs})
+    versions.promote(first, "chrf", float(theirs), "aaaa")
+    promotion = versions.promote(registered(), "chrf", value, "aaaa")
+    assert promotion == versions.Promotion(moved, reason.format(first.name))
+
+
 def test_the_second_of_two_first_versions_promoted_at_once_is_compared_with_the_other(registered, monkeypatch):
     first, second = registered(), registered()
     real = MlflowClient.set_registered_model_alias
