@@ -111,9 +111,12 @@ class FinetuneConfig(ModelConfig):
     """lora trains a small adapter, full all weights."""
     labels: Literal["response", "all"] = "response"
     """Which tokens are trained: responses with their end, or all."""
+    distributed: Literal["auto", "ddp", "fsdp"] = "auto"
+    """Several processes: ddp divides rows, fsdp the weights too (full only); auto is what accelerate launch has."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require(self.method == "full" or self.distributed != "fsdp", "distributed=fsdp needs method=full")
         if self.method == "full":
             self._refuse_lora_settings("method")
 

@@ -24,8 +24,11 @@ Kept = dict[Tensor, Tensor]
 
 
 @contextmanager
-def accelerated(model: nn.Module) -> Iterator[None]:
+def accelerated(model: nn.Module, write_gradients: bool = True) -> Iterator[None]:
     """Train ``model`` faster inside this context; afterwards nothing of it is left on its modules.
+
+    Args:
+        write_gradients: False leaves trained weights to autograd, whose hooks DDP and FSDP need.
 
     Gradients equal plain autograd's up to rounding. They come from ``backward`` alone (not ``torch.autograd.grad``),
     hooks on the weights concerned don't run, and a ``.grad`` that is needed after the next ``backward`` must be cloned.
@@ -34,7 +37,7 @@ def accelerated(model: nn.Module) -> Iterator[None]:
     kept: Kept = {}
     changed = []
     for module in model.modules():
-        forward = _faster(module, kept)
+        forward = _faster(module, kept, write_gradients)
         if forward is not None and "forward" not in vars(module):
             module.forward = forward
             changed.append(module)
@@ -45,7 +48,7 @@ def accelerated(model: nn.Module) -> Iterator[None]:
             del module.forward
 
 
-def _faster(module: nn.Module, kept: Kept) -> Callable[[Tensor], Tensor] | None:
+def _faster(module: nn.Module, kept: Kept, write_gradients: bool) -> Callable[[Tensor], Tensor] | None:
     """The function to call instead of ``module.forward``, or None where that one is fastest."""
     from transformers.activations import NewGELUActivation
     from transformers.pytorch_utils import Conv1D
@@ -54,6 +57,8 @@ def _faster(module: nn.Module, kept: Kept) -> Callable[[Tensor], Tensor] | None:
         return partial(F.gelu, approximate="tanh")
     weight = getattr(module, "weight", None)
     if not isinstance(weight, nn.Parameter) or weight.device.type != "cpu" or weight.numel() < SMALLEST:
+        return None
+    if weight.requires_grad and not write_gradients:
         return None
     if type(module) in (nn.Linear, Conv1D) and (weight.requires_grad or len(weight) > WIDE):
         return partial(_product, module, kept)

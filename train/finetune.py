@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from data.chat_template import template_of
-from train import base_model, trainable
+from train import base_model, distributed, trainable
 from train.base_model import Base
 from train.config import FinetuneConfig
 from train.encoding import Pair, TrainingRow
@@ -65,7 +65,7 @@ def load_base(config: FinetuneConfig, answer_tokens: int = 0) -> LoadedBase:
     Raises:
         UserError: the base can't be had, or ``targets`` names no layer of it.
     """
-    found = base_model.resolve(config.base_model)
+    found = distributed.first_alone(lambda: base_model.resolve(config.base_model))
     model, tokenizer = base_model.load(found, base_model.pick_device())
     trainable.check_targets(model, config)
     room = base_model.context_length(model) - answer_tokens
@@ -96,13 +96,15 @@ def finetune(
         loss: what is minimised; where it needs a reference model, that is the base as it is before training.
 
     Raises:
+        ConfigError: ``config.distributed`` does not fit the method or how the processes were started.
         Diverged: the loss or the gradient stopped being a number.
         TypeError: the rows are not what the loss needs.
     """
     if loss.needs_reference:
         rows, eval_rows = (_with_reference(each, base, config) for each in (rows, eval_rows))
     model = trainable.make_trainable(base.model, config)
-    return Finetuned(base, config, model, fit(model, rows, eval_rows, config, state, tracker, loss))
+    fsdp = distributed.uses_fsdp(config.distributed, config.method)
+    return Finetuned(base, config, model, fit(model, rows, eval_rows, config, state, tracker, loss, fsdp))
 
 
 def _with_reference(rows: Sequence[TrainingRow], base: LoadedBase, config: FinetuneConfig) -> Sequence[TrainingRow]:

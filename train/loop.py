@@ -1,9 +1,10 @@
 """The training loop: optimizer steps over packed rows, with evaluations, resume points and exact repetition."""
 
-import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -79,6 +80,7 @@ def fit(
     state: StateFolder,
     tracker: Tracker,
     loss: Loss = DEFAULT_LOSS,
+    fsdp: bool = False,
 ) -> Fitted:
     """Train ``model`` in place on ``rows``, evaluating on ``eval_rows``; both lists are tokenised and not empty.
 
@@ -86,6 +88,7 @@ def fit(
         loss: what is minimised; both lists must hold what it needs.
         state: where resume points are kept; if one is there, training goes on from it.
         tracker: takes the metrics of steps and evaluations; flushed before each resume point, so none is lost.
+        fsdp: whether several processes divide the weights among them (FSDP), and not only the rows (DDP).
 
     Raises:
         Diverged: a loss or gradient norm is not finite; the last resume point still is.
@@ -93,16 +96,20 @@ def fit(
     """
     start = perf_counter()
     loss.require([*rows, *eval_rows])
-    loop = _Loop(model, rows, eval_rows, config, state, tracker, loss)
+    device, weights = next(model.parameters()).device, _trained(model)
+    loop = _Loop(model, rows, eval_rows, config, state, tracker, loss, fsdp)
     found = state.load()
     distributed.wait()  # no process may write a new point before all have read the old one
     before = found[0].trained_tokens if found else 0
-    with accelerated(model):
+    with accelerated(loop.module, write_gradients=distributed.world_size() == 1):
         progress = loop.run(found)
+    del loop  # with FSDP, the shards and their optimizer must go before the whole model comes back
+    model.to(device)
+    load_checkpoint = partial(_load_checkpoint, weights, state)
     wanted = progress.best_step if config.restore == "best" else progress.step
-    loop.load_checkpoint(wanted)
+    load_checkpoint(wanted)
     seconds, tokens = perf_counter() - start, progress.trained_tokens - before
-    return Fitted(progress, wanted, seconds, tokens, state.kept(progress), loop.load_checkpoint)
+    return Fitted(progress, wanted, seconds, tokens, state.kept(progress), load_checkpoint)
 
 
 class _Loop:
@@ -115,11 +122,14 @@ class _Loop:
         state: StateFolder,
         tracker: Tracker,
         loss: Loss,
+        fsdp: bool,
     ) -> None:
-        self.model, self.rows, self.eval_rows, self.loss = model, rows, eval_rows, loss
+        self.rows, self.eval_rows, self.loss = rows, eval_rows, loss
         self.config, self.state, self.tracker = config, state, tracker
         self.device = next(model.parameters()).device
-        self.weights = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        self.model = distributed.wrap(model, fsdp)
+        self.module = distributed.unwrap(self.model)
+        self.weights = _trained(self.module)
         self.rows_per_step = config.batch_size * config.accumulation
         self.steps_per_epoch = math.ceil(len(rows) / self.rows_per_step)
         self.total_steps = self.steps_per_epoch * config.epochs
@@ -167,7 +177,7 @@ class _Loop:
         if found is None:
             return Progress()
         progress, weights, optimizer = found
-        self._set_weights(weights)
+        _set_weights(self.weights, weights)
         load_optimizer(self.optimizer, self.weights, optimizer)
         return progress
 
@@ -184,24 +194,41 @@ class _Loop:
         torch.manual_seed(dropout_seed(self.config.seed, step))
         units = sum(self.loss.units(self.rows[i]) for i in order)
         loss, hits = 0.0, 0.0
-        mine = order[distributed.rank() :: distributed.world_size()]
-        for start in range(0, len(mine), self.config.batch_size):
-            chosen = [self.rows[i] for i in mine[start : start + self.config.batch_size]]
-            batch = pack(chosen, self.config.row_tokens)
-            with self.autocast():
-                total, correct = self.loss.compute(self.model, batch, self.device)
-            part = total / units
-            part.backward()
-            loss, hits = loss + part.item(), hits + correct.item()
-        loss, hits = (distributed.sum_value(each, self.device) for each in (loss, hits))
-        distributed.sum_gradients(self.weights.values())
-        norm = float(nn.utils.clip_grad_norm_(self.weights.values(), self.config.clip or math.inf))
+        for chosen, share, context in self._passes(order):
+            batch = pack([self.rows[i] for i in chosen], self.config.row_tokens)
+            with context:
+                with self.autocast():
+                    total, correct = self.loss.compute(self.model, batch, self.device)
+                part = total * share / units
+                part.backward()
+            loss, hits = loss + part.item(), hits + correct.item() * share
+        loss, hits = (distributed.mean_value(each, self.device) for each in (loss, hits))
+        norm = self._clip()
         self._require_numbers(step + 1, {"loss": loss, "gradient norm": norm})
         for group in self.optimizer.param_groups:
             group["lr"] = self._lr_at(step)
         self.optimizer.step()
         self.optimizer.zero_grad()
         return loss, hits / units, sum(self.rows[i].trained for i in order), norm
+
+    def _passes(self, order: np.ndarray) -> Iterator[tuple[np.ndarray, int, AbstractContextManager[None]]]:
+        """This process's passes on the rows ``order``: (row numbers, factor of their loss, context of the pass).
+
+        Gradients are averaged over the processes, so the factor is their number; it is 0 for a row that only serves
+        to make as many passes as the others.
+        """
+        size, world = self.config.batch_size, distributed.world_size()
+        mine = order[distributed.rank() :: world]
+        last = math.ceil(math.ceil(len(order) / world) / size) - 1
+        for number in range(last + 1):
+            chosen = mine[number * size : (number + 1) * size]
+            context = distributed.accumulating(self.model) if number < last else nullcontext()
+            yield (chosen, world, context) if len(chosen) else (order[:1], 0, context)
+
+    def _clip(self) -> float:
+        """Scale the gradients to a norm of at most ``config.clip``; returns their L2 norm before."""
+        norm = nn.utils.clip_grad_norm_(self.weights.values(), self.config.clip or math.inf)
+        return float(distributed.full(norm))
 
     def _require_numbers(self, step: int, found: dict[str, float]) -> None:
         if not all(map(math.isfinite, found.values())):
@@ -214,25 +241,33 @@ class _Loop:
     def _evaluate(self, progress: Progress) -> None:
         with self.autocast():
             size, row_tokens = self.config.batch_size * 4, self.config.row_tokens
-            loss, accuracy = measure(self.model, self.eval_rows, self.loss, size, row_tokens)
+            loss, accuracy = measure(self.module, self.eval_rows, self.loss, size, row_tokens)
         self._require_numbers(progress.step, {"eval loss": loss})
         progress.history.append((progress.step, loss))
         self.tracker.log(progress.step, {"eval/loss": loss, f"eval/{self.loss.accuracy}": accuracy})
         since_best = sum(step > progress.best_step for step, _ in progress.history)
         stopped = 0 < self.config.patience <= since_best
         progress.finished = stopped or progress.step == self.total_steps
+        weights = distributed.gather(self.weights)
+        optimizer = distributed.gather(optimizer_tensors(self.optimizer, self.weights))
         if distributed.rank() == 0:
             self.tracker.flush()
-            self.state.save(progress, self.weights, optimizer_tensors(self.optimizer, self.weights))
+            self.state.save(progress, weights, optimizer)
         distributed.wait()
 
-    def load_checkpoint(self, step: int) -> None:
-        self._set_weights(load_file(self.state.weights_file(step)))
 
-    @torch.no_grad()
-    def _set_weights(self, weights: dict[str, Tensor]) -> None:
-        for name, parameter in self.weights.items():
-            parameter.copy_(weights[name])
+def _load_checkpoint(parameters: dict[str, nn.Parameter], state: StateFolder, step: int) -> None:
+    _set_weights(parameters, load_file(state.weights_file(step)))
+
+
+def _trained(model: nn.Module) -> dict[str, nn.Parameter]:
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+@torch.no_grad()
+def _set_weights(parameters: dict[str, nn.Parameter], weights: dict[str, Tensor]) -> None:
+    for name, parameter in parameters.items():
+        parameter.copy_(distributed.placed_like(weights[name], parameter))
 
 
 def choose_autocast(precision: str, device: torch.device) -> Callable[[], Any]:
@@ -244,7 +279,7 @@ def choose_autocast(precision: str, device: torch.device) -> Callable[[], Any]:
     )
     if precision == "bf16" or (precision == "auto" and fast):
         return lambda: torch.autocast(device.type, dtype=torch.bfloat16)
-    return contextlib.nullcontext
+    return nullcontext
 
 
 def timed(work: Callable[..., T], *args: Any) -> tuple[T, float]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from train import distributed
 from train.encoding import Example, Pair, TrainingRow
 from train.packing import Batch, pack
 
@@ -105,8 +106,8 @@ def mean_loss(model: nn.Module, rows: Sequence[Example], batch_size: int = 32, r
 
 
 def head_of(model: Any) -> nn.Module:
-    """The module that computes logits from hidden states, of a plain or an adapted model."""
-    return model.get_output_embeddings()
+    """The module that computes logits from hidden states, of a plain, an adapted or a distributed model."""
+    return distributed.unwrap(model).get_output_embeddings()
 
 
 def trained_logits(model: nn.Module, batch: Batch, device: torch.device) -> Tensor:
@@ -136,7 +137,7 @@ def trained_logits(model: nn.Module, batch: Batch, device: torch.device) -> Tens
 
 def _attention_mask(model: nn.Module, seen: Tensor) -> Tensor:
     """``seen`` in the model's form: eager attention adds its mask to the scores, so False is the lowest number."""
-    if getattr(model.config, "_attn_implementation", None) != "eager":
+    if getattr(distributed.unwrap(model).config, "_attn_implementation", None) != "eager":
         return seen
     dtype = next(model.parameters()).dtype
     return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, torch.finfo(dtype).min)

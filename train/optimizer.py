@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from train import distributed
 from train.config import FitConfig
 
 
@@ -27,5 +28,5 @@ def load_optimizer(optimizer: torch.optim.Optimizer, weights: dict[str, Tensor],
     """Load the state that ``optimizer_tensors`` returned into ``optimizer``."""
     for full, value in tensors.items():
         name, _, key = full.rpartition("|")
-        place = "cpu" if key == "step" else weights[name].device
-        optimizer.state[weights[name]][key] = value.to(place)
+        parameter = weights[name]
+        optimizer.state[parameter][key] = value if key == "step" else distributed.placed_like(value, parameter)

@@ -56,6 +56,7 @@ def prepare(config: TuneConfig) -> Job:
     Raises:
         UserError: a row or the base can't be used.
     """
+    distributed.uses_fsdp(config.distributed, config.method)  # a wrong setting shows before the base is loaded
     rows = load(config)
     base = load_base(config)
     examples = encode(rows.train, base.tokenizer, config.labels, base.max_length)

@@ -21,12 +21,14 @@ from train.resume import POINTER, SavedState, StateFolder
 
 
 class Tracker:
-    """Keeps nothing; ends the run as a signal would at its evaluation number ``killed_at``."""
+    """Keeps every loss; ends the run as a signal would at its evaluation number ``killed_at``."""
 
     def __init__(self, killed_at: int = 0):
         self.left = killed_at
+        self.losses: list[float] = []
 
     def log(self, step: int, metrics: dict[str, float]) -> None:
+        self.losses += [value for name, value in metrics.items() if name.endswith("/loss")]
         if "eval/loss" in metrics:
             self.left -= 1
             if self.left == 0:
@@ -55,31 +57,43 @@ def rows(n: int, seed: int) -> list[Example]:
     return made
 
 
-def train(state: StateFolder, killed_at: int = 0, dropout: float = 0.0) -> dict[str, torch.Tensor]:
-    """The weights after two epochs on 9 rows: the last step has one row, so that one process has none."""
+def train(state: StateFolder, killed_at: int = 0, dropout: float = 0.0, **options: Any) -> dict[str, torch.Tensor]:
+    """The weights and the losses of two epochs on 9 rows: the last step has one row, so that one process has none."""
     torch.manual_seed(0)
     drops = dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), dropout)
     shape: dict[str, Any] = {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 64, **drops}
-    settings: dict[str, Any] = {"epochs": 2, "batch_size": 4, "lr": 1e-2, "precision": "fp32", "restore": "last"}
-    config = TuneConfig(method="full", **settings)
+    settings: dict[str, Any] = {"epochs": 2, "batch_size": 2, "accumulation": 2, "lr": 1e-2, "precision": "fp32"}
+    config = TuneConfig(method="full", restore="last", **settings)
     model = trainable.make_trainable(GPT2LMHeadModel(GPT2Config(vocab_size=61, **shape)).double(), config)
-    loop.fit(model, rows(9, 0), rows(3, 1), config, state, Tracker(killed_at))
-    return {name: p.detach().clone() for name, p in model.named_parameters()}
+    tracker = Tracker(killed_at)
+    loop.fit(model, rows(9, 0), rows(3, 1), config, state, tracker, **options)
+    losses = torch.tensor(tracker.losses, dtype=torch.float64)
+    return {"losses": losses, **{name: p.detach().clone() for name, p in model.named_parameters()}}
+
+
+def interrupted(folder: Path, before: bool, after: bool) -> dict[str, torch.Tensor]:
+    """The weights of a run with dropout that is killed at its third evaluation and resumed, each with FSDP or not."""
+    try:
+        train(StateFolder(folder), killed_at=3, dropout=0.1, fsdp=before)
+    except KeyboardInterrupt:
+        return train(StateFolder(folder), dropout=0.1, fsdp=after)
+    raise AssertionError("it was not killed")
 
 
 def main(folder: Path) -> None:
-    """Train plainly, with a late process, and (dropout on) straight through and interrupted."""
+    """Train plainly, with a late process, with FSDP, and (dropout on) straight through and interrupted."""
     torch.set_num_threads(1)
     rank = distributed.join()
     results = {
         "plain": train(StateFolder(folder / "plain")),
         "late": train(LateState(folder / "late")),
+        "fsdp": train(StateFolder(folder / "fsdp"), fsdp=True),
         "straight": train(StateFolder(folder / "straight"), dropout=0.1),
+        "resumed": interrupted(folder / "killed", False, False),
+        "fsdp_straight": train(StateFolder(folder / "fsdp_straight"), dropout=0.1, fsdp=True),
+        "fsdp_resumed": interrupted(folder / "fsdp_killed", True, True),
+        "ddp_to_fsdp": interrupted(folder / "ddp_to_fsdp", False, True),
     }
-    try:
-        train(StateFolder(folder / "killed"), killed_at=3, dropout=0.1)
-    except KeyboardInterrupt:
-        results["resumed"] = train(StateFolder(folder / "killed"), dropout=0.1)
     for name, weights in results.items():
         save_file(weights, folder / f"{name}-{rank}.safetensors")
     distributed.leave()

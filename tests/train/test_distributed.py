@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from data.errors import ConfigError
 from train import distributed
 
 JOB = Path(__file__).with_name("distributed_job.py")
@@ -42,16 +43,26 @@ def weights(tmp_path_factory):
 
 
 def largest_difference(one, other):
-    assert one.keys() == other.keys()
-    return max((one[name] - other[name]).abs().max().item() for name in one)
+    names = one.keys() - {"losses"}
+    assert one.keys() == other.keys() and len(names) > 20
+    return max((one[name] - other[name]).abs().max().item() for name in names)
 
 
-def test_two_processes_end_with_the_weights_of_one(weights):
-    assert largest_difference(weights(1, "plain"), weights(2, "plain")) <= 1e-6
+@pytest.mark.parametrize("kind", ["plain", "fsdp"])
+def test_two_processes_end_with_the_weights_of_one(weights, kind):
+    assert largest_difference(weights(1, "plain"), weights(2, kind)) <= 1e-6
 
 
-def test_both_processes_hold_the_same_weights(weights):
-    assert largest_difference(weights(2, "plain", 0), weights(2, "plain", 1)) == 0
+@pytest.mark.parametrize("kind", ["plain", "fsdp"])
+def test_two_processes_have_the_loss_curve_of_one(weights, kind):
+    alone, together = (weights(world, kind)["losses"] for world in (1, 2))
+    assert len(alone) == 3 + 6  # evaluations and steps
+    assert torch.allclose(alone, together, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("kind", ["plain", "fsdp"])
+def test_both_processes_hold_the_same_weights(weights, kind):
+    assert largest_difference(weights(2, kind, 0), weights(2, kind, 1)) == 0
 
 
 def test_a_process_that_comes_late_finds_no_resume_point_that_the_first_has_just_written(weights):
@@ -62,20 +73,60 @@ def test_one_process_resumes_exactly_with_dropout(weights):
     assert largest_difference(weights(1, "straight"), weights(1, "resumed")) == 0
 
 
-def test_two_processes_resume_exactly_with_dropout(weights):
-    assert largest_difference(weights(2, "straight"), weights(2, "resumed")) == 0
+@pytest.mark.parametrize("kind", ["", "fsdp_"])
+def test_two_processes_resume_exactly_with_dropout(weights, kind):
+    assert largest_difference(weights(2, f"{kind}straight"), weights(2, f"{kind}resumed")) == 0
+
+
+def test_fsdp_goes_on_from_a_resume_point_of_ddp(weights):
+    assert largest_difference(weights(2, "straight"), weights(2, "ddp_to_fsdp")) <= 1e-6
 
 
 def test_alone_there_is_nobody_to_wait_for_or_to_add_up_with():
-    parameter = torch.nn.Parameter(torch.ones(2))
-    parameter.grad = torch.tensor([1.0, 2.0])
     distributed.wait()
-    distributed.sum_gradients([parameter])
     assert (distributed.rank(), distributed.world_size()) == (0, 1)
-    assert parameter.grad.tolist() == [1.0, 2.0]
-    assert distributed.sum_value(2.5, torch.device("cpu")) == 2.5
+    assert distributed.mean_value(2.5, torch.device("cpu")) == 2.5
     assert distributed.share("x") == "x" and distributed.first_alone(lambda: 3) == 3
+    model, tensors = torch.nn.Linear(2, 2), {"x": torch.ones(2)}
+    assert distributed.wrap(model, fsdp=True) is model and distributed.gather(tensors) == tensors
     distributed.leave()
+
+
+@pytest.mark.parametrize(("wanted", "expected"), [("auto", False), ("ddp", "torchrun"), ("fsdp", "torchrun")])
+def test_one_process_has_nothing_to_divide(wanted, expected):
+    if expected is False:
+        assert distributed.uses_fsdp(wanted, "full") is False
+    else:
+        with pytest.raises(ConfigError, match=expected):
+            distributed.uses_fsdp(wanted, "full")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "method", "env", "expected"),
+    [
+        ("auto", "lora", {}, False),
+        ("ddp", "full", {}, False),
+        ("fsdp", "full", {}, True),
+        ("auto", "full", {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}, True),
+        ("auto", "full", {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "1"}, "fsdp_version"),
+        ("ddp", "full", {"ACCELERATE_USE_FSDP": "true"}, "contradicts"),
+        ("fsdp", "lora", {}, "method=full"),
+        ("auto", "lora", {"ACCELERATE_USE_FSDP": "true"}, "method=full"),
+        ("auto", "full", {"ACCELERATE_MIXED_PRECISION": "bf16"}, "precision=bf16"),
+        ("auto", "full", {"ACCELERATE_MIXED_PRECISION": "no"}, False),
+        ("auto", "full", {"ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "4"}, "accumulation"),
+        ("auto", "full", {"ACCELERATE_USE_DEEPSPEED": "true"}, "DeepSpeed"),
+    ],
+)
+def test_what_accelerate_launch_was_given_is_used_or_refused_by_name(monkeypatch, wanted, method, env, expected):
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    if isinstance(expected, bool):
+        assert distributed.uses_fsdp(wanted, method) is expected
+    else:
+        with pytest.raises(ConfigError, match=expected):
+            distributed.uses_fsdp(wanted, method)
 
 
 def test_join_alone_meets_nobody(monkeypatch):
