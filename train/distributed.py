@@ -2,7 +2,7 @@
 
 import copy
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from typing import Any
@@ -162,9 +162,9 @@ def full(tensor: Tensor) -> Tensor:
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def gather(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def gather(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """``tensors``, in rank 0 put together on the CPU where FSDP has divided them; every process must call it."""
-    found = {}
+    found: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         whole = full(tensor)  # one at a time: all of them need not fit beside the shards
         if rank() == 0:

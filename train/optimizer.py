@@ -1,5 +1,6 @@
 """The optimizer of the training loop, and its state as plain tensors by name."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -19,12 +20,12 @@ def make_optimizer(parameters: Any, lr: float, config: FitConfig) -> torch.optim
     return torch.optim.AdamW([g for g in groups if g["params"]], lr=lr, betas=(0.9, config.beta2), fused=True)
 
 
-def optimizer_tensors(optimizer: torch.optim.Optimizer, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+def optimizer_tensors(optimizer: torch.optim.Optimizer, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The optimizer's state as flat ``name|key`` tensors."""
     return {f"{name}|{key}": value for name, p in weights.items() for key, value in optimizer.state.get(p, {}).items()}
 
 
-def load_optimizer(optimizer: torch.optim.Optimizer, weights: dict[str, Tensor], tensors: dict[str, Tensor]) -> None:
+def load_optimizer(optimizer: torch.optim.Optimizer, weights: Mapping[str, Tensor], tensors: dict[str, Tensor]) -> None:
     """Load the state that ``optimizer_tensors`` returned into ``optimizer``."""
     for full, value in tensors.items():
         name, _, key = full.rpartition("|")
