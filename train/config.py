@@ -11,14 +11,14 @@ from data.errors import require
 class FitConfig:
     """How a model is trained, whatever it is and whatever it reads."""
 
-    epochs: int = 8
-    """Passes over all training rows."""
+    epochs: int = 0
+    """Passes over all training rows; 0 takes the default for the base's size."""
     batch_size: int = 8
     """Rows of one forward and backward pass."""
     accumulation: int = 1
     """Passes whose gradients are summed into one optimizer step."""
     lr: float = 0.0
-    """Peak learning rate; 0 takes the method's own default."""
+    """Peak learning rate; 0 takes the default for the method and the base's size."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     """How the learning rate falls after warmup."""
     warmup: float = 0.06
@@ -49,21 +49,16 @@ class FitConfig:
     """Run id of an interrupted run to go on with."""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "accumulation", "evals_per_epoch", "row_tokens", "max_length"):
+        for name in ("batch_size", "accumulation", "evals_per_epoch", "row_tokens", "max_length"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
         for name in ("lr", "weight_decay", "clip"):
             value = getattr(self, name)
             require(math.isfinite(value) and value >= 0, f"{name} must be a finite number of at least 0, not {value}")
         require(0 <= self.warmup < 1, f"warmup is a share of all steps, at least 0 and under 1, not {self.warmup}")
         require(0 <= self.beta2 < 1, f"beta2 must be at least 0 and under 1, not {self.beta2}")
-        for name in ("patience", "threads", "seed"):
+        for name in ("epochs", "patience", "threads", "seed"):
             require(getattr(self, name) >= 0, f"{name} must be at least 0, not {getattr(self, name)}")
         require(self.seed < 2**64, f"seed must be below 2**64, not {self.seed}")
-
-    @property
-    def peak_lr(self) -> float:
-        """The learning rate at the end of warmup."""
-        return self.lr
 
 
 @dataclass(frozen=True)
@@ -119,11 +114,6 @@ class FinetuneConfig(ModelConfig):
         require(self.method == "full" or self.distributed != "fsdp", "distributed=fsdp needs method=full")
         if self.method == "full":
             self._refuse_lora_settings("method")
-
-    @property
-    def peak_lr(self) -> float:
-        """The learning rate at the end of warmup: ``lr``, or the method's default where that is 0."""
-        return self.lr or {"lora": 3e-3, "full": 5e-4}[self.method]
 
     @property
     def keeps_all(self) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from data.chat_template import template_of
-from train import base_model, distributed, trainable
+from train import base_model, defaults, distributed, trainable
 from train.base_model import Base
 from train.config import FinetuneConfig
 from train.encoding import Pair, TrainingRow
@@ -23,6 +23,11 @@ class LoadedBase:
     model: Any
     tokenizer: Any
     max_length: int
+
+    @property
+    def parameters(self) -> int:
+        """How many weights the base has."""
+        return self.model.num_parameters()
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,7 @@ def finetune(
         Diverged: the loss or the gradient stopped being a number.
         TypeError: the rows are not what the loss needs.
     """
+    config = defaults.complete(config, base.parameters)
     if loss.needs_reference:
         rows, eval_rows = (_with_reference(each, base, config) for each in (rows, eval_rows))
     model = trainable.make_trainable(base.model, config)

@@ -93,9 +93,12 @@ def fit(
     Raises:
         Diverged: a loss or gradient norm is not finite; the last resume point still is.
         TypeError: the rows are not what the loss needs.
+        ValueError: ``config`` has no learning rate or no epochs.
     """
     start = perf_counter()
     loss.require([*rows, *eval_rows])
+    if not (config.epochs and config.lr):
+        raise ValueError("epochs and lr must be above 0; train.defaults.complete fills them in")
     device, weights = next(model.parameters()).device, _trained(model)
     loop = _Loop(model, rows, eval_rows, config, state, tracker, loss, fsdp)
     found = state.load()
@@ -134,7 +137,7 @@ class _Loop:
         self.steps_per_epoch = math.ceil(len(rows) / self.rows_per_step)
         self.total_steps = self.steps_per_epoch * config.epochs
         self.autocast = choose_autocast(config.precision, self.device)
-        self.optimizer = make_optimizer(self.weights.values(), config.peak_lr, config)
+        self.optimizer = make_optimizer(self.weights.values(), config.lr, config)
         self.since_point: list[tuple[float, float]] = []
         self.steps_per_point = math.ceil(self.total_steps / MOST_POINTS)
         self.eval_steps = eval_schedule(self.steps_per_epoch, config.epochs, config.evals_per_epoch)
@@ -232,11 +235,11 @@ class _Loop:
 
     def _require_numbers(self, step: int, found: dict[str, float]) -> None:
         if not all(map(math.isfinite, found.values())):
-            values, lr = ", ".join(f"{name} {value:g}" for name, value in found.items()), self.config.peak_lr
+            values, lr = ", ".join(f"{name} {value:g}" for name, value in found.items()), self.config.lr
             raise Diverged(f"training diverged at step {step} ({values}): lower lr (it is {lr:g}) or raise warmup")
 
     def _lr_at(self, step: int) -> float:
-        return self.config.peak_lr * lr_factor(step, self.total_steps, self.config.warmup, self.config.schedule)
+        return self.config.lr * lr_factor(step, self.total_steps, self.config.warmup, self.config.schedule)
 
     def _evaluate(self, progress: Progress) -> None:
         with self.autocast():

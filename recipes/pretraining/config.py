@@ -38,6 +38,7 @@ class BaseConfig(FitConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require(self.epochs >= 1, f"epochs must be at least 1, not {self.epochs}")
         require(self.lr > 0, "lr must be above 0: a model made from scratch has no other default")
         require(self.layers >= 1, f"layers must be at least 1, not {self.layers}")
         require(self.width >= 32 and self.width % 32 == 0, f"width must be a multiple of 32, not {self.width}")

@@ -23,6 +23,7 @@ def record_start(job: Job, run: Run) -> None:
     """Params, lineage and the mask report, before the first step."""
     config, rows, source = job.config, job.rows, job.base.source
     run.params({k: v for k, v in dataclasses.asdict(config).items() if k != "resume"})
+    run.params({"learning_rate": config.lr, "num_train_epochs": config.epochs})  # MLflow has logged lr and epochs as 0
     digests = rows.digests()
     found = {**source.tags, "base_name": source.name, "base_revision": source.revision or "none"}
     run.tags({**digests, **found, **lineage.code_state(), "base_reason": source.reason, "kind": config.method})
@@ -101,7 +102,7 @@ def card_facts(job: Job, run: Run, outcome: Outcome) -> CardFacts:
         base=job.base.source.name,
         base_digest=job.base.source.digest,
         base_source=job.base.source.source,
-        settings={**settings, "lr": config.peak_lr},
+        settings=settings,
         lineage={**rows.digests(), **lineage.code_state(), **lineage.environment()},
         rows={"trained": len(rows.train), "validation": len(rows.validation), "test": len(rows.test)},
         base_scores=outcome.before.values,

@@ -18,7 +18,7 @@ from recipes.sft.config import TuneConfig
 from recipes.sft.data import load
 from recipes.sft.types import Job, Outcome
 from registry.runs import Run
-from train import distributed
+from train import defaults, distributed
 from train.encoding import encode
 from train.finetune import Finetuned, finetune, load_base
 from train.loop import timed
@@ -61,7 +61,7 @@ def prepare(config: TuneConfig) -> Job:
     base = load_base(config)
     examples = encode(rows.train, base.tokenizer, config.labels, base.max_length)
     checks = encode(rows.validation, base.tokenizer, "response", base.max_length)
-    return Job(config, rows, base, examples, checks)
+    return Job(defaults.complete(config, base.parameters), rows, base, examples, checks)
 
 
 def train(job: Job, run: Run) -> Finetuned:

@@ -23,7 +23,7 @@ from serve.store import files, jobs, training_file
 from serve.store.database import Database
 from serve.store.hyperparameters import passes
 from serve.training.progress import JobInterrupted, JobTracker
-from train import plots
+from train import defaults, plots
 from train.encoding import Example, encode
 from train.finetune import Finetuned, LoadedBase, finetune, load_base
 from train.resume import Progress, StateFolder
@@ -90,7 +90,8 @@ def prepare(database: Database, row: Mapping[str, Any], threads: int, keep: int)
     checks = _encode(validation, base, "validation_file") or examples[:STAND_INS]
     steps_per_epoch = -(-len(examples) // (config.batch_size * config.accumulation))
     evaluations = min(steps_per_epoch, 1 + steps_per_epoch // POINT_STEPS)
-    config = replace(config, max_length=base.max_length, evals_per_epoch=evaluations)
+    lr = defaults.complete(config, base.parameters).lr * row["hyperparameters"]["learning_rate_multiplier"]
+    config = replace(config, lr=lr, max_length=base.max_length, evals_per_epoch=evaluations)
     job = Job(config, Rows(train, validation, [], ""), base, examples, checks)
     return PreparedJob(row, job, eval_schedule(steps_per_epoch, config.epochs, 1), keep)
 
@@ -105,7 +106,6 @@ def _config(row: Mapping[str, Any], threads: int) -> TuneConfig:
         epochs=wanted["n_epochs"],
         batch_size=batch_size,
         accumulation=accumulation,
-        lr=TuneConfig().peak_lr * wanted["learning_rate_multiplier"],
         restore="last",
         seed=row["seed"],
         threads=threads,

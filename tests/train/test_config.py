@@ -1,22 +1,24 @@
 """Settings that make no sense are refused before anything starts, and the message names the flag."""
 
 import dataclasses
+import itertools
 
 import pytest
 
 from data.errors import ConfigError
 from recipes.pretraining.config import BaseConfig
 from recipes.sft.config import TuneConfig
+from train import defaults
 from train.config import FitConfig
 
 NAN, INF = float("nan"), float("inf")
-COUNTS = ("epochs", "batch_size", "accumulation", "evals_per_epoch", "row_tokens", "max_length")
+COUNTS = ("batch_size", "accumulation", "evals_per_epoch", "row_tokens", "max_length")
 BAD_FIT = [
     *((name, value) for name in COUNTS for value in (0, -1)),
     *((name, value) for name in ("lr", "weight_decay", "clip") for value in (-1.0, -1e-9, NAN, INF, -INF)),
     *(("warmup", value) for value in (1.0, 1.5, -0.1, NAN, INF)),
     *(("beta2", value) for value in (1.0, -0.1, 2.0, NAN, INF)),
-    *((name, -1) for name in ("patience", "threads", "seed")),
+    *((name, -1) for name in ("epochs", "patience", "threads", "seed")),
     ("seed", 2**64),
 ]
 BAD_TUNE = [
@@ -91,9 +93,20 @@ def test_values_at_the_edge_are_allowed(good):
     TuneConfig(**good)
 
 
-def test_the_learning_rate_defaults_to_the_methods_own():
-    assert TuneConfig(lr=0.25).peak_lr == TuneConfig(method="full", lr=0.25).peak_lr == 0.25
-    assert TuneConfig(method="lora").peak_lr > TuneConfig(method="full").peak_lr > 0
+def test_learning_rate_and_epochs_default_to_those_of_the_bases_size_and_method():
+    small, large = defaults.complete(TuneConfig(), 2_600_000), defaults.complete(TuneConfig(), 134_500_000)
+    assert (small.epochs, small.lr) == (8, 3e-3) and large.epochs < small.epochs and large.lr < small.lr
+    assert defaults.complete(TuneConfig(method="full"), 2_600_000).lr < small.lr
+    given = TuneConfig(lr=0.25, epochs=2)
+    assert defaults.complete(given, 7_000_000_000) == given
+
+
+def test_every_size_has_a_class_and_larger_ones_learn_more_slowly():
+    assert (
+        defaults.size_class(1) is defaults.SIZE_CLASSES[0] and defaults.size_class(10**13) is defaults.SIZE_CLASSES[-1]
+    )
+    for smaller, larger in itertools.pairwise(defaults.SIZE_CLASSES):
+        assert smaller.below < larger.below and smaller.lora_lr > larger.lora_lr and smaller.full_lr > larger.full_lr
 
 
 def test_every_checkpoint_of_an_adapter_is_kept_and_the_ends_of_a_full_model_unless_said_otherwise():

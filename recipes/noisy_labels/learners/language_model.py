@@ -19,7 +19,7 @@ from recipes.noisy_labels.learners.base import LocalLearner, LogProbs, Registrab
 from recipes.sft.record import PROBED_ROWS, keep_checkpoints
 from registry.registration import LanguageModelFiles
 from registry.runs import Run
-from train import plots
+from train import defaults, plots
 from train.encoding import Example, encode
 from train.finetune import Finetuned, finetune, load_base, reload
 from train.loop import NullTracker
@@ -31,8 +31,9 @@ class LanguageModelLearner(LocalLearner):
     """A base model with a fresh adapter (``learner=lora``) or all of its weights (``full``)."""
 
     def __init__(self, config: NoisyConfig) -> None:
-        self.config, self.tuning = config, config.tuning()
-        self.loaded = load_base(self.tuning, config.max_new_tokens)
+        self.config, tuning = config, config.tuning()
+        self.loaded = load_base(tuning, config.max_new_tokens)
+        self.tuning = defaults.complete(tuning, self.loaded.parameters)
         source = self.loaded.source
         self.kind, self.base, self.base_digest = config.learner, source.name, source.digest
         self.base_source = source.source
@@ -54,6 +55,7 @@ class LanguageModelLearner(LocalLearner):
     def start(self, data: NoisyData, run: Run) -> list[str]:
         """Tokenize: response-only labels, checked row by row."""
         self.data = data
+        run.params({"learning_rate": self.tuning.lr})  # MLflow has logged lr as 0
         self.examples, self.checks = self._encode(data.train.rows), self._encode(data.validation)
         trained, tokens = sum(e.trained for e in self.examples), sum(len(e.input_ids) for e in self.examples)
         return [
