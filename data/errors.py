@@ -1,7 +1,7 @@
 """The errors a user can mend: each is shown as plain lines, without a traceback, and ends a run with exit code 1."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import groupby
 from typing import ClassVar
 
@@ -50,45 +50,32 @@ def grouped(problems: Iterable[str]) -> list[str]:
     """``problems`` with those of one kind in three or more rows of a file as one line, where the first of them stood.
 
     Faults are of one kind where they differ in nothing but numbers and quoted texts:
-    ``pairs.json rows 1 to 20 and 31: the response is blank``.
+    ``pairs.json row 1: the response is blank (likewise rows 2 to 20 and 31)``.
     """
-    kinds: dict[tuple[str, ...], list[tuple[int, str, str]]] = {}
+    kinds: dict[tuple[str, ...], dict[str, int]] = {}
     for problem in problems:
         found = PLACED.fullmatch(problem)
-        if found is None:
-            kinds.setdefault((problem,), []).append((0, problem, ""))
-            continue
-        unit = "row" if found["row"] else "line"
-        key = (found["file"], unit, DETAIL.sub("#", found["problem"]))
-        kinds.setdefault(key, []).append((int(found[unit]), problem, found["problem"]))
+        unit = "row" if found and found["row"] else "line"
+        key = (found["file"], unit, DETAIL.sub("#", found["problem"])) if found else (problem,)
+        kinds.setdefault(key, {})[problem] = int(found[unit]) if found else 0
     lines = []
     for key, alike in kinds.items():
-        if len(key) > 1 and len({number for number, *_ in alike}) >= LEAST_ALIKE:
-            lines.append(_shared_line(key[0], key[1], alike))
-        else:
-            lines += dict.fromkeys(problem for _, problem, _ in alike)
+        (first, number), *others = alike.items()
+        numbers = {each for _, each in others} - {number}
+        is_shared = len(numbers) >= LEAST_ALIKE - 1
+        lines += [f"{first} (likewise {key[1]}s {ranges(numbers)})"] if is_shared else alike
     return lines
 
 
-def _shared_line(file: str, unit: str, alike: Sequence[tuple[int, str, str]]) -> str:
-    first, _, problem = alike[0]
-    differ = len({each for *_, each in alike}) > 1
-    note = f" (this is {unit} {first}; the others are alike)" if differ else ""
-    return f"{file} {unit}s {ranges(number for number, *_ in alike)}: {problem}{note}"
-
-
 def ranges(numbers: Iterable[int]) -> str:
-    """Numbers in words, neighbours as ranges: ``1 to 3, 7 and 9``, after ten ranges ``... and 12 more``."""
+    """Numbers in words, neighbours as ranges: ``1 to 3, 7 and 9``; after ten of these ``and 12 more``."""
     ordered = sorted(set(numbers))
     runs = [[n for _, n in run] for _, run in groupby(enumerate(ordered), lambda pair: pair[1] - pair[0])]
-    parts = [
-        f"{run[0]} to {run[-1]}" if len(run) > 2 else str(n) for run in runs for n in run[: 1 if len(run) > 2 else 2]
-    ]
-    if len(runs) > MOST_RANGES:
-        shown = sum(map(len, runs[:MOST_RANGES]))
-        count = len([n for run in runs[:MOST_RANGES] for n in run[: 1 if len(run) > 2 else 2]])
-        return f"{', '.join(parts[:count])} and {len(ordered) - shown:,} more"
-    return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else parts[0]
+    shown = runs[:MOST_RANGES]
+    parts = [part for run in shown for part in ([f"{run[0]} to {run[-1]}"] if len(run) > 2 else map(str, run))]
+    rest = len(ordered) - sum(map(len, shown))
+    *before, last = [*parts, f"{rest:,} more"] if rest else parts
+    return f"{', '.join(before)} and {last}" if before else last
 
 
 class ConfigError(UserError):

@@ -42,7 +42,7 @@ FILES: dict[str, tuple[str, bytes, str]] = {
         b'[{"prompt": "a", "output": "b"}]',
         r'^own\.json row 1: its keys are prompt, output; .*rename "output" to "response"\?',
     ),
-    "no objects": ("own.json", b'["a", "b"]', r"^own\.json row 1 \(and 1 more like it\): it is text, not an object"),
+    "no objects": ("own.json", b'["a", "b"]', r"^own\.json row 1: it is text, not an object"),
     "blank texts": (
         "own.json",
         BLANK.encode(),
@@ -119,9 +119,9 @@ def test_a_file_without_permission_is_named(refused, tmp_path):
     refused(r"own\.json: you have no permission to read it", dataset=tmp_path / "own.json")
 
 
-def test_rows_whose_answers_are_all_cut_off_are_named(refused):
+def test_rows_whose_answers_are_all_cut_off_are_named_in_one_line(refused):
     message = refused("tiny row 1: its prompt alone fills max_length=4 tokens", max_length=4)
-    assert len(message.splitlines()) == 20
+    assert message.endswith("(likewise rows 2 to 20)") and "\n" not in message
 
 
 @pytest.mark.parametrize(

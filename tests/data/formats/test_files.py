@@ -226,7 +226,8 @@ def test_a_mistake_in_the_keys_of_every_row_is_one_line(read):
     with pytest.raises(DataError) as caught:
         read("p.json", [{"prompt": "x", "output": str(i)} for i in range(50)] + [pair(response="")])
     found = str(caught.value).splitlines()
-    assert found[0].startswith("p.json rows 1 to 50: its keys are prompt, output")
+    assert found[0].startswith("p.json row 1: its keys are prompt, output")
+    assert found[0].endswith("(likewise rows 2 to 50)")
     assert found[1:] == ["p.json row 51: the response is blank"]
 
 
