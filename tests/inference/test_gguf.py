@@ -40,6 +40,15 @@ def test_a_file_that_is_cut_off_is_one_line(gguf_file, tmp_path, keep, said):
     assert "\n" not in str(caught.value) and str(gguf_file) in str(caught.value)
 
 
+def test_a_file_that_lacks_a_tensor_is_refused_rather_than_filled_at_random(llama, tokenizer, tmp_path):
+    model = llama(len(tokenizer))
+    kept = {name: tensor for name, tensor in model.state_dict().items() if "layers.1.mlp.up_proj" not in name}
+    model.state_dict = lambda: kept
+    write(tmp_path / "part.gguf", model, tokenizer)
+    with pytest.raises(UserError, match=r"lacks 1 tensors of the model \(model.layers.1.mlp.up_proj.weight\)"):
+        gguf.convert(tmp_path / "part.gguf", tmp_path / "out")
+
+
 def test_an_architecture_that_transformers_does_not_read_is_named(gguf_file, tmp_path):
     raw = gguf_file.read_bytes().replace(b"llama", b"lambd")
     gguf_file.write_bytes(raw)

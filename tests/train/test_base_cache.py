@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from safetensors import SafetensorError
 
 from data.errors import UserError
 from train import base_cache
@@ -45,6 +46,23 @@ def test_a_full_disk_is_one_line_that_names_the_setting(cache):
 
     with pytest.raises(UserError, match=r"No space left on device\): name another folder in PARLEY_CACHE"):
         base_cache.keep("a", fill)
+
+
+def test_a_full_disk_is_one_line_where_safetensors_meets_it_too(cache):
+    def fill(folder: Path) -> None:
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    with pytest.raises(UserError, match=r"No space left on device .*: name another folder in PARLEY_CACHE"):
+        base_cache.keep("a", fill)
+    assert not (cache / "a").exists()
+
+
+def test_what_a_killed_process_left_behind_is_removed(cache):
+    left = cache / ".a-x1y2z3"
+    left.mkdir(parents=True)
+    (left / "half").write_text("1")
+    base_cache.keep("a", lambda folder: None)
+    assert sorted(path.name for path in cache.iterdir()) == [".a.lock", "a"]
 
 
 def test_a_cache_that_is_a_file_is_one_line(tmp_path, monkeypatch):
