@@ -1,6 +1,6 @@
 """Evaluation of answers: base and tuned model answer the same rows, in one batch where the tuned one is a LoRA."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,6 +9,7 @@ import torch
 from data.chat_template import prompt_ids
 from data.conversation import Row
 from data.errors import ConfigError
+from data.progress import progress_bar
 from evals import metrics
 from evals.metric import AnswerData
 from inference.batch import BatchRow
@@ -20,7 +21,8 @@ from train.base_model import context_length
 from train.encoding import encode
 from train.losses import mean_loss
 
-BATCH = 32
+#: Rows of a batch for each model, and tokens of all of its rows.
+BATCH, BATCH_TOKENS = 32, 16384
 
 
 @dataclass(frozen=True)
@@ -100,17 +102,33 @@ def _answers(
     if limit < 1:
         raise ConfigError(f"max_new_tokens={decoding.max_new_tokens}: the model has {context_length(model)} positions")
     prompts = [prompt_ids(tokenizer, r.turns[:-1], r.prompt, r.system) for r in rows]
-    order = sorted(range(len(rows)), key=lambda i: len(prompts[i]))
     found: list[dict[int, Answer]] = [{} for _ in models]
     ends = frozenset({tokenizer.eos_token_id})
-    for start in range(0, len(order), BATCH):
-        chosen = order[start : start + BATCH]
-        batch = [BatchRow(model, adapter, prompts[i][-limit:], ends) for model, adapter in models for i in chosen]
-        for k, (tokens, scores) in enumerate(_generate(batch, decoding.max_new_tokens, continuations)):
-            i, stopped = chosen[k % len(chosen)], bool(tokens) and tokens[-1] in ends
-            text = tokenizer.decode(tokens[:-1] if stopped else tokens, skip_special_tokens=True).strip()
-            found[k // len(chosen)][i] = Answer(text, stopped, len(prompts[i]) > limit, scores)
+    lengths = [(min(len(prompt), limit) + decoding.max_new_tokens) * len(models) for prompt in prompts]
+    with progress_bar(len(rows), "answering", "row") as bar:
+        for chosen in batches_by_length(lengths, BATCH, BATCH_TOKENS):
+            batch = [BatchRow(model, adapter, prompts[i][-limit:], ends) for model, adapter in models for i in chosen]
+            for k, (tokens, scores) in enumerate(_generate(batch, decoding.max_new_tokens, continuations)):
+                i, stopped = chosen[k % len(chosen)], bool(tokens) and tokens[-1] in ends
+                text = tokenizer.decode(tokens[:-1] if stopped else tokens, skip_special_tokens=True).strip()
+                found[k // len(chosen)][i] = Answer(text, stopped, len(prompts[i]) > limit, scores)
+            bar.update(len(chosen))
     return [[answers[i] for i in range(len(rows))] for answers in found]
+
+
+def batches_by_length(lengths: Sequence[int], most_rows: int, most_tokens: int) -> Iterator[list[int]]:
+    """The numbers of rows of ``lengths`` tokens in batches of similar lengths, the shortest first.
+
+    A batch has at most ``most_rows`` rows and, padded to its longest, ``most_tokens`` tokens, or one row.
+    """
+    chosen: list[int] = []
+    for i in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if chosen and (len(chosen) == most_rows or lengths[i] * (len(chosen) + 1) > most_tokens):
+            yield chosen
+            chosen = []
+        chosen.append(i)
+    if chosen:
+        yield chosen
 
 
 def _generate(

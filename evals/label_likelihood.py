@@ -7,24 +7,44 @@ label is the likelier one even where the model would rather answer something els
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
+from data.chat_template import prompt_ids
 from data.conversation import Row
-from data.labelled import AnyRow, Labels
+from data.labelled import ANSWERS, AnyRow, Labels, QuestionRow
+from data.progress import progress_bar
 from data.prompts import PromptTemplate, conversation
 from evals.classification import Prediction, parse_answer
-from evals.generation import Answer, Decoding, answer, answer_both
+from evals.generation import Answer, Decoding, answer, answer_both, batches_by_length
+from evals.multiple_choice import LogProbs
 from inference.kv_cache import can_join
-from train.encoding import Example, encode
-from train.losses import trained_logits
-from train.packing import pack, packing_order
+from train.encoding import IGNORE, Example, encode
+from train.losses import sequence_log_probs
+from train.packing import pack
 
-#: Rows (each with all of its answers) of one forward pass, and tokens of one packed row.
-BATCH, ROW_TOKENS = 16, 512
+#: Rows (each with all of its answers) of one forward pass, and about as many tokens of all of them.
+BATCH, BATCH_TOKENS = 16, 8192
+#: Tokens of one packed row, where rows have answers of several tokens: they share the beginning of their prompts.
+ROW_TOKENS = 1024
 UNLIMITED = 2**31
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """Answers to one prompt: each sequence is the prompt and one answer, whose tokens are those that count."""
+
+    sequences: tuple[Example, ...]
+
+    @property
+    def tokens(self) -> int:
+        """How many different tokens are inputs, at most."""
+        first = self.sequences[0]
+        prompt = len(first.input_ids) - first.trained
+        return prompt + sum(each.trained - 1 for each in self.sequences)
 
 
 @torch.no_grad()
@@ -38,35 +58,56 @@ def log_probs(
     """
     model.eval()
     device = next(model.parameters()).device
-    order = sorted(range(len(rows)), key=lambda i: len(rows[i].prompt))
+    tokens = {text: answer_tokens(tokenizer, text, with_end) for each in answers for text in each}
+    scored = [
+        _scored(prompt_ids(tokenizer, row.turns[:-1], row.prompt, row.system), [tokens[text] for text in each])
+        for row, each in zip(rows, answers, strict=True)
+    ]
     found: dict[int, list[float]] = {}
-    for start in range(0, len(order), BATCH):
-        chosen = order[start : start + BATCH]
-        examples = [_examples(rows[i], answers[i], tokenizer, with_end) for i in chosen]
-        sums = _sums([example for each in examples for example in each], model, device)
-        for i, each in zip(chosen, examples, strict=True):
-            found[i] = [sums[id(example)] for example in each]
+    with progress_bar(len(rows), "scoring answers", "row") as bar:
+        for chosen in batches_by_length([each.tokens for each in scored], BATCH, BATCH_TOKENS):
+            batch = [scored[i] for i in chosen]
+            sums = iter(sequence_log_probs(model, pack(batch, _row_tokens(batch)), device).tolist())
+            found |= {i: [next(sums) for _ in scored[i].sequences] for i in chosen}
+            bar.update(len(chosen))
     return [found[i] for i in range(len(rows))]
 
 
-def _examples(row: Row, answers: Sequence[str], tokenizer: Any, with_end: bool) -> list[Example]:
-    conversations = [Row((*row.turns[:-1], (row.prompt, text)), row.system, row.where) for text in answers]
-    whole = encode(conversations, tokenizer, "response", UNLIMITED)
-    return whole if with_end else [Example(each.input_ids[:-1], each.labels[:-1]) for each in whole]
+def _scored(prompt: Sequence[int], answers: Sequence[Sequence[int]]) -> _Scored:
+    sequences = [
+        Example(
+            np.array([*prompt, *tokens], dtype=np.int32), np.array([IGNORE] * len(prompt) + [*tokens], dtype=np.int32)
+        )
+        for tokens in answers
+    ]
+    return _Scored(tuple(sequences))
 
 
-def _sums(examples: Sequence[Example], model: Any, device: torch.device) -> dict[int, float]:
-    """Sum of the trained tokens' log-probabilities by the identity of each example."""
-    batch = pack(examples, ROW_TOKENS)
-    logits = trained_logits(model, batch, device).float()
-    targets = torch.from_numpy(batch.targets).to(device)
-    each = logits.log_softmax(-1).gather(1, targets[:, None])[:, 0].double().cpu().numpy()
-    found: dict[int, float] = {}
-    at = 0
-    for example in packing_order(examples, ROW_TOKENS):
-        found[id(example)] = float(each[at : at + example.trained].sum())
-        at += example.trained
-    return found
+def _row_tokens(batch: Sequence[_Scored]) -> int:
+    """Room of a packed row: where each answer is one token, a prompt alone, which needs no mask, is the fastest."""
+    longest = max(each.tokens for each in batch)
+    branches = any(example.trained > 1 for each in batch for example in each.sequences)
+    return max(longest, ROW_TOKENS) if branches else longest
+
+
+def answer_tokens(tokenizer: Any, text: str, with_end: bool = False) -> list[int]:
+    """The tokens that are trained where ``text`` is the answer, without the end token unless ``with_end``.
+
+    Raises:
+        DataError: the tokenizer can't write the text.
+    """
+    example = encode([Row((("?", text),))], tokenizer, "response", UNLIMITED)[0]
+    tokens = example.input_ids[example.labels >= 0].tolist()
+    return tokens if with_end else tokens[:-1]
+
+
+def score_choices(
+    model: Any, tokenizer: Any, rows: Sequence[QuestionRow], template: PromptTemplate
+) -> list[LogProbs | None]:
+    """Log-probability in nats of each choice of MC1 and MC2, summed over its tokens."""
+    texts = [list(dict.fromkeys(text for text, _ in (*row.mc1, *row.mc2))) for row in rows]
+    found = log_probs(model, tokenizer, [conversation(row, ANSWERS, template) for row in rows], texts)
+    return [dict(zip(each, probs, strict=True)) for each, probs in zip(texts, found, strict=True)]
 
 
 def p_second(pairs: Sequence[Sequence[float]]) -> list[float]:
@@ -129,14 +170,11 @@ def _predictions(answers: Sequence[Answer], p_positive: Sequence[float | None], 
 def label_tokens(tokenizer: Any, labels: Labels) -> list[list[int]]:
     """The token ids of each label as an answer, with the end token only where nothing else distinguishes the labels."""
     with_end = need_the_end(tokenizer, labels)
-    encoded = [encode([Row((("?", label),))], tokenizer, "response", UNLIMITED)[0] for label in labels]
-    tokens = [each.input_ids[each.labels >= 0].tolist() for each in encoded]
-    return tokens if with_end else [each[:-1] for each in tokens]
+    return [answer_tokens(tokenizer, label, with_end) for label in labels]
 
 
 def need_the_end(tokenizer: Any, labels: Labels) -> bool:
     """Whether only the end token distinguishes the labels: one begins with the other."""
-    encoded = [encode([Row((("?", label),))], tokenizer, "response", UNLIMITED)[0] for label in labels]
-    tokens = [each.input_ids[each.labels >= 0][:-1].tolist() for each in encoded]
+    tokens = [answer_tokens(tokenizer, label) for label in labels]
     shortest = min(map(len, tokens))
     return tokens[0][:shortest] == tokens[1][:shortest]

@@ -16,6 +16,9 @@ from inference.kv_cache import can_join
 from inference.sampling import TokenSampling
 from inference.transcript import Sampling
 
+#: Prompts that are read together, padded to one width, are at most so many tokens, and at most this share is padding;
+#: with fewer tokens than the last number, padding costs nothing.
+READ_TOKENS, MOST_PADDING, FREE_TOKENS = 2048, 0.1, 64
 #: For each line of a batch, token ids that could follow its prompt.
 Continuations = Sequence[Sequence[Sequence[int]]]
 
@@ -53,6 +56,8 @@ def decode(
 ) -> Iterator[Step]:
     """Yield one ``Step`` a token until every line has ended, has ``sampling.max_new_tokens``, or has failed.
 
+    Prompts of similar lengths are read together; from the second step on, all lines of a model are one batch.
+
     Args:
         lines: rows of the same ``model`` object become one batch.
         turn: which prompt of a conversation this is: it gets noise of its own.
@@ -75,16 +80,54 @@ def decode(
             except Exception as error:  # one model without memory, or with a forward of its own mind, stops no other
                 step.failed |= dict.fromkeys(batch.rows, error)
                 batch.rows.clear()
+        if not at:
+            batches = _joined(batches, step)
         yield step
 
 
 def _batches(lines: Sequence[BatchRow], new_tokens: int) -> list[Batch[int]]:
-    """The lines of each model in one batch, as far as it can have several; a row is the line's number."""
-    groups: dict[tuple[int, int], list[int]] = {}
+    """Batches in which the prompts are read; a row is the line's number."""
+    models: dict[tuple[int, int], list[int]] = {}
     for i, line in enumerate(lines):
-        groups.setdefault((id(line.model), -1 if can_join(line.model) else i), []).append(i)
+        models.setdefault((id(line.model), -1 if can_join(line.model) else i), []).append(i)
     kept = [replace(line, prompt=line.prompt[-room(line.model, new_tokens) :]) for line in lines]
-    return [Batch([kept[i] for i in rows], rows) for rows in groups.values()]
+    groups = [group for rows in models.values() for group in _of_similar_lengths(rows, kept)]
+    return [Batch([kept[i] for i in rows], rows) for rows in groups]
+
+
+def _of_similar_lengths(rows: Sequence[int], lines: Sequence[BatchRow]) -> list[list[int]]:
+    """The rows in groups that waste little on padding, the longest prompts first."""
+    groups: list[list[int]] = []
+    width, tokens = 0, 0
+    for i in sorted(rows, key=lambda i: -len(lines[i].prompt)):
+        length = len(lines[i].prompt)
+        padded = width * (len(groups[-1]) + 1) if groups else 0
+        wasted = padded - tokens - length
+        if groups and padded <= READ_TOKENS and (padded <= FREE_TOKENS or wasted <= MOST_PADDING * padded):
+            groups[-1].append(i)
+            tokens += length
+        else:
+            groups.append([i])
+            width, tokens = length, length
+    return groups
+
+
+def _joined(batches: list[Batch[int]], step: Step) -> list[Batch[int]]:
+    """One batch for each model that can have several rows; rows that can't be joined have failed.
+
+    ``batches`` is emptied on the way, so that what was joined is not in memory twice.
+    """
+    found: dict[tuple[int, int], Batch[int]] = {}
+    while batches:
+        batch = batches.pop(0)
+        first = found.setdefault((id(batch.model), -1 if can_join(batch.model) else len(batches)), batch)
+        if first is not batch and batch.rows:
+            try:
+                first.absorb(batch)
+            except Exception as error:  # no memory for what all rows have read
+                step.failed |= dict.fromkeys([*first.rows, *batch.rows], error)
+                first.rows.clear()
+    return list(found.values())
 
 
 def _step(

@@ -7,10 +7,20 @@ sequence, from which nothing is predicted, is not an input.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
-from train.encoding import IGNORE, Example, Pair, TrainingRow
+from train.encoding import IGNORE, Example, Pair
+
+
+class Packable(Protocol):
+    """What is packed: one training row, or the scored answers to one prompt."""
+
+    @property
+    def sequences(self) -> tuple[Example, ...]:
+        """Its token sequences."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -58,11 +68,11 @@ class _Row:
     owners: list[int] = field(default_factory=list)
 
 
-def pack(training_rows: Sequence[TrainingRow], row_tokens: int, pad_id: int = 0) -> Batch:
+def pack(training_rows: Sequence[Packable], row_tokens: int, pad_id: int = 0) -> Batch:
     """Put training rows into as few packed rows of at most ``row_tokens`` tokens as first-fit finds.
 
-    The two sequences of a pair stay in one packed row, so their prompt is computed once. A training row longer than
-    ``row_tokens`` gets a packed row of its own. Padding is at the end, so no real token attends to it.
+    The sequences of one training row stay in one packed row, so their prompt is computed once. A training row longer
+    than ``row_tokens`` gets a packed row of its own. Padding is at the end, so no real token attends to it.
     """
     rows = [_tree(group) for group in _first_fit(training_rows, row_tokens)]
     length = max(len(row.ids) for row in rows)
@@ -77,12 +87,7 @@ def pack(training_rows: Sequence[TrainingRow], row_tokens: int, pad_id: int = 0)
     return Batch(ids, positions, _mask(rows, length), sources, targets, owners, _reference(training_rows))
 
 
-def packing_order(examples: Sequence[Example], row_tokens: int) -> list[Example]:
-    """The examples in the order in which ``pack`` puts their trained tokens into ``targets``."""
-    return [example for group in _first_fit(examples, row_tokens) for _, example in group]
-
-
-def _first_fit(rows: Sequence[TrainingRow], row_tokens: int) -> list[list[tuple[int, Example]]]:
+def _first_fit(rows: Sequence[Packable], row_tokens: int) -> list[list[tuple[int, Example]]]:
     """Groups of (number of the sequence, sequence), each group to be one packed row; longest training rows first."""
     groups: list[list[tuple[int, Example]]] = []
     room: list[int] = []
@@ -103,16 +108,14 @@ def _first_fit(rows: Sequence[TrainingRow], row_tokens: int) -> list[list[tuple[
 
 
 def _size(unit: Sequence[tuple[int, Example]]) -> int:
-    """Tokens that a training row adds to a packed row at most: of a pair, the common beginning is counted once."""
-    size = sum(len(example.input_ids) - 1 for _, example in unit)
-    if len(unit) == 1:
-        return size
-    one, other = (example.input_ids[:-1] for _, example in unit)
-    shorter = min(len(one), len(other))
-    return size - int(np.cumprod(one[:shorter] == other[:shorter]).sum())
+    """Tokens that a training row adds to a packed row at most: what all of its sequences begin with counts once."""
+    sequences = [example.input_ids[:-1] for _, example in unit]
+    shortest = min(map(len, sequences))
+    same = np.all([each[:shortest] == sequences[0][:shortest] for each in sequences], axis=0)
+    return sum(map(len, sequences)) - (len(sequences) - 1) * int(np.cumprod(same).sum())
 
 
-def _reference(rows: Sequence[TrainingRow]) -> np.ndarray | None:
+def _reference(rows: Sequence[Packable]) -> np.ndarray | None:
     found = [row.reference for row in rows if isinstance(row, Pair) and row.reference is not None]
     return np.array(found, dtype=np.float32).reshape(-1) if rows and len(found) == len(rows) else None
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from data.conversation import Row
-from data.labelled import ANSWERS, QuestionRow
-from data.prompts import QUESTION, conversation
+from data.labelled import QuestionRow
+from data.prompts import QUESTION
 from evals.generation import Decoding, answer
-from evals.label_likelihood import log_probs
+from evals.label_likelihood import score_choices
 from evals.multiple_choice import LogProbs
 
 
@@ -30,7 +30,4 @@ class LanguageModel:
 
     def score_choices(self, rows: Sequence[QuestionRow]) -> list[LogProbs | None]:
         """Log-probability in nats of each choice of MC1 and MC2, summed over its tokens."""
-        texts = [list(dict.fromkeys(text for text, _ in (*row.mc1, *row.mc2))) for row in rows]
-        prompts = [conversation(row, ANSWERS, QUESTION) for row in rows]
-        found = log_probs(self.model, self.tokenizer, prompts, texts)
-        return [dict(zip(each, probs, strict=True)) for each, probs in zip(texts, found, strict=True)]
+        return score_choices(self.model, self.tokenizer, rows, QUESTION)

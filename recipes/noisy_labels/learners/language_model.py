@@ -12,7 +12,14 @@ from data.prompts import conversation
 from evals.classification import Prediction
 from evals.generation import Decoding, probe
 from evals.label_errors import Fit
-from evals.label_likelihood import generate_labels, generate_labels_both, log_probs, p_second, score_labels
+from evals.label_likelihood import (
+    generate_labels,
+    generate_labels_both,
+    log_probs,
+    p_second,
+    score_choices,
+    score_labels,
+)
 from recipes.noisy_labels.config import NoisyConfig
 from recipes.noisy_labels.data import NoisyData, TokenLimits
 from recipes.noisy_labels.learners.base import LocalLearner, LogProbs, Registrable
@@ -86,9 +93,7 @@ class LanguageModelLearner(LocalLearner):
     def score_choices(self, rows: Sequence[AnyRow]) -> list[LogProbs | None]:
         """Of every choice of MC1 and MC2 the log-probability, summed over its tokens (as the benchmark has it)."""
         questions = [row for row in rows if isinstance(row, QuestionRow)]
-        texts = [list(dict.fromkeys(text for text, _ in (*row.mc1, *row.mc2))) for row in questions]
-        found = log_probs(self.model, self.tokenizer, self._conversations(questions), texts)
-        return [dict(zip(each, probs, strict=True)) for each, probs in zip(texts, found, strict=True)]
+        return score_choices(self.model, self.tokenizer, questions, self.data.template)
 
     def score_choices_both(self, rows: Sequence[AnyRow]) -> tuple[list[LogProbs | None], list[LogProbs | None]]:
         """The same of the base and of the tuned model; for LoRA, after ``train``."""
