@@ -1,18 +1,25 @@
 """What a model reads and what it answers: one function makes both, from one row, for training and for evaluation."""
 
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from data.conversation import Row
 from data.errors import ConfigError
 from data.labelled import AnyRow, LabelledRow, Labels, QuestionRow, R
+from data.progress import progress_bar
 
 TEXT = "{text}"
 ELLIPSIS = " ... "
 Message = dict[str, Any]
 #: What is counted is a whole conversation, as the model sees it: its tokens.
 Counter = Callable[[Row], int]
+#: Where each token of a text begins, in characters, ascending.
+TokenStarts = Callable[[str], Sequence[int]]
+CHARACTERS_PER_TOKEN = 4
 
 
 @dataclass(frozen=True)
@@ -61,41 +68,72 @@ def prompt_messages(row: AnyRow, template: PromptTemplate) -> list[Message]:
     return [*system, {"role": "user", "content": template.user_text(row.text)}]
 
 
+def every_four_characters(text: str) -> Sequence[int]:
+    """Where tokens begin in ``text``, in characters, where no tokenizer is at hand: about four characters a token."""
+    return range(0, len(text), CHARACTERS_PER_TOKEN)
+
+
 def fitted(
-    rows: Iterable[R], labels: Labels, template: PromptTemplate, count_tokens: Counter, max_tokens: int
+    rows: Sequence[R],
+    labels: Labels,
+    template: PromptTemplate,
+    count_tokens: Counter,
+    max_tokens: int,
+    token_starts: TokenStarts = every_four_characters,
 ) -> tuple[list[R], int]:
     """(rows of at most ``max_tokens`` tokens, how many had to be cut).
 
-    A longer conversation is cut in the middle of its *text*, never at the end: there stands the label. A quarter of
-    what is kept comes from the beginning and three quarters from the end, where reviewers say what they think. Ids
-    and labels stay. Questions are not cut.
+    A longer conversation is cut in the middle of its *text*, never at the end: there stands the label. As many words
+    are kept as fit, a quarter of them from the beginning and three quarters from the end, where reviewers say what
+    they think. Ids and labels stay. Questions are not cut.
+
+    Args:
+        token_starts: says near which word to begin; what is kept depends on ``count_tokens`` alone.
     """
+    # Both labels must fit, or the length would give the label away.
+    longest = max(labels, key=lambda label: count_tokens(_conversation("", label, template)))
     done: list[R] = []
-    cut = 0
-    longest = max(labels, key=len)
-    for row in rows:
-        short = row
-        if isinstance(row, LabelledRow):
-            short = _cut(row, lambda text: count_tokens(_conversation(text, longest, template)) <= max_tokens)
-        cut += short is not row
-        done.append(short)
-    return done, cut
+    with progress_bar(len(rows), "counting tokens", "row") as bar:
+        for row in rows:
+            short = row
+            if isinstance(row, LabelledRow):
+                short = _cut(
+                    row, lambda text: count_tokens(_conversation(text, longest, template)), max_tokens, token_starts
+                )
+            done.append(short)
+            bar.update()
+    return done, sum(short is not row for short, row in zip(done, rows, strict=True))
 
 
 def _conversation(text: str, answer: str, template: PromptTemplate) -> Row:
-    # Both labels must fit, or the length would give the label away.
     return Row(((template.user_text(text), answer),), template.system)
 
 
-def _cut(row: LabelledRow, fits: Callable[[str], bool]) -> LabelledRow:
-    if fits(row.text):
+def _cut(row: LabelledRow, count: Callable[[str], int], most: int, token_starts: TokenStarts) -> LabelledRow:
+    """``row`` with the most words with which ``count(text)`` is at most ``most``; the same row where all fit."""
+    whole = count(row.text)
+    if whole <= most:
         return row
     words = row.text.split()
-    low, high = 0, len(words) - 1  # low words fit (or nothing does), high + 1 do not
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if fits(_kept(words, middle)) else (low, middle - 1)
+    if len(words) < 2:
+        return replace(row, text=_kept(words, 0))
+    expected = whole - _tokens_left_out(row.text, token_starts(row.text))
+    low, high, error = 0, len(words), 0  # low words fit (or nothing does), high do not
+    while high - low > 1:
+        guess = int(np.searchsorted(expected, most - error, side="right")) - 1
+        n = min(max(guess, low + 1), high - 1)
+        found = count(_kept(words, n))
+        low, high = (n, high) if found <= most else (low, n)
+        error = found - int(expected[n])
     return replace(row, text=_kept(words, low))
+
+
+def _tokens_left_out(text: str, starts: Sequence[int]) -> np.ndarray:
+    """``[words]``: tokens of the words that are left out where 0, 1, 2 ... words are kept, by where tokens start."""
+    ends = [0, *(word.end() for word in re.finditer(r"\S+", text))]
+    before = np.searchsorted(np.asarray(starts), ends)  # tokens that start in the first 0, 1, 2 ... words
+    n = np.arange(len(ends) - 1)
+    return before[len(ends) - 1 - n + n // 4] - before[n // 4]
 
 
 def _kept(words: Sequence[str], n: int) -> str:

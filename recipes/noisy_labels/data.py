@@ -1,11 +1,9 @@
 """The rows of a noisy-labels job: loaded, corrupted, shortened to the token limit, split, and checked."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from data import prompts, sampling
 from data.chat_template import SPECIAL_TOKENS
-from data.conversation import Row
 from data.corruption import Corrupted, corrupt, refuse_unfit
 from data.datasets import load
 from data.errors import DataError
@@ -22,12 +20,14 @@ VALIDATION_SHARE, LEAST_VALIDATION, MOST_VALIDATION = 0.1, 10, 200
 class TokenLimits:
     """How a learner counts tokens, the most it accepts per conversation (0: no limit), and strings no text may hold.
 
-    ``validates``: it chooses among checkpoints, so some training rows are held out for that.
+    ``token_starts``: where the tokens of a text begin. ``validates``: it chooses among checkpoints, so some training
+    rows are held out for that.
     """
 
     count_tokens: prompts.Counter = estimated_tokens
     max_tokens: int = 0
     special_tokens: tuple[str, ...] = SPECIAL_TOKENS
+    token_starts: prompts.TokenStarts = prompts.every_four_characters
     validates: bool = False
 
 
@@ -104,9 +104,9 @@ def prepare(config: NoisyConfig, dataset: Dataset, limits: TokenLimits) -> Noisy
     test: list[AnyRow] = list(dataset.test)
     cut = 0
     if limits.max_tokens:
-        shorten = _shortener(dataset.labels, template, limits)
-        rows, cut_train = shorten(corrupted.rows)
-        test, cut_test = shorten(test)
+        arguments = dataset.labels, template, limits.count_tokens, limits.max_tokens, limits.token_starts
+        rows, cut_train = prompts.fitted(corrupted.rows, *arguments)  # type: ignore[type-var]
+        test, cut_test = prompts.fitted(test, *arguments)  # type: ignore[type-var]
         corrupted, cut = Corrupted(rows, corrupted.originals, noise), cut_train + cut_test  # type: ignore[type-var]
     train, validation = _split(corrupted, config.seed) if limits.validates else (corrupted, [])
     return NoisyData(dataset, corrupted, train, validation, test, template, cut)
@@ -133,21 +133,6 @@ def _template(config: NoisyConfig, dataset: Dataset) -> PromptTemplate:
     if config.template == "auto":
         return prompts.template_for(dataset.train[0])
     return prompts.TEMPLATES[config.template]
-
-
-def _shortener(
-    labels: Labels, template: PromptTemplate, limits: TokenLimits
-) -> Callable[[Sequence[AnyRow]], tuple[list[AnyRow], int]]:
-    """A function from rows to (rows within the limit, how many were cut)."""
-
-    def count(row: Row) -> int:
-        # The label with the most letters need not be the one with the most tokens.
-        return max(limits.count_tokens(Row(((row.prompt, label),), row.system)) for label in labels)
-
-    def shorten(rows: Sequence[AnyRow]) -> tuple[list[AnyRow], int]:
-        return prompts.fitted(rows, labels, template, count, limits.max_tokens)  # type: ignore[type-var]
-
-    return shorten
 
 
 def _split(corrupted: Corrupted, seed: int) -> tuple[Corrupted, list[AnyRow]]:

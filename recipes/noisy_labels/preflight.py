@@ -12,7 +12,7 @@ from data.corruption import Corrupted
 from data.duplicates import unique
 from data.errors import DataError
 from data.labelled import AnyRow, LabelledRow, Labels, QuestionRow, is_sorted
-from data.prompts import PromptTemplate, conversation
+from data.prompts import CHARACTERS_PER_TOKEN, PromptTemplate, conversation
 from evals import power
 from openai_jobs.prices import Price
 
@@ -20,7 +20,6 @@ from openai_jobs.prices import Price
 LEAST_INFORMATION = 0.1
 #: A Wald-Wolfowitz z below this means that rows come in runs of one label (p < 1e-9 for shuffled rows).
 CLUSTERED_Z = -6.0
-CHARACTERS_PER_TOKEN = 4
 #: Tokens that OpenAI's chat format adds to a message, and to the beginning of the answer.
 TOKENS_PER_MESSAGE, TOKENS_PER_ANSWER = 3, 3
 

@@ -1,5 +1,8 @@
 """Training and evaluation ask alike, and a text that is too long loses its middle, never its label."""
 
+import random
+import re
+
 import pytest
 
 from data import prompts
@@ -55,6 +58,43 @@ def test_a_long_text_is_cut_in_its_middle_to_the_longest_that_fits(limit):
     assert kept[0] == "w0" and kept[-1] == "w99" and "..." in kept
     assert kept.index("...") == (len(kept) - 1) // 4
     assert (cut.label, cut.id, cut.position) == (0, "r-2", 1)
+
+
+def test_what_is_kept_does_not_depend_on_where_tokens_are_said_to_begin():
+    def tokens(row):
+        return sum(len(re.findall(r".{1,3}", text)) for text in (row.system, *sum(row.turns, ())))
+
+    draw = random.Random(0)
+    rows = [
+        LabelledRow(" ".join("w" * draw.randint(1, 9) for _ in range(draw.randint(1, 90))), 1, "r", i)
+        for i in range(60)
+    ]
+    for limit in (40, 75, 120):
+        by_every_count, cut = [], 0
+        for row in rows:
+            words = row.text.split()
+            texts = [row.text, *(prompts._kept(words, n) for n in range(len(words) - 1, -1, -1))]
+            fits = [t for t in texts if tokens(conversation(LabelledRow(t, 1, "", 0), SENTIMENTS, REVIEW)) <= limit]
+            by_every_count.append((fits or texts[-1:])[0])
+            cut += by_every_count[-1] != row.text
+        for starts in (prompts.every_four_characters, lambda text: range(0, len(text), 9), lambda text: [0]):
+            found, n = fitted(rows, SENTIMENTS, REVIEW, tokens, limit, starts)
+            assert [row.text for row in found] == by_every_count and n == cut > 0
+
+
+def test_a_text_is_counted_a_few_times_where_tokens_begin_at_words():
+    long = LabelledRow(" ".join(f"w{i}" for i in range(5000)), 0, "r-2", 1)
+    asked = []
+
+    def counted(row):
+        asked.append(row)
+        return words(row)
+
+    def starts(text):
+        return [word.start() for word in re.finditer(r"\S+", text)]
+
+    fitted([long], SENTIMENTS, REVIEW, counted, 400, starts)
+    assert len(asked) <= 6, "two for the labels, one for the whole, two around the cut"
 
 
 def test_rows_that_fit_and_questions_stay_as_they_are():

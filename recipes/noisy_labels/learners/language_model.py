@@ -8,7 +8,7 @@ import numpy as np
 from data.chat_template import SPECIAL_TOKENS, pieces, segments, template_name
 from data.conversation import Row
 from data.labelled import AnyRow, Labels, QuestionRow, sha256_of
-from data.prompts import conversation
+from data.prompts import conversation, every_four_characters
 from evals.classification import Prediction
 from evals.generation import Decoding, probe
 from evals.label_errors import Fit
@@ -51,9 +51,14 @@ class LanguageModelLearner(LocalLearner):
     def token_limits(self) -> TokenLimits:
         """Conversations in the model's own tokens, with its own control tokens refused."""
         special = {token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special}
-        return TokenLimits(
-            self._count, self.loaded.max_length, tuple(sorted(special | set(SPECIAL_TOKENS))), validates=True
-        )
+        names = tuple(sorted(special | set(SPECIAL_TOKENS)))
+        return TokenLimits(self._count, self.loaded.max_length, names, self._token_starts, validates=True)
+
+    def _token_starts(self, text: str) -> Sequence[int]:
+        if not self.tokenizer.is_fast:  # it does not know where its tokens are
+            return every_four_characters(text)
+        found = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        return [start for start, _ in found["offset_mapping"]]
 
     def _count(self, row: Row) -> int:
         parts = segments(self.tokenizer, row.turns, row.system)
