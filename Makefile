@@ -1,6 +1,8 @@
-# Everything runs from this folder in .venv, which is made on first use. Needs make and Python 3.11, nothing else.
+# Everything runs from this folder in .venv, which is made on first use. Needs make and Python 3.11 to 3.13, nothing else.
 #   make pirate ARGS="-P epochs=10 -P method=full"      make demo PORT=7861      make test ARGS="-k splits"
 VENV := .venv
+PYTHONS := $(PYTHON) python3.11 python3.12 python3.13 python3 python
+IS_SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 RUN := $(IN_VENV) mlflow run . --env-manager local --experiment-name parley
@@ -55,17 +57,17 @@ clean:
 # A stamp is written last, so that an interrupted set-up is taken up again. PYTHON=... names another interpreter.
 $(VENV)/.ready: requirements.txt
 	@if [ ! -e $(VENV) ]; then \
-	  for python in $(PYTHON) python3.11 python3 python; do \
-	    "$$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && found="$$python" && break; \
+	  for python in $(PYTHONS); do \
+	    "$$python" -c '$(IS_SUPPORTED)' 2>/dev/null && found="$$python" && break; \
 	  done; \
 	  if [ -z "$$found" ]; then \
-	    echo "Parley needs Python 3.11, which was not found (python3 is $$(python3 --version 2>&1))." >&2; \
+	    echo "Parley needs Python 3.11, 3.12 or 3.13, which was not found (python3 is $$(python3 --version 2>&1))." >&2; \
 	    echo "Install it, or say where it is: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; \
 	  fi; \
 	  "$$found" -m venv $(VENV) || { rm -rf $(VENV); exit 1; }; \
 	fi
-	@$(VENV)/bin/python -c 'import pip, sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || { \
-	  echo "$(VENV) is there, but is no Python 3.11 with pip. Remove it with: make clean" >&2; exit 1; }
+	@$(VENV)/bin/python -c 'import pip; $(IS_SUPPORTED)' 2>/dev/null || { \
+	  echo "$(VENV) is there, but is no Python 3.11 to 3.13 with pip. Remove it with: make clean" >&2; exit 1; }
 	@echo "Setting up $(VENV): PyTorch and what else requirements.txt names. This happens once."
 	@$(PIP) -r requirements.txt
 	@touch $@

@@ -119,6 +119,15 @@ def test_all_environments_take_the_one_list_of_pins():
     assert {"-r requirements.txt", "-r requirements-docs.txt"} <= set(read("requirements-dev.txt").splitlines())
 
 
+def test_make_ci_and_documents_name_the_same_versions_of_python():
+    accepted = "(3, 11) <= sys.version_info[:2] <= (3, 13)"
+    for name in ("Makefile", ".ci/run"):
+        assert accepted in read(name)
+        assert "python3.11 python3.12 python3.13 python3 python" in read(name)
+    assert "Python 3.11, 3.12 or 3.13" in README and "Python 3.11, 3.12 or 3.13" in read("docs/how-to/run.md")
+    assert eval(accepted, {"sys": sys})
+
+
 def test_every_requirement_is_pinned_exactly_and_named_once():
     names = ("requirements.txt", "requirements-dev.txt", "requirements-ray.txt", "requirements-postgres.txt",
              "requirements-docs.txt")  # fmt: skip

@@ -20,6 +20,7 @@ ACCELERATE = {
     "ACCELERATE_USE_DEEPSPEED": ("false", "DeepSpeed is not supported; use_fsdp is"),
     "ACCELERATE_USE_MEGATRON_LM": ("false", "Megatron-LM is not supported; use_fsdp is"),
     "FSDP_ACTIVATION_CHECKPOINTING": ("false", "activation checkpointing is not supported; leave it out"),
+    "FSDP_OFFLOAD_PARAMS": ("false", "offloading parameters is not supported; leave it out"),
 }
 #: How long a process waits for the others, which may be evaluating.
 TIMEOUT = timedelta(hours=12)

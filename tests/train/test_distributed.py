@@ -116,6 +116,7 @@ def test_one_process_has_nothing_to_divide(wanted, expected):
         ("auto", "full", {"ACCELERATE_MIXED_PRECISION": "no"}, False),
         ("auto", "full", {"ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "4"}, "accumulation"),
         ("auto", "full", {"ACCELERATE_USE_DEEPSPEED": "true"}, "DeepSpeed"),
+        ("auto", "full", {"ACCELERATE_USE_FSDP": "true", "FSDP_OFFLOAD_PARAMS": "true"}, "offloading"),
     ],
 )
 def test_what_accelerate_launch_was_given_is_used_or_refused_by_name(monkeypatch, wanted, method, env, expected):
