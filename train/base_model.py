@@ -198,10 +198,10 @@ def load(base: Base, device: str) -> tuple[Any, Any]:
 
 
 def pick_device() -> str:
-    """``cuda`` where there is a GPU, else ``cpu``."""
-    import torch
+    """``cuda`` where there is a GPU that may be used, else ``cpu``."""
+    from train import distributed
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    return "cpu" if distributed.on_cpu() else "cuda"
 
 
 def context_length(model: Any) -> int:

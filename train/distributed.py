@@ -31,8 +31,13 @@ def join() -> int:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
         from accelerate import PartialState
 
-        PartialState(cpu=not torch.cuda.is_available(), timeout=TIMEOUT)
+        PartialState(cpu=on_cpu(), timeout=TIMEOUT)
     return rank()
+
+
+def on_cpu() -> bool:
+    """Whether models are on the CPU: there is no GPU, or ``accelerate launch --cpu`` was used."""
+    return not torch.cuda.is_available() or os.environ.get("ACCELERATE_USE_CPU", "false").lower() == "true"
 
 
 def rank() -> int:
@@ -126,7 +131,7 @@ def wrap(model: nn.Module, fsdp: bool) -> nn.Module:
     from accelerate.utils import DistributedDataParallelKwargs
 
     ddp = DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False)
-    accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="no", kwargs_handlers=[ddp])
+    accelerator = Accelerator(cpu=on_cpu(), mixed_precision="no", kwargs_handlers=[ddp])
     return _sharded(accelerator, model) if fsdp else accelerator.prepare_model(model)
 
 

@@ -30,4 +30,6 @@ def load_optimizer(optimizer: torch.optim.Optimizer, weights: Mapping[str, Tenso
     for full, value in tensors.items():
         name, _, key = full.rpartition("|")
         parameter = weights[name]
-        optimizer.state[parameter][key] = value if key == "step" else distributed.placed_like(value, parameter)
+        optimizer.state[parameter][key] = (
+            value.to(parameter.device) if key == "step" else distributed.placed_like(value, parameter)
+        )

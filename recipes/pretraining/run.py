@@ -54,7 +54,8 @@ def make_base(config: BaseConfig, run: Run) -> Iterator[str]:
         run.params({k: v for k, v in dataclasses.asdict(config).items() if k != "resume"})
         run.tags({"kind": "base", **lineage.code_state(), **{f"corpus_{k}": v for k, v in counts.items()}})
     model = pretraining_model.make_model(config, tokenizer).to(base_model.pick_device())
-    fitted = fit(model, trained, held_out, config, StateFolder(run.folder), run)
+    fsdp = distributed.uses_fsdp("auto", "full")
+    fitted = fit(model, trained, held_out, config, StateFolder(run.folder), run, fsdp=fsdp)
     if not leads:
         return
     scores = examine(model, tokenizer, texts)

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from data.errors import ConfigError
 from train import distributed
+from train.base_model import pick_device
 
 JOB = Path(__file__).with_name("distributed_job.py")
 ROOT = Path(__file__).resolve().parents[2]
@@ -128,6 +129,14 @@ def test_what_accelerate_launch_was_given_is_used_or_refused_by_name(monkeypatch
     else:
         with pytest.raises(ConfigError, match=expected):
             distributed.uses_fsdp(wanted, method)
+
+
+@pytest.mark.parametrize(("env", "device"), [({}, "cuda"), ({"ACCELERATE_USE_CPU": "true"}, "cpu")])
+def test_accelerate_launch_with_cpu_leaves_the_gpu_alone(monkeypatch, env, device):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    assert pick_device() == device
 
 
 def test_join_alone_meets_nobody(monkeypatch):
