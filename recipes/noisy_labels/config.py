@@ -9,8 +9,8 @@ from data.errors import require
 from recipes.sft.config import TuneConfig
 from train.config import FitConfig, ModelConfig
 
-#: What is fine-tuned where no model is named, by provider.
-MODELS = {"openai": "gpt-4o-mini-2024-07-18", "parley": "bundled"}
+#: What is fine-tuned at OpenAI where no model is named.
+OPENAI_MODEL = "gpt-4o-mini-2024-07-18"
 MOST_EPOCHS = 50
 
 
@@ -19,7 +19,7 @@ class ApiConfig:
     """Settings of a job at an API and of the requests to its models."""
 
     model: str = ""
-    """Openai, parley: model to fine-tune; empty is gpt-4o-mini-2024-07-18 and, on a server of our own, bundled."""
+    """Openai, parley: model to fine-tune; empty is gpt-4o-mini-2024-07-18 and, on a server of our own, base_model."""
     hyperparameters: str = ""
     """Openai, parley: comma-separated name=value, such as batch_size=16; OpenAI's own are auto, others passed on."""
     mode: Literal["chat", "batch"] = "chat"
@@ -146,7 +146,8 @@ class NoisyConfig(ApiConfig, ModelConfig):
         local = [
             f.name for f in fields(FitConfig) if f.name not in ("epochs", "max_length", "seed", "threads", "resume")
         ]
-        local += ["base_model", "rank", "alpha", "dropout", "targets", "keep", "learner", "min_df", "c"]
+        local += ["base_model"] if self.provider == "openai" else []
+        local += ["rank", "alpha", "dropout", "targets", "keep", "learner", "min_df", "c"]
         given = [name for name in local if getattr(self, name) != getattr(NoisyConfig, name)]
         verb = "apply" if len(given) > 1 else "applies"
         require(
@@ -167,7 +168,12 @@ class NoisyConfig(ApiConfig, ModelConfig):
     @property
     def remote_model(self) -> str:
         """The API's name of the model to fine-tune."""
-        return self.model or MODELS.get(self.provider, "")
+        return self.model or {"openai": OPENAI_MODEL, "parley": self.served_base}.get(self.provider, "")
+
+    @property
+    def served_base(self) -> str:
+        """The base model of a server that is started for the run; auto is bundled there."""
+        return "bundled" if self.base_model == "auto" else self.base_model
 
     @property
     def folds_in_force(self) -> int:

@@ -5,6 +5,7 @@ the same job and the replies that it has.
 """
 
 import json
+import sys
 from collections.abc import Sequence
 
 from data.errors import DataError, UserError
@@ -54,7 +55,11 @@ class OpenAILearner:
         self.endpoint = endpoint or (Endpoint() if self.is_local else from_environment())
         self.base, self.step = config.remote_model, 0
         self.max_scored_rows: int | None = config.n_memory
-        self.counter = openai_cost.bundled_token_counter() if self.is_local else openai_cost.token_counter(self.base)
+        self.counter = (
+            openai_cost.base_token_counter(config.served_base)
+            if self.is_local
+            else openai_cost.token_counter(self.base)
+        )
         self.models: dict[int, str] = {}
         self.server: LocalServer | None = None
         self.responses: ResponseLog | None = None
@@ -133,7 +138,8 @@ class OpenAILearner:
             monitor.follow(self.client, self.job_id, self.reader)
 
     def _start_server(self, run: Run) -> None:
-        self.server = LocalServer(self.folder, run.client.tracking_uri)
+        served = (sys.executable, "-m", "steps.serve", "--base_model", self.config.served_base)
+        self.server = LocalServer(self.folder, run.client.tracking_uri, served)
         self.output("Server  a local server of this run is started")
         self.endpoint = self.server.endpoint
         self.server.wait()

@@ -9,6 +9,7 @@ from data.chat_template import SPECIAL_TOKENS, pieces, segments
 from data.conversation import Row
 from data.labelled import AnyRow
 from data.prompts import Counter, conversation
+from inference.loading import load_tokenizer
 from openai_jobs.endpoint import Endpoint
 from openai_jobs.prices import Price
 from recipes.noisy_labels.config import NoisyConfig
@@ -61,11 +62,13 @@ def token_counter(model: str) -> TokenCounter:
     return TokenCounter(count, count_text, f"by tiktoken's {encoding.name}")
 
 
-def bundled_token_counter() -> TokenCounter:
-    """The bundled base's own tokens, chat template included: what a server of our own trains on."""
-    from transformers import AutoTokenizer
+def base_token_counter(name: str) -> TokenCounter:
+    """The tokens of the base model ``name``, chat template included: what a server of our own trains on.
 
-    tokenizer = AutoTokenizer.from_pretrained(base_model.resolve("bundled").folder)
+    Raises:
+        UserError: the base can't be had.
+    """
+    tokenizer = load_tokenizer(base_model.resolve(name).folder)
     special = tuple(token.content for token in tokenizer.added_tokens_decoder.values() if token.special)
 
     def count(row: Row) -> int:
@@ -74,7 +77,7 @@ def bundled_token_counter() -> TokenCounter:
     def count_text(text: str) -> int:
         return len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    return TokenCounter(count, count_text, "by the bundled base's own", (*SPECIAL_TOKENS, *special))
+    return TokenCounter(count, count_text, f"by {name}'s own", (*SPECIAL_TOKENS, *special))
 
 
 @lru_cache(4)

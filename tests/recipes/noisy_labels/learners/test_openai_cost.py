@@ -111,10 +111,11 @@ def test_a_vocabulary_on_this_machine_counts_exactly(tmp_path, monkeypatch):
     ) + 3  # fmt: skip
 
 
-def test_the_bundled_base_counts_by_its_own_tokens_and_names_its_special_ones():
-    counter = openai_cost.bundled_token_counter()
+def test_a_base_counts_by_its_own_tokens_and_names_its_special_ones(tiny_base):
+    counter = openai_cost.base_token_counter("bundled")
     assert set(SPECIAL_TOKENS) < set(counter.special_tokens)
     assert counter.count_text("positive") == 1
+    assert openai_cost.base_token_counter(str(tiny_base)).count_text("positive") > 1
 
 
 @pytest.mark.parametrize(
