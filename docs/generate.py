@@ -255,6 +255,20 @@ def formats() -> str:
     return table(["suffix", "what the file holds"], [[f"`{suffix}`", each.about] for suffix, each in FORMATS.items()])
 
 
+def size_classes() -> str:
+    """A table of the default epochs and learning rates by the size of the base model."""
+    from train.defaults import SIZE_CLASSES
+
+    rows = [
+        [_size(each.below), f"`{each.epochs}`", f"`{each.lora_lr:g}`", f"`{each.full_lr:g}`"] for each in SIZE_CLASSES
+    ]
+    return table(["parameters of the base", "`epochs`", "`lr`, `method=lora`", "`lr`, `method=full`"], rows)
+
+
+def _size(below: float) -> str:
+    return "more" if math.isinf(below) else f"fewer than {below / 1e6:,.0f} million"
+
+
 def decisions() -> str:
     """A list of all decision notes with links."""
     files = sorted((ROOT / "docs" / "decisions").glob("*.md"))
@@ -299,6 +313,7 @@ GENERATORS: dict[str, Callable[..., str]] = {
     "openai_models": openai_models,
     "corruptions": corruptions,
     "formats": formats,
+    "size_classes": size_classes,
     "decisions": decisions,
     "modules": modules,
 }
