@@ -168,7 +168,7 @@ def make_adapters(base: Path, place: Path, count: int, rank: int = 8) -> Iterato
 
 def register(base: Path, adapters: Sequence[Path]) -> list[str]:
     """Log and register the adapters as a tuning job does; returns a reference each."""
-    from data.chat_template import template_of
+    from data.chat_format import template_of
     from inference import weights
     from inference.loading import load_tokenizer
     from registry import lineage, runs, versions

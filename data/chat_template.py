@@ -6,85 +6,93 @@ The plain template, for GPT-2 and its like::
     Assistant: {answer}<eos>
     User: ...
 
-Training and answering use the same functions, so a prompt can't differ between the two.
+Training and answering use the same functions, so a prompt can't differ between the two. What a template does (how it
+ends a turn, what it puts before an answer) is found by ``data.chat_format``.
 """
 
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from data.errors import DataError
+from data.chat_format import chat_format, render
+from data.errors import DataError, first_line
 
 SPECIAL_TOKENS = ("<|endoftext|>", "<|endofprompt|>", "<|im_start|>", "<|im_end|>", "<|start|>", "<|end|>")
 
 Turns = tuple[tuple[str, str], ...]
-PLAIN_TEMPLATE = (
-    "{% for m in messages %}"
-    "{% if m['role'] == 'assistant' %}Assistant: {{ m['content'] }}{{ eos_token }}\n"
-    "{% elif m['role'] == 'user' %}User: {{ m['content'] }}\n"
-    "{% else %}{{ m['content'] }}\n{% endif %}"
-    "{% endfor %}"
-    "{% if add_generation_prompt %}Assistant:{% endif %}"
-)
+Messages = Sequence[dict[str, str]]
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A piece of text that is tokenised on its own: part of a prompt, or one whole answer (without its EOS)."""
+    """A piece of text that is tokenised on its own: part of a prompt, or one whole answer (without its end).
+
+    ``turn``: of an answer, which turn's it is, counted from 0.
+    """
 
     text: str
     is_answer: bool
-
-
-def template_name(tokenizer: Any) -> str:
-    """``chat`` where the tokenizer brings a chat template, else ``plain``."""
-    return "chat" if getattr(tokenizer, "chat_template", None) else "plain"
-
-
-def template_of(tokenizer: Any) -> str:
-    """The Jinja source in use: the tokenizer's own, or the plain one."""
-    return getattr(tokenizer, "chat_template", None) or PLAIN_TEMPLATE
+    turn: int = field(default=0, compare=False)
 
 
 def prompt_text(tokenizer: Any, turns: Turns, prompt: str, system: str = "") -> str:
-    """Everything before the answer to ``prompt``, given the finished ``turns`` before it."""
-    messages = [*messages_of(turns, system), {"role": "user", "content": prompt}]
-    return _render(tokenizer, messages, add_generation_prompt=True)
+    """Everything before the answer to ``prompt``, given the finished ``turns`` before it.
+
+    Raises:
+        DataError: the chat template refuses this conversation.
+    """
+    return _prompt_text(tokenizer, [*messages_of(turns, system), {"role": "user", "content": prompt}])
 
 
 def conversation_text(tokenizer: Any, messages: Sequence[tuple[str, str]]) -> str:
-    """Everything before the answer to ``messages``: (role, text) in whatever order the template bears."""
-    turns = [{"role": role, "content": text} for role, text in messages]
-    return _render(tokenizer, turns, add_generation_prompt=True)
-
-
-def segments(tokenizer: Any, turns: Turns, system: str = "") -> list[Segment]:
-    """The conversation as alternating prompt and answer segments, each to be tokenised apart.
-
-    After every answer comes the EOS token, which is no part of a segment.
+    """Everything before the answer to ``messages``: (role, text) in whatever order the template bears.
 
     Raises:
-        DataError: the chat template rewrites earlier turns, or does not render the answer's text.
+        DataError: the chat template refuses this conversation.
     """
-    out: list[Segment] = []
+    return _prompt_text(tokenizer, [{"role": role, "content": text} for role, text in messages])
+
+
+def sequences(tokenizer: Any, turns: Turns, system: str = "", thoughts: Sequence[str] = ()) -> list[list[Segment]]:
+    """The conversation as sequences of prompt and answer segments in turn, so that every answer stands in one of them.
+
+    Each answer follows the text that the template writes before it when it is to be generated. Where that text begins
+    with the sequence so far, the answer continues it, and a whole conversation is one sequence. A template that writes
+    an earlier turn differently once others follow (without its thought, say) begins another sequence.
+
+    After every answer comes ``chat_format(tokenizer).end``, which is no part of a segment.
+
+    Args:
+        thoughts: of each turn what the model thinks before it answers; empty texts, or none at all, for none.
+
+    Raises:
+        DataError: the chat template refuses the conversation, changes the answer's text, or has no place for thoughts.
+    """
+    found = chat_format(tokenizer)
+    out: list[list[Segment]] = []
     done = ""
     for i, (prompt, answer) in enumerate(turns):
         before = prompt_text(tokenizer, turns[:i], prompt, system)
-        if not before.startswith(done):
-            raise DataError([
-                f"the chat template rewrites earlier turns, or ends them without {tokenizer.eos_token}: "
-                "give each row one prompt and one response"
-            ])  # fmt: skip
-        out.append(Segment(before[len(done) :], is_answer=False))
-        lead = _lead(tokenizer, turns[:i], prompt, answer, system, before)
-        out.append(Segment(lead + answer, is_answer=True))
-        done = before + lead + answer + tokenizer.eos_token
+        if not out or not before.startswith(done):
+            out.append([])
+            done = ""
+        text = found.answer_text(answer, thoughts[i] if thoughts else "")
+        out[-1] += [Segment(before[len(done) :], is_answer=False), Segment(text, is_answer=True, turn=i)]
+        done = before + text + found.end_text
     return out
 
 
+def segments(tokenizer: Any, turns: Turns, system: str = "") -> list[Segment]:
+    """The sequence that holds the last answer, with everything that the model reads before it; see ``sequences``."""
+    return sequences(tokenizer, turns, system)[-1]
+
+
 def prompt_ids(tokenizer: Any, turns: Turns, prompt: str, system: str = "") -> list[int]:
-    """Tokens before the answer to ``prompt``, the finished ``turns`` included, exactly as they are trained."""
+    """Tokens before the answer to ``prompt``, the finished ``turns`` included, exactly as they are trained.
+
+    Raises:
+        DataError: the chat template refuses this conversation.
+    """
     *before, _answer = segments(tokenizer, (*turns, (prompt, "...")), system)
     return [token for _, piece in pieces(before, tokenizer) for token in piece]
 
@@ -95,12 +103,13 @@ def text_ids(tokenizer: Any, text: str) -> list[int]:
 
 
 def pieces(parts: Sequence[Segment], tokenizer: Any) -> Iterator[tuple[Segment, list[int]]]:
-    """Each segment with its tokens: BOS before the first where the tokenizer adds one, EOS after every answer."""
+    """Each segment with its tokens: BOS before the first where the tokenizer adds one, the end after every answer."""
+    end = chat_format(tokenizer).end
     for i, segment in enumerate(parts):
         piece = tokenizer(segment.text, add_special_tokens=False)["input_ids"]
         if i == 0:
             piece = _with_bos(piece, tokenizer)
-        yield segment, [*piece, tokenizer.eos_token_id] if segment.is_answer else piece
+        yield segment, [*piece, *end] if segment.is_answer else piece
 
 
 def _with_bos(ids: list[int], tokenizer: Any) -> list[int]:
@@ -111,21 +120,15 @@ def _with_bos(ids: list[int], tokenizer: Any) -> list[int]:
     return [bos, *ids]
 
 
-def control_tokens(tokenizer: Any) -> re.Pattern[str]:
-    """A pattern that finds the texts which ``tokenizer`` reads as control tokens (end, roles, padding)."""
-    special = [re.escape(token.content) for token in tokenizer.added_tokens_decoder.values() if token.special]
-    return re.compile("|".join(special) or r"(?!)")
-
-
-def _lead(tokenizer: Any, turns: Turns, prompt: str, answer: str, system: str, before: str) -> str:
-    """What the template puts between the prompt and the answer: nothing, a space, or an empty train of thought."""
-    whole = _render(tokenizer, messages_of((*turns, (prompt, answer)), system))
-    at = whole.find(answer, len(before))
-    if not whole.startswith(before) or at < 0:
-        raise DataError(
-            ["the chat template changes the response's text, so its tokens can't be told from the prompt's"]
-        )
-    return whole[len(before) : at]
+def visible_text(tokenizer: Any, token_ids: Sequence[int]) -> str:
+    """The text of generated ``token_ids``: without control tokens, and without what the model thought before it."""
+    text = tokenizer.decode(token_ids, skip_special_tokens=True)
+    found = chat_format(tokenizer)
+    if not found.scaffold:
+        return text
+    whole = tokenizer.decode(token_ids, skip_special_tokens=False)
+    _, marker, after = whole.partition(found.scaffold)
+    return found.control.sub("", after).lstrip() if marker else text
 
 
 def messages_of(turns: Turns, system: str = "") -> list[dict[str, str]]:
@@ -136,10 +139,9 @@ def messages_of(turns: Turns, system: str = "") -> list[dict[str, str]]:
     return messages
 
 
-def _render(tokenizer: Any, messages: list[dict[str, str]], add_generation_prompt: bool = False) -> str:
-    return tokenizer.apply_chat_template(
-        messages,
-        chat_template=template_of(tokenizer),
-        tokenize=False,
-        add_generation_prompt=add_generation_prompt,
-    )
+def _prompt_text(tokenizer: Any, messages: Messages) -> str:
+    found = chat_format(tokenizer)
+    try:
+        return render(tokenizer, found.accepted(messages), add_generation_prompt=True)
+    except Exception as error:  # a chat template is a program that came with the model
+        raise DataError([f"the chat template refuses this conversation: {first_line(error)}"]) from error

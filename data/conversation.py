@@ -6,19 +6,28 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 Turns = tuple[tuple[str, str], ...]
+#: How answers begin that hold a thought in their own text, as Qwen's and DeepSeek's do.
+THOUGHT = "<think>"
 
 
 @dataclass(frozen=True)
 class Row:
     """One conversation: (prompt, answer) ``turns``, oldest first, and where it was read.
 
-    ``muted``: the turns, counted from 0, whose answers are only read and never learned (weight 0).
+    ``muted``: the turns, counted from 0, whose answers are only read and never learned (weight 0). ``thoughts``: of
+    each turn what the model thinks before it answers (``reasoning_content``), empty for none; or no entries at all.
     """
 
     turns: Turns
     system: str = ""
     where: str = "row"
     muted: tuple[int, ...] = ()
+    thoughts: tuple[str, ...] = ()
+
+    @property
+    def has_thoughts(self) -> bool:
+        """Whether an answer comes with what the model thinks before it, as a field or at the answer's beginning."""
+        return any(self.thoughts) or any(answer.startswith(THOUGHT) for _, answer in self.turns)
 
     @property
     def prompt(self) -> str:
@@ -36,6 +45,7 @@ def digest(rows: Iterable[Row]) -> str:
     state = hashlib.sha256()
     for row in rows:
         muted = [row.muted] if row.muted else []
-        state.update(json.dumps([row.system, row.turns, *muted], ensure_ascii=True).encode())
+        thoughts = [{"thoughts": row.thoughts}] if any(row.thoughts) else []
+        state.update(json.dumps([row.system, row.turns, *muted, *thoughts], ensure_ascii=True).encode())
         state.update(b"\n")
     return state.hexdigest()[:16]

@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from data.chat_template import prompt_ids
+from data.chat_format import stop_token_ids
+from data.chat_template import prompt_ids, visible_text
 from data.conversation import Row
 from data.errors import ConfigError
 from data.progress import progress_bar
@@ -103,14 +104,14 @@ def _answers(
         raise ConfigError(f"max_new_tokens={decoding.max_new_tokens}: the model has {context_length(model)} positions")
     prompts = [prompt_ids(tokenizer, r.turns[:-1], r.prompt, r.system) for r in rows]
     found: list[dict[int, Answer]] = [{} for _ in models]
-    ends = frozenset({tokenizer.eos_token_id})
+    ends = stop_token_ids(tokenizer, model)
     lengths = [(min(len(prompt), limit) + decoding.max_new_tokens) * len(models) for prompt in prompts]
     with progress_bar(len(rows), "answering", "row") as bar:
         for chosen in batches_by_length(lengths, BATCH, BATCH_TOKENS):
             batch = [BatchRow(model, adapter, prompts[i][-limit:], ends) for model, adapter in models for i in chosen]
             for k, (tokens, scores) in enumerate(_generate(batch, decoding.max_new_tokens, continuations)):
                 i, stopped = chosen[k % len(chosen)], bool(tokens) and tokens[-1] in ends
-                text = tokenizer.decode(tokens[:-1] if stopped else tokens, skip_special_tokens=True).strip()
+                text = visible_text(tokenizer, tokens[:-1] if stopped else tokens).strip()
                 found[k // len(chosen)][i] = Answer(text, stopped, len(prompts[i]) > limit, scores)
             bar.update(len(chosen))
     return [[answers[i] for i in range(len(rows))] for answers in found]

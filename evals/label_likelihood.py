@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from data.chat_format import chat_format
 from data.chat_template import prompt_ids
 from data.conversation import Row
 from data.labelled import ANSWERS, AnyRow, Labels, QuestionRow
@@ -98,7 +99,7 @@ def answer_tokens(tokenizer: Any, text: str, with_end: bool = False) -> list[int
     """
     example = encode([Row((("?", text),))], tokenizer, "response", UNLIMITED)[0]
     tokens = example.input_ids[example.labels >= 0].tolist()
-    return tokens if with_end else tokens[:-1]
+    return tokens if with_end else tokens[: -len(chat_format(tokenizer).end)]
 
 
 def score_choices(

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-VERDICTS = ("healthy", "not_learned", "echoing", "memorising", "looping", "diverged")
+VERDICTS = ("healthy", "not_learned", "unfinished", "echoing", "memorising", "looping", "diverged")
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,8 @@ class Thresholds:
     """memorising: held-out loss this far above the training rows' loss ..."""
     overfit_ratio: float = 1.25
     """... while the held-out loss is this many times its own best: training went on past it."""
+    stop_loss: float = 0.50
+    """unfinished: the share of answers that the model ends itself fell by more than this."""
     least_gain: float = 0.10
     """not_learned: the held-out loss fell by a smaller share than this."""
     diverged_ratio: float = 1.5
@@ -40,7 +42,8 @@ def decide(
 ) -> Verdict:
     """The verdict on a run, from the scores of its base and its tuned model on the same held-out rows.
 
-    Both need ``loss``, ``train_loss`` (over training rows), ``loop_rate``, ``echo_rate`` and ``copy_rate``.
+    Both need ``loss``, ``train_loss`` (over training rows), ``loop_rate``, ``echo_rate``, ``copy_rate`` and
+    ``stop_rate``.
     ``past_best``: the validation loss of the restored weights over the lowest of the run, 1 where they are the best.
     The first verdict that applies is taken, worst first.
     """
@@ -60,6 +63,12 @@ def decide(
             "memorising",
             f"held-out loss {loss:.2f} but {tuned['train_loss']:.2f} on trained rows, and the validation loss is "
             f"{past_best:.1f} times its lowest",
+        ))  # fmt: skip
+    if tuned["stop_rate"] < base["stop_rate"] - limits.stop_loss:
+        found.append((
+            "unfinished",
+            f"{tuned['stop_rate']:.0%} of the answers end before max_new_tokens, {base['stop_rate']:.0%} of the base's "
+            "did: training rows lost their ends at max_length, or max_new_tokens is too small for such answers",
         ))  # fmt: skip
     if loss > (1 - limits.least_gain) * start:
         found.append(

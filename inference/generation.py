@@ -1,13 +1,14 @@
 """The answers of all panes to one prompt: local models token by token, remote ones as their pieces come."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from data.chat_template import Turns, control_tokens, conversation_text, messages_of, prompt_ids, prompt_text, text_ids
-from data.errors import DataError, UserError, explain, first_line
+from data.chat_format import control_tokens, stop_token_ids
+from data.chat_template import Turns, conversation_text, messages_of, prompt_ids, text_ids, visible_text
+from data.errors import DataError, UserError, explain
 from inference import remote
 from inference.batch import BatchRow
 from inference.lockstep import Step, decode
@@ -24,6 +25,7 @@ class LoadedModel:
 
     ``alone``: why it is a model of its own and no row of its base's batch; empty where it is one. ``remote``: model id
     and address of a remote one. ``template``: Jinja source of its chat template, empty for its tokenizer's.
+    ``stop_token_ids``: the tokens that its version names as ends of an answer; none where it names none.
     """
 
     info: ModelInfo
@@ -34,20 +36,23 @@ class LoadedModel:
     alone: str = ""
     remote: tuple[str, str] | None = None
     error: str = ""
+    stop_token_ids: frozenset[int] = frozenset()
 
     @property
-    def ends(self) -> set[int]:
-        """The tokens that end an answer: the tokenizer's end token, and those that the model's own settings name."""
-        settings = getattr(self.model, "generation_config", None)
-        named = getattr(settings, "eos_token_id", None)
-        return {self.tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])} - {None}
+    def ends(self) -> frozenset[int]:
+        """The tokens that end an answer: see ``data.chat_format.stop_token_ids``, and those that its version names."""
+        with own_template(self) as tokenizer:
+            try:
+                return self.stop_token_ids | stop_token_ids(tokenizer, self.model)
+            except DataError:  # the template can't be used; the answer will say so
+                return frozenset({tokenizer.eos_token_id})
 
 
 class Generation:
     """The answers of ``loaded`` to one prompt, as they grow.
 
     ``begin``, then ``advance`` and ``listen`` until ``ended``; ``close`` at the end, whatever happened. The models may
-    be used by nobody else during ``begin`` and during ``advance``; between those they are free.
+    be used by nobody else while it is made, during ``begin`` and during ``advance``; between those they are free.
     """
 
     def __init__(
@@ -68,7 +73,7 @@ class Generation:
         self.replies = [Reply("", (), "", None, 0.0) for _ in loaded]
         self.tokens: list[list[int]] = [[] for _ in loaded]
         self.divergences: list[Divergence | None] = [None] * len(loaded)
-        self._ends = [loaded.ends if loaded.tokenizer else set() for loaded in loaded]
+        self._ends = [loaded.ends if loaded.tokenizer else frozenset() for loaded in loaded]
         self._streams: dict[int, remote.Stream] = {}
         self._panes: list[int] = []  # those decoded here; row r of a step is pane _panes[r]
         self._steps: Iterator[Step] | None = None
@@ -112,7 +117,7 @@ class Generation:
         _refuse_control_tokens(loaded, (self.prompt, self.system, *(prompt for prompt, _ in turns)))
         ids = chat_ids(loaded, turns, self.prompt, self.system)
         _require_known(loaded, ids)
-        return BatchRow(loaded.model, loaded.adapter, ids, frozenset(self._ends[i]))
+        return BatchRow(loaded.model, loaded.adapter, ids, self._ends[i])
 
     def advance(self, frame_s: float) -> None:
         """Decode for ``frame_s`` seconds, or until all local replies have ended; the very first token comes alone."""
@@ -130,7 +135,7 @@ class Generation:
                 break
         for i in self._panes:
             reply = self.replies[i]
-            text = _text(self.loaded[i].tokenizer, self.tokens[i], self._ends[i], bool(reply.ended))
+            text = _text(self.loaded[i], self.tokens[i], self._ends[i], bool(reply.ended))
             self.replies[i] = replace(reply, text=text, token_ids=tuple(self.tokens[i]))
 
     def listen(self, wait_s: float = 0.0) -> bool:
@@ -213,13 +218,10 @@ def line_of(loaded: LoadedModel, messages: Messages) -> BatchRow:
     if turns:
         ids = chat_ids(loaded, *turns)
     else:
-        with _own_template(loaded) as tokenizer:
-            try:
-                ids = text_ids(tokenizer, conversation_text(tokenizer, messages))
-            except Exception as error:  # a chat template is a program that came with the model
-                raise UserError(f"its chat template takes no such conversation: {first_line(error)}") from error
+        with own_template(loaded) as tokenizer:
+            ids = text_ids(tokenizer, conversation_text(tokenizer, messages))
     _require_known(loaded, ids)
-    return BatchRow(loaded.model, loaded.adapter, ids, frozenset(loaded.ends))
+    return BatchRow(loaded.model, loaded.adapter, ids, loaded.ends)
 
 
 def _as_turns(messages: Messages) -> tuple[Turns, str, str] | None:
@@ -238,16 +240,12 @@ def chat_ids(loaded: LoadedModel, turns: Turns, prompt: str, system: str = "") -
 
     The tokenizer is changed meanwhile: only one thread at a time may use it.
     """
-    with _own_template(loaded) as tokenizer:
-        try:
-            return prompt_ids(tokenizer, turns, prompt, system)
-        except DataError:
-            # an empty reply, or a template that rewrites earlier turns: never trained on, but to be answered
-            return text_ids(tokenizer, prompt_text(tokenizer, turns, prompt, system))
+    with own_template(loaded) as tokenizer:
+        return prompt_ids(tokenizer, turns, prompt, system)
 
 
 @contextmanager
-def _own_template(loaded: LoadedModel) -> Iterator[Any]:
+def own_template(loaded: LoadedModel) -> Iterator[Any]:
     """The model's tokenizer with this version's chat template; other versions use it with theirs."""
     tokenizer = loaded.tokenizer
     own, tokenizer.chat_template = tokenizer.chat_template, loaded.template or tokenizer.chat_template
@@ -258,7 +256,8 @@ def _own_template(loaded: LoadedModel) -> Iterator[Any]:
 
 
 def _refuse_control_tokens(loaded: LoadedModel, texts: Iterable[str]) -> None:
-    pattern = control_tokens(loaded.tokenizer)
+    with own_template(loaded) as tokenizer:
+        pattern = control_tokens(tokenizer)
     for text in texts:
         found = pattern.search(text)
         if found:
@@ -270,9 +269,10 @@ def _require_known(loaded: LoadedModel, ids: Sequence[int]) -> None:
         raise UserError("its tokenizer is not its model's: it makes tokens that the model does not know")
 
 
-def _text(tokenizer: Any, tokens: Sequence[int], ends: set[int], ended: bool) -> str:
+def _text(loaded: LoadedModel, tokens: Sequence[int], ends: Set[int], ended: bool) -> str:
     kept = tokens[:-1] if tokens and tokens[-1] in ends else tokens
-    text = tokenizer.decode(kept, skip_special_tokens=True)
+    with own_template(loaded) as tokenizer:
+        text = visible_text(tokenizer, kept)
     return text.strip() if ended else text.rstrip("\ufffd").lstrip()  # half a character is shown once it is whole
 
 

@@ -12,7 +12,8 @@ class ModelLocation:
 
     ``folder``: its own weights (an adapter's, or a whole model's); None for a remote model. ``base``: folder of the
     model that is loaded, the same where the weights are whole. ``tokenizer``: folder of its tokenizer. ``template``:
-    Jinja source of its chat template, empty for the tokenizer's own. ``remote``: model id and address of a remote one.
+    Jinja source of its chat template, empty for the tokenizer's own. ``stop_token_ids``: the tokens that its version
+    names as ends of an answer. ``remote``: model id and address of a remote one.
     """
 
     info: ModelInfo
@@ -21,6 +22,7 @@ class ModelLocation:
     tokenizer: Path | None = None
     template: str = ""
     remote: tuple[str, str] | None = None
+    stop_token_ids: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from data.chat_format import direct_template
 from data.errors import UserError, explain
 from inference.generation import Generation, LoadedModel
 from inference.loading import load_model, load_tokenizer
@@ -123,19 +124,21 @@ class ModelPool:
         folder, base, tokenizer_folder = location.folder, location.base, location.tokenizer
         assert folder and base and tokenizer_folder
         tokenizer = self._keep(found.tokenizer, needed, 0, lambda: (load_tokenizer(tokenizer_folder), 0))
+        template, stops = template or direct_template(tokenizer), location.stop_token_ids
         if found.adapter is None:
             model = self._keep(found.model, needed, info.bytes, lambda: self._model(base))
-            return LoadedModel(info, model, None, tokenizer, template, "" if info.kind == "base" else "a full model")
+            alone = "" if info.kind == "base" else "a full model"
+            return LoadedModel(info, model, None, tokenizer, template, alone, stop_token_ids=stops)
         plain, wrapped = found.adapter
         try:
             adapter = self._keep(plain, needed, info.bytes, lambda: _sized(read(folder, self.device)))
             model = self._keep(found.model, needed, weights_bytes(base), lambda: self._model(base))
             require_fit(model, adapter)
-            return LoadedModel(info, model, adapter, tokenizer, template)
+            return LoadedModel(info, model, adapter, tokenizer, template, stop_token_ids=stops)
         except UnsupportedAdapter as reason:
             size = weights_bytes(base) + info.bytes
             model = self._keep(wrapped, needed, size, lambda: self._wrapped(base, folder))
-            return LoadedModel(info, model, None, tokenizer, template, str(reason))
+            return LoadedModel(info, model, None, tokenizer, template, str(reason), stop_token_ids=stops)
 
     def _model(self, folder: Path) -> tuple[Any, int]:
         model = load_model(folder, self.device)
@@ -276,7 +279,8 @@ class ModelGroup:
         Raises:
             UserError: the history is of another number of models. Whatever else goes wrong is the error of a reply.
         """
-        generation = Generation(self.loaded, prompt, sampling, history, stop, limit_s, system)
+        with self.pool.lock:
+            generation = Generation(self.loaded, prompt, sampling, history, stop, limit_s, system)
         try:
             with self.pool.lock:
                 generation.begin()

@@ -1,7 +1,8 @@
 """The model that every version is logged as: one file that loads without the rest of the project.
 
 MLflow runs this file to make the model (models-from-code), so nothing is pickled. ``model_config`` holds
-``kind`` (lora, full or openai), ``base_path`` and ``base_digest`` (lora), ``chat_template`` (lora and full),
+``kind`` (lora, full or openai), ``base_path`` and ``base_digest`` (lora), ``chat_template`` and ``stop_token_ids``, the
+tokens that end an answer (lora and full; versions made before 2026-11-27 have no such list),
 ``model`` and ``base_url`` (openai: a model behind an OpenAI-compatible API, whose key is in the environment as
 ``OPENAI_API_KEY``) and ``max_new_tokens``; each can be overridden at load time, as in
 ``load_model(uri, model_config={"base_path": ...})``.
@@ -48,6 +49,7 @@ class ChatModel(PythonModel):
             model = PeftModel.from_pretrained(model, checkpoint)
         self.model = model.eval()
         self.template = config["chat_template"]
+        self.stop_token_ids = list(config.get("stop_token_ids") or [self.tokenizer.eos_token_id])
 
     def predict(self, context, model_input, params=None):
         """One answer a prompt; ``model_input`` is a list of texts or a table whose first column holds them."""
@@ -97,7 +99,7 @@ class ChatModel(PythonModel):
                 attention_mask=torch.ones_like(ids),
                 max_new_tokens=room,
                 do_sample=sample,
-                eos_token_id=self.tokenizer.eos_token_id,
+                eos_token_id=self.stop_token_ids,
                 pad_token_id=self.tokenizer.eos_token_id,
                 **({"temperature": float(params.get("temperature") or 1.0)} if sample else {}),
             )

@@ -1,9 +1,12 @@
-"""The code's commit and state and the environment of a run, for a version's tags."""
+"""The code's commit and state, the environment and the first day of a run, for a version's tags and its prompts."""
 
 import platform
 import subprocess
+from datetime import date, datetime
 from importlib import metadata
 from pathlib import Path
+
+from registry.runs import NullRun, Run
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNTIME = ("mlflow", "peft", "safetensors", "torch", "transformers")
@@ -33,3 +36,10 @@ def environment() -> dict[str, str]:
 def pins() -> list[str]:
     """``name==version`` lines that a logged model needs; a local build's suffix (``+cpu``) is left off."""
     return [f"{name}=={metadata.version(name).split('+')[0]}" for name in RUNTIME]
+
+
+def start_day(run: Run) -> date:
+    """The day on which ``run`` began, which a resumed run keeps; today where this process writes no run."""
+    if isinstance(run, NullRun):
+        return datetime.now().date()
+    return datetime.fromtimestamp(run.client.get_run(run.run_id).info.start_time / 1000).date()

@@ -38,7 +38,8 @@ class ModelSource:
     ``reference``: aliases resolved. ``kind``: base, lora, full or openai. ``folder``: its own weights; for a base, the
     base's; None for a remote model. ``base_name``, ``base_path``, ``base_digest``: of its base, as far as they are
     known. ``template``: Jinja source of its chat template, empty for the tokenizer's own. ``tokenizer``: folder of its
-    tokenizer where it is not in ``folder``. ``remote``: model id and address of a remote one.
+    tokenizer where it is not in ``folder``. ``remote``: model id and address of a remote one. ``stop_token_ids``: the
+    tokens that it names as ends of an answer; versions made before 2026-11-27 name none.
     """
 
     reference: str
@@ -50,6 +51,7 @@ class ModelSource:
     template: str = ""
     tokenizer: Path | None = None
     remote: tuple[str, str] | None = None
+    stop_token_ids: frozenset[int] = frozenset()
 
 
 def find(reference: str, find_base: FindBase) -> ModelSource:
@@ -117,7 +119,8 @@ def _base_of(whole: ModelSource, reference: str, find_base: FindBase) -> ModelSo
         raise UserError(f"{whole.reference} does not say which base it was made from")
     folder = find_base_folder(whole, find_base)
     name = whole.base_name or folder.name
-    return ModelSource(reference, BASE, folder, name, str(folder), weights_digest(folder), whole.template)
+    digest, stops = weights_digest(folder), whole.stop_token_ids
+    return ModelSource(reference, BASE, folder, name, str(folder), digest, whole.template, stop_token_ids=stops)
 
 
 def _of_version(version: Version) -> ModelSource:
@@ -160,6 +163,7 @@ def _checkpoint(reference: str, folder: Path, config: Mapping[str, Any], tags: M
         str(config.get("base_path") or ""),
         str(config.get("base_digest") or tags.get("base_digest") or ""),
         str(config.get("chat_template") or ""),
+        stop_token_ids=frozenset(config.get("stop_token_ids") or ()),
     )
 
 

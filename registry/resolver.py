@@ -75,6 +75,7 @@ class Resolver:
         if source.kind == "lora":
             base = find_base_folder(source, self.find_base)
             model = ModelInfo(source.reference, "lora", digest, source.base_name, weights_digest(base), size)
-            return ModelLocation(model, folder, base, base, source.template)
+            return ModelLocation(model, folder, base, base, source.template, stop_token_ids=source.stop_token_ids)
         model = ModelInfo(source.reference, source.kind, digest, source.base_name, source.base_digest, size)
-        return ModelLocation(model, folder, folder, source.tokenizer or folder, source.template)
+        tokenizer, stops = source.tokenizer or folder, source.stop_token_ids
+        return ModelLocation(model, folder, folder, tokenizer, source.template, stop_token_ids=stops)

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from data.chat_template import control_tokens, pieces, segments
+from data.chat_format import chat_format
+from data.chat_template import Segment, pieces, sequences
 from data.conversation import Row
 from data.errors import DataError
 
@@ -66,23 +67,25 @@ TrainingRow = Example | Pair
 
 
 def encode(rows: Sequence[Row], tokenizer: Any, labels: str = "response", max_length: int = 512) -> list[Example]:
-    """Tokenise ``rows``; ``labels`` is ``response`` (answers and their EOS) or ``all`` (every token but the first).
+    """Tokenise ``rows``; ``labels`` is ``response`` (answers and their ends) or ``all`` (every token but the first).
 
-    With ``response``, answers that a row marks as muted are not trained.
+    With ``response``, answers that a row marks as muted are not trained. A row is one example, or several where its
+    template writes an earlier turn differently once others follow (``data.chat_template.sequences``).
 
-    Prompt and answer are encoded apart, so no token spans both. A row longer than ``max_length`` tokens loses its
-    tail and is marked ``truncated``.
+    Prompt and answer are encoded apart, so no token spans both. An example longer than ``max_length`` tokens loses its
+    tail and is marked ``truncated``; one of which no trained token is left is dropped where its row has others.
 
     Raises:
         DataError: rows of which no trained token is left, whose texts hold a control token, or whose labels do not
-            decode to answer + EOS.
+            decode to the answer; or a chat template that can't be used, refuses a row or has no place for its thoughts.
     """
-    control = control_tokens(tokenizer)
-    examples, problems = [], []
+    control = chat_format(tokenizer).control
+    examples: list[Example] = []
+    problems: list[str] = []
     for row in rows:
         try:
             _refuse_control_tokens(row, control)
-            examples.append(_encode_row(row, tokenizer, labels, max_length))
+            examples += _encode_row(row, tokenizer, labels, max_length)
         except DataError as error:
             problems += [f"{row.where}: {problem}" for problem in error.problems]
     if problems:
@@ -90,28 +93,39 @@ def encode(rows: Sequence[Row], tokenizer: Any, labels: str = "response", max_le
     return examples
 
 
-def _encode_row(row: Row, tokenizer: Any, labels: str, max_length: int) -> Example:
+def _encode_row(row: Row, tokenizer: Any, labels: str, max_length: int) -> list[Example]:
+    found = sequences(tokenizer, row.turns, row.system, row.thoughts)
+    muted = row.muted if labels == "response" else ()
+    whole = [_encode_sequence(each, tokenizer, labels, muted) for each in found]
+    kept = [each for each in (_cut(example, max_length) for example in whole) if each.trained]
+    if not kept:
+        raise DataError([f"its prompt alone fills max_length={max_length} tokens, so nothing is left to train on"])
+    return kept
+
+
+def _encode_sequence(sequence: Sequence[Segment], tokenizer: Any, labels: str, muted: Sequence[int]) -> Example:
     ids: list[int] = []
     marks: list[int] = []
-    turn = 0
-    for segment, piece in pieces(segments(tokenizer, row.turns, row.system), tokenizer):
-        trained = labels == "all"
+    end = len(chat_format(tokenizer).end)
+    for segment, piece in pieces(sequence, tokenizer):
         if segment.is_answer:
-            _check_answer(piece, segment.text, tokenizer)
-            trained, turn = trained or turn not in row.muted, turn + 1
+            _check_answer(piece[:-end], segment.text, tokenizer)
+        trained = labels == "all" or (segment.is_answer and segment.turn not in muted)
         ids += piece
         marks += piece if trained else [IGNORE] * len(piece)
     marks[0] = IGNORE
-    truncated = len(ids) > max_length
-    example = Example(_array(ids[:max_length]), _array(marks[:max_length]), truncated)
-    if not example.trained:
-        raise DataError([f"its prompt alone fills max_length={max_length} tokens, so nothing is left to train on"])
-    return example
+    return Example(_array(ids), _array(marks))
+
+
+def _cut(example: Example, max_length: int) -> Example:
+    if len(example.input_ids) <= max_length:
+        return example
+    return Example(example.input_ids[:max_length], example.labels[:max_length], truncated=True)
 
 
 def _refuse_control_tokens(row: Row, control: re.Pattern[str]) -> None:
-    """Refuse texts that hold EOS or a role token: they would end an answer, or open a turn, in the middle of a text."""
-    found = {token for text in (row.system, *sum(row.turns, ())) for token in control.findall(text)}
+    """Refuse texts that hold an end or a role token: they would end an answer, or open a turn, in the middle."""
+    found = {token for text in (row.system, *row.thoughts, *sum(row.turns, ())) for token in control.findall(text)}
     if found:
         raise DataError([f"its text holds {', '.join(sorted(found))}, which this tokenizer reads as a control token"])
 
@@ -120,9 +134,9 @@ def _array(ids: list[int]) -> np.ndarray:
     return np.array(ids, dtype=np.int32)
 
 
-def _check_answer(labels: list[int], text: str, tokenizer: Any) -> None:
-    decoded = tokenizer.decode(labels[:-1], clean_up_tokenization_spaces=False)
-    if decoded.strip() != text.strip() or labels[-1] != tokenizer.eos_token_id:
+def _check_answer(ids: list[int], text: str, tokenizer: Any) -> None:
+    decoded = tokenizer.decode(ids, clean_up_tokenization_spaces=False)
+    if decoded.strip() != text.strip():
         raise DataError(
             [f"the labels decode to {decoded!r}, not to the response {text!r}: this tokenizer can't write it"]
         )

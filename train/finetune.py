@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from data.chat_template import template_of
+from data.chat_format import answer_directly, stop_token_ids, template_of
 from train import base_model, defaults, distributed, trainable
 from train.base_model import Base
 from train.config import FinetuneConfig
@@ -47,6 +47,7 @@ class Finetuned:
             "base_path": str(self.base.source.folder),
             "base_digest": self.base.source.digest,
             "chat_template": template_of(self.base.tokenizer),
+            "stop_token_ids": sorted(stop_token_ids(self.base.tokenizer, self.base.model)),
             "max_new_tokens": self.config.max_new_tokens,
         }
 
@@ -61,17 +62,21 @@ class Finetuned:
         return folders
 
 
-def load_base(config: FinetuneConfig, answer_tokens: int = 0) -> LoadedBase:
+def load_base(config: FinetuneConfig, answer_tokens: int = 0, thoughts: bool = False) -> LoadedBase:
     """Find and load the base that ``config`` names, and check that its layers can be adapted as ``config`` says.
 
     Args:
         answer_tokens: positions that are left free for an answer after the longest row.
+        thoughts: whether thoughts are trained, so that the model must write its own; else its chat template is made to
+            answer directly.
 
     Raises:
-        UserError: the base can't be had, or ``targets`` names no layer of it.
+        UserError: the base can't be had, its chat template can't be used, or ``targets`` names no layer of it.
     """
     found = distributed.first_alone(lambda: base_model.resolve(config.base_model))
     model, tokenizer = base_model.load(found, base_model.pick_device())
+    if not thoughts:
+        answer_directly(tokenizer)
     trainable.check_targets(model, config)
     room = base_model.context_length(model) - answer_tokens
     return LoadedBase(found, model, tokenizer, min(config.max_length, room))

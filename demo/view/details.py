@@ -10,6 +10,7 @@ from demo.view.html import Markup, fragment, one_line
 VERDICTS = {
     "healthy": ("good", "healthy"),
     "not_learned": ("doubt", "has not learned"),
+    "unfinished": ("doubt", "does not end its answers"),
     "echoing": ("doubt", "echoes the prompt"),
     "memorising": ("doubt", "memorises"),
     "looping": ("doubt", "loops"),

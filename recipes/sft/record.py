@@ -4,6 +4,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+from data.chat_format import chat_format
 from evals import text_metrics
 from evals.generation import probe
 from recipes.sft import report as reports
@@ -32,7 +33,7 @@ def record_start(job: Job, run: Run) -> None:
         ("validation", digests["validation_digest"], rows.test_name, len(rows.validation), "validation"),
         ("test", digests["test_digest"], rows.test_name, len(rows.test), "testing"),
     ])  # fmt: skip
-    report_ = reports.mask_report(job.examples, job.base.tokenizer.eos_token_id)
+    report_ = reports.mask_report(job.examples, chat_format(job.base.tokenizer).end[-1])
     run.text(json.dumps(report_, indent=1), "mask_report.json")
     run.text(reports.mask_sample(job.examples, job.base.tokenizer), "mask_sample.html")
     run.text(json.dumps({**dataclasses.asdict(config), **lineage.environment()}, indent=1), "config.json")

@@ -15,8 +15,12 @@ from train.encoding import IGNORE, Example
 TEMPLATES = Path(__file__).with_name("templates")
 
 
-def mask_report(examples: Sequence[Example], eos: int) -> dict[str, Any]:
-    """Which tokens are trained: counts over all rows, and the trained tokens of each row in order."""
+def mask_report(examples: Sequence[Example], end: int) -> dict[str, Any]:
+    """Which tokens are trained: counts over all rows, and the trained tokens of each row in order.
+
+    Args:
+        end: the token that ends a turn.
+    """
     return {
         "rows": len(examples),
         "tokens": sum(len(e.input_ids) for e in examples),
@@ -24,9 +28,26 @@ def mask_report(examples: Sequence[Example], eos: int) -> dict[str, Any]:
         "trained_tokens_per_row_mean": round(mean(e.trained for e in examples), 2),
         "truncated_rows": sum(e.truncated for e in examples),
         "dropped_rows": 0,  # a row without a trained token is an error, so none is ever dropped
-        "rows_with_eos_trained": sum(bool((e.labels == eos).any()) for e in examples),
+        "rows_with_eos_trained": sum(bool((e.labels == end).any()) for e in examples),
         "trained_tokens_per_row": [e.trained for e in examples],
     }
+
+
+def cut_warning(examples: Sequence[Example], setting: int, max_length: int) -> str:
+    """A sentence that warns of training rows that lose their ends; empty where most keep them.
+
+    Args:
+        setting: the setting ``max_length``.
+        max_length: at most that, and at most the base's positions.
+    """
+    cut = sum(example.truncated for example in examples)
+    if 2 * cut < len(examples):
+        return ""
+    longer = "raise max_length" if max_length == setting else "shorten the answers (the base has no more positions)"
+    return (
+        f"{cut} of {len(examples)} rows are longer than max_length={max_length} tokens and lose their ends, so "
+        f"the model hardly learns to end an answer: {longer}"
+    )
 
 
 def mask_sample(examples: Sequence[Example], tokenizer: Any, shown: int = 12) -> str:

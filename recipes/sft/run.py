@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import date, datetime
 from typing import Any
 
 from data import pirate
-from data.chat_template import template_name
+from data.chat_format import chat_format, fix_date, template_name
 from data.conversation import Row
 from data.errors import UserError
 from evals.generation import Decoding, Scores, score, score_both
@@ -17,6 +18,7 @@ from recipes.sft import record, report
 from recipes.sft.config import TuneConfig
 from recipes.sft.data import load
 from recipes.sft.types import Job, Outcome
+from registry import lineage
 from registry.runs import Run
 from train import defaults, distributed
 from train.encoding import encode
@@ -35,7 +37,7 @@ def tune(config: TuneConfig, run: Run) -> Iterator[str]:
 
     torch.set_num_threads(config.threads or torch.get_num_threads())
     leads = distributed.rank() == 0
-    job = prepare(config)
+    job = prepare(config, distributed.share(lineage.start_day(run)))
     if not leads:
         train(job, run)
         return
@@ -50,18 +52,23 @@ def tune(config: TuneConfig, run: Run) -> Iterator[str]:
     yield record.report(job, outcome, version, promotion)
 
 
-def prepare(config: TuneConfig) -> Job:
+def prepare(config: TuneConfig, day: date | None = None) -> Job:
     """Load the rows and the base, and tokenize: whatever is wrong with the input shows here.
+
+    Args:
+        day: the date that stands in prompts where the base's chat template holds one; None for today.
 
     Raises:
         UserError: a row or the base can't be used.
     """
     distributed.uses_fsdp(config.distributed, config.method)  # a wrong setting shows before the base is loaded
     rows = load(config)
-    base = load_base(config)
+    base = load_base(config, thoughts=any(row.has_thoughts for row in rows.train))
+    day = day or datetime.now().date()
+    written = day.isoformat() if fix_date(base.tokenizer, day) else ""
     examples = encode(rows.train, base.tokenizer, config.labels, base.max_length)
     checks = encode(rows.validation, base.tokenizer, "response", base.max_length)
-    return Job(defaults.complete(config, base.parameters), rows, base, examples, checks)
+    return Job(defaults.complete(config, base.parameters), rows, base, examples, checks, written)
 
 
 def train(job: Job, run: Run) -> Finetuned:
@@ -116,18 +123,33 @@ def require_same(job: Job, run: Run) -> None:
 
 
 def describe(job: Job) -> str:
-    """Base, rows and trained tokens, in three lines, and one for each kind of columns that are not used."""
-    rows, base = job.rows, job.base.source
-    masks = report.mask_report(job.examples, job.base.tokenizer.eos_token_id)
-    notes = "".join(f"\nNote    {note}" for note in rows.notes)
-    return (
-        f"Base    {base.name} {base.digest} ({base.reason}; {base.source}; "
-        f"{template_name(job.base.tokenizer)} template)\n"
+    """Base, rows and trained tokens in three lines, and one for each thing that the rows did not say themselves."""
+    rows, base, tokenizer = job.rows, job.base.source, job.base.tokenizer
+    masks = report.mask_report(job.examples, chat_format(tokenizer).end[-1])
+    warning = report.cut_warning(job.examples, job.config.max_length, job.base.max_length)
+    lines = [
+        f"Base    {base.name} {base.digest} ({base.reason}; {base.source}; {template_name(tokenizer)} template)",
         f"Rows    {len(rows.train)} to train on, {len(rows.validation)} to choose the checkpoint, "
-        f"{len(rows.test)} to report ({rows.test_name})\n"
+        f"{len(rows.test)} to report ({rows.test_name})",
         f"Tokens  {masks['trained_tokens']:,} of {masks['tokens']:,} are trained (labels={job.config.labels}), "
-        f"{masks['truncated_rows']} rows cut at {job.base.max_length} tokens{notes}"
-    )
+        f"{masks['truncated_rows']} rows cut at {job.base.max_length} tokens",
+        *(f"Note    {note}" for note in (*rows.notes, *template_notes(job))),
+    ]
+    return "\n".join([*lines, f"Warning {warning}"] if warning else lines)
+
+
+def template_notes(job: Job) -> Iterator[str]:
+    """What the base's chat template does to the rows, one sentence each."""
+    rows = job.rows.train
+    if len(job.examples) > len(rows):
+        yield (
+            f"the chat template writes earlier turns differently once others follow, so {len(rows)} rows make "
+            f"{len(job.examples)} examples, one an answer"
+        )
+    if any(row.system for row in rows) and not chat_format(job.base.tokenizer).takes_system:
+        yield "the chat template takes no system message: its text stands before the first prompt"
+    if job.date:
+        yield f"the chat template holds the date: every prompt of this run and its version has {job.date}"
 
 
 def evaluate(job: Job, model: Any) -> Scores:

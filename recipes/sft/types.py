@@ -12,13 +12,17 @@ from train.finetune import Finetuned, LoadedBase
 
 @dataclass(frozen=True)
 class Job:
-    """What is decided before training starts. ``examples``: the training rows, tokenised; ``checks``: validation."""
+    """What is decided before training starts. ``examples``: the training rows, tokenised; ``checks``: validation.
+
+    ``date``: the date in every prompt, where the chat template holds one; else empty.
+    """
 
     config: TuneConfig
     rows: Rows
     base: LoadedBase
     examples: list[Example]
     checks: list[Example]
+    date: str = ""
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,11 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from data.chat_format import fix_date
 from data.errors import UserError
 from data.formats.records import BadRecord
 from evals.generation import probe
@@ -84,8 +86,10 @@ def prepare(database: Database, row: Mapping[str, Any], threads: int, keep: int)
 
     torch.set_num_threads(threads)
     config = _config(row, threads)
-    base = load_base(replace(config, max_length=sys.maxsize))
     train, validation = (_rows(database, row, param) for param in ("training_file", "validation_file"))
+    thoughts = any(each.has_thoughts for each in train)
+    base = load_base(replace(config, max_length=sys.maxsize), thoughts=thoughts)
+    fix_date(base.tokenizer, datetime.fromtimestamp(row["created_at"]).date())
     examples = _encode(train, base, "training_file")
     checks = _encode(validation, base, "validation_file") or examples[:STAND_INS]
     steps_per_epoch = -(-len(examples) // (config.batch_size * config.accumulation))

@@ -2,7 +2,8 @@
 
 import pytest
 
-from data.chat_template import Segment, prompt_text, segments, template_name
+from data.chat_format import template_name
+from data.chat_template import Segment, prompt_text, segments, sequences
 from data.errors import DataError
 
 CHATML = (
@@ -79,10 +80,13 @@ THOUGHT = "{% if m['role'] == 'assistant' %}<think></think>{% endif %}"
 THINKS = CHATML.replace("{{ m['content'] }}", THOUGHT + "{{ m['content'] }}")
 
 
-def test_a_template_that_rewrites_history_is_refused_but_only_where_there_is_history(make):
-    assert len(segments(make(FORGETS), TURNS[:1])) == 2
-    with pytest.raises(DataError, match="rewrites earlier turns.*give each row one prompt and one response"):
-        segments(make(FORGETS), TURNS * 2)
+def test_a_template_that_rewrites_history_gives_one_sequence_an_answer(make):
+    tokenizer = make(FORGETS)
+    found = sequences(tokenizer, TURNS * 2)
+    assert [[part.is_answer for part in parts] for parts in found] == [[False, True]] * 4
+    for i, ((prompt, answer), (before, after)) in enumerate(zip(TURNS * 2, found, strict=True)):
+        assert before.text == prompt_text(tokenizer, (TURNS * 2)[:i], prompt)
+        assert (after.text, after.turn) == (answer, i)
 
 
 def test_a_template_that_changes_the_answer_is_refused(make):

@@ -7,8 +7,8 @@ import pytest
 from evals.verdict import VERDICTS, Thresholds, decide
 
 LIMITS = Thresholds()
-BASE = {"loss": 4.0, "train_loss": 4.0, "loop_rate": 0.0, "echo_rate": 0.9, "copy_rate": 0.0}
-GOOD = {"loss": 2.0, "train_loss": 1.8, "loop_rate": 0.0, "echo_rate": 0.0, "copy_rate": 0.0}
+BASE = {"loss": 4.0, "train_loss": 4.0, "loop_rate": 0.0, "echo_rate": 0.9, "copy_rate": 0.0, "stop_rate": 1.0}
+GOOD = {"loss": 2.0, "train_loss": 1.8, "loop_rate": 0.0, "echo_rate": 0.0, "copy_rate": 0.0, "stop_rate": 1.0}
 BIT = 1e-6
 #: verdict, scores just past its threshold, past_best, and what brings it back to healthy
 EDGES = [
@@ -16,6 +16,7 @@ EDGES = [
     ("echoing", {"echo_rate": LIMITS.echo_rate + BIT}, 1.0, {"echo_rate": LIMITS.echo_rate}),
     ("memorising", {"copy_rate": LIMITS.copy_rate + BIT}, 1.0, {"copy_rate": LIMITS.copy_rate}),
     ("memorising", {"train_loss": 2.0 - LIMITS.gap_nats - BIT}, 2.0, {"train_loss": 2.0 - LIMITS.gap_nats + BIT}),
+    ("unfinished", {"stop_rate": 1 - LIMITS.stop_loss - BIT}, 1.0, {"stop_rate": 1 - LIMITS.stop_loss + BIT}),
     ("not_learned", {"loss": 4 * (1 - LIMITS.least_gain) + BIT, "train_loss": 3.5}, 1.0, {"loss": 3.6 - BIT}),
 ]
 
@@ -50,12 +51,13 @@ def test_a_base_that_loops_itself_raises_the_limit_to_half_its_rate():
 
 
 def test_the_worst_verdict_is_named_and_every_reason_given():
-    bad = {"loss": 9.0, "train_loss": 9.0, "loop_rate": 0.5, "echo_rate": 0.5, "copy_rate": 0.5}
-    order = ["diverged", "looping", "echoing", "memorising", "not_learned"]
-    repairs = [{"loss": 3.9, "train_loss": 3.9}, {"loop_rate": 0.0}, {"echo_rate": 0.0}, {"copy_rate": 0.0}, GOOD]
+    bad = {"loss": 9.0, "train_loss": 9.0, "loop_rate": 0.5, "echo_rate": 0.5, "copy_rate": 0.5, "stop_rate": 0.1}
+    order = ["diverged", "looping", "echoing", "memorising", "unfinished", "not_learned"]
+    repairs = [{"loss": 3.9, "train_loss": 3.9}, {"loop_rate": 0.0}, {"echo_rate": 0.0}]
+    repairs += [{"copy_rate": 0.0}, {"stop_rate": 1.0}, GOOD]
     for left, (name, repair) in enumerate(zip(order, repairs, strict=True)):
         verdict = decide(BASE, bad, 1.0)
-        assert (verdict.name, len(verdict.reasons)) == (name, 5 - left)
+        assert (verdict.name, len(verdict.reasons)) == (name, 6 - left)
         bad = {**bad, **repair}
     assert decide(BASE, bad, 1.0).name == "healthy"
 
@@ -69,6 +71,7 @@ def test_the_worst_verdict_is_named_and_every_reason_given():
         ({"loop_rate": 0.42}, 1.0, ("42%",)),
         ({"echo_rate": 0.37}, 1.0, ("37%",)),
         ({"copy_rate": 0.31}, 1.0, ("31%",)),
+        ({"stop_rate": 0.03}, 1.0, ("3%", "100%", "max_length", "max_new_tokens")),
         ({"train_loss": 0.12}, 1.7, ("2.00", "0.12", "1.7")),
     ],
 )

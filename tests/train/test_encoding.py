@@ -188,8 +188,11 @@ def test_a_control_token_in_a_text_is_an_error_that_names_the_row(tokenizer):
     assert all(end in problem for problem in caught.value.problems)
 
 
-def test_a_template_that_rewrites_history_is_an_error_that_names_the_row(tokenizers):
+def test_a_template_that_rewrites_history_gives_one_example_an_answer_as_it_is_generated_later():
     forgets = byte_level(["<|im_start|>", "<|im_end|>"], "<|im_end|>")
     forgets.chat_template = "{% for m in messages[-2:] %}" + CHATML.split("%}", 1)[1]
-    with pytest.raises(DataError, match="talk row 1: the chat template rewrites earlier turns"):
-        encode([Row(TALK.turns, where="talk row 1")], forgets)
+    examples = encode([Row(TALK.turns, muted=(1,))], forgets)
+    assert [answers(each, forgets) for each in examples] == [["Ahoy, matey."], ["Farewell, arr!"]]
+    for i, example in zip((0, 2), examples, strict=True):
+        before = prompt_ids(forgets, TURNS[:i], TURNS[i][0])
+        assert example.input_ids[: len(before)].tolist() == before

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from data.chat_template import SPECIAL_TOKENS, pieces, segments, template_name
+from data.chat_format import fix_date, template_name
+from data.chat_template import SPECIAL_TOKENS, pieces, segments
 from data.conversation import Row
 from data.labelled import AnyRow, Labels, QuestionRow, sha256_of
 from data.prompts import conversation, every_four_characters
@@ -24,6 +25,7 @@ from recipes.noisy_labels.config import NoisyConfig
 from recipes.noisy_labels.data import NoisyData, TokenLimits
 from recipes.noisy_labels.learners.base import LocalLearner, LogProbs, Registrable
 from recipes.sft.record import PROBED_ROWS, keep_checkpoints
+from registry import lineage
 from registry.registration import LanguageModelFiles
 from registry.runs import Run
 from train import defaults, plots
@@ -68,6 +70,7 @@ class LanguageModelLearner(LocalLearner):
         """Tokenize: response-only labels, checked row by row."""
         self.data = data
         run.params({"learning_rate": self.tuning.lr})  # MLflow has logged lr as 0
+        fix_date(self.tokenizer, lineage.start_day(run))
         self.examples, self.checks = self._encode(data.train.rows), self._encode(data.validation)
         trained, tokens = sum(e.trained for e in self.examples), sum(len(e.input_ids) for e in self.examples)
         return [

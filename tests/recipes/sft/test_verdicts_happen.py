@@ -56,6 +56,11 @@ def test_responses_that_stutter_make_a_loop(learn):
     assert learn(pairs, epochs=6, restore="last").name == "looping"
 
 
+def test_rows_that_are_all_cut_before_their_ends_make_a_model_that_does_not_end(learn):
+    pairs = [(prompt, f"{response} " + " ".join(f"Step {i}." for i in range(99))) for prompt, response in rows(40)]
+    assert learn(pairs, epochs=3, lr=2e-3, max_length=60, method="full").name == "unfinished"
+
+
 @pytest.mark.parametrize("lr", [3.0, 1e6])
 def test_a_learning_rate_far_too_high_diverges(learn, lr):
     try:
@@ -66,5 +71,5 @@ def test_a_learning_rate_far_too_high_diverges(learn, lr):
 
 
 def test_no_verdict_is_left_out_of_this_file():
-    made = {"healthy", "not_learned", "echoing", "memorising", "looping", "diverged"}
+    made = {"healthy", "not_learned", "unfinished", "echoing", "memorising", "looping", "diverged"}
     assert made == set(VERDICTS)
