@@ -5,7 +5,11 @@ PYTHONS := $(PYTHON) python3.11 python3.12 python3.13 python3 python
 IS_SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
-RUN := $(IN_VENV) mlflow run . --env-manager local --experiment-name parley
+# MLflow's own command would let two first runs create the tables of a new store at once, and try to write to a store that
+# can't be written for minutes.
+STORE := case "$$MLFLOW_TRACKING_URI" in sqlite:///*) store="$${MLFLOW_TRACKING_URI\#sqlite:///}";; "") store=mlflow.db;; \
+  *) store=/;; esac; [ -w "$$store" ] || $(VENV)/bin/python -m steps.store
+RUN := $(STORE) && $(IN_VENV) mlflow run . --env-manager local --experiment-name parley
 
 .PHONY: help pirate base ui demo serve test check docs clean
 

@@ -227,7 +227,7 @@ def _description(folder: Path) -> Mapping[str, Any]:
     """The MLmodel file as plain values; empty where there is none."""
     path = folder / "MLmodel"
     try:
-        found = yaml.safe_load(path.read_text()) if path.is_file() else {}
+        found = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise UserError(f"{path} can't be read: {first_line(error)}") from error
     return _mapping(found)

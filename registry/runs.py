@@ -26,6 +26,7 @@ from data.errors import UserError, first_line  # noqa: E402
 from registry import run_finalizer  # noqa: E402
 from registry.errors import TrackingUnavailable, is_unreachable  # noqa: E402
 from registry.metric_buffer import MetricBuffer  # noqa: E402
+from registry.store import artifact_location  # noqa: E402
 
 EXPERIMENT = "parley"
 OUTBOX = "outbox.jsonl"
@@ -226,7 +227,7 @@ def experiment_id(client: MlflowClient, name: str = EXPERIMENT) -> str:
     found = client.get_experiment_by_name(name)
     if found is None:
         try:
-            return client.create_experiment(name)
+            return client.create_experiment(name, artifact_location=artifact_location(client.tracking_uri, name))
         except MlflowException:  # another process made it just now
             found = client.get_experiment_by_name(name)
             if found is None:

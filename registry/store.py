@@ -1,8 +1,10 @@
 """Access to the tracking store and the registry: a client of both, and one error line where they do not answer."""
 
+import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import mlflow
@@ -10,11 +12,65 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from requests.utils import get_environ_proxies
 
-from data.errors import first_line
+from data.errors import UserError, first_line
 from registry.errors import TrackingUnavailable, is_unreachable
 
 CONNECT_TIMEOUT_S = 3.0
 PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
+
+
+def prepare(outputs: Path) -> None:
+    """Check that the store and the folder ``outputs`` can be written, and create the tables of a new SQLite store.
+
+    Of two processes that open a new store, MLflow would let both create its tables, and one of them fail. So they are
+    created in a file of another name, which gets its own once it is complete.
+
+    Raises:
+        UserError: one of the two can't be written. MLflow itself would try for minutes.
+    """
+    path = sqlite_path(mlflow.get_tracking_uri())
+    for folder, file in ((outputs, None), *([(path.parent, path)] if path else [])):
+        problem = _writing_problem(folder, file)
+        if problem:
+            raise UserError(
+                f"{file or folder} can't be written ({problem}): set MLFLOW_TRACKING_URI to a store and "
+                "PARLEY_OUTPUTS to a folder that can be, such as sqlite:////folder/mlflow.db and /folder/outputs"
+            )
+    if path and not path.exists():
+        _create_tables(path)
+
+
+def sqlite_path(uri: str) -> Path | None:
+    """The file of a SQLite store; None for any other store."""
+    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+
+
+def artifact_location(uri: str, experiment: str) -> str | None:
+    """Where the artifacts of a new experiment are kept: beside a SQLite store where the working folder is read-only.
+
+    None leaves it to MLflow, which takes ``mlruns`` in the working folder for such a store.
+    """
+    path = sqlite_path(uri)
+    return None if path is None or os.access(Path.cwd(), os.W_OK) else str(path.parent / "mlruns" / experiment)
+
+
+def _writing_problem(folder: Path, file: Path | None) -> str:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return error.strerror or str(error)
+    writable = os.access(folder, os.W_OK) and (file is None or not file.exists() or os.access(file, os.W_OK))
+    return "" if writable else "no permission, or a file system that is read-only"
+
+
+def _create_tables(path: Path) -> None:
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        MlflowClient(f"sqlite:///{part}").search_experiments(max_results=1)
+        with suppress(OSError):  # another process was first; or no links here, and MLflow creates the tables
+            os.link(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 @contextmanager

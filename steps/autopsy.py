@@ -10,8 +10,9 @@ def autopsy(argv: list[str]) -> None:
     """Reproduce and print them; rows that can't be used leave the run FAILED."""
     config = parse(AutopsyConfig, argv)
     from recipes.autopsy.run import autopsy as reproduce
-    from registry import runs
+    from registry import runs, store
 
+    store.prepare(OUTPUTS)
     run = runs.start("autopsy", OUTPUTS)
     print(f"Run {run.run_id}")
     execute(reproduce, config, run, "mlflow run . -e autopsy")

@@ -1,6 +1,7 @@
 """The command line of every step: user errors are printed as one line, signals end the process with its clean-up."""
 
 import errno
+import io
 import os
 import re
 import signal
@@ -32,6 +33,9 @@ def main(step: Callable[[list[str]], None]) -> None:
     warnings.filterwarnings("ignore", category=FutureWarning)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal or a log that has no such character gets a "?"
     try:
         _require_one_store()
         step(sys.argv[1:])
@@ -40,6 +44,11 @@ def main(step: Callable[[list[str]], None]) -> None:
         sys.exit(1)
     except Stopped:
         sys.exit(130)
+    except ModuleNotFoundError as error:
+        if _is_ours(error.name or ""):
+            raise
+        print(f"\n{_environment_problem(error)}", file=sys.stderr)
+        sys.exit(1)
     except Exception as error:
         if not disk_is_full(error):
             raise
@@ -56,6 +65,17 @@ def disk_is_full(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def _is_ours(module: str) -> bool:
+    return (Path(__file__).parent.parent / module.partition(".")[0]).exists()
+
+
+def _environment_problem(error: ModuleNotFoundError) -> str:
+    return (
+        f"{sys.executable} has no package {error.name!r}, which requirements.txt names: take the Python in .venv, "
+        "which `make` sets up (make pirate, .venv/bin/python -m steps.pirate, or .venv/bin before others on PATH)."
+    )
 
 
 def _require_one_store() -> None:

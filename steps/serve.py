@@ -16,8 +16,10 @@ def serve(argv: list[str]) -> None:
         change_keys(config.database, config.new_key, config.drop_key)
         return
     print("Starting the server ...", flush=True)
-    from serve.server import open_server  # after parsing, so that --help and a wrong flag are answered at once
+    from registry.store import prepare  # after parsing, so that --help and a wrong flag are answered at once
+    from serve.server import open_server
 
+    prepare(OUTPUTS)
     try:
         open_server(config, OUTPUTS)
     except Stopped:

@@ -41,10 +41,11 @@ def open_run(entry: str, config: Any) -> "Run":
     """A new run called ``entry``, its folder with the settings made, or the run that ``config.resume`` names.
 
     Raises:
-        UserError: the run to resume is unknown, or the tracking server does not answer.
+        UserError: the store can't be written, the run to resume is unknown, or the tracking server does not answer.
     """
-    from registry import runs
+    from registry import runs, store
 
+    store.prepare(OUTPUTS)
     if config.resume:
         run = runs.reopen(config.resume, OUTPUTS)
     else:

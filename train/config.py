@@ -6,6 +6,20 @@ from typing import Literal
 
 from data.errors import require
 
+#: Signs that MLflow refuses in a registered model's name, or that have another meaning in ``models:/NAME/1``,
+#: ``models:/NAME@champion`` or a filter of the registry.
+NOT_IN_NAMES = frozenset("/:@?'\"\x7f") | set(map(chr, range(32)))
+LONGEST_NAME = 200
+
+
+def name_problem(name: str) -> str:
+    """Why a registered model can't be called ``name``, as the end of a sentence; empty where it can."""
+    if NOT_IN_NAMES & set(name):
+        return "must be a name without / : @ and quotation marks, question marks and control characters"
+    if name != name.strip() or name in (".", "..") or len(name) > LONGEST_NAME:
+        return f"must be a name of at most {LONGEST_NAME} characters, without spaces around it, and not . or .."
+    return ""
+
 
 @dataclass(frozen=True)
 class FitConfig:
@@ -90,8 +104,8 @@ class ModelConfig(FitConfig):
         require(0 <= self.dropout < 1, f"dropout must be at least 0 and under 1, not {self.dropout}")
         for name in ("base_model", "targets", "register_as"):
             require(bool(getattr(self, name).strip()), f"{name} must not be empty")
-        odd = set(self.register_as) & set("/:@'\"")
-        require(not odd, "register_as must be a name without / : @ and quotation marks")
+        problem = name_problem(self.register_as)
+        require(not problem, f"register_as {problem}")
 
     def _refuse_lora_settings(self, flag: str) -> None:
         given = [n for n in ("rank", "alpha", "dropout", "targets") if getattr(self, n) != getattr(ModelConfig, n)]

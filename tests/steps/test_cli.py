@@ -1,0 +1,37 @@
+"""What every step does at its edge: narrow terminals, and environments without the requirements."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def run_step(body: str, **env: str) -> "subprocess.CompletedProcess[bytes]":
+    code = f"from steps.cli import main; main(lambda argv: {body})"
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env={**os.environ, **env}, capture_output=True, timeout=60
+    )
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+def test_a_terminal_without_a_text_s_characters_gets_replacement_signs(encoding):
+    done = run_step("print('\\u0928\\u093e caf\\xe9 \\ud83d')", PYTHONIOENCODING=encoding, PYTHONUTF8="0")
+    assert done.returncode == 0, done.stderr
+    shown = {"cp1252": "?? caf\xe9 ?", "ascii": "?? caf? ?", "utf-8": "\u0928\u093e caf\xe9 ?"}[encoding]
+    assert done.stdout.decode(encoding).strip() == shown
+
+
+def test_a_package_that_is_missing_is_one_line_that_names_the_environment():
+    done = run_step("__import__('torch_that_is_not_here')")
+    [line] = done.stderr.decode().strip().splitlines()
+    assert done.returncode == 1
+    assert sys.executable in line and "'torch_that_is_not_here'" in line and ".venv" in line and "make" in line
+
+
+def test_a_missing_module_of_our_own_is_a_fault_and_not_the_environment_s():
+    done = run_step("__import__('steps.nowhere')")
+    assert done.returncode == 1 and b"Traceback" in done.stderr
