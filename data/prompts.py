@@ -1,7 +1,8 @@
 """What a model reads and what it answers: one function makes both, from one row, for training and for evaluation."""
 
+import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,7 +45,27 @@ REVIEW = PromptTemplate("review", "Is the review positive or negative?", "Review
 QUESTION = PromptTemplate("question", "Answer the question truthfully and in one sentence.", TEXT)
 BARE = PromptTemplate("bare", "", TEXT)
 """The text alone: for models that were tuned without any instruction."""
-TEMPLATES = {template.name: template for template in (REVIEW, QUESTION, BARE)}
+QA = PromptTemplate("qa", "", TEXT)
+"""The text alone, to be rendered by ``qa_chat_template`` in place of the tokenizer's own chat template."""
+TEMPLATES = {template.name: template for template in (REVIEW, QUESTION, BARE, QA)}
+
+
+def qa_chat_template(shots: Iterable[Row] = ()) -> str:
+    """Jinja source of a chat template that writes ``Q: ...`` and ``A: ...``, as TruthfulQA asks a base model.
+
+    ``shots``: examples, written in the same form before every conversation (few-shot prompting).
+    """
+    turns = [turn for row in shots for turn in row.turns]
+    before = "".join(f"Q: {question}\nA: {answer}\n\n" for question, answer in turns)
+    examples = f"{{{{ {json.dumps(before, ensure_ascii=False)} }}}}" if before else ""
+    return examples + (
+        "{% for m in messages %}"
+        "{% if m['role'] == 'assistant' %}A: {{ m['content'] }}{{ eos_token }}\n\n"
+        "{% elif m['role'] == 'user' %}Q: {{ m['content'] }}\n"
+        "{% else %}{{ m['content'] }}\n\n{% endif %}"
+        "{% endfor %}"
+        "{% if add_generation_prompt %}A:{% endif %}"
+    )
 
 
 def template_for(row: AnyRow) -> PromptTemplate:

@@ -19,6 +19,8 @@ from inference.transcript import Sampling
 #: Prompts that are read together, padded to one width, are at most so many tokens, and at most this share is padding;
 #: with fewer tokens than the last number, padding costs nothing.
 READ_TOKENS, MOST_PADDING, FREE_TOKENS = 2048, 0.1, 64
+#: From so many lines on, prompts are read together with those of the same adapter only.
+MANY_LINES = 16
 #: For each line of a batch, token ids that could follow its prompt.
 Continuations = Sequence[Sequence[Sequence[int]]]
 
@@ -87,9 +89,11 @@ def decode(
 
 def _batches(lines: Sequence[BatchRow], new_tokens: int) -> list[Batch[int]]:
     """Batches in which the prompts are read; a row is the line's number."""
-    models: dict[tuple[int, int], list[int]] = {}
+    models: dict[tuple[int, int, int], list[int]] = {}
+    few = len(lines) < MANY_LINES
     for i, line in enumerate(lines):
-        models.setdefault((id(line.model), -1 if can_join(line.model) else i), []).append(i)
+        together = id(line.model), -1 if can_join(line.model) else i, 0 if few else id(line.adapter)
+        models.setdefault(together, []).append(i)
     kept = [replace(line, prompt=line.prompt[-room(line.model, new_tokens) :]) for line in lines]
     groups = [group for rows in models.values() for group in _of_similar_lengths(rows, kept)]
     return [Batch([kept[i] for i in rows], rows) for rows in groups]

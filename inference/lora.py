@@ -184,9 +184,7 @@ class AdapterBatch:
         self.rows += rows
         for name in {name for adapter in rows if adapter for name in adapter.layers} - self._additions.keys():
             self._additions[name] = _Addition(name, self._model.get_submodule(name))
-        for addition in self._additions.values():
-            addition.write(self.rows, first)
-        self._group()
+        self._group(first)
 
     def drop(self, row: int) -> None:
         """Remove ``row``; the last one takes its place."""
@@ -197,10 +195,13 @@ class AdapterBatch:
         self._additions = {name: each for name, each in self._additions.items() if name in wanted}
         for addition in self._additions.values():
             addition.move(len(self.rows), row)
-        self._group()
+        self._group(len(self.rows))
 
-    def _group(self) -> None:
-        """In a large batch whose rows with an adapter all have the same one, one product over those rows is enough."""
+    def _group(self, first: int) -> None:
+        """In a large batch whose rows with an adapter all have the same one, one product over those rows is enough.
+
+        Otherwise each row has a copy of its adapter; those of ``rows[first:]`` are made here.
+        """
         import torch
 
         only, index = None, None
@@ -210,6 +211,10 @@ class AdapterBatch:
             index = None if len(rows) == len(self.rows) else torch.tensor(rows)
         for addition in self._additions.values():
             addition.only, addition.index = only, index
+            if only:
+                addition.down = addition.up = None
+            elif addition.down is None or first < len(self.rows):
+                addition.write(self.rows, first)
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -264,6 +269,8 @@ class _Addition:
 
     def move(self, row: int, to: int) -> None:
         """Let ``row``, the last one, take the place of row ``to``."""
+        if self.down is None:
+            return
         for side in (self.down, self.up):
             side[to] = side[row]
         self._used = self.down[:row], self.up[:row]

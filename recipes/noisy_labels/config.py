@@ -107,8 +107,10 @@ class NoisyConfig(ApiConfig, ModelConfig):
     """Where it is trained: here; at OPENAI_BASE_URL (empty: OpenAI); or by a server that is started for the run."""
     learner: Literal["lora", "full", "tfidf"] = "lora"
     """lora trains an adapter, full all weights of base_model; tfidf is TF-IDF and logistic regression."""
-    template: Literal["auto", "review", "question", "bare"] = "auto"
-    """Prompt of training and evaluation alike; auto is review for texts and question for questions."""
+    template: Literal["auto", "review", "question", "bare", "qa"] = "auto"
+    """Prompt of training and evaluation alike; auto: review for texts, question for questions; qa: Q: and A: only."""
+    shots: str = ""
+    """Template=qa: file with prompt and response of examples that stand before every question, as in few-shot tests."""
     folds: int = 0
     """Trainings for out-of-fold detection and pruning; 1 is none, 0 is 5 for tfidf and none for the others."""
     min_df: int = 5
@@ -130,6 +132,9 @@ class NoisyConfig(ApiConfig, ModelConfig):
         require(self.min_df >= 1, f"min_df must be at least 1, not {self.min_df}")
         require(math.isfinite(self.c) and self.c > 0, f"c must be a number above 0, not {self.c}")
         require(bool(self.dataset.strip()), "dataset must not be empty")
+        own_model = not self.is_remote and self.learner != "tfidf"
+        require(self.template != "qa" or own_model, "template=qa is for provider=local with learner=lora or full")
+        require(not self.shots or self.template == "qa", "shots: only template=qa has examples before the question")
         if self.is_remote:
             self._refuse_local_settings()
         else:

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 from data import prompts, sampling
 from data.chat_template import SPECIAL_TOKENS
+from data.conversation import Row
 from data.corruption import Corrupted, corrupt, refuse_unfit
 from data.datasets import load
 from data.errors import DataError
+from data.formats import files
 from data.labelled import AnyRow, Dataset, Labels, QuestionRow, sha256_of
 from data.prompts import PromptTemplate
 from recipes.noisy_labels.config import NoisyConfig
@@ -90,6 +92,19 @@ def read(config: NoisyConfig) -> Dataset:
     dataset = load(config.dataset, config.seed, config.n_train, config.n_test, config.test_dataset)
     refuse_unfit(dataset.train, config.noise())
     return dataset
+
+
+def read_shots(config: NoisyConfig) -> list[Row]:
+    """The examples that ``template=qa`` puts before every question; none where ``shots`` is empty.
+
+    Raises:
+        DataError: one line per fault in the file, or a system message in it, for which the form has no place.
+    """
+    rows = files.read_rows(config.shots) if config.shots else []
+    for row in rows:
+        if row.system:
+            raise DataError([f"shots: {row.where} has a system message, for which template=qa has no place"])
+    return rows
 
 
 def prepare(config: NoisyConfig, dataset: Dataset, limits: TokenLimits) -> NoisyData:

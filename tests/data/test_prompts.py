@@ -1,14 +1,29 @@
 """Training and evaluation ask alike, and a text that is too long loses its middle, never its label."""
 
+import copy
 import random
 import re
 
 import pytest
 
 from data import prompts
+from data.chat_template import prompt_text
+from data.conversation import Row
 from data.errors import ConfigError
 from data.labelled import ANSWERS, SENTIMENTS, LabelledRow, QuestionRow
-from data.prompts import BARE, QUESTION, REVIEW, PromptTemplate, conversation, fitted, messages, prompt_messages
+from data.prompts import (
+    BARE,
+    QA,
+    QUESTION,
+    REVIEW,
+    PromptTemplate,
+    conversation,
+    fitted,
+    messages,
+    prompt_messages,
+    qa_chat_template,
+)
+from train.encoding import encode
 
 ROW = LabelledRow("Good {text} and {braces}", 1, "r-1", 0, "r row 1")
 ASKED = QuestionRow("Why?", "So", ("So",), ("No",), "q-1", 0, wrong="No")
@@ -112,3 +127,22 @@ def test_whether_a_row_is_cut_does_not_depend_on_its_label():
         (one, other), _ = fitted(rows, labels, REVIEW, characters, limit)
         assert one.text == other.text
         assert all(characters(conversation(row, labels, REVIEW)) <= limit for row in (one, other))
+
+
+def test_the_qa_form_writes_examples_questions_and_answers_as_the_benchmark_does(tokenizer):
+    tokenizer = copy.deepcopy(tokenizer)
+    shots = [Row((('What is "x"?', "A {{letter}} \\n.\nYes"),)), Row((("Où?", "Là 😀"),))]
+    tokenizer.chat_template = qa_chat_template(shots)
+    row = conversation(ASKED, ANSWERS, QA)
+    before = 'Q: What is "x"?\nA: A {{letter}} \\n.\nYes\n\nQ: Où?\nA: Là 😀\n\n'
+    assert prompt_text(tokenizer, (), row.prompt, row.system) == before + "Q: Why?\nA:"
+    (example,) = encode([row], tokenizer)
+    assert tokenizer.decode(example.input_ids) == before + "Q: Why?\nA: So" + tokenizer.eos_token
+    assert tokenizer.decode(example.input_ids[example.labels >= 0]) == " So" + tokenizer.eos_token
+
+
+def test_the_qa_form_without_examples_asks_turn_after_turn(tokenizer):
+    tokenizer = copy.deepcopy(tokenizer)
+    tokenizer.chat_template = qa_chat_template()
+    asked = prompt_text(tokenizer, (("One?", "1"),), "Two?")
+    assert asked == f"Q: One?\nA: 1{tokenizer.eos_token}\n\nQ: Two?\nA:"

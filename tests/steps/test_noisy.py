@@ -17,15 +17,18 @@ import pytest
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
+from data.conversation import Row
 from data.corruption import Noise, corrupt
 from data.errors import UserError
 from data.formats import reviews
+from data.prompts import qa_chat_template
 from evals import metrics
 from recipes.noisy_labels.config import NoisyConfig
-from registry import tfidf_versions, version_metrics, versions
+from registry import references, tfidf_versions, version_metrics, versions
 from registry.versions import Version
 from steps.cli import OUTPUTS
 from steps.noisy import noisy
+from train import base_model
 
 QUICK = {"n_train": 240, "n_test": 100, "rate": 0.2, "learner": "tfidf"}
 LORA = {
@@ -226,3 +229,19 @@ def test_a_reloaded_model_that_differs_is_not_registered_and_the_run_can_go_on(s
     noisy([f"--resume={run.info.run_id}"])
     assert [each.info.status for each in all_runs(client)] == ["FINISHED"]
     assert versions.resolve("noisy/1").run_id == run.info.run_id
+
+
+def test_questions_in_the_qa_form_keep_their_examples_with_the_version(settle, tiny_base, tmp_path, monkeypatch):
+    asked = [
+        {"question": f"What is {i} and one?", "best": f"It is {i + 1}.", "incorrect": ["No.", f"It is {i}."]}
+        for i in range(40)
+    ]
+    own, shots = tmp_path / "asked.jsonl", tmp_path / "shots.jsonl"
+    own.write_text("".join(json.dumps(each) + "\n" for each in asked))
+    shots.write_text(json.dumps({"prompt": "Where be it?", "response": "Here."}) + "\n")
+    settings = {**LORA, "n_train": 24, "n_test": 8, "epochs": 1, "kind": "best_swapped", "template": "qa"}
+    done = do(flags(base_model=tiny_base, dataset=own, shots=shots, **settings), settle, tmp_path, monkeypatch)
+    assert {"base/mc1", "test/mc1", "base/mc2", "test/mc2"} <= done.run.data.metrics.keys()
+    assert done.version.tags["template"] == "qa"
+    source = references.find("noisy/1", lambda name: base_model.resolve(name).folder)
+    assert source.template == qa_chat_template([Row((("Where be it?", "Here."),))])

@@ -116,3 +116,11 @@ def test_a_refusal_is_one_line_and_exit_code_1_in_a_process_of_its_own(launch, t
     assert step.stderr.strip().splitlines() == ["word='xylophone': none of the 240 training rows has it; give another"]
     [run] = all_runs(MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}"))
     assert run.info.status == "FAILED"
+
+
+def test_examples_before_the_question_are_for_the_qa_form_of_a_model_of_ones_own(refused, tmp_path):
+    refused("template=qa is for provider=local with learner=lora or full", template="qa")
+    refused("shots: only template=qa has examples", shots="shots.jsonl")
+    own = tmp_path / "shots.jsonl"
+    own.write_text(json.dumps({"prompt": "Why?", "response": "So.", "system": "Be brief."}) + "\n")
+    refused("shots: .*system message", template="qa", learner="lora", base_model="bundled", shots=own)

@@ -9,7 +9,7 @@ from data.chat_format import fix_date, template_name
 from data.chat_template import SPECIAL_TOKENS, pieces, segments
 from data.conversation import Row
 from data.labelled import AnyRow, Labels, QuestionRow, sha256_of
-from data.prompts import conversation, every_four_characters
+from data.prompts import QA, conversation, every_four_characters, qa_chat_template
 from evals.classification import Prediction
 from evals.generation import Decoding, probe
 from evals.label_errors import Fit
@@ -22,7 +22,7 @@ from evals.label_likelihood import (
     score_labels,
 )
 from recipes.noisy_labels.config import NoisyConfig
-from recipes.noisy_labels.data import NoisyData, TokenLimits
+from recipes.noisy_labels.data import NoisyData, TokenLimits, read_shots
 from recipes.noisy_labels.learners.base import LocalLearner, LogProbs, Registrable
 from recipes.sft.record import PROBED_ROWS, keep_checkpoints
 from registry import lineage
@@ -41,7 +41,10 @@ class LanguageModelLearner(LocalLearner):
 
     def __init__(self, config: NoisyConfig) -> None:
         self.config, tuning = config, config.tuning()
+        shots = read_shots(config)
         self.loaded = load_base(tuning, config.max_new_tokens)
+        if config.template == QA.name:
+            self.loaded.tokenizer.chat_template = qa_chat_template(shots)
         self.tuning = defaults.complete(tuning, self.loaded.parameters)
         source = self.loaded.source
         self.kind, self.base, self.base_digest = config.learner, source.name, source.digest
