@@ -130,7 +130,8 @@ def wrap(model: nn.Module, fsdp: bool) -> nn.Module:
     from accelerate import Accelerator
     from accelerate.utils import DistributedDataParallelKwargs
 
-    ddp = DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False)
+    # static: every pass uses the same weights, so those that none uses are found once
+    ddp = DistributedDataParallelKwargs(static_graph=True, broadcast_buffers=False)
     accelerator = Accelerator(cpu=on_cpu(), mixed_precision="no", kwargs_handlers=[ddp])
     return _sharded(accelerator, model) if fsdp else accelerator.prepare_model(model)
 
