@@ -14,9 +14,9 @@ TOOL_ROLES = ("tool", "function", "ipython", "observation", "function_call")
 #: What a record or a message holds where tools are called.
 TOOL_KEYS = ("tools", "functions", "tool_calls", "function_call", "tool_call_id")
 TOOLS_PROBLEM = "it calls or offers tools, which can't be trained; leave such rows out"
-#: A train of thought beside the answer, by its names.
+#: What a model thinks before it answers, by the names that it has beside an answer.
 THOUGHT_KEYS = ("reasoning_content", "reasoning", "thinking", "thought")
-USED_KEYS = ("role", "content", "weight")
+USED_KEYS = ("role", "content", "weight", *THOUGHT_KEYS)
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Message:
     role: str
     text: str
     weight: int = 1
+    thought: str = ""
 
 
 def tool_problems(value: dict[str, Any]) -> list[str]:
@@ -87,14 +88,28 @@ def _content_problems(name: str, message: dict[str, Any]) -> Iterator[str]:
     content = message["content"]
     if message["role"] != "system" or not is_blank(content):
         yield from filter(None, [_part_problem(name, content) or text_problem(name, text_of(content))])
-    for key in THOUGHT_KEYS:
-        if not is_blank(message.get(key)):
-            yield f"{name} has {key}, which is not trained; write it into the content, or take it out"
+    yield from thought_problems(name, message, message["role"])
     weight = message.get("weight")
     if weight not in (None, 0, 1):
         yield f"{name.partition(' (')[0]} has the weight {weight!r}; expected 0 or 1"
     elif weight == 1 and message["role"] != "assistant":
         yield f"{name} has a weight; only those by assistant can"
+
+
+def thought_problems(name: str, value: dict[str, Any], role: str = "assistant") -> Iterator[str]:
+    """What is wrong with the thought beside an answer; ``name`` is what the messages call its holder."""
+    given = [key for key in THOUGHT_KEYS if not is_blank(value.get(key))]
+    if given and role != "assistant":
+        yield f"{name} has {given[0]}; only messages by assistant can"
+    elif len(given) > 1:
+        yield f"{name} has {' and '.join(given)}; keep one"
+    elif given:
+        yield from filter(None, [text_problem(f"the {given[0]} of {name}", value[given[0]])])
+
+
+def thought_of(value: dict[str, Any]) -> str:
+    """The thought beside an answer; empty for none."""
+    return next((cleaned(value[key]) for key in THOUGHT_KEYS if not is_blank(value.get(key))), "")
 
 
 def _part_problem(name: str, content: Any) -> str:
@@ -131,7 +146,12 @@ def _order_problems(roles: list[str]) -> Iterator[str]:
 def checked(messages: list[dict[str, Any]]) -> list[Message]:
     """Messages without problems, their texts cleaned."""
     return [
-        Message(each["role"], cleaned(text_of(each["content"]) or ""), 0 if each.get("weight") == 0 else 1)
+        Message(
+            each["role"],
+            cleaned(text_of(each["content"]) or ""),
+            0 if each.get("weight") == 0 else 1,
+            thought_of(each),
+        )
         for each in messages
     ]
 

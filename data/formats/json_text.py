@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from data.formats.records import CONVERSATIONS, Parsed, Record
+from data.formats.records import Parsed, Record, layout_of
 from data.formats.texts import kind_of
 
 BLANK = re.compile(r"\s*")
@@ -116,7 +116,7 @@ def _single(value: Any, text: str, name: str) -> Parsed:
     if not isinstance(value, dict):
         return [], [f"{name}: it holds {kind_of(value)}, not an array of objects"]
     for key, held in value.items():
-        if key not in CONVERSATIONS and isinstance(held, list) and held and isinstance(held[0], (dict, list)):
+        if not layout_of(value) and isinstance(held, list) and held and isinstance(held[0], (dict, list)):
             return [], [f'{name}: it holds an object, not an array of objects; take out the list under "{key}"']
     return _lines(text, name) if "\n" not in text.strip() else _sequence(text, name)
 

@@ -24,6 +24,8 @@ LAYOUTS = (
 )
 #: Columns that are joined to the prompt by a line end, as LLaMA-Factory does with Alpaca's ``input``.
 PROMPT_PARTS = ("input", "context")
+#: Columns that hold what the model thinks before the answer.
+THOUGHT_COLUMNS = ("reasoning_content", "thinking")
 SYSTEM_COLUMNS = ("system", "system_prompt", "system_message")
 #: Names that other tools give to our columns, best guess first.
 OTHER_NAMES = {
@@ -85,7 +87,7 @@ def check(records: Iterable[Record]) -> Checked:
             continue
         found.columns.update(dict.fromkeys(unused_columns(record.value)))
         found.message_keys.update(dict.fromkeys(unused_message_keys(record.value)))
-        earlier = first.setdefault((row.system, row.turns), row.where)
+        earlier = first.setdefault((row.system, row.turns, row.thoughts), row.where)
         if earlier == row.where:
             found.rows.append(row)
         elif not is_preference(record.value):
@@ -143,7 +145,7 @@ def to_row(record: Record) -> Row:
 
     Raises:
         BadRecord: its keys are wrong, a text is missing, no text, blank or not printable, the messages do not
-            alternate, or it holds what can't be trained: tools, a train of thought, a weight other than 0 and 1.
+            alternate, or it holds what can't be trained: tools, a weight other than 0 and 1.
     """
     value = record.value
     _refuse(filter(None, [key_problem(value)]))
@@ -185,7 +187,15 @@ def _conversation(record: Record, messages: list[Message]) -> Row:
     muted = tuple(i for i, answer in enumerate(answers) if answer.weight == 0)
     if len(muted) == len(answers):
         raise BadRecord("every answer has the weight 0, so there is nothing to learn")
-    return Row(_turns(messages), message or column, record.where, muted)
+    return Row(
+        _turns(messages), message or column, record.where, muted, _thoughts(answer.thought for answer in answers)
+    )
+
+
+def _thoughts(thoughts: Iterable[str]) -> tuple[str, ...]:
+    """The thoughts of each turn, as rows hold them: no entries where there are none."""
+    found = tuple(thoughts)
+    return found if any(found) else ()
 
 
 def _turns(messages: list[Message]) -> Turns:
@@ -197,9 +207,13 @@ def _pair(record: Record, prompt: str, answer: str, name: str) -> Row:
     value = record.value
     parts = [key for key in PROMPT_PARTS if not is_blank(value.get(key))]
     texts = [(f"the {prompt}", value[prompt]), *((f"its {key}", value[key]) for key in parts), (name, value[answer])]
+    beside = {key: value[key] for key in THOUGHT_COLUMNS if key in value}
     _refuse(problem for name, text in texts if (problem := text_problem(name, text)))
+    _refuse(conversations.thought_problems("it", beside))
     *prompts, response = [cleaned(text) for _, text in texts]
-    return Row((*_history(value), ("\n".join(prompts), response)), _system(value), record.where)
+    history, thoughts = _history(value)
+    thoughts = _thoughts((*thoughts, conversations.thought_of(beside)))
+    return Row((*history, ("\n".join(prompts), response)), _system(value), record.where, thoughts=thoughts)
 
 
 def _system(value: dict[str, Any]) -> str:
@@ -212,12 +226,12 @@ def _system(value: dict[str, Any]) -> str:
     return next(iter(texts), "")
 
 
-def _history(value: dict[str, Any]) -> Turns:
-    """The turns before the prompt: Alpaca's ``history``, a list of (prompt, answer) pairs, or messages."""
+def _history(value: dict[str, Any]) -> tuple[Turns, list[str]]:
+    """(the turns before the prompt, their thoughts): Alpaca's ``history``, a list of pairs, or of messages."""
     history, problem = as_list(value.get("history"), "history")
     _refuse(filter(None, [problem]))
     if is_blank(history):
-        return ()
+        return (), []
     if isinstance(history, list) and all(isinstance(turn, (list, tuple)) and len(turn) == 2 for turn in history):
         roles = ("user", "assistant")
         history = [{"role": role, "content": text} for turn in history for role, text in zip(roles, turn, strict=True)]
@@ -227,7 +241,7 @@ def _history(value: dict[str, Any]) -> Turns:
     turns = conversations.checked(history)
     if turns[0].role == "system" or any(turn.weight == 0 for turn in turns):
         raise BadRecord("its history has a system message or a weight; write the row as messages")
-    return _turns(turns)
+    return _turns(turns), [turn.thought for turn in turns if turn.role == "assistant"]
 
 
 def unused_columns(value: dict[str, Any]) -> Iterator[str]:
@@ -235,7 +249,7 @@ def unused_columns(value: dict[str, Any]) -> Iterator[str]:
     layout = layout_of(value)
     used = {*layout, *SYSTEM_COLUMNS} - {"rejected"}
     if layout[0] not in CONVERSATIONS and isinstance(value[layout[0]], str):
-        used |= {*PROMPT_PARTS, "history"}
+        used |= {*PROMPT_PARTS, *THOUGHT_COLUMNS, "history"}
     yield from (str(key) for key, held in value.items() if key not in used and not is_blank(held))
 
 

@@ -1,5 +1,7 @@
 """Exactly the answers and their ends are trained, for every kind of tokenizer, proven token by token."""
 
+import unicodedata
+
 import numpy as np
 import pytest
 
@@ -173,6 +175,18 @@ def test_an_answer_that_the_tokenizer_cannot_spell_is_an_error_that_names_the_ro
     lower.backend_tokenizer.normalizer = normalizers.Lowercase()
     with pytest.raises(DataError, match=r"mine row 1: the labels decode to ' aye\.', not to the response ' Aye\.'"):
         encode([Row((("Hi", "Aye."),), where="mine row 1")], lower)
+
+
+@pytest.mark.parametrize("text", ["한국어 학교", "Tiếng Việt", "नानी ने क़लम", "बাংলা ড়", "שָׁלוֹם", "สวัสดี", "👍🏽"])
+def test_a_tokenizer_that_composes_characters_writes_texts_of_either_form(text):
+    from tokenizers import normalizers
+
+    tokenizer = byte_level(["<|endoftext|>"], "<|endoftext|>")
+    tokenizer.backend_tokenizer.normalizer = normalizers.NFC()
+    for form in ("NFC", "NFD"):
+        row = Row((("Hi", unicodedata.normalize(form, text)),))
+        [example] = encode([row], tokenizer)
+        assert unicodedata.normalize("NFC", text) in tokenizer.decode(example.input_ids)
 
 
 def test_a_control_token_in_a_text_is_an_error_that_names_the_row(tokenizer):
