@@ -58,8 +58,3 @@ def test_fsdp_killed_and_resumed_is_one_run_with_one_version_and_the_curve_of_on
         expected, found = (curve(each, runs_of(each)[0].info.run_id, name) for each in (other, client))
         assert [step for step, _ in found] == [step for step, _ in expected]
         assert [loss for _, loss in found] == pytest.approx([loss for _, loss in expected], rel=1e-4)
-
-
-def test_what_two_processes_refuse_is_one_line_each(quick, two, tmp_path):
-    for step in two(tmp_path, quick(distributed="fsdp")):
-        assert (step.wait(), step.stderr) == (1, "\ndistributed=fsdp needs method=full\n")

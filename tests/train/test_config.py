@@ -26,6 +26,7 @@ BAD_TUNE = [
     *(("alpha", value) for value in (0.0, -1.0, NAN, INF)),
     *(("dropout", value) for value in (1.0, 1.5, -0.1, NAN)),
     *((name, value) for name in ("dataset", "base_model", "targets", "register_as") for value in ("", "  ")),
+    ("distributed", "fsdp"),  # the method is lora
     *(("register_as", value) for value in ("a/b", "a:b", "a@b", "a'b", 'a"b', "a?b", "a\nb", " a", "..", "a" * 201)),
 ]
 BAD_BASE = [
