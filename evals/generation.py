@@ -14,6 +14,7 @@ from data.progress import progress_bar
 from evals import metrics
 from evals.metric import AnswerData
 from inference.batch import BatchRow
+from inference.bf16_linear import in_float32
 from inference.lockstep import decode
 from inference.lora import LoraAdapter, adapter_of
 from inference.transcript import Sampling
@@ -208,11 +209,14 @@ def _scored(
 
 
 def probe(model: Any, tokenizer: Any, rows: Sequence[Row], max_new_tokens: int) -> Probe:
-    """Greedy answers of ``model`` to the last prompts of ``rows`` without history, and logits over the first prompt."""
+    """Greedy answers of ``model`` to the last prompts of ``rows`` without history, and logits over the first prompt.
+
+    They are computed in float32, as a logged model does on any machine.
+    """
     ids = prompt_ids(tokenizer, (), rows[0].prompt)
     alone = [replace(row, turns=row.turns[-1:], system="") for row in rows]
-    texts = [each.text for each in answer(model, tokenizer, alone, Decoding(max_new_tokens))]
     device = next(model.parameters()).device
-    with torch.no_grad():
+    with torch.no_grad(), in_float32(model):
+        texts = [each.text for each in answer(model, tokenizer, alone, Decoding(max_new_tokens))]
         logits = model(input_ids=torch.tensor([ids], device=device)).logits[0].float().cpu()
     return Probe([row.prompt for row in rows], texts, ids, logits)

@@ -7,18 +7,26 @@ from typing import Any
 from data.errors import UserError, first_line
 
 
-def load(folder: Path, device: str = "cpu") -> tuple[Any, Any]:
-    """Model (float32, on ``device``, ready to answer) and tokenizer of the Transformers folder ``folder``.
+def load(folder: Path, device: str = "cpu", held: str = "fp32") -> tuple[Any, Any]:
+    """Model (on ``device``, ready to answer) and tokenizer of the Transformers folder ``folder``.
+
+    Args:
+        held: ``fp32``, ``bf16`` or ``4bit``, see ``load_model``.
 
     Raises:
         UserError: the files are no causal language model, or its tokenizer has no end token.
     """
     tokenizer = load_tokenizer(folder)
-    return load_model(folder, device), tokenizer
+    return load_model(folder, device, held), tokenizer
 
 
-def load_model(folder: Path, device: str = "cpu") -> Any:
-    """The model alone.
+def load_model(folder: Path, device: str = "cpu", held: str = "fp32") -> Any:
+    """The model alone. Its weights are read straight in the type in which they are held.
+
+    Args:
+        held: ``fp32``: all weights in float32. ``bf16``: frozen, in bfloat16; on a CPU only those of linear layers and
+            embeddings, and all else in float32. ``4bit``: frozen, linear layers in NF4 with bitsandbytes, all else in
+            float32 (on a GPU bfloat16).
 
     Raises:
         UserError: the files are no causal language model, or not a whole one.
@@ -30,7 +38,7 @@ def load_model(folder: Path, device: str = "cpu") -> Any:
     logging.disable_progress_bar()
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            folder, dtype="float32", use_safetensors=True, trust_remote_code=False, output_loading_info=True
+            folder, use_safetensors=True, trust_remote_code=False, output_loading_info=True, **_types(held, device)
         )
         model, report = loaded
     except Exception as error:  # a stranger's config can make a library fail in any way
@@ -38,7 +46,27 @@ def load_model(folder: Path, device: str = "cpu") -> Any:
     if report["missing_keys"]:  # they would be drawn at random
         name = min(report["missing_keys"])
         raise UserError(f"{folder} can't be loaded: its weights lack {len(report['missing_keys'])} tensors ({name})")
-    return model.to(device).eval()
+    if held == "bf16" and device == "cpu":
+        from inference.bf16_linear import hold_in_bf16
+
+        hold_in_bf16(model)
+    model = model if held == "4bit" else model.to(device)
+    return model.eval().requires_grad_(held == "fp32")
+
+
+def _types(held: str, device: str) -> dict[str, Any]:
+    """What ``from_pretrained`` takes for weights that are ``held`` so."""
+    import torch
+
+    if held == "fp32":
+        return {"dtype": torch.float32}
+    if held == "bf16":
+        return {"dtype": torch.bfloat16}
+    from transformers import BitsAndBytesConfig
+
+    rest = torch.bfloat16 if device.startswith("cuda") else torch.float32
+    quantised = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=rest)
+    return {"dtype": rest, "quantization_config": quantised, "device_map": {"": device}}
 
 
 def _require_own_shards(folder: Path) -> None:

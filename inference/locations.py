@@ -13,7 +13,8 @@ class ModelLocation:
     ``folder``: its own weights (an adapter's, or a whole model's); None for a remote model. ``base``: folder of the
     model that is loaded, the same where the weights are whole. ``tokenizer``: folder of its tokenizer. ``template``:
     Jinja source of its chat template, empty for the tokenizer's own. ``stop_token_ids``: the tokens that its version
-    names as ends of an answer. ``remote``: model id and address of a remote one.
+    names as ends of an answer. ``remote``: model id and address of a remote one. ``load``: how the weights of ``base``
+    are held: ``fp32``, ``bf16``, ``4bit``, or ``auto``, see ``precision.choose``.
     """
 
     info: ModelInfo
@@ -23,6 +24,7 @@ class ModelLocation:
     template: str = ""
     remote: tuple[str, str] | None = None
     stop_token_ids: frozenset[int] = frozenset()
+    load: str = "fp32"
 
 
 @dataclass(frozen=True)

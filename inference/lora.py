@@ -159,7 +159,7 @@ def require_fit(model: Any, adapter: LoraAdapter) -> None:
             raise UserError(f"the adapter is for another model: this one has no layer {name}") from None
         if not isinstance(layer, (torch.nn.Linear, Conv1D)):
             raise UnsupportedAdapter(f"its layer {name} is of the kind {type(layer).__name__}")
-        shape = tuple(layer.weight.shape if isinstance(layer, Conv1D) else layer.weight.shape[::-1])
+        shape = tuple(layer.weight.shape) if isinstance(layer, Conv1D) else (layer.in_features, layer.out_features)
         if (down.shape[0], up.shape[1]) != shape:
             raise UserError(f"the adapter is for another model: layer {name} has another shape here")
 
@@ -280,7 +280,9 @@ class _Addition:
 
         if self.only is None:
             down, up = self._used
-            return torch.baddbmm(out, torch.bmm(args[0], down), up)
+            if out.dtype == down.dtype == args[0].dtype:
+                return torch.baddbmm(out, torch.bmm(args[0], down), up)
+            return out + torch.bmm(torch.bmm(args[0].to(down.dtype), down), up).to(out.dtype)
         down, up = self.only.layers[self.name]
         x = args[0] if self.index is None else args[0][self.index]
         added = (x @ down.to(x.dtype)) @ up.to(x.dtype) * self.only.scale

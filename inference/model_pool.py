@@ -19,7 +19,8 @@ from inference.generation import Generation, LoadedModel
 from inference.loading import load_model, load_tokenizer
 from inference.locations import ModelLocation, UnavailableModel
 from inference.lora import CONFIG, LoraAdapter, UnsupportedAdapter, read, require_fit
-from inference.packed_linear import can_pack, pack
+from inference.packed_linear import can_pack, can_pack_bf16, pack
+from inference.precision import choose
 from inference.transcript import Exchange, ModelInfo, Sampling
 from inference.weights import files_digest, weights_bytes
 
@@ -123,38 +124,45 @@ class ModelPool:
         location, info, template = found.location, found.location.info, found.location.template
         folder, base, tokenizer_folder = location.folder, location.base, location.tokenizer
         assert folder and base and tokenizer_folder
+        held = self._held(location)
         tokenizer = self._keep(found.tokenizer, needed, 0, lambda: (load_tokenizer(tokenizer_folder), 0))
         template, stops = template or direct_template(tokenizer), location.stop_token_ids
         if found.adapter is None:
-            model = self._keep(found.model, needed, info.bytes, lambda: self._model(base))
+            model = self._keep(found.model, needed, info.bytes, lambda: self._model(base, held))
             alone = "" if info.kind == "base" else "a full model"
             return LoadedModel(info, model, None, tokenizer, template, alone, stop_token_ids=stops)
         plain, wrapped = found.adapter
         try:
             adapter = self._keep(plain, needed, info.bytes, lambda: _sized(read(folder, self.device)))
-            model = self._keep(found.model, needed, weights_bytes(base), lambda: self._model(base))
+            model = self._keep(found.model, needed, weights_bytes(base), lambda: self._model(base, held))
             require_fit(model, adapter)
             return LoadedModel(info, model, adapter, tokenizer, template, stop_token_ids=stops)
         except UnsupportedAdapter as reason:
             size = weights_bytes(base) + info.bytes
-            model = self._keep(wrapped, needed, size, lambda: self._wrapped(base, folder))
+            model = self._keep(wrapped, needed, size, lambda: self._wrapped(base, folder, held))
             return LoadedModel(info, model, None, tokenizer, template, str(reason), stop_token_ids=stops)
 
-    def _model(self, folder: Path) -> tuple[Any, int]:
-        model = load_model(folder, self.device)
+    def _held(self, location: ModelLocation) -> str:
+        """How the weights are held: as the version says; else in bfloat16 where that changes no weight and is fast."""
+        assert location.base
+        packed = self.device == "cpu" and can_pack_bf16()
+        return choose(location.load, location.base, self.device, packed=packed)
+
+    def _model(self, folder: Path, held: str) -> tuple[Any, int]:
+        model = load_model(folder, self.device, held)
         size = _parameter_bytes(model)
         if can_pack(model) and 2 * size <= self.capacity_bytes:
             size += pack(model)
         return model, size
 
-    def _wrapped(self, base: Path, folder: Path) -> tuple[Any, int]:
+    def _wrapped(self, base: Path, folder: Path, held: str) -> tuple[Any, int]:
         """A copy of the base with the adapter loaded by PEFT, which knows every kind."""
         from peft import PeftConfig, PeftModel
 
         if PeftConfig.from_pretrained(str(folder)).is_prompt_learning:
             raise UserError("it is an adapter of learned prompts; those can't be compared here")
         try:
-            model = PeftModel.from_pretrained(load_model(base, self.device), str(folder)).eval()
+            model = PeftModel.from_pretrained(load_model(base, self.device, held), str(folder)).eval()
         except Exception as error:
             raise UserError(f"the adapter can't be put on its base: {explain(error)}") from error
         return model, _parameter_bytes(model)
@@ -190,15 +198,15 @@ def _keys_of(location: ModelLocation) -> _Keys:
     assert folder and location.base and location.tokenizer
     tokenizer = _tokenizer_key(location.tokenizer)
     if info.kind != "lora":
-        return _Keys(location, _model_key(folder, info.digest), tokenizer)
-    model = _model_key(location.base, info.base_digest)
+        return _Keys(location, _model_key(folder, info.digest, location.load), tokenizer)
+    model = _model_key(location.base, info.base_digest, location.load)
     own: Key = (info.digest, _settings(folder, CONFIG))  # the same weights with another scale are another adapter
     return _Keys(location, model, tokenizer, (("adapter", *own), ("wrapped", *own, *model)))
 
 
-def _model_key(folder: Path, digest: str) -> Key:
-    """The cache key of a model: its weights, and the settings that change how they are used."""
-    return ("model", digest, _settings(folder, "config.json", "generation_config.json"))
+def _model_key(folder: Path, digest: str, load: str) -> Key:
+    """The cache key of a model: its weights, how they are held, and the settings that change how they are used."""
+    return ("model", digest, load, _settings(folder, "config.json", "generation_config.json"))
 
 
 def _tokenizer_key(folder: Path) -> Key:

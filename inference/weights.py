@@ -1,6 +1,7 @@
 """Digests and sizes of a folder's weights."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +19,24 @@ def weights_digest(folder: Path) -> str:
     if not files:
         raise UserError(f"{folder} holds no .safetensors weights; other formats are not loaded, they can run code")
     return files_digest(files)
+
+
+def stored_types(folder: Path) -> set[str]:
+    """The types, by safetensors' names (``F32``, ``BF16``), of the matrices in the folder's safetensors files.
+
+    Raises:
+        UserError: a file can't be read.
+    """
+    found: set[str] = set()
+    for path in folder.glob("*.safetensors"):
+        try:
+            with path.open("rb") as stream:
+                header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+            tensors = [each for name, each in header.items() if name != "__metadata__"]
+            found |= {each["dtype"] for each in tensors if len(each["shape"]) > 1}
+        except (OSError, ValueError, LookupError, TypeError, OverflowError, MemoryError) as error:
+            raise UserError(f"{path} can't be read, it is cut off or damaged") from error
+    return found
 
 
 def weights_bytes(folder: Path) -> int:

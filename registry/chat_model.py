@@ -1,8 +1,9 @@
 """The model that every version is logged as: one file that loads without the rest of the project.
 
 MLflow runs this file to make the model (models-from-code), so nothing is pickled. ``model_config`` holds
-``kind`` (lora, full or openai), ``base_path`` and ``base_digest`` (lora), ``chat_template`` and ``stop_token_ids``, the
-tokens that end an answer (lora and full; versions made before 2026-11-27 have no such list),
+``kind`` (lora, full or openai), ``base_path``, ``base_digest`` and ``load`` (lora; how the base's weights are held:
+bf16, fp32 or 4bit), ``chat_template`` and ``stop_token_ids``, the tokens that end an answer (lora and full; versions
+made before 2026-11-27 have no such list and no ``load``),
 ``model`` and ``base_url`` (openai: a model behind an OpenAI-compatible API, whose key is in the environment as
 ``OPENAI_API_KEY``) and ``max_new_tokens``; each can be overridden at load time, as in
 ``load_model(uri, model_config={"base_path": ...})``.
@@ -32,7 +33,6 @@ class ChatModel(PythonModel):
             self._load_weights(context)
 
     def _load_weights(self, context: Any) -> None:
-        import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         config = self.config
@@ -42,7 +42,9 @@ class ChatModel(PythonModel):
         if lora:
             _check_base(folder, config["base_digest"])
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+        model = AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True, **_types(config.get("load")))
+        if config.get("load") == "bf16":
+            model = model.float()  # the same weights, multiplied in float32 on whatever machine
         if lora:
             from peft import PeftModel
 
@@ -111,6 +113,18 @@ class ChatModel(PythonModel):
 
         with torch.no_grad():
             return self.model(input_ids=torch.tensor([token_ids])).logits[0]
+
+
+def _types(load: str | None) -> dict[str, Any]:
+    """What ``from_pretrained`` takes for weights held as ``load`` says: fp32 (or None), bf16 or 4bit."""
+    import torch
+
+    if load != "4bit":
+        return {"dtype": torch.bfloat16 if load == "bf16" else torch.float32}
+    from transformers import BitsAndBytesConfig
+
+    return {"dtype": torch.float32, "quantization_config": BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.float32)}  # fmt: skip
 
 
 def _check_base(folder: str, digest: str) -> None:

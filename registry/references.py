@@ -39,7 +39,8 @@ class ModelSource:
     base's; None for a remote model. ``base_name``, ``base_path``, ``base_digest``: of its base, as far as they are
     known. ``template``: Jinja source of its chat template, empty for the tokenizer's own. ``tokenizer``: folder of its
     tokenizer where it is not in ``folder``. ``remote``: model id and address of a remote one. ``stop_token_ids``: the
-    tokens that it names as ends of an answer; versions made before 2026-11-27 name none.
+    tokens that it names as ends of an answer; versions made before 2026-11-27 name none. ``load``: how the weights of
+    the base are held, as when the version was made: ``fp32``, ``bf16`` or ``4bit``; ``auto`` where none was.
     """
 
     reference: str
@@ -52,6 +53,7 @@ class ModelSource:
     tokenizer: Path | None = None
     remote: tuple[str, str] | None = None
     stop_token_ids: frozenset[int] = frozenset()
+    load: str = "fp32"
 
 
 def find(reference: str, find_base: FindBase) -> ModelSource:
@@ -119,8 +121,9 @@ def _base_of(whole: ModelSource, reference: str, find_base: FindBase) -> ModelSo
         raise UserError(f"{whole.reference} does not say which base it was made from")
     folder = find_base_folder(whole, find_base)
     name = whole.base_name or folder.name
-    digest, stops = weights_digest(folder), whole.stop_token_ids
-    return ModelSource(reference, BASE, folder, name, str(folder), digest, whole.template, stop_token_ids=stops)
+    digest = weights_digest(folder)
+    more: dict[str, Any] = {"stop_token_ids": whole.stop_token_ids, "load": whole.load}
+    return ModelSource(reference, BASE, folder, name, str(folder), digest, whole.template, **more)
 
 
 def _of_version(version: Version) -> ModelSource:
@@ -164,6 +167,7 @@ def _checkpoint(reference: str, folder: Path, config: Mapping[str, Any], tags: M
         str(config.get("base_digest") or tags.get("base_digest") or ""),
         str(config.get("chat_template") or ""),
         stop_token_ids=frozenset(config.get("stop_token_ids") or ()),
+        load=str(config.get("load") or "fp32"),
     )
 
 

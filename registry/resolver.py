@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from data.errors import UserError, explain
 from inference.locations import ModelLocation, UnavailableModel
@@ -43,7 +44,8 @@ class Resolver:
             UserError: it is unavailable.
         """
         folder = self.find_base(name)
-        return self._checked(ModelSource(reference, BASE, folder, name, base_digest=weights_digest(folder)))
+        digest = weights_digest(folder)
+        return self._checked(ModelSource(reference, BASE, folder, name, base_digest=digest, load="auto"))
 
     def _place(self, reference: str, failures: list[TrackingUnavailable]) -> ModelLocation | UnavailableModel:
         try:
@@ -72,10 +74,10 @@ class Resolver:
         folder = source.folder
         assert folder
         digest, size = weights_digest(folder), weights_bytes(folder)
+        more: dict[str, Any] = {"stop_token_ids": source.stop_token_ids, "load": source.load}
         if source.kind == "lora":
             base = find_base_folder(source, self.find_base)
             model = ModelInfo(source.reference, "lora", digest, source.base_name, weights_digest(base), size)
-            return ModelLocation(model, folder, base, base, source.template, stop_token_ids=source.stop_token_ids)
+            return ModelLocation(model, folder, base, base, source.template, **more)
         model = ModelInfo(source.reference, source.kind, digest, source.base_name, source.base_digest, size)
-        tokenizer, stops = source.tokenizer or folder, source.stop_token_ids
-        return ModelLocation(model, folder, folder, tokenizer, source.template, stop_token_ids=stops)
+        return ModelLocation(model, folder, folder, source.tokenizer or folder, source.template, **more)

@@ -1,6 +1,5 @@
 """The cache of converted base models: each is made once, by one process, and appears whole or not at all."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -9,11 +8,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from data.errors import UserError, first_line
-
-
-def cache_folder() -> Path:
-    """Where converted base models are kept: ``PARLEY_CACHE``, or ``~/.cache/parley``."""
-    return Path(os.environ.get("PARLEY_CACHE") or Path.home() / ".cache" / "parley").expanduser().resolve()
+from inference.precision import cache_folder
 
 
 def keep(name: str, make: Callable[[Path], None]) -> Path:

@@ -185,14 +185,14 @@ def hub_problem() -> str:
     return f"the hub {endpoint} can't be reached ({reason})" if reason else ""
 
 
-def load(base: Base, device: str) -> tuple[Any, Any]:
-    """The base's model (float32, on ``device``) and tokenizer.
+def load(base: Base, device: str, held: str = "fp32") -> tuple[Any, Any]:
+    """The base's model (on ``device``, its weights ``held`` as in ``loading.load_model``) and tokenizer.
 
     Raises:
         UserError: the files are no causal language model, or its tokenizer has no end token.
     """
     try:
-        return loading.load(base.folder, device)
+        return loading.load(base.folder, device, held)
     except UserError as error:
         raise UserError(f"base_model={base.name}: {error}") from error
 

@@ -81,6 +81,8 @@ class ModelConfig(FitConfig):
 
     base_model: str = "auto"
     """auto, smollm2, bundled, a model on the Hugging Face hub, a local folder, or a GGUF file."""
+    load: Literal["auto", "bf16", "fp32", "4bit"] = "auto"
+    """LoRA: how the frozen base is held; auto is bf16 where it is stored so and multiplied faster; 4bit is NF4."""
     rank: int = 16
     """LoRA: rank of the update."""
     alpha: float = 32.0
@@ -110,6 +112,8 @@ class ModelConfig(FitConfig):
     def _refuse_lora_settings(self, flag: str) -> None:
         given = [n for n in ("rank", "alpha", "dropout", "targets") if getattr(self, n) != getattr(ModelConfig, n)]
         require(not given, f"{', '.join(given)} only apply to {flag}=lora")
+        trained = self.load in ("auto", "fp32")
+        require(trained, f"load={self.load} holds frozen weights, so it needs {flag}=lora; or set load=fp32")
 
 
 @dataclass(frozen=True)

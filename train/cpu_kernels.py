@@ -17,6 +17,8 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from inference.bf16_linear import HELD
+
 SMALLEST = 2**16  # with fewer weights, calling a Python function costs more than the memory traffic that it saves
 WIDE, SLICE = 8192, 1024  # a head wider than WIDE is multiplied in slices: the BLAS is slow on the whole at few rows
 
@@ -55,6 +57,8 @@ def _faster(module: nn.Module, kept: Kept, write_gradients: bool) -> Callable[[T
 
     if type(module) is NewGELUActivation:  # the same formula in one kernel instead of eight
         return partial(F.gelu, approximate="tanh")
+    if _is_plain_lora(module):
+        return partial(_adapted, module)
     weight = getattr(module, "weight", None)
     if not isinstance(weight, nn.Parameter) or weight.device.type != "cpu" or weight.numel() < SMALLEST:
         return None
@@ -66,6 +70,27 @@ def _faster(module: nn.Module, kept: Kept, write_gradients: bool) -> Callable[[T
     if usual and weight.requires_grad:
         return partial(_lookup, module, kept)
     return None
+
+
+def _is_plain_lora(module: nn.Module) -> bool:
+    """Whether ``module`` is one plain LoRA adapter, without dropout, on a layer that is held in bfloat16."""
+    from peft.tuners.lora import LoraLayer
+
+    if not isinstance(module, LoraLayer) or not isinstance(module.base_layer, HELD) or len(module.active_adapters) != 1:
+        return False
+    name = module.active_adapters[0]
+    plain = name in module.lora_A and not (module.use_dora.get(name) or module.lora_bias.get(name))
+    return plain and isinstance(module.lora_dropout[name], nn.Identity)
+
+
+def _adapted(module: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    if module.disable_adapters or module.merged or args or kwargs:
+        return type(module).forward(module, x, *args, **kwargs)
+    name, base = module.active_adapters[0], module.base_layer
+    weight = base.weight if isinstance(base, nn.Linear) else base.weight.t()
+    down, up = module.lora_A[name].weight, module.lora_B[name].weight
+    out = _Adapted.apply(x, weight, down, up, module.scaling[name])
+    return out if base.bias is None else out + base.bias
 
 
 def _product(module: Any, kept: Kept, x: Tensor) -> Tensor:
@@ -129,6 +154,34 @@ class _Product(Function):
             left, right = (d_rows, rows) if ctx.is_linear else (rows, d_rows)
             _add_product(ctx.weight, left.t(), right, ctx.kept)
         return dx, None, d_rows.sum(0) if ctx.needs_input_grad[2] else None, None, None
+
+
+class _Adapted(Function):
+    """``x @ (weight + scale * up @ down).T`` for a frozen bfloat16 weight ``[out, in]``.
+
+    The adapter's sides ``down [rank, in]`` and ``up [out, rank]`` are float32, as their gradients are; all products
+    are bfloat16. As one function it casts ``x`` and the gradient once, and adds into products instead of beside them.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, down: Tensor, up: Tensor, scale: float) -> Tensor:
+        rows = x.reshape(-1, x.shape[-1]).to(weight.dtype)
+        down, up = down.to(weight.dtype), (up * scale).to(weight.dtype)
+        inner = rows @ down.t()
+        ctx.save_for_backward(rows, inner, weight, down, up)
+        ctx.scale, ctx.type = scale, x.dtype
+        return torch.addmm(rows @ weight.t(), inner, up.t()).to(x.dtype).view(*x.shape[:-1], -1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        rows, inner, weight, down, up = ctx.saved_tensors
+        d_rows = dy.reshape(-1, dy.shape[-1]).to(weight.dtype)
+        d_inner = d_rows @ up
+        dx = None
+        if ctx.needs_input_grad[0]:
+            dx = torch.addmm(d_rows @ weight, d_inner, down).to(ctx.type).view(*dy.shape[:-1], -1)
+        return dx, None, (d_inner.t() @ rows).float(), (d_rows.t() @ inner).float() * ctx.scale, None
 
 
 class _Lookup(Function):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from data.chat_format import answer_directly, stop_token_ids, template_of
+from inference import precision
 from train import base_model, defaults, distributed, trainable
 from train.base_model import Base
 from train.config import FinetuneConfig
@@ -17,12 +18,17 @@ from train.resume import StateFolder
 
 @dataclass(frozen=True)
 class LoadedBase:
-    """A base model in memory. ``max_length``: tokens of one training row, at most what the model has positions for."""
+    """A base model in memory.
+
+    ``max_length``: tokens of one training row, at most what the model has positions for. ``held``: how its weights are
+    held, ``fp32``, ``bf16`` or ``4bit``.
+    """
 
     source: Base
     model: Any
     tokenizer: Any
     max_length: int
+    held: str = "fp32"
 
     @property
     def parameters(self) -> int:
@@ -46,6 +52,7 @@ class Finetuned:
             "kind": self.config.method,
             "base_path": str(self.base.source.folder),
             "base_digest": self.base.source.digest,
+            "load": self.base.held,
             "chat_template": template_of(self.base.tokenizer),
             "stop_token_ids": sorted(stop_token_ids(self.base.tokenizer, self.base.model)),
             "max_new_tokens": self.config.max_new_tokens,
@@ -74,17 +81,24 @@ def load_base(config: FinetuneConfig, answer_tokens: int = 0, thoughts: bool = F
         UserError: the base can't be had, its chat template can't be used, or ``targets`` names no layer of it.
     """
     found = distributed.first_alone(lambda: base_model.resolve(config.base_model))
-    model, tokenizer = base_model.load(found, base_model.pick_device())
+    device = base_model.pick_device()
+    held = distributed.first_alone(lambda: _held(config, found.folder, device))
+    model, tokenizer = base_model.load(found, device, held)
     if not thoughts:
         answer_directly(tokenizer)
     trainable.check_targets(model, config)
     room = base_model.context_length(model) - answer_tokens
-    return LoadedBase(found, model, tokenizer, min(config.max_length, room))
+    return LoadedBase(found, model, tokenizer, min(config.max_length, room), held)
+
+
+def _held(config: FinetuneConfig, folder: Path, device: str) -> str:
+    wanted = "fp32" if config.load == "auto" and config.precision == "fp32" else config.load
+    return precision.choose(wanted, folder, device, frozen=config.method == "lora")
 
 
 def reload(base: LoadedBase) -> LoadedBase:
     """The same base with its original weights, in a model object of its own."""
-    model, _ = base_model.load(base.source, base_model.pick_device())
+    model, _ = base_model.load(base.source, base_model.pick_device(), base.held)
     return replace(base, model=model)
 
 

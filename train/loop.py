@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from data.errors import UserError
+from inference.bf16_linear import holds_bf16
 from train import distributed
 from train.config import FitConfig
 from train.cpu_kernels import accelerated
@@ -136,7 +137,7 @@ class _Loop:
         self.rows_per_step = config.batch_size * config.accumulation
         self.steps_per_epoch = math.ceil(len(rows) / self.rows_per_step)
         self.total_steps = self.steps_per_epoch * config.epochs
-        self.autocast = choose_autocast(config.precision, self.device)
+        self.autocast = choose_autocast(config.precision, self.device, holds_bf16(model))
         self.optimizer = make_optimizer(self.weights.values(), config.lr, config)
         self.since_point: list[tuple[float, float]] = []
         self.steps_per_point = math.ceil(self.total_steps / MOST_POINTS)
@@ -273,12 +274,15 @@ def _set_weights(parameters: dict[str, nn.Parameter], weights: dict[str, Tensor]
         parameter.copy_(distributed.placed_like(weights[name], parameter))
 
 
-def choose_autocast(precision: str, device: torch.device) -> Callable[[], Any]:
-    """A context of bf16 where it is configured, or fast (GPUs that have it, CPUs with AMX tiles); else of fp32."""
+def choose_autocast(precision: str, device: torch.device, held: bool = False) -> Callable[[], Any]:
+    """A context of bf16 where it is configured, or fast (GPUs that have it, CPUs with AMX tiles); else of fp32.
+
+    On a CPU, ``held`` layers multiply in bf16 by themselves, and nothing else gains from it.
+    """
     fast = (
         torch.cuda.is_bf16_supported(including_emulation=False)
         if device.type == "cuda"
-        else torch.cpu._is_amx_tile_supported()
+        else torch.cpu._is_amx_tile_supported() and not held
     )
     if precision == "bf16" or (precision == "auto" and fast):
         return lambda: torch.autocast(device.type, dtype=torch.bfloat16)

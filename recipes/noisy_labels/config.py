@@ -152,7 +152,7 @@ class NoisyConfig(ApiConfig, ModelConfig):
             f.name for f in fields(FitConfig) if f.name not in ("epochs", "max_length", "seed", "threads", "resume")
         ]
         local += ["base_model"] if self.provider == "openai" else []
-        local += ["rank", "alpha", "dropout", "targets", "keep", "learner", "min_df", "c"]
+        local += ["load", "rank", "alpha", "dropout", "targets", "keep", "learner", "min_df", "c"]
         given = [name for name in local if getattr(self, name) != getattr(NoisyConfig, name)]
         verb = "apply" if len(given) > 1 else "applies"
         require(

@@ -51,6 +51,8 @@ class StudyConfig:
     """Tfidf: inverse strength of the penalty on weights; the higher, the more is memorised."""
     base_model: str = "auto"
     """Lora and full: auto, smollm2, bundled, a model on the Hugging Face hub, a local folder, or a GGUF file."""
+    load: Literal["auto", "bf16", "fp32", "4bit"] = "auto"
+    """Lora: how the frozen base is held; see the same parameter of pirate."""
     epochs: int = 3
     """Noise, lora and full: passes over all training rows."""
     lr: float = 0.0
@@ -148,7 +150,7 @@ LISTS: dict[str, Callable[[str], Any]] = {
 #: Settings of where and how cells run, which may change when a study is resumed.
 EXECUTION = ("engine", "jobs", "ray_address", "retries", "resume")
 #: Settings that a study passes on to all cells, with the same name and default.
-SHARED = ("test_dataset", "base_model", "lr", "max_length", "precision", "register_as")
+SHARED = ("test_dataset", "base_model", "load", "lr", "max_length", "precision", "register_as")
 #: Settings of a cell whose default depends on the grid: 0 is the cell's own default.
 PER_GRID = ("batch_size", "max_new_tokens")
 #: Settings that a noise study passes on to its cells.
