@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -51,7 +52,8 @@ def _install(place: Path) -> None:
     pinned = place / "requirements.txt"
     pinned.write_text(f"{WHEEL} --hash=sha256:{WHEEL_SHA256}\n")
     command = [*_installer(), "--no-deps", "--require-hashes", "--target", str(place), "--requirement", str(pinned)]
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace")
+    env = {"UV_HTTP_TIMEOUT": str(CONNECT_S), "UV_HTTP_RETRIES": "1", **os.environ}  # uv has no flags for them
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=env)
     if done.returncode:
         raise UserError(f"the package index does not give {WHEEL}: {_reason(done.stderr)}")
 
@@ -76,7 +78,7 @@ def _reason(output: str) -> str:
     if "connection broken" in output or "Failed to fetch" in output:
         return "it can't be reached"
     errors = [line for line in output.splitlines() if line.strip() and not line.startswith("WARNING")]
-    return errors[-1].removeprefix("ERROR: ").strip() if errors else "it said nothing"
+    return errors[-1].removeprefix("ERROR: ").strip().removeprefix("cause: ") if errors else "it said nothing"
 
 
 def _sha256(file: Path) -> str:
