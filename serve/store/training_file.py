@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from data.conversation import Row
 from data.formats import jsonl, openai
-from data.formats.records import BadRecord, Record, to_row
+from data.formats.records import BadRecord, Record, to_row, unused_columns, unused_message_keys
 from serve.errors import RequestError
 
 MAX_SHOWN = 5
@@ -80,6 +80,14 @@ def rows(path: Path) -> list[Row]:
     if problems:
         raise BadRecord(*problems)
     return found
+
+
+def unused(path: Path) -> list[str]:
+    """Keys of the rows, and of their messages, that hold something and are not used."""
+    found: dict[str, None] = {}
+    for each in jsonl.stream(path, []):
+        found.update(dict.fromkeys((*unused_columns(each.value), *unused_message_keys(each.value))))
+    return list(found)
 
 
 def _plain(filename: str) -> str:

@@ -21,7 +21,7 @@ from registry import registration, runs, versions
 from registry.registration import LanguageModelFiles
 from registry.runs import Run
 from serve import model_names
-from serve.store import files, jobs, training_file
+from serve.store import files, job_events, jobs, training_file
 from serve.store.database import Database
 from serve.store.hyperparameters import passes
 from serve.training.progress import JobInterrupted, JobTracker
@@ -123,9 +123,15 @@ def _rows(database: Database, row: Mapping[str, Any], param: str) -> list[Any]:
     with tempfile.TemporaryDirectory(prefix="parley-job-") as folder:
         path = files.save(database, row[param], Path(folder, "rows.jsonl"))
         try:
-            return training_file.rows(path)
+            found = training_file.rows(path)
         except BadRecord as error:
             raise InvalidTrainingFile(str(error), param) from error
+        unused = training_file.unused(path)
+    if unused:
+        with database.write() as connection:
+            message = f"Keys of the rows of {param} that are not used: {', '.join(unused)}"
+            job_events.add_event(connection, row["id"], f"unused-{param}", message, "warn")
+    return found
 
 
 def _encode(rows: list[Any], base: LoadedBase, param: str) -> list[Example]:
