@@ -56,7 +56,7 @@ class StudyConfig:
     epochs: int = 3
     """Noise, lora and full: passes over all training rows."""
     lr: float = 0.0
-    """Lora and full: peak learning rate; 0 takes the method's own default."""
+    """Lora and full: peak learning rate; 0 takes the default for the method and the base's size."""
     batch_size: int = 0
     """Lora and full: rows of one forward and backward pass; 0 is 16 for noise and 8 for pirate."""
     rank: int = 16
