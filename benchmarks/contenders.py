@@ -1,6 +1,7 @@
 """Those who compete in ``training_speed``, each in a process of its own that trains so many steps when told to.
 
-``parley`` is ``train.loop.fit`` as users run it, evaluations and resume points included; ``bare`` a plain PyTorch loop
+``parley`` is ``train.loop.fit`` as users run it, evaluations and resume points included, on a base that is held as
+``load=auto`` says; ``parley_fp32`` the same with ``load=fp32``; ``bare`` a plain PyTorch loop
 over the same packed batches with the same optimizer; ``bare_fast`` the same inside ``train.cpu_kernels.accelerated``;
 ``trl`` TRL's ``SFTTrainer`` with its defaults, in fp32; ``trl_direct`` the same without gradient checkpointing, which
 is on by default there; ``original`` the experiment that Parley grew from: transformers' ``Trainer``, two rows a step,
@@ -52,7 +53,7 @@ def _fit(bench: Bench, tracker: Any) -> Any:
         lr=task.lr,
         schedule="constant",
         warmup=0.0,
-        precision="fp32",
+        precision="auto" if task.contender == "parley" else "fp32",
         seed=task.seed,
     )
     return fit(bench.model, bench.train, bench.held_out, config, StateFolder(Path(task.scratch)), tracker)
@@ -168,6 +169,7 @@ def _gate_callback(gate: Gate) -> Any:
 
 CONTENDERS: dict[str, Callable[[Bench, Gate], None]] = {
     "parley": parley,
+    "parley_fp32": parley,
     "bare": bare,
     "bare_fast": bare_fast,
     "trl": trl,

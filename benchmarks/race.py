@@ -119,10 +119,13 @@ def _model(task: Task) -> tuple[Any, Any]:
     import torch
     from transformers import GPT2Config, GPT2LMHeadModel, GPT2Tokenizer
 
+    from inference import precision
     from train import base_model
 
     if task.model != "distilgpt2":
-        model, tokenizer = base_model.load(base_model.resolve(task.model), "cpu")
+        base = base_model.resolve(task.model)
+        held = precision.choose("auto", base.folder, "cpu", task.method == "lora")
+        model, tokenizer = base_model.load(base, "cpu", held if task.contender == "parley" else "fp32")
         for module in model.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0

@@ -25,6 +25,7 @@ from typing import Any
 
 from benchmarks.contenders import CONTENDERS, compete, track
 from benchmarks.race import Round, Task
+from inference.precision import product_rates
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,8 @@ def print_race(title: str, results: dict[str, Result]) -> None:
     ours = results["parley"]
     print(f"\n{title}: time to eval loss {target:.3f}, the highest that any contender ended with")
     heads = ("", "tokens/s", "Parley is", "train loss", "differs", "eval loss", "s to loss", "peak MB")
+    rates = product_rates()
+    print(f"matrix products of this machine: fp32 {rates['fp32']:.0f}, bf16 {rates['bf16']:.0f} GFLOP/s")
     print("{:<12}{:>9}{:>11}{:>12}{:>9}{:>11}{:>11}{:>9}".format(*heads))
     for name, result in results.items():
         ratio = median(a / b for a, b in zip(ours.rates, result.rates, strict=True))

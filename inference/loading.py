@@ -36,9 +36,10 @@ def load_model(folder: Path, device: str = "cpu", held: str = "fp32") -> Any:
 
     _require_own_shards(folder)
     logging.disable_progress_bar()
+    types = _types(held, device)
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            folder, use_safetensors=True, trust_remote_code=False, output_loading_info=True, **_types(held, device)
+            folder, use_safetensors=True, trust_remote_code=False, output_loading_info=True, **types
         )
         model, report = loaded
     except Exception as error:  # a stranger's config can make a library fail in any way
@@ -62,8 +63,12 @@ def _types(held: str, device: str) -> dict[str, Any]:
         return {"dtype": torch.float32}
     if held == "bf16":
         return {"dtype": torch.bfloat16}
+    from importlib.util import find_spec
+
     from transformers import BitsAndBytesConfig
 
+    if not find_spec("bitsandbytes"):
+        raise UserError("load=4bit needs bitsandbytes: pip install -r requirements-4bit.txt (or set load=auto)")
     rest = torch.bfloat16 if device.startswith("cuda") else torch.float32
     quantised = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=rest)
     return {"dtype": rest, "quantization_config": quantised, "device_map": {"": device}}

@@ -45,6 +45,9 @@ class ChatModel(PythonModel):
         model = AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True, **_types(config.get("load")))
         if config.get("load") == "bf16":
             model = model.float()  # the same weights, multiplied in float32 on whatever machine
+        for module in model.modules():
+            if hasattr(module, "support_avx512bf16_for_cpu"):  # of bitsandbytes: it rounds the activations
+                vars(module)["support_avx512bf16_for_cpu"] = False
         if lora:
             from peft import PeftModel
 
@@ -123,8 +126,13 @@ def _types(load: str | None) -> dict[str, Any]:
         return {"dtype": torch.bfloat16 if load == "bf16" else torch.float32}
     from transformers import BitsAndBytesConfig
 
-    return {"dtype": torch.float32, "quantization_config": BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.float32)}  # fmt: skip
+    return {
+        "dtype": torch.float32,
+        "quantization_config": BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.float32
+        ),
+        "device_map": {"": "cpu"},
+    }
 
 
 def _check_base(folder: str, digest: str) -> None:

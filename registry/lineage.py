@@ -33,9 +33,14 @@ def environment() -> dict[str, str]:
     return {"python": platform.python_version(), "platform": platform.platform(), **pins}
 
 
-def pins() -> list[str]:
-    """``name==version`` lines that a logged model needs; a local build's suffix (``+cpu``) is left off."""
-    return [f"{name}=={metadata.version(name).split('+')[0]}" for name in RUNTIME]
+def pins(quantised: bool = False) -> list[str]:
+    """``name==version`` lines that a logged model needs; a local build's suffix (``+cpu``) is left off.
+
+    Args:
+        quantised: its base is held in 4 bits.
+    """
+    names = (*RUNTIME, "bitsandbytes") if quantised else RUNTIME
+    return [f"{name}=={metadata.version(name).split('+')[0]}" for name in names]
 
 
 def start_day(run: Run) -> date:

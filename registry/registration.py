@@ -39,7 +39,8 @@ class LanguageModelFiles:
 
     def log(self, run: Run) -> str:
         """Log the checkpoint under ``run``; returns the model's URI."""
-        return versions.log_model(run, self.checkpoint, self.model_config, lineage.pins(), self.probe.prompts[0])
+        pins = lineage.pins(quantised=self.model_config.get("load") == "4bit")
+        return versions.log_model(run, self.checkpoint, self.model_config, pins, self.probe.prompts[0])
 
     def verify(self, uri: str) -> None:
         """Compare the logits and greedy answers of the model at ``uri`` with those in memory.

@@ -17,6 +17,7 @@ BUNDLED = Path(__file__).resolve().parent.parent / "data" / "base"
 SMOLLM2 = "smollm2"
 HUB_IDS = {SMOLLM2: smollm2.HUB_ID}
 HUB_TIMEOUT_S = 3.0
+PACKS = "support_avx512bf16_for_cpu"
 HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
 
 
@@ -192,9 +193,13 @@ def load(base: Base, device: str, held: str = "fp32") -> tuple[Any, Any]:
         UserError: the files are no causal language model, or its tokenizer has no end token.
     """
     try:
-        return loading.load(base.folder, device, held)
+        model, tokenizer = loading.load(base.folder, device, held)
     except UserError as error:
         raise UserError(f"base_model={base.name}: {error}") from error
+    for module in model.modules():
+        if hasattr(module, PACKS):  # bitsandbytes' packed layout for CPUs has a product without a gradient
+            setattr(module, PACKS, False)
+    return model, tokenizer
 
 
 def pick_device() -> str:
