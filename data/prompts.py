@@ -1,7 +1,6 @@
 """What a model reads and what it answers: one function makes both, from one row, for training and for evaluation."""
 
 import json
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,9 +17,13 @@ ELLIPSIS = " ... "
 Message = dict[str, Any]
 #: What is counted is a whole conversation, as the model sees it: its tokens.
 Counter = Callable[[Row], int]
-#: Where each token of a text begins, in characters, ascending.
-TokenStarts = Callable[[str], Sequence[int]]
+#: Counts the tokens of each of several texts alone.
+TextCounter = Callable[[Sequence[str]], Sequence[int]]
 CHARACTERS_PER_TOKEN = 4
+#: A text is taken to be at most so many times the tokens of its words and line ends, and at least the inverse of
+#: ``LONG`` times as many: between the two it is counted.
+MARGIN, LONG = 1.1, 1.5
+ROWS_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
@@ -89,9 +92,9 @@ def prompt_messages(row: AnyRow, template: PromptTemplate) -> list[Message]:
     return [*system, {"role": "user", "content": template.user_text(row.text)}]
 
 
-def every_four_characters(text: str) -> Sequence[int]:
-    """Where tokens begin in ``text``, in characters, where no tokenizer is at hand: about four characters a token."""
-    return range(0, len(text), CHARACTERS_PER_TOKEN)
+def by_characters(texts: Sequence[str]) -> list[int]:
+    """Tokens of each text where no tokenizer is at hand: one per four characters."""
+    return [-(-len(text) // CHARACTERS_PER_TOKEN) for text in texts]
 
 
 def fitted(
@@ -100,7 +103,7 @@ def fitted(
     template: PromptTemplate,
     count_tokens: Counter,
     max_tokens: int,
-    token_starts: TokenStarts = every_four_characters,
+    count_texts: TextCounter | None = None,
 ) -> tuple[list[R], int]:
     """(rows of at most ``max_tokens`` tokens, how many had to be cut).
 
@@ -109,20 +112,23 @@ def fitted(
     they think. Ids and labels stay. Questions are not cut.
 
     Args:
-        token_starts: says near which word to begin; what is kept depends on ``count_tokens`` alone.
+        count_texts: counts the tokens of words, each once, however many rows have it: a row whose words are far fewer
+            tokens than fit is not counted as a whole. What is kept of other rows depends on ``count_tokens`` alone.
     """
     # Both labels must fit, or the length would give the label away.
     longest = max(labels, key=lambda label: count_tokens(_conversation("", label, template)))
+
+    def count(text: str) -> int:
+        return count_tokens(_conversation(text, longest, template))
+
+    shorten = _Shortener(count, max_tokens, count_texts)
     done: list[R] = []
     with progress_bar(len(rows), "counting tokens", "row") as bar:
-        for row in rows:
-            short = row
-            if isinstance(row, LabelledRow):
-                short = _cut(
-                    row, lambda text: count_tokens(_conversation(text, longest, template)), max_tokens, token_starts
-                )
-            done.append(short)
-            bar.update()
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            some = rows[start : start + ROWS_AT_ONCE]
+            shorten.read_words([row.text for row in some if isinstance(row, LabelledRow)])
+            done += [shorten(row) if isinstance(row, LabelledRow) else row for row in some]
+            bar.update(len(some))
     return done, sum(short is not row for short, row in zip(done, rows, strict=True))
 
 
@@ -130,31 +136,43 @@ def _conversation(text: str, answer: str, template: PromptTemplate) -> Row:
     return Row(((template.user_text(text), answer),), template.system)
 
 
-def _cut(row: LabelledRow, count: Callable[[str], int], most: int, token_starts: TokenStarts) -> LabelledRow:
-    """``row`` with the most words with which ``count(text)`` is at most ``most``; the same row where all fit."""
-    whole = count(row.text)
-    if whole <= most:
-        return row
-    words = row.text.split()
-    if len(words) < 2:
-        return replace(row, text=_kept(words, 0))
-    expected = whole - _tokens_left_out(row.text, token_starts(row.text))
-    low, high, error = 0, len(words), 0  # low words fit (or nothing does), high do not
-    while high - low > 1:
-        guess = int(np.searchsorted(expected, most - error, side="right")) - 1
-        n = min(max(guess, low + 1), high - 1)
-        found = count(_kept(words, n))
-        low, high = (n, high) if found <= most else (low, n)
-        error = found - int(expected[n])
-    return replace(row, text=_kept(words, low))
+class _Shortener:
+    """Cuts texts for which ``count(text)``, the tokens of the whole conversation, is more than ``most``."""
 
+    def __init__(self, count: Callable[[str], int], most: int, count_texts: TextCounter | None) -> None:
+        self.count, self.most, self.count_texts = count, most, count_texts
+        self.around = count("")
+        self.words: dict[str, int] = {}  # tokens of each word, with the space before it
 
-def _tokens_left_out(text: str, starts: Sequence[int]) -> np.ndarray:
-    """``[words]``: tokens of the words that are left out where 0, 1, 2 ... words are kept, by where tokens start."""
-    ends = [0, *(word.end() for word in re.finditer(r"\S+", text))]
-    before = np.searchsorted(np.asarray(starts), ends)  # tokens that start in the first 0, 1, 2 ... words
-    n = np.arange(len(ends) - 1)
-    return before[len(ends) - 1 - n + n // 4] - before[n // 4]
+    def read_words(self, texts: Sequence[str]) -> None:
+        """Count the words of ``texts`` that are new."""
+        new = list({word for text in texts for word in text.split()} - self.words.keys())
+        if new:
+            counted = (self.count_texts or by_characters)([f" {word}" for word in new])
+            self.words |= zip(new, counted, strict=True)
+
+    def __call__(self, row: LabelledRow) -> LabelledRow:
+        """``row`` with the most words with which it fits; the same row where all do."""
+        words = row.text.split()
+        before = np.cumsum([0, *map(self.words.__getitem__, words)])  # tokens of the first 0, 1, 2 ... words
+        spaces = row.text.count("\n") + row.text.count("\t") + row.text.count("  ")
+        whole = self.around + int(before[-1]) + spaces
+        if self.count_texts and whole * MARGIN <= self.most:
+            return row
+        if not self.count_texts or whole <= self.most * LONG:
+            whole = self.count(row.text)
+            if whole <= self.most:
+                return row
+        n = np.arange(len(words))  # words that are kept
+        expected = whole - (before[len(words) - n + n // 4] - before[n // 4])
+        low, high, error = 0, len(words), 0  # low words fit (or nothing does), high do not
+        while high - low > 1:
+            guess = int(np.searchsorted(expected, self.most - error, side="right")) - 1
+            kept = min(max(guess, low + 1), high - 1)
+            found = self.count(_kept(words, kept))
+            low, high = (kept, high) if found <= self.most else (low, kept)
+            error = found - int(expected[kept])
+        return replace(row, text=_kept(words, low))
 
 
 def _kept(words: Sequence[str], n: int) -> str:

@@ -22,14 +22,14 @@ VALIDATION_SHARE, LEAST_VALIDATION, MOST_VALIDATION = 0.1, 10, 200
 class TokenLimits:
     """How a learner counts tokens, the most it accepts per conversation (0: no limit), and strings no text may hold.
 
-    ``token_starts``: where the tokens of a text begin. ``validates``: it chooses among checkpoints, so some training
+    ``count_texts``: tokens of texts alone. ``validates``: it chooses among checkpoints, so some training
     rows are held out for that.
     """
 
     count_tokens: prompts.Counter = estimated_tokens
     max_tokens: int = 0
     special_tokens: tuple[str, ...] = SPECIAL_TOKENS
-    token_starts: prompts.TokenStarts = prompts.every_four_characters
+    count_texts: prompts.TextCounter | None = None
     validates: bool = False
 
 
@@ -119,7 +119,7 @@ def prepare(config: NoisyConfig, dataset: Dataset, limits: TokenLimits) -> Noisy
     test: list[AnyRow] = list(dataset.test)
     cut = 0
     if limits.max_tokens:
-        arguments = dataset.labels, template, limits.count_tokens, limits.max_tokens, limits.token_starts
+        arguments = dataset.labels, template, limits.count_tokens, limits.max_tokens, limits.count_texts
         rows, cut_train = prompts.fitted(corrupted.rows, *arguments)  # type: ignore[type-var]
         test, cut_test = prompts.fitted(test, *arguments)  # type: ignore[type-var]
         corrupted, cut = Corrupted(rows, corrupted.originals, noise), cut_train + cut_test  # type: ignore[type-var]

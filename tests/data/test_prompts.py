@@ -2,7 +2,6 @@
 
 import copy
 import random
-import re
 
 import pytest
 
@@ -75,9 +74,12 @@ def test_a_long_text_is_cut_in_its_middle_to_the_longest_that_fits(limit):
     assert (cut.label, cut.id, cut.position) == (0, "r-2", 1)
 
 
-def test_what_is_kept_does_not_depend_on_where_tokens_are_said_to_begin():
+def test_as_many_words_are_kept_as_fit_whether_words_are_counted_or_not():
+    def count_texts(texts):
+        return [-(-len(text.strip()) // 3) for text in texts]
+
     def tokens(row):
-        return sum(len(re.findall(r".{1,3}", text)) for text in (row.system, *sum(row.turns, ())))
+        return sum(sum(count_texts(text.split())) for text in (row.system, *sum(row.turns, ())))
 
     draw = random.Random(0)
     rows = [
@@ -85,31 +87,37 @@ def test_what_is_kept_does_not_depend_on_where_tokens_are_said_to_begin():
         for i in range(60)
     ]
     for limit in (40, 75, 120):
-        by_every_count, cut = [], 0
+        by_every_count = []
         for row in rows:
             words = row.text.split()
             texts = [row.text, *(prompts._kept(words, n) for n in range(len(words) - 1, -1, -1))]
             fits = [t for t in texts if tokens(conversation(LabelledRow(t, 1, "", 0), SENTIMENTS, REVIEW)) <= limit]
             by_every_count.append((fits or texts[-1:])[0])
-            cut += by_every_count[-1] != row.text
-        for starts in (prompts.every_four_characters, lambda text: range(0, len(text), 9), lambda text: [0]):
-            found, n = fitted(rows, SENTIMENTS, REVIEW, tokens, limit, starts)
+        cut = sum(text != row.text for text, row in zip(by_every_count, rows, strict=True))
+        for words_too in (None, count_texts):
+            found, n = fitted(rows, SENTIMENTS, REVIEW, tokens, limit, words_too)
             assert [row.text for row in found] == by_every_count and n == cut > 0
 
 
-def test_a_text_is_counted_a_few_times_where_tokens_begin_at_words():
+def test_a_text_that_surely_fits_is_not_counted_and_a_long_one_a_few_times():
     long = LabelledRow(" ".join(f"w{i}" for i in range(5000)), 0, "r-2", 1)
-    asked = []
+    counted = []
 
-    def counted(row):
-        asked.append(row)
+    def count(row):
+        counted.append(row)
         return words(row)
 
-    def starts(text):
-        return [word.start() for word in re.finditer(r"\S+", text)]
+    assert fitted([ROW, long], SENTIMENTS, REVIEW, count, 400, lambda texts: [1] * len(texts))[1] == 1
+    assert len(counted) <= 6, "three for the labels, one for the whole, two around the cut"
 
-    fitted([long], SENTIMENTS, REVIEW, counted, 400, starts)
-    assert len(asked) <= 6, "two for the labels, one for the whole, two around the cut"
+
+def test_line_ends_between_words_count_as_tokens():
+    def tokens(row):
+        return sum(len(text.split()) + text.count("\n") for text in (row.system, *sum(row.turns, ())))
+
+    poem = LabelledRow("O\n\nme\n\n" * 30, 1, "r", 0)
+    (short,), n = fitted([poem], SENTIMENTS, REVIEW, tokens, 100, lambda texts: [1] * len(texts))
+    assert n == 1 and tokens(conversation(short, SENTIMENTS, REVIEW)) <= 100
 
 
 def test_rows_that_fit_and_questions_stay_as_they_are():

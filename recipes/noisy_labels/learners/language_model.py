@@ -9,7 +9,7 @@ from data.chat_format import fix_date, template_name
 from data.chat_template import SPECIAL_TOKENS, pieces, segments
 from data.conversation import Row
 from data.labelled import AnyRow, Labels, QuestionRow, sha256_of
-from data.prompts import QA, conversation, every_four_characters, qa_chat_template
+from data.prompts import QA, conversation, qa_chat_template
 from evals.classification import Prediction
 from evals.generation import Decoding, probe
 from evals.label_errors import Fit
@@ -57,13 +57,11 @@ class LanguageModelLearner(LocalLearner):
         """Conversations in the model's own tokens, with its own control tokens refused."""
         special = {token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special}
         names = tuple(sorted(special | set(SPECIAL_TOKENS)))
-        return TokenLimits(self._count, self.loaded.max_length, names, self._token_starts, validates=True)
+        return TokenLimits(self._count, self.loaded.max_length, names, self._count_texts, validates=True)
 
-    def _token_starts(self, text: str) -> Sequence[int]:
-        if not self.tokenizer.is_fast:  # it does not know where its tokens are
-            return every_four_characters(text)
-        found = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        return [start for start, _ in found["offset_mapping"]]
+    def _count_texts(self, texts: Sequence[str]) -> list[int]:
+        found = self.tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False)
+        return list(map(len, found["input_ids"]))
 
     def _count(self, row: Row) -> int:
         parts = segments(self.tokenizer, row.turns, row.system)
