@@ -160,7 +160,8 @@ class NoisyConfig(ApiConfig, ModelConfig):
             f"{', '.join(given)} only {verb} to provider=local; an API takes model, epochs and hyperparameters "
             "(batch_size and learning_rate_multiplier among them)",
         )
-        require(self.epochs <= MOST_EPOCHS, f"epochs must be at most {MOST_EPOCHS} with an API, not {self.epochs}")
+        most = MOST_EPOCHS
+        require(1 <= self.epochs <= most, f"epochs must be from 1 to {most} with an API, not {self.epochs}")
         require(
             self.folds <= 1, f"folds={self.folds} would pay for {self.folds} more jobs; only provider=local does it"
         )

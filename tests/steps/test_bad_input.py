@@ -167,7 +167,7 @@ def test_half_written_weights_are_refused(refused, tmp_path, tiny_base):
     [
         (["--epochs", "abc"], "epochs must be a whole number, not 'abc'"),
         (["--epochs", "1.5"], "epochs must be a whole number, not '1.5'"),
-        (["--epochs", "0"], "epochs must be at least 1, not 0"),
+        (["--epochs", "-1"], "epochs must be at least 0, not -1"),
         (["--lr", "-1"], "lr must be a finite number of at least 0, not -1.0"),
         (["--lr", "nan"], "lr must be a finite number of at least 0, not nan"),
         (["--lr", "inf"], "lr must be a finite number of at least 0, not inf"),
