@@ -1,6 +1,6 @@
 """Default settings by the size of the base model: the larger it is, the fewer passes and the lower a learning rate it
-needs. LoRA's values of the first two classes were chosen on the bundled base and on SmolLM2-135M (docs/log.md); those of
-the third are what fine-tuning of models of 1 to 10 billion parameters commonly uses.
+needs. LoRA's values of the first two classes were chosen on the bundled base and on SmolLM2-135M (docs/log.md); those
+of the third are what fine-tuning of models of 1 to 10 billion parameters commonly uses.
 """
 
 import math

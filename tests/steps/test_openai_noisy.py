@@ -116,7 +116,7 @@ def test_the_model_and_each_checkpoint_are_versions_like_any_other(done):
     for version in found:
         assert version.run_id == done.runs[0].info.run_id
         assert version.tags["kind"] == "openai" and version.tags["base_model"] == "gpt-4o-mini-2024-07-18"
-        assert (version.tags["base/accuracy"], version.tags["test/accuracy"]) == ("0.5000", "1.0000")
+        assert [float(version.tags[f"{which}/accuracy"]) for which in ("base", "test")] == [0.5, 1.0]
         assert version.tags["verdict"] == "healthy" and version.tags["dataset_digest"]
     assert versions.resolve("noisy@champion").number == 3
 
