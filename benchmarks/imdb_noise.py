@@ -99,7 +99,7 @@ def auc_interval(truth: np.ndarray, p: np.ndarray) -> tuple[float, float]:
 
 def table(records: list[Record]) -> bool:
     """Print a line a run and the bounds; whether those that were measured are met."""
-    met = True
+    bounds: dict[str, bool] = {}
     print("| run | accuracy | AUC | ECE | mean confidence | memorised | base: invalid | base: AUC | s |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     for record in sorted(records, key=lambda each: (each["name"].split()[0], each["rate"])):
@@ -113,11 +113,14 @@ def table(records: list[Record]) -> bool:
             f"| {shown(metrics['base/auc'], record['base/auc_interval'])} | {record['seconds']:.0f} |"
         )
         if record["name"].startswith("smollm2") and record["rate"] == 0:
-            met &= metrics["test/accuracy"] >= CLEAN
+            bounds[f"clean at least {CLEAN}"] = metrics["test/accuracy"] >= CLEAN
         if record["name"].startswith("smollm2") and record["rate"] == 0.5:
-            met &= metrics["test/accuracy_low"] <= 0.5 <= metrics["test/accuracy_high"]
-    print("bounds met" if met else "a bound is MISSED")
-    return met
+            bounds["rate .5 within its interval of .5"] = (
+                metrics["test/accuracy_low"] <= 0.5 <= metrics["test/accuracy_high"]
+            )
+    for what, met in bounds.items():
+        print(f"{what}: {'met' if met else 'MISSED'}")
+    return all(bounds.values())
 
 
 def shown(value: float | None, interval: Any) -> str:

@@ -90,8 +90,8 @@ def score(asked: argparse.Namespace, done: set[str]) -> None:
     chosen = [row for row in every[asked.first : asked.first + asked.count] if row["question"] not in done]
     if not chosen:
         return
-    base = load_base(FinetuneConfig(base_model=asked.base_model))
-    model, tokenizer = base.model.float().eval(), base.tokenizer
+    base = load_base(FinetuneConfig(base_model=asked.base_model, load="fp32"))
+    model, tokenizer = base.model.eval(), base.tokenizer
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         path = folder / "mine.json"

@@ -12,6 +12,7 @@ from data.corruption import Corrupted
 from data.duplicates import unique
 from data.errors import DataError
 from data.labelled import AnyRow, LabelledRow, Labels, QuestionRow, is_sorted
+from data.progress import progress_bar
 from data.prompts import CHARACTERS_PER_TOKEN, PromptTemplate, conversation
 from evals import power
 from openai_jobs.prices import Price
@@ -86,12 +87,21 @@ def check(train: Corrupted, test: Sequence[AnyRow], labels: Labels, plan: Plan) 
     ]
     warnings = [*_copies("training", train.rows), *_copies("test", test), *_information(train, numbers)]
     warnings += _imbalance(test, labels)
-    lengths = [plan.count_tokens(conversation(row, labels, plan.template)) for row in train.rows]
-    test_lengths = [plan.count_tokens(conversation(row, labels, plan.template)) for row in test]
+    lengths, test_lengths = _lengths(train.rows, labels, plan), _lengths(test, labels, plan)
     errors += _too_long([*train.rows, *test], [*lengths, *test_lengths], plan.max_tokens)
     cost = _cost(sum(lengths), sum(test_lengths), len(test), plan, numbers) if plan.evaluations else ()
     facts = [*cost, *_smallest_effect(len(test), numbers)]
     return Preflight(errors, warnings, facts, numbers)
+
+
+def _lengths(rows: Sequence[AnyRow], labels: Labels, plan: Plan) -> list[int]:
+    """Tokens of each row's conversation."""
+    found = []
+    with progress_bar(len(rows), "checking lengths", "row") as bar:
+        for row in rows:
+            found.append(plan.count_tokens(conversation(row, labels, plan.template)))
+            bar.update()
+    return found
 
 
 def _class_errors(which: str, rows: Sequence[AnyRow], labels: Labels) -> Iterator[str]:
