@@ -25,8 +25,8 @@ def load_model(folder: Path, device: str = "cpu", held: str = "fp32") -> Any:
 
     Args:
         held: ``fp32``: all weights in float32. ``bf16``: frozen, in bfloat16; on a CPU only those of linear layers and
-            embeddings, and all else in float32. ``4bit``: frozen, linear layers in NF4 with bitsandbytes, all else in
-            float32 (on a GPU bfloat16).
+            embeddings, and all else in float32. ``4bit``: frozen, linear layers but the head in NF4 with bitsandbytes,
+            all else as with ``bf16``.
 
     Raises:
         UserError: the files are no causal language model, or not a whole one.
@@ -47,7 +47,7 @@ def load_model(folder: Path, device: str = "cpu", held: str = "fp32") -> Any:
     if report["missing_keys"]:  # they would be drawn at random
         name = min(report["missing_keys"])
         raise UserError(f"{folder} can't be loaded: its weights lack {len(report['missing_keys'])} tensors ({name})")
-    if held == "bf16" and device == "cpu":
+    if held != "fp32" and device == "cpu":
         from inference.bf16_linear import hold_in_bf16
 
         hold_in_bf16(model)
@@ -69,9 +69,9 @@ def _types(held: str, device: str) -> dict[str, Any]:
 
     if not find_spec("bitsandbytes"):
         raise UserError("load=4bit needs bitsandbytes: pip install -r requirements-4bit.txt (or set load=auto)")
-    rest = torch.bfloat16 if device.startswith("cuda") else torch.float32
-    quantised = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=rest)
-    return {"dtype": rest, "quantization_config": quantised, "device_map": {"": device}}
+    compute = torch.bfloat16 if device.startswith("cuda") else torch.float32
+    quantised = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=compute)
+    return {"dtype": torch.bfloat16, "quantization_config": quantised, "device_map": {"": device}}
 
 
 def _require_own_shards(folder: Path) -> None:

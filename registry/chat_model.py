@@ -43,8 +43,9 @@ class ChatModel(PythonModel):
             _check_base(folder, config["base_digest"])
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         model = AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True, **_types(config.get("load")))
-        if config.get("load") == "bf16":
-            model = model.float()  # the same weights, multiplied in float32 on whatever machine
+        for tensor in model.parameters():
+            if tensor.is_floating_point():  # the same weights, multiplied in float32 on whatever machine
+                tensor.data = tensor.data.float()
         for module in model.modules():
             if hasattr(module, "support_avx512bf16_for_cpu"):  # of bitsandbytes: it rounds the activations
                 vars(module)["support_avx512bf16_for_cpu"] = False
@@ -122,17 +123,14 @@ def _types(load: str | None) -> dict[str, Any]:
     """What ``from_pretrained`` takes for weights held as ``load`` says: fp32 (or None), bf16 or 4bit."""
     import torch
 
+    dtype = torch.bfloat16 if load in ("bf16", "4bit") else torch.float32
     if load != "4bit":
-        return {"dtype": torch.bfloat16 if load == "bf16" else torch.float32}
+        return {"dtype": dtype}
     from transformers import BitsAndBytesConfig
 
-    return {
-        "dtype": torch.float32,
-        "quantization_config": BitsAndBytesConfig(
-            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.float32
-        ),
-        "device_map": {"": "cpu"},
-    }
+    compute = torch.float32
+    quantised = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=compute)
+    return {"dtype": dtype, "quantization_config": quantised, "device_map": {"": "cpu"}}
 
 
 def _check_base(folder: str, digest: str) -> None:

@@ -14,9 +14,10 @@ from registry.references import BASE, FindBase, ModelSource, find, find_base_fol
 
 @dataclass
 class Resolver:
-    """Finds models by reference; ``find_base`` finds the folder of a base by its name."""
+    """Finds models by reference; ``find_base`` finds the folder of a base by its name, ``load``: how such are held."""
 
     find_base: FindBase
+    load: str = "auto"
     _known: dict[str, ModelSource] = field(default_factory=dict)
 
     def look(self, references: Sequence[str]) -> tuple[ModelLocation | UnavailableModel, ...]:
@@ -45,7 +46,7 @@ class Resolver:
         """
         folder = self.find_base(name)
         digest = weights_digest(folder)
-        return self._checked(ModelSource(reference, BASE, folder, name, base_digest=digest, load="auto"))
+        return self._checked(ModelSource(reference, BASE, folder, name, base_digest=digest, load=self.load))
 
     def _place(self, reference: str, failures: list[TrackingUnavailable]) -> ModelLocation | UnavailableModel:
         try:

@@ -1,6 +1,7 @@
 """Settings of the server."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from data.errors import ConfigError
 
@@ -23,6 +24,8 @@ class ServeConfig:
     """The organisation in the ids of fine-tuned models."""
     base_model: str = "bundled"
     """Base of OpenAI's model names: auto, bundled, smollm2, a model on the Hugging Face hub, a folder, a GGUF file."""
+    load: Literal["auto", "bf16", "fp32", "4bit"] = "auto"
+    """How bases are held that are trained on or answer; auto is bf16 where they are stored so and that is faster."""
     models: str = ""
     """Further model names and their bases, comma-separated, such as gpt-4o-mini=distilgpt2,small=bundled."""
     trainers: int = 1

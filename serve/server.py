@@ -91,6 +91,7 @@ def make_state(config: ServeConfig, database: Database, outputs: Path) -> Server
         int(config.memory_gb * GIB),
         base_model.pick_device(),
         config.chats,
+        config.load,
     )
     return ServerState(
         config=config,

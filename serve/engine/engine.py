@@ -49,12 +49,18 @@ class Engine:
         capacity_bytes: of the weights that are kept; what is needed at once may take more.
         device: where the models are.
         most_rows: answers at once; requests beyond them wait, first come, first served.
+        load: how bases are held that are asked for by their own names.
     """
 
     def __init__(
-        self, find_base: Callable[[str], Path], capacity_bytes: int, device: str = "cpu", most_rows: int = 32
+        self,
+        find_base: Callable[[str], Path],
+        capacity_bytes: int,
+        device: str = "cpu",
+        most_rows: int = 32,
+        load: str = "auto",
     ) -> None:
-        self._resolver, self._most_rows = ModelResolver(find_base), most_rows
+        self._resolver, self._most_rows = ModelResolver(find_base, load), most_rows
         self._pool = ModelPool(None, capacity_bytes, device)
         self._schedulers: dict[int, Scheduler] = {}
         self._active: dict[ActiveSequence, _Request] = {}

@@ -17,10 +17,10 @@ FRESH_S = 1.0  # for so long an answer of the registry is used again
 
 
 class ModelResolver:
-    """Finds the locations of models; ``find_base`` finds the folder of a base model by its name."""
+    """Finds the locations of models; ``find_base`` finds a base by its name, ``load``: how such are held."""
 
-    def __init__(self, find_base: Callable[[str], Path]) -> None:
-        self._resolver = Resolver(find_base)
+    def __init__(self, find_base: Callable[[str], Path], load: str = "auto") -> None:
+        self._resolver = Resolver(find_base, load)
         self._lookups: dict[str, tuple[float, Future[ModelLocation]]] = {}
         self._threads = ThreadPoolExecutor(2, "resolver")
 

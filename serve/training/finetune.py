@@ -13,6 +13,7 @@ from data.chat_format import fix_date
 from data.errors import UserError
 from data.formats.records import BadRecord
 from evals.generation import probe
+from inference.precision import Load
 from recipes.sft import record
 from recipes.sft.config import TuneConfig
 from recipes.sft.data import Rows
@@ -75,7 +76,7 @@ def open_run(database: Database, row: Mapping[str, Any], outputs: Path) -> Run:
     return run
 
 
-def prepare(database: Database, row: Mapping[str, Any], threads: int, keep: int) -> PreparedJob:
+def prepare(database: Database, row: Mapping[str, Any], threads: int, keep: int, load: Load = "auto") -> PreparedJob:
     """Load the base, read and encode the files.
 
     Raises:
@@ -85,7 +86,7 @@ def prepare(database: Database, row: Mapping[str, Any], threads: int, keep: int)
     import torch
 
     torch.set_num_threads(threads)
-    config = _config(row, threads)
+    config = _config(row, threads, load)
     train, validation = (_rows(database, row, param) for param in ("training_file", "validation_file"))
     thoughts = any(each.has_thoughts for each in train)
     base = load_base(replace(config, max_length=sys.maxsize), thoughts=thoughts)
@@ -100,13 +101,14 @@ def prepare(database: Database, row: Mapping[str, Any], threads: int, keep: int)
     return PreparedJob(row, job, eval_schedule(steps_per_epoch, config.epochs, 1), keep)
 
 
-def _config(row: Mapping[str, Any], threads: int) -> TuneConfig:
+def _config(row: Mapping[str, Any], threads: int, load: Load) -> TuneConfig:
     wanted = row["hyperparameters"]
     batch_size, accumulation = passes(wanted["batch_size"])
     return TuneConfig(
         dataset=row["training_file"],
         test_dataset=row["validation_file"] or "",
         base_model=row["base"],
+        load=load,
         epochs=wanted["n_epochs"],
         batch_size=batch_size,
         accumulation=accumulation,

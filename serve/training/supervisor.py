@@ -153,6 +153,7 @@ class Supervisor:
         settings = {
             "database": self.database.url, "outputs": str(self.outputs), "nice": NICE,
             "threads": self.config.trainer_threads, "checkpoints": self.config.checkpoints,
+            "load": self.config.load,
         }  # fmt: skip
         with contextlib.suppress(BrokenPipeError):  # it has ended already, which the next step handles
             _input(process).write(json.dumps(settings).encode() + b"\n")

@@ -79,7 +79,8 @@ def _train(job_id: str, settings: Mapping[str, Any], outputs: Path) -> int:
         print(error, file=sys.stderr)
         return LATER
     try:
-        finetune.train(database, finetune.prepare(database, row, settings["threads"], settings["checkpoints"]), run)
+        job = finetune.prepare(database, row, settings["threads"], settings["checkpoints"], settings["load"])
+        finetune.train(database, job, run)
     except (Stopped, JobInterrupted):
         run.finish("KILLED")
         return STOPPED
