@@ -79,6 +79,8 @@ class Values:
         at_end = error.pos >= len(self.text.rstrip()) or error.msg.startswith("Unterminated string")
         if at_end and self._is_end:
             hint = "; the file looks cut off"
+        if self.text[error.pos : error.pos + 1] in ("}", "]") and error.msg.startswith("Expecting"):
+            hint = "; a comma before it has nothing after it: remove the comma"
         if self.text.startswith("'", error.pos):
             hint = "; single quotes are no JSON but Python: write rows with json.dumps"
         place = f"line {error.lineno + self._lines_before} column {error.colno}"

@@ -32,6 +32,13 @@ def test_a_package_that_is_missing_is_one_line_that_names_the_environment():
     assert sys.executable in line and "'torch_that_is_not_here'" in line and ".venv" in line and "make" in line
 
 
+def test_a_python_that_is_too_old_is_one_line_that_names_the_environment():
+    code = "import sys; sys.version_info = (3, 9); import steps"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, timeout=60)
+    [line] = done.stderr.decode().strip().splitlines()
+    assert done.returncode == 1 and "Python 3.11" in line and ".venv" in line
+
+
 def test_a_missing_module_of_our_own_is_a_fault_and_not_the_environment_s():
     done = run_step("__import__('steps.nowhere')")
     assert done.returncode == 1 and b"Traceback" in done.stderr

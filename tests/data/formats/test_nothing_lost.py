@@ -120,6 +120,7 @@ def test_the_indentation_of_code_is_kept(read, text):
             json.dumps(PAIRS[:1])[:-1] + ",\n]",
             "line 1 column 57: .*a comma stands before the closing bracket",
         ),
+        ("p.jsonl", '{"prompt": "a", "response": "b",}', "a comma before it has nothing after it"),
         ("p.json", ",".join(json.dumps(pair, indent=1) for pair in PAIRS), "a comma stands between two objects"),
         ("p.json", json.dumps({"version": 1, "data": PAIRS}), 'take out the list under "data"'),
         ("p.jsonl", '{"prompt": "a", "response": "b", "response": "c"}', "the key 'response' stands twice"),
