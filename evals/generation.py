@@ -1,9 +1,10 @@
 """Evaluation of answers: base and tuned model answer the same rows, in one batch where the tuned one is a LoRA."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from data.chat_format import stop_token_ids
@@ -13,6 +14,7 @@ from data.errors import ConfigError
 from data.progress import progress_bar
 from evals import metrics
 from evals.metric import AnswerData
+from evals.paired import ratio
 from inference.batch import BatchRow
 from inference.bf16_linear import in_float32
 from inference.lockstep import decode
@@ -21,7 +23,7 @@ from inference.transcript import Sampling
 from registry.versions import Probe
 from train.base_model import context_length
 from train.encoding import encode
-from train.losses import mean_loss
+from train.losses import mean_loss, row_losses
 
 #: Rows of a batch for each model, and tokens of all of its rows.
 BATCH, BATCH_TOKENS = 32, 16384
@@ -50,10 +52,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class Scores:
-    """A model on held-out rows: ``values`` by metric name, and the ``answers`` in row order."""
+    """A model on held-out rows: ``values`` by metric name, and the ``answers`` in row order.
+
+    ``statistics``: those of the rows, by metric, see ``evals.metrics.statistics``.
+    """
 
     values: dict[str, float]
     answers: list[Answer]
+    statistics: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def answer(
@@ -194,6 +200,7 @@ def _scored(
     max_length: int,
     has_style: Callable[[str], bool] | None,
 ) -> Scores:
+    losses = _row_losses(model, tokenizer, rows, max_length)
     data = AnswerData(
         prompts=[r.prompt for r in rows],
         references=[r.response for r in rows],
@@ -201,11 +208,23 @@ def _scored(
         stopped=[a.stopped for a in answers],
         prompt_cut=[a.prompt_cut for a in answers],
         training_responses=[r.response for r in trained],
-        loss=mean_loss(model, encode(rows, tokenizer, "response", max_length)),
+        loss=float(ratio(losses.sum(0))),
         train_loss=mean_loss(model, encode(trained[: len(rows)], tokenizer, "response", max_length)),
         has_style=has_style,
+        row_losses=losses,
     )
-    return Scores(metrics.defined(metrics.evaluate("answers", data)), answers)
+    values = metrics.defined(metrics.evaluate("answers", data))
+    return Scores(values, answers, metrics.statistics("answers", data))
+
+
+def _row_losses(model: Any, tokenizer: Any, rows: Sequence[Row], max_length: int) -> np.ndarray:
+    """Loss in nats of each row's responses, and how many tokens these have: ``[rows, 2]``."""
+    examples = encode(rows, tokenizer, "response", max_length)
+    found = row_losses(model, examples)
+    if len(examples) == len(rows):
+        return found
+    sizes = [len(encode([row], tokenizer, "response", max_length)) for row in rows]  # several where a template says so
+    return np.add.reduceat(found, np.cumsum([0, *sizes[:-1]]))
 
 
 def probe(model: Any, tokenizer: Any, rows: Sequence[Row], max_new_tokens: int) -> Probe:

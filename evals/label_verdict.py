@@ -46,7 +46,7 @@ def decide_labels(
 def decide_questions(before: float | None, after: float | None, comparison: Comparison) -> Verdict:
     """The verdict by MC1: ``not_better`` unless it rose by more than chance explains."""
     figures = f"MC1 {before or 0:.3f} -> {after or 0:.3f}, {_format_gain(comparison)}"
-    better = (comparison.gain or 0) > 0 and (comparison.p_value or 1) < LabelThresholds.p_value
+    better = _is_better(comparison, LabelThresholds.p_value)
     return Verdict("healthy" if better else "not_better", (figures,))
 
 
@@ -86,7 +86,7 @@ def _error_share(tuned: ClassificationReport, label: int) -> float:
 
 def _gain(tuned: ClassificationReport, comparison: Comparison, limits: LabelThresholds) -> list[tuple[str, str]]:
     found = []
-    if (comparison.gain or 0) <= 0 or (comparison.p_value or 0) >= limits.p_value:
+    if not _is_better(comparison, limits.p_value):
         found.append(("not_better", f"it is not better than its base: {_format_gain(comparison)}"))
     totals = [sum(row) for row in tuned.confusion]
     chance = max(totals) / sum(totals) if sum(totals) else 0.5
@@ -95,6 +95,13 @@ def _gain(tuned: ClassificationReport, comparison: Comparison, limits: LabelThre
         found.append(("not_better", f"its accuracy, {tuned.accuracy:.3f} ({low:.3f} to {high:.3f}), is not above the "
                       f"{chance:.3f} of always saying one label"))  # fmt: skip
     return found
+
+
+def _is_better(comparison: Comparison, limit: float) -> bool:
+    """Whether the second model is right more often, by more than chance; no rows show nothing."""
+    if comparison.gain is None or comparison.p_value is None:
+        return False
+    return comparison.gain > 0 and comparison.p_value < limit
 
 
 def _format_gain(comparison: Comparison) -> str:

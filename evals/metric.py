@@ -5,7 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from evals.intervals import Interval
+from evals.paired import OfSums, ratio
 
 #: What a metric is computed from: ``answers`` is an ``AnswerData``, ``labels`` a ``ClassificationReport``
 #: (``evals.classification``), ``choices`` a ``ChoiceReport`` (``evals.multiple_choice``), and ``training`` a
@@ -23,8 +26,9 @@ class AnswerData:
 
     ``stopped``: whether the model ended an answer itself. ``prompt_cut``: whether a prompt lost its beginning because
     it was too long for the model. ``training_responses`` are those of the training rows. ``loss`` and ``train_loss``
-    are means over response tokens in nats, on the held-out rows and on training rows. ``has_style``: whether a text
-    has the style of the training responses; None where no such test is known.
+    are means over response tokens in nats, on the held-out rows and on training rows. ``row_losses`` are the held-out
+    rows' own, ``[rows, 2]``: loss summed over a row's response tokens, and how many these are. ``has_style``: whether a
+    text has the style of the training responses; None where no such test is known.
     """
 
     prompts: Sequence[str]
@@ -36,6 +40,7 @@ class AnswerData:
     loss: float
     train_loss: float
     has_style: Callable[[str], bool] | None = None
+    row_losses: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,10 @@ class Metric:
     """Whether it is among the few that the last lines on screen show."""
     interval: Callable[[Any], Interval | None] | None = None
     """Its 95 % interval, logged as ``NAME_low`` and ``NAME_high``."""
+    statistics: Callable[[Any], np.ndarray | None] | None = None
+    """Statistics of each row, ``[rows, k]``, of whose sums it is a function; with them a change has an interval."""
+    of_sums: OfSums = ratio
+    """That function."""
     tag: bool = True
     """Whether registered versions have it as a tag."""
     study: Literal["", "record", "table", "plot"] = ""

@@ -8,8 +8,11 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
+import numpy as np
+
 from evals import text_metrics
 from evals.metric import NOT_NEGATIVE, AnswerData, Data, Metric
+from evals.paired import Difference, difference, ratio
 
 #: Losses above this many nats give the perplexity of this many: exp(709) is the last that a float holds.
 MOST_NATS = 80
@@ -36,6 +39,36 @@ def _values(metric: Metric, source: Any) -> dict[str, float | None]:
 def defined(found: Mapping[str, float | None]) -> dict[str, float]:
     """The metrics that have a value."""
     return {key: float(value) for key, value in found.items() if value is not None}
+
+
+def statistics(data: Data, source: Any) -> dict[str, np.ndarray]:
+    """Statistics of each row, ``[rows, k]``, for every metric of ``data`` that is a function of their sums."""
+    found = {metric.name: metric.statistics(source) for metric in in_order(data) if metric.statistics}
+    return {name: each for name, each in found.items() if each is not None}
+
+
+def changes(before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray], seed: int = 0) -> dict[str, Difference]:
+    """How much two models differ on the same rows, by metric, from the statistics of their rows.
+
+    Args:
+        seed: of resampled intervals.
+    """
+    found = {
+        name: difference(before[name], after[name], METRICS[name].of_sums, seed) for name in after if name in before
+    }
+    return {name: change for name, change in found.items() if change}
+
+
+def change_metrics(found: Mapping[str, Difference]) -> dict[str, float]:
+    """Changes as metrics of a run: ``change/NAME``, and the ends of its interval as ``_low`` and ``_high``."""
+    keyed: dict[str, float | None] = {}
+    for name, change in found.items():
+        keyed |= {
+            f"change/{name}": change.change,
+            f"change/{name}_low": change.low,
+            f"change/{name}_high": change.high,
+        }
+    return defined(keyed)
 
 
 def in_order(*data: Data) -> list[Metric]:
@@ -66,12 +99,34 @@ def share(flags: Iterable[bool]) -> float:
     return sum(every) / len(every)
 
 
-def _echo_rate(data: AnswerData) -> float:
-    return share(map(text_metrics.is_echo, data.prompts, data.references, data.answers))
+def _flags(flags: Iterable[bool]) -> np.ndarray:
+    """The statistics of a share of rows."""
+    hits = np.array(list(flags), dtype=float)
+    return np.stack([hits, np.ones_like(hits)], axis=-1)
 
 
-def _lexicon_rate(data: AnswerData) -> float | None:
-    return share(map(data.has_style, data.answers)) if data.has_style else None
+def _of_flags(flags: np.ndarray | None) -> float | None:
+    return None if flags is None else float(ratio(flags.sum(0)))
+
+
+def _echoes(data: AnswerData) -> np.ndarray:
+    return _flags(map(text_metrics.is_echo, data.prompts, data.references, data.answers))
+
+
+def _in_style(data: AnswerData) -> np.ndarray | None:
+    return _flags(map(data.has_style, data.answers)) if data.has_style else None
+
+
+def _hits(report: Any) -> np.ndarray:
+    return _flags(each.outcome == label for label, each in zip(report.truth, report.predictions, strict=True))
+
+
+def _squared_errors(report: Any) -> np.ndarray | None:
+    probabilities = [each.p_positive for each in report.predictions]
+    if not probabilities or None in probabilities:
+        return None
+    errors = (np.array(probabilities) - np.array(report.truth)) ** 2
+    return np.stack([errors, np.ones_like(errors)], axis=-1)
 
 
 METRICS: dict[str, Metric] = {
@@ -81,12 +136,13 @@ METRICS: dict[str, Metric] = {
         Metric(
             "loss", ("answers",), lambda data: data.loss,
             "Mean cross-entropy of the held-out responses' tokens, in nats.",
-            False, NOT_NEGATIVE, format=".2f", rank=13,
+            False, NOT_NEGATIVE, format=".2f", rank=13, statistics=lambda data: data.row_losses,
         ),
         Metric(
             "perplexity", ("answers",), lambda data: math.exp(min(data.loss, MOST_NATS)),
             "exp(loss).",
             False, (1.0, math.inf), format=".1f", rank=17, headline=True, study="table",
+            statistics=lambda data: data.row_losses, of_sums=lambda sums: np.exp(np.minimum(ratio(sums), MOST_NATS)),
         ),
         Metric(
             "train_loss", ("answers",), lambda data: data.train_loss,
@@ -97,21 +153,25 @@ METRICS: dict[str, Metric] = {
             "chrf", ("answers",), lambda data: text_metrics.chrf(data.references, data.answers),
             "Corpus chrF of the answers against the references (Popovic 2015; sacrebleu's defaults).",
             True, (0.0, 100.0), "chrF", format=".1f", rank=2, headline=True, study="plot",
+            statistics=lambda data: text_metrics.chrf_statistics(data.references, data.answers),
+            of_sums=text_metrics.chrf_of_sums,
         ),
         Metric(
-            "echo_rate", ("answers",), _echo_rate,
+            "echo_rate", ("answers",), lambda data: _of_flags(_echoes(data)),
             "Share of answers that contain their prompt word for word where the reference does not.",
-            False, label="echo", format=".2f", rank=14, headline=True, study="table",
+            False, label="echo", format=".2f", rank=14, headline=True, study="table", statistics=_echoes,
         ),
         Metric(
             "loop_rate", ("answers",), lambda data: share(map(text_metrics.is_loop, data.answers)),
             "Share of answers that repeat themselves: the same words three times in a row, or few distinct trigrams.",
             False, label="loop", format=".2f", rank=15, headline=True, study="plot",
+            statistics=lambda data: _flags(map(text_metrics.is_loop, data.answers)),
         ),
         Metric(
             "stop_rate", ("answers",), lambda data: share(data.stopped),
             "Share of answers that the model ended itself, before max_new_tokens.",
             True, label="stop", format=".2f", rank=16, headline=True, study="plot",
+            statistics=lambda data: _flags(data.stopped),
         ),
         Metric(
             "distinct_2", ("answers",), lambda data: text_metrics.distinct_2(data.answers),
@@ -139,11 +199,13 @@ METRICS: dict[str, Metric] = {
             lambda data: text_metrics.content_rate(data.prompts, data.references, data.answers),
             "Share of the content words that references took over from their prompts which the answers contain too.",
             True, label="content kept", format=".2f", rank=3, headline=True, study="plot",
+            statistics=lambda data: text_metrics.content_kept(data.prompts, data.references, data.answers),
         ),
         Metric(
-            "lexicon_rate", ("answers",), _lexicon_rate,
+            "lexicon_rate", ("answers",), lambda data: _of_flags(_in_style(data)),
             "Share of answers with a word of the pirate lexicon; only where most references have one.",
             True, label="pirate lexicon", short_label="lexicon", format=".2f", rank=1, headline=True, study="plot",
+            statistics=_in_style,
         ),
         # Labels predicted for held-out rows
         Metric("n", ("labels", "choices"), lambda report: report.n, "Number of held-out rows.", None, NOT_NEGATIVE,
@@ -152,7 +214,7 @@ METRICS: dict[str, Metric] = {
             "accuracy", ("labels",), lambda report: report.accuracy,
             "Share of rows that got their true label; an answer that is no label, or none, is wrong.",
             True, rank=4, headline=True, interval=lambda report: report.accuracy_interval, study="plot",
-            axis=(0.4, 1.0), chance=0.5,
+            axis=(0.4, 1.0), chance=0.5, statistics=_hits,
         ),
         Metric(
             "answered_accuracy", ("labels",), lambda report: report.answered_accuracy,
@@ -168,6 +230,7 @@ METRICS: dict[str, Metric] = {
             "invalid_rate", ("labels",), lambda report: report.rates["invalid"],
             "Share of rows with an answer that is neither label.",
             False, label="invalid", rank=9, headline=True,
+            statistics=lambda report: _flags(each.outcome == "invalid" for each in report.predictions),
         ),
         Metric(
             "error_rate", ("labels",), lambda report: report.rates["error"],
@@ -195,7 +258,7 @@ METRICS: dict[str, Metric] = {
         Metric(
             "brier", ("labels",), lambda report: report.brier,
             "Brier score: mean squared error of the probability of label 1.",
-            False, label="Brier", rank=8, headline=True,
+            False, label="Brier", rank=8, headline=True, statistics=_squared_errors,
         ),
         Metric(
             "ece", ("labels",), lambda report: report.ece,
@@ -234,6 +297,7 @@ METRICS: dict[str, Metric] = {
             "mc1", ("choices",), lambda report: report.mc1,
             "TruthfulQA's MC1: share of questions whose best answer is likelier than every incorrect one.",
             True, label="MC1", rank=11, headline=True, interval=lambda report: report.mc1_interval, study="plot",
+            statistics=lambda report: _flags(report.right),
         ),
         Metric(
             "mc2", ("choices",), lambda report: report.mc2,

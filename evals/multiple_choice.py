@@ -1,7 +1,7 @@
 """TruthfulQA's two scores from the log-probabilities of given answers (Lin, Hilton, Evans 2022, arXiv:2109.07958)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import exp, fsum, inf, isnan
 
 from data.labelled import QuestionRow
@@ -17,7 +17,7 @@ LogProbs = Mapping[str, float]
 class ChoiceReport:
     """``mc1`` is over all ``n`` rows, and a row without log-probabilities is wrong; ``mc2`` is over ``scored`` rows.
 
-    None where there are no such rows.
+    None where there are no such rows. ``right``: whether each row is right by MC1.
     """
 
     n: int
@@ -25,6 +25,7 @@ class ChoiceReport:
     mc1: float | None
     mc1_interval: tuple[float, float] | None
     mc2: float | None
+    right: Sequence[bool] = field(default=(), repr=False)
 
     def metrics(self) -> dict[str, float]:
         """The metrics that are defined, by name."""
@@ -55,7 +56,8 @@ def evaluate_choices(rows: Sequence[QuestionRow], log_probs: Sequence[LogProbs |
     if len(rows) != len(log_probs):
         raise ValueError(f"{len(rows)} questions but {len(log_probs)} answers")
     scored = [(row, found) for row, found in zip(rows, log_probs, strict=True) if found is not None]
-    right = sum(mc1(row.mc1, found) for row, found in scored)
+    each = [found is not None and mc1(row.mc1, found) for row, found in zip(rows, log_probs, strict=True)]
+    right = sum(each)
     shares = [share for row, found in scored if (share := mc2(row.mc2, found)) is not None]
     n = len(rows)
     return ChoiceReport(
@@ -64,6 +66,7 @@ def evaluate_choices(rows: Sequence[QuestionRow], log_probs: Sequence[LogProbs |
         mc1=right / n if n else None,
         mc1_interval=wilson(right, n) if n else None,
         mc2=fsum(shares) / len(shares) if shares else None,
+        right=each,
     )
 
 

@@ -6,9 +6,11 @@ are compared in Unicode's composed form (NFC). Rates are shares of answers betwe
 """
 
 import unicodedata
+from collections import Counter
 from collections.abc import Collection, Sequence
 from math import ceil
 
+import numpy as np
 import regex
 
 UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\u3005\u3006\u30fc]"
@@ -60,12 +62,17 @@ def content_rate(prompts: Sequence[str], references: Sequence[str], answers: Seq
 
     None where the references take over nothing.
     """
-    wanted = kept = 0
+    kept, wanted = content_kept(prompts, references, answers).sum(0)
+    return float(kept / wanted) if wanted else None
+
+
+def content_kept(prompts: Sequence[str], references: Sequence[str], answers: Sequence[str]) -> np.ndarray:
+    """Content words that each reference took over from its prompt, ``[rows, 2]``: those in the answer, and all."""
+    found = []
     for prompt, reference, answer in zip(prompts, references, answers, strict=True):
         due = content_words(prompt, reference)
-        wanted += len(due)
-        kept += len(due & _terms(answer))
-    return kept / wanted if wanted else None
+        found.append((len(due & _terms(answer)), len(due)))
+    return np.array(found, dtype=float).reshape(-1, 2)
 
 
 def is_echo(prompt: str, reference: str, answer: str) -> bool:
@@ -116,6 +123,41 @@ def copy_rate(references: Sequence[str], answers: Sequence[str], trained: Collec
 def length_ratio(references: Sequence[str], answers: Sequence[str]) -> float:
     """Words of all answers over words of all references."""
     return sum(len(words(a)) for a in answers) / max(1, sum(len(words(r)) for r in references))
+
+
+CHRF_ORDER, CHRF_BETA = 6, 2
+
+
+def chrf_statistics(references: Sequence[str], answers: Sequence[str]) -> np.ndarray:
+    """What corpus chrF is computed from, ``[rows, 3 * CHRF_ORDER]``.
+
+    For each order from 1 the character n-grams of the answer, those of the reference, and those that are in both.
+    """
+    found = np.zeros((len(answers), 3 * CHRF_ORDER))
+    for row, texts in zip(found, zip(answers, references, strict=True), strict=True):
+        plain = ["".join(unicodedata.normalize("NFC", text).split()) for text in texts]
+        for n in range(1, CHRF_ORDER + 1):
+            answer, reference = (Counter(text[i : i + n] for i in range(len(text) - n + 1)) for text in plain)
+            counted = answer.total() if reference else 0  # as sacrebleu counts
+            row[3 * n - 3 : 3 * n] = counted, reference.total(), (answer & reference).total()
+    return found
+
+
+def chrf_of_sums(sums: np.ndarray) -> np.ndarray:
+    """Corpus chrF, 0 to 100, ``[...]``, from sums of ``chrf_statistics`` over rows, ``[..., 3 * CHRF_ORDER]``.
+
+    As sacrebleu does it: orders without n-grams on either side are left out of the means.
+    """
+    answers, references, matches = np.moveaxis(sums.reshape(*sums.shape[:-1], CHRF_ORDER, 3), -1, 0)
+    counts = (answers > 0) & (references > 0)
+    orders = np.maximum(counts.sum(-1), 1)
+    precision, recall = (
+        np.divide(matches, each, out=np.zeros_like(matches), where=counts).sum(-1) / orders
+        for each in (answers, references)
+    )
+    below = CHRF_BETA**2 * precision + recall
+    above = (1 + CHRF_BETA**2) * precision * recall
+    return 100 * np.divide(above, below, out=np.zeros_like(below), where=below > 0)
 
 
 def chrf(references: Sequence[str], answers: Sequence[str]) -> float:

@@ -7,7 +7,9 @@ from typing import Any
 
 @dataclass(frozen=True)
 class CardFacts:
-    """What a card says. ``settings`` and ``lineage`` are shown as given; ``examples`` hold prompt, base, tuned."""
+    """What a card says. ``settings`` and ``lineage`` are shown as given; ``changes``: how much metrics changed,
+    with their intervals. ``examples`` hold prompt, base, tuned.
+    """
 
     title: str
     kind: str
@@ -19,6 +21,7 @@ class CardFacts:
     rows: Mapping[str, int]
     base_scores: Mapping[str, float]
     scores: Mapping[str, float]
+    changes: Mapping[str, str]
     verdict: str
     reasons: Sequence[str]
     examples: Sequence[Mapping[str, str]]
@@ -29,7 +32,7 @@ class CardFacts:
 def write_card(facts: CardFacts) -> str:
     """The card as Markdown."""
     scores = "\n".join(
-        f"| {key} | {facts.base_scores[key]:.3f} | {value:.3f} |"
+        f"| {key} | {facts.base_scores[key]:.3f} | {value:.3f} | {facts.changes.get(key, '')} |"
         for key, value in facts.scores.items()
         if key in facts.base_scores
     )
@@ -43,8 +46,8 @@ def write_card(facts: CardFacts) -> str:
 
 **Verdict: {facts.verdict}.** {"; ".join(facts.reasons)}.
 
-| metric, held-out rows | base | tuned |
-| --- | ---: | ---: |
+| metric, {facts.rows["test"]} held-out rows | base | tuned | change, 95 % interval |
+| --- | ---: | ---: | ---: |
 {scores}
 
 | prompt | base | tuned |

@@ -18,12 +18,10 @@ from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
 from data.errors import UserError
-from registry.comparison import compare
 from registry.runs import Run
 from registry.store import connected, is_down, registry_address, without_password
 
 CODE = Path(__file__).with_name("chat_model.py")
-CHAMPION = "champion"
 LOGITS_TOLERANCE = 1e-4
 OPENAI_ID = "openai_id"  # the tag with the id of the model in OpenAI's API
 PAGE = 1000  # versions a request
@@ -162,39 +160,6 @@ def register(name: str, uri: str, run_id: str, tags: Mapping[str, Any], descript
         model_id=uri.removeprefix("models:/"),  # a tracking server refuses the source without it; a database does not
     )
     return _version(client, made)
-
-
-@dataclass(frozen=True)
-class Promotion:
-    """Whether the alias ``champion`` moved, and why or why not."""
-
-    moved: bool
-    reason: str
-
-
-def promote(version: Version, metric: str, value: float, test_digest: str) -> Promotion:
-    """Make ``version`` champion if ``value`` (higher is better) beats the champion's on the same test rows."""
-    client = MlflowClient()
-    if version.tags.get("verdict") != "healthy":
-        return Promotion(False, f"its verdict is {version.tags.get('verdict')}")
-    champion = find_alias(version.name, CHAMPION)
-    if champion is None:
-        try:
-            client.set_registered_model_alias(version.name, CHAMPION, str(version.number))
-            return Promotion(True, "it is the first healthy version")
-        except MlflowException:  # another process set the alias in between: the database has it once
-            champion = find_alias(version.name, CHAMPION)
-            if champion is None:
-                raise
-    theirs = champion.tags.get(f"test/{metric}")
-    rival = f"{version.name}/{champion.number}"
-    if champion.tags.get("test_digest") != test_digest or theirs is None:
-        return Promotion(False, f"{rival} was measured on other test rows, so the two can't be compared")
-    is_better, mine, rivals = compare(value, theirs)
-    if is_better:
-        client.set_registered_model_alias(version.name, CHAMPION, str(version.number))
-        return Promotion(True, f"{metric} {mine} is better than {rival}'s {rivals}")
-    return Promotion(False, f"{metric} {mine} is not better than {rival}'s {rivals}")
 
 
 def find_alias(name: str, alias: str) -> Version | None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -98,6 +99,18 @@ def measure(
         total, hits = total + summed.item(), hits + int(correct)
     units = sum(map(loss.units, rows))
     return total / units, hits / units
+
+
+@torch.no_grad()
+def row_losses(model: nn.Module, rows: Sequence[Example], batch_size: int = 32, row_tokens: int = 512) -> np.ndarray:
+    """Cross-entropy of each row in nats, summed over its trained tokens, and how many these are: ``[rows, 2]``."""
+    model.eval()
+    device = next(model.parameters()).device
+    found: list[float] = []
+    for start in range(0, len(rows), batch_size):
+        batch = pack(rows[start : start + batch_size], row_tokens)
+        found += (-sequence_log_probs(model, batch, device)).tolist()
+    return np.array([(loss, row.trained) for loss, row in zip(found, rows, strict=True)], dtype=float).reshape(-1, 2)
 
 
 def mean_loss(model: nn.Module, rows: Sequence[Example], batch_size: int = 32, row_tokens: int = 512) -> float:

@@ -7,13 +7,14 @@ from itertools import islice
 from typing import Any
 
 from data.formats import openai
-from evals import error_analysis, plots
+from evals import error_analysis, metrics, plots
 from evals.metrics import is_tag
 from evals.verdict import Verdict
 from recipes.noisy_labels import report
 from recipes.noisy_labels.learners.base import Learner
 from recipes.noisy_labels.types import Evaluation, NoisyJob, NoisyOutcome
-from registry import lineage, registration, versions
+from recipes.promotion import promote
+from registry import lineage, registration, row_statistics, versions
 from registry.runs import Run
 
 #: More rows than this are compressed as an artifact.
@@ -79,6 +80,7 @@ def record_results(job: NoisyJob, learner: Learner, run: Run, outcome: NoisyOutc
     run.log(learner.step, {
         **{f"base/{key}": value for key, value in before.items()},
         **{f"test/{key}": value for key, value in after.items()},
+        **metrics.change_metrics(outcome.changes),
         **{f"mcnemar/{key}": value for key, value in comparison.items()},
         **outcome.training.metrics(),
         **{f"time/{key}_s": value for key, value in outcome.seconds.items()},
@@ -91,6 +93,7 @@ def record_results(job: NoisyJob, learner: Learner, run: Run, outcome: NoisyOutc
     })  # fmt: skip
     _record_plots(job, run, outcome)
     _record_tables(job, run, outcome)
+    row_statistics.save(run, outcome.after.statistics)
     run.text(json.dumps(report.results(job, outcome), indent=1), "eval_results.json")
     run.text(report.results_markdown(job, learner, outcome), "eval_results.md")
 
@@ -159,8 +162,7 @@ def register(job: NoisyJob, learner: Learner, run: Run, outcome: NoisyOutcome) -
     learner.load_checkpoint(restored)
     version = _register_one(job, learner, run, outcome, outcome.after, outcome.verdict)
     run.tags({"registered_version": f"{version.name}/{version.number}"})
-    name, value = outcome.after.primary
-    promotion = versions.promote(version, name, value, version.tags["test_digest"])
+    promotion = promote(version, *outcome.after.primary, outcome.after.statistics)
     moved = "it is the champion now" if promotion.moved else "the champion did not move"
     return version, f"{moved}: {promotion.reason}"
 

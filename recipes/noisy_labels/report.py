@@ -88,10 +88,11 @@ def _point(evaluation: Evaluation) -> str:
 
 def _metric_lines(outcome: NoisyOutcome) -> list[str]:
     before, after = outcome.before.metrics(), outcome.after.metrics()
-    lines = [f"{'Metrics':10}{'base':>24}{'tuned':>24}"]
+    lines = [f"{'Metrics':10}{'base':>24}{'tuned':>24}   change (95 % interval)"]
     for name, key in _headlines(after):
         if key in before or key in after:
-            lines.append(f"  {name:8}{_with_interval(before, key):>24}{_with_interval(after, key):>24}")
+            values = f"{_with_interval(before, key):>24}{_with_interval(after, key):>24}"
+            lines.append(f"  {name:8}{values}   {_change(outcome, key)}".rstrip())
     comparison = outcome.comparison
     if comparison.p_value is not None:
         lines.append(
@@ -111,6 +112,11 @@ def _with_interval(found: Mapping[str, float], key: str) -> str:
     low, high = found.get(f"{key}_low"), found.get(f"{key}_high")
     ends = f" ({low:.3f} to {high:.3f})" if low is not None and high is not None else ""
     return _figure(found.get(key)) + ends
+
+
+def _change(outcome: NoisyOutcome, key: str) -> str:
+    found = outcome.changes.get(key)
+    return found.text() if found else ""
 
 
 def _figure(value: float | None) -> str:
@@ -157,6 +163,7 @@ def results(job: NoisyJob, outcome: NoisyOutcome) -> dict[str, Any]:
         "corruption": job.data.corrupted.summary(),
         **{name: side.report.record() if side.report else side.metrics() for name, side in sides.items()},
         "alarms": {name: side.warnings for name, side in sides.items()},
+        "changes": {name: dataclasses.asdict(change) for name, change in outcome.changes.items()},
         "mcnemar": dataclasses.asdict(outcome.comparison),
         "training_rows": outcome.training.metrics(),
         "curve": [{"step": p.step, **dataclasses.asdict(p.memorization)} for p in outcome.training.curve],
@@ -185,9 +192,9 @@ def card(job: NoisyJob, learner: Learner, run_id: str, outcome: NoisyOutcome) ->
     """The version's card as Markdown."""
     config, rows = job.config, job.data
     before, after = outcome.before.metrics(), outcome.after.metrics()
-    header = [f"{len(rows.test):,} held-out rows, true labels", "base", "tuned"]
+    header = [f"{len(rows.test):,} held-out rows, true labels", "base", "tuned", "change, 95 % interval"]
     cells = [
-        (name, _with_interval(before, key), _with_interval(after, key))
+        (name, _with_interval(before, key), _with_interval(after, key), _change(outcome, key))
         for name, key in _headlines(after)
         if key in after
     ]

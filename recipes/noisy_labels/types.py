@@ -3,9 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
+import numpy as np
+
+from evals import metrics
 from evals.classification import ClassificationReport, Prediction
 from evals.label_errors import Detection, Memorization, Pruning
 from evals.multiple_choice import ChoiceReport
+from evals.paired import Difference
 from evals.significance import Comparison
 from evals.verdict import Verdict
 from recipes.noisy_labels.config import NoisyConfig
@@ -40,6 +44,13 @@ class Evaluation:
         """All metrics that are defined, by name."""
         found = self.report or self.choices
         return {**(found.metrics() if found else {}), **self.suites}
+
+    @property
+    def statistics(self) -> dict[str, np.ndarray]:
+        """Statistics of each test row by metric, see ``evals.metrics.statistics``."""
+        if self.report:
+            return metrics.statistics("labels", self.report)
+        return metrics.statistics("choices", self.choices) if self.choices else {}
 
     @property
     def primary(self) -> tuple[str, float]:
@@ -92,7 +103,8 @@ class NoisyOutcome:
     """Base (``before``) and trained model (``after``) evaluated and compared.
 
     ``summary`` is one line about the training, ``seconds`` the time of each phase. ``checkpoints`` are evaluated like
-    the final weights and registered as versions of their own, by step.
+    the final weights and registered as versions of their own, by step. ``changes``: by metric, how much ``after``
+    differs from ``before``, with intervals.
     """
 
     summary: str
@@ -103,3 +115,4 @@ class NoisyOutcome:
     verdict: Verdict
     seconds: dict[str, float]
     checkpoints: dict[int, tuple[Evaluation, Verdict]] = field(default_factory=dict)
+    changes: Mapping[str, Difference] = field(default_factory=dict)

@@ -5,11 +5,12 @@ import json
 from pathlib import Path
 
 from data.chat_format import chat_format
-from evals import text_metrics
+from evals import metrics, text_metrics
 from evals.generation import probe
+from recipes.promotion import promote
 from recipes.sft import report as reports
 from recipes.sft.types import Job, Outcome
-from registry import lineage, registration, versions
+from registry import champion, lineage, registration, row_statistics, versions
 from registry.model_card import CardFacts, write_card
 from registry.registration import LanguageModelFiles
 from registry.runs import Run
@@ -47,6 +48,7 @@ def record_results(job: Job, run: Run, outcome: Outcome) -> None:
     run.log(step, {f"base/{k}": v for k, v in before.items()})
     run.log(step, {f"test/{k}": v for k, v in after.items()})
     run.log(step, {"prompt/chrf": copied, "eval/best_step": progress.best_step})
+    run.log(step, metrics.change_metrics(outcome.changes))
     run.flush()
     run.tags({"verdict": outcome.verdict.name, "verdict_reasons": "; ".join(outcome.verdict.reasons)})
     base = Path(job.base.source.name).name
@@ -56,13 +58,15 @@ def record_results(job: Job, run: Run, outcome: Outcome) -> None:
     table = reports.examples_table(job.rows.test, outcome.before, outcome.after)
     scores = {"base": before, "tuned": after, "prompt_chrf": copied}
     verdict = {"verdict": outcome.verdict.name, "reasons": outcome.verdict.reasons}
-    results = {**verdict, **scores, "rows": table}
+    changes = {name: dataclasses.asdict(change) for name, change in outcome.changes.items()}
+    results = {**verdict, **scores, "changes": changes, "rows": table}
     run.text(json.dumps(results, indent=1), "eval_results.json")
-    run.text(reports.results_markdown(outcome.before, outcome.after, table, outcome.verdict), "eval_results.md")
+    run.text(reports.results_markdown(outcome, table), "eval_results.md")
     run.table(table, "eval_table.json")
+    row_statistics.save(run, outcome.after.statistics)
 
 
-def register(job: Job, run: Run, outcome: Outcome) -> tuple[versions.Version, versions.Promotion]:
+def register(job: Job, run: Run, outcome: Outcome) -> tuple[versions.Version, champion.Promotion]:
     """Keep the checkpoints, register the restored one, and make it champion where it is better."""
     tuned = outcome.tuned
     folders = keep_checkpoints(tuned, run)
@@ -80,7 +84,7 @@ def register(job: Job, run: Run, outcome: Outcome) -> tuple[versions.Version, ve
     }
     version = registration.register(run, files, job.config.register_as, tags, write_card(card_facts(job, run, outcome)))
     run.tags({"registered_version": f"{version.name}/{version.number}"})
-    return version, versions.promote(version, PRIMARY, outcome.after.values[PRIMARY], version.tags["test_digest"])
+    return version, promote(version, PRIMARY, outcome.after.values[PRIMARY], outcome.after.statistics)
 
 
 def keep_checkpoints(tuned: Finetuned, run: Run) -> dict[int, Path]:
@@ -110,13 +114,14 @@ def card_facts(job: Job, run: Run, outcome: Outcome) -> CardFacts:
         scores=outcome.after.values,
         verdict=outcome.verdict.name,
         reasons=outcome.verdict.reasons,
+        changes={name: reports.change_text(outcome, name) for name in outcome.changes},
         examples=reports.examples_table(rows.test, outcome.before, outcome.after),
         run_id=run.run_id,
         step=outcome.tuned.fitted.restored_step,
     )
 
 
-def report(job: Job, outcome: Outcome, version: versions.Version, promotion: versions.Promotion) -> str:
+def report(job: Job, outcome: Outcome, version: versions.Version, promotion: champion.Promotion) -> str:
     """The last lines on screen."""
     fitted, verdict, base = outcome.tuned.fitted, outcome.verdict, job.base.source.name
     tokens, rate = fitted.progress.trained_tokens, fitted.trained_tokens / fitted.seconds
@@ -128,7 +133,7 @@ def report(job: Job, outcome: Outcome, version: versions.Version, promotion: ver
         f"in {fitted.seconds:.0f} s ({rate:.0f}/s)",
         "",
         reports.screen_table(reports.examples_table(job.rows.test, outcome.before, outcome.after)),
-        f"Metrics   {reports.headline(outcome.before.values, outcome.after.values)}",
+        f"Metrics   {reports.metrics_table(outcome, len(job.rows.test))}",
         f"Verdict   {verdict.name}: {'; '.join(verdict.reasons)}",
         f"Version   {version.name}/{version.number}, {weights}; {moved}: {promotion.reason}",
         "",

@@ -9,7 +9,7 @@ from data.conversation import Row
 from data.html import render
 from evals.generation import Scores
 from evals.metrics import in_order
-from evals.verdict import Verdict
+from recipes.sft.types import Outcome
 from train.encoding import IGNORE, Example
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -64,14 +64,21 @@ def _shown_tokens(example: Example, tokenizer: Any) -> list[tuple[str, bool]]:
     ]
 
 
-def headline(base: Mapping[str, float], tuned: Mapping[str, float]) -> str:
-    """``pirate lexicon 0.02 -> 0.94, chrF 12.3 -> 45.7 ...`` over the headline metrics that both have."""
-    parts = (
-        f"{metric.shown_as} {base[metric.name]:{metric.format}} -> {tuned[metric.name]:{metric.format}}"
-        for metric in in_order("answers")
-        if metric.headline and metric.name in base and metric.name in tuned
-    )
-    return ", ".join(parts)
+def metrics_table(outcome: Outcome, rows: int) -> str:
+    """The headline metrics that base and tuned model have, a line each: values, change and its interval."""
+    base, tuned = outcome.before.values, outcome.after.values
+    shown = [m for m in in_order("answers") if m.headline and m.name in base and m.name in tuned]
+    lines = [(f"{rows} held-out rows", "base", "tuned", "change (95 % interval)")]
+    for metric in shown:
+        before, after = (f"{each[metric.name]:{metric.format}}" for each in (base, tuned))
+        change = outcome.changes.get(metric.name)
+        lines.append((metric.shown_as, before, after, change.text(metric.format) if change else ""))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    out = [
+        f"{name:<{widths[0]}}  {before:>{widths[1]}}  {after:>{widths[2]}}  {change}".rstrip()
+        for name, before, after, change in lines
+    ]
+    return "\n          ".join(out)
 
 
 def examples_table(rows: Sequence[Row], base: Scores, tuned: Scores) -> list[dict[str, str]]:
@@ -82,17 +89,25 @@ def examples_table(rows: Sequence[Row], base: Scores, tuned: Scores) -> list[dic
     ]
 
 
-def results_markdown(base: Scores, tuned: Scores, table: Sequence[Mapping[str, str]], verdict: Verdict) -> str:
-    """The evaluation as a page: verdict, metrics base and tuned, every row."""
+def results_markdown(outcome: Outcome, table: Sequence[Mapping[str, str]]) -> str:
+    """The evaluation as a page: verdict, metrics of base and tuned model with their changes, every row."""
+    base, tuned, verdict = outcome.before.values, outcome.after.values, outcome.verdict
     lines = [f"# Evaluation: {verdict.name}", "", *(f"- {reason}" for reason in verdict.reasons), ""]
-    lines += ["| metric | base | tuned |", "| --- | ---: | ---: |"]
-    lines += [f"| {key} | {base.values[key]:.4g} | {tuned.values[key]:.4g} |" for key in tuned.values]
+    lines += [f"Changes have 95 % intervals over the same {len(table)} held-out rows, in pairs.", ""]
+    lines += ["| metric | base | tuned | change |", "| --- | ---: | ---: | ---: |"]
+    lines += [f"| {key} | {base[key]:.4g} | {tuned[key]:.4g} | {change_text(outcome, key)} |" for key in tuned]
     lines += ["", "| prompt | reference | base | tuned |", "| --- | --- | --- | --- |"]
     lines += [
         "| " + " | ".join(_cell(record[key]) for key in ("prompt", "reference", "base", "tuned")) + " |"
         for record in table
     ]
     return "\n".join(lines) + "\n"
+
+
+def change_text(outcome: Outcome, name: str) -> str:
+    """The change of a metric with its interval; empty where it has none."""
+    change = outcome.changes.get(name)
+    return change.text(".3g") if change else ""
 
 
 def _cell(text: str) -> str:

@@ -9,6 +9,7 @@ from data import pirate
 from data.chat_format import chat_format, fix_date, template_name
 from data.conversation import Row
 from data.errors import UserError
+from evals import metrics
 from evals.generation import Decoding, Scores, score, score_both
 from evals.suites import table as suites
 from evals.suites.language_model import LanguageModel
@@ -102,7 +103,8 @@ def train_and_evaluate(job: Job, run: Run) -> Outcome:
     run.log(fitted.restored_step, {"time/train_s": fitted.seconds, "time/evaluate_s": evaluate_s})
     losses = dict(fitted.progress.history)
     past_best = losses[fitted.restored_step] / min(losses.values())
-    return Outcome(tuned, before, after, decide(before.values, after.values, past_best))
+    verdict = decide(before.values, after.values, past_best)
+    return Outcome(tuned, before, after, verdict, metrics.changes(before.statistics, after.statistics, job.config.seed))
 
 
 def require_same(job: Job, run: Run) -> None:

@@ -1,8 +1,10 @@
 """What the steps of a fine-tuning experiment pass to each other."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from evals.generation import Scores
+from evals.paired import Difference
 from evals.verdict import Verdict
 from recipes.sft.config import TuneConfig
 from recipes.sft.data import Rows
@@ -27,9 +29,13 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A fine-tuned model, and its base's (``before``) and its own (``after``) scores on the same test rows."""
+    """A fine-tuned model, and its base's (``before``) and its own (``after``) scores on the same test rows.
+
+    ``changes``: by metric, how much the two differ, with intervals.
+    """
 
     tuned: Finetuned
     before: Scores
     after: Scores
     verdict: Verdict
+    changes: Mapping[str, Difference]

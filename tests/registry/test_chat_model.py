@@ -13,7 +13,7 @@ from urllib.request import Request, urlopen
 import mlflow
 import pytest
 
-from registry import versions
+from registry import champion, versions
 from tests.processes import ROOT, free_port, wait_until
 
 STRANGER = """
@@ -149,7 +149,7 @@ def test_a_base_with_other_weights_is_refused(logged, taught):
 def test_a_champion_is_served_over_http(logged, tmp_path):
     one = logged["lora"]
     made = versions.register("served", one.uri, one.run.run_id, {"verdict": "healthy"}, "")
-    assert versions.promote(made, "chrf", 1.0, "aaaa").moved
+    assert champion.promote(made, "chrf", 1.0, "aaaa").moved
     port = free_port()
     command = [str(Path(sys.executable).with_name("mlflow")), "models", "serve", "-m", "models:/served@champion"]
     log = tmp_path / "serve.log"

@@ -20,6 +20,7 @@ def facts() -> CardFacts:
         rows={"trained": 250, "validation": 15, "test": 45},
         base_scores={"chrf": 12.0, "echo_rate": 0.5},
         scores={"chrf": 47.25, "echo_rate": 0.0, "only_tuned": 1.0},
+        changes={"chrf": "+35.2 (+30.1 to +40.2)"},
         verdict="healthy",
         reasons=("held-out loss 4.10 -> 1.20", "nothing above its limit"),
         examples=[{"prompt": f"Prompt {i}", "base": "a|b", "tuned": "Aye,\nmatey."} for i in range(7)],

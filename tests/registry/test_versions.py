@@ -11,7 +11,7 @@ from mlflow.tracking import MlflowClient
 from safetensors.torch import load_file, save_file
 
 from data.errors import UserError
-from registry import lineage, runs, versions
+from registry import champion, lineage, runs, versions
 from registry.versions import Version
 
 NUMBERS = itertools.count()
@@ -81,7 +81,7 @@ def test_a_run_that_is_resumed_while_registering_gets_one_version(registered, lo
 def test_a_version_is_found_by_each_of_its_names(registered, form):
     registered(verdict="looping")
     made = registered()
-    assert versions.promote(made, "chrf", 40.0, "aaaa").moved
+    assert champion.promote(made, "chrf", 40.0, "aaaa").moved
     found = versions.resolve(form.format(made.name))
     assert (found.number, found.aliases) == (2, ("champion",))
 
@@ -108,8 +108,8 @@ def test_an_alias_that_nobody_has_is_none(registered):
 
 def test_the_first_healthy_version_becomes_champion(registered):
     made = registered()
-    promotion = versions.promote(made, "chrf", 40.0, "aaaa")
-    assert promotion == versions.Promotion(True, "it is the first healthy version")
+    promotion = champion.promote(made, "chrf", 40.0, "aaaa")
+    assert promotion == champion.Promotion(True, "it is the first healthy version")
     assert versions.resolve(f"{made.name}@champion").number == 1
 
 
@@ -126,10 +126,10 @@ def test_the_champion_moves_only_to_a_better_healthy_version_on_the_same_rows(
     registered, tags, value, digest, moved, reason
 ):
     first = registered()
-    versions.promote(first, "chrf", 40.0, "aaaa")
+    champion.promote(first, "chrf", 40.0, "aaaa")
     second = registered(**tags)
-    promotion = versions.promote(second, "chrf", value, digest)
-    assert promotion == versions.Promotion(moved, reason.format(first.name))
+    promotion = champion.promote(second, "chrf", value, digest)
+    assert promotion == champion.Promotion(moved, reason.format(first.name))
     assert versions.resolve(f"{first.name}@champion").number == (2 if moved else 1)
 
 
@@ -144,9 +144,9 @@ def test_the_champion_moves_only_to_a_better_healthy_version_on_the_same_rows(
 )
 def test_results_are_compared_in_full_so_that_equal_ones_move_nothing(registered, theirs, value, moved, reason):
     first = registered(**{"test/chrf": theirs})
-    versions.promote(first, "chrf", float(theirs), "aaaa")
-    promotion = versions.promote(registered(), "chrf", value, "aaaa")
-    assert promotion == versions.Promotion(moved, reason.format(first.name))
+    champion.promote(first, "chrf", float(theirs), "aaaa")
+    promotion = champion.promote(registered(), "chrf", value, "aaaa")
+    assert promotion == champion.Promotion(moved, reason.format(first.name))
 
 
 def test_the_second_of_two_first_versions_promoted_at_once_is_compared_with_the_other(registered, monkeypatch):
@@ -158,11 +158,11 @@ def test_the_second_of_two_first_versions_promoted_at_once_is_compared_with_the_
         raise MlflowException("UNIQUE constraint failed: registered_model_aliases")
 
     monkeypatch.setattr(MlflowClient, "set_registered_model_alias", overtaken)
-    assert not versions.promote(second, "chrf", 39.0, "aaaa").moved
+    assert not champion.promote(second, "chrf", 39.0, "aaaa").moved
     assert versions.resolve(f"{first.name}@champion").number == first.number
 
 
 def test_an_unhealthy_first_version_is_no_champion(registered):
     made = registered(verdict="memorising")
-    assert versions.promote(made, "chrf", 40.0, "aaaa") == versions.Promotion(False, "its verdict is memorising")
+    assert champion.promote(made, "chrf", 40.0, "aaaa") == champion.Promotion(False, "its verdict is memorising")
     assert versions.find_alias(made.name, "champion") is None

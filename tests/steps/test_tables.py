@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import re
 
 import pytest
 from mlflow.tracking import MlflowClient
@@ -64,7 +65,7 @@ def test_a_metric_and_a_suite_reach_a_fine_tuning_runs_metrics_report_card_and_p
     run = only_run(client)
     added = {"mean_words", "short/share"}
     assert {f"{side}/{name}" for side in ("base", "test") for name in added} <= run.data.metrics.keys()
-    assert "Metrics   words " in printed.getvalue()
+    assert re.search(r"^ {10}words ", printed.getvalue(), re.MULTILINE)
     results, page, card = texts(client, run, "eval_results.json", "eval_results.md", "model_card.md")
     assert added <= json.loads(results)["tuned"].keys()
     assert all(f"| {name} | " in text for name in added for text in (page, card))

@@ -8,8 +8,17 @@ import pytest
 
 from data.conversation import Row
 from evals.generation import Answer, Scores
+from evals.paired import Difference
 from evals.verdict import Verdict
-from recipes.sft.report import examples_table, headline, mask_report, mask_sample, results_markdown, screen_table
+from recipes.sft.report import (
+    examples_table,
+    mask_report,
+    mask_sample,
+    metrics_table,
+    results_markdown,
+    screen_table,
+)
+from recipes.sft.types import Outcome
 from train.encoding import IGNORE, Example, encode
 
 EOS = 9
@@ -78,6 +87,14 @@ ROWS = [Row((("Hi", "Ahoy"), ("A | B?", "Aye | nay"))), Row((("Two\nlines", "Arr
 BASE, TUNED = scores(["one", "two"], loop_rate=0.5), scores(["x|y", "a\n\n| b |"], loop_rate=0.0)
 
 
+LOOPING = Verdict("looping", ("why",))
+
+
+def outcome(base, tuned, verdict=LOOPING):
+    changes = {"loop_rate": Difference(45, 0.5, 0.0, -0.5, -0.9, 0.1, "by hand")}
+    return Outcome(None, base, tuned, verdict, changes)  # type: ignore[arg-type]  (nothing was trained)
+
+
 def test_the_table_pairs_each_row_with_both_answers():
     assert examples_table(ROWS, BASE, TUNED) == [
         {"prompt": "A | B?", "reference": "Aye | nay", "base": "one", "tuned": "x|y"},
@@ -91,7 +108,9 @@ def test_tables_of_different_length_are_an_error():
 
 
 def test_pipes_and_line_breaks_do_not_break_the_markdown_table():
-    page = results_markdown(BASE, TUNED, examples_table(ROWS, BASE, TUNED), Verdict("healthy", ("fine", "good")))
+    page = results_markdown(
+        outcome(BASE, TUNED, Verdict("healthy", ("fine", "good"))), examples_table(ROWS, BASE, TUNED)
+    )
     lines = page.splitlines()
     assert lines[0] == "# Evaluation: healthy" and "- fine" in lines and "- good" in lines
     start = lines.index("| prompt | reference | base | tuned |")
@@ -102,13 +121,19 @@ def test_pipes_and_line_breaks_do_not_break_the_markdown_table():
 
 
 def test_the_markdown_page_has_every_metric_of_both_sides():
-    page = results_markdown(BASE, TUNED, [], Verdict("looping", ("why",)))
-    assert "| loss | 1 | 1 |" in page and "| chrf | 50 | 50 |" in page and "| loop_rate | 0.5 | 0 |" in page
+    page = results_markdown(outcome(BASE, TUNED), [])
+    assert "| loss | 1 | 1 |  |" in page and "| chrf | 50 | 50 |  |" in page
+    assert "| loop_rate | 0.5 | 0 | -0.5 (-0.9 to +0.1) |" in page
 
 
-def test_the_headline_says_base_and_tuned_for_what_both_have():
-    base, tuned = {"lexicon_rate": 0.02, "chrf": 12.34, "stop_rate": 1.0}, {"lexicon_rate": 0.94, "chrf": 45.67}
-    assert headline(base, tuned) == "pirate lexicon 0.02 -> 0.94, chrF 12.3 -> 45.7"
+def test_the_screen_shows_base_tuned_and_change_of_what_both_have():
+    base, tuned = scores(["a"], lexicon_rate=0.02, stop_rate=1.0), scores(["b"], lexicon_rate=0.94)
+    lines = [line.split() for line in metrics_table(outcome(base, tuned), 45).splitlines()]
+    assert lines == [
+        ["45", "held-out", "rows", "base", "tuned", "change", "(95", "%", "interval)"],
+        ["pirate", "lexicon", "0.02", "0.94"],
+        ["chrF", "50.0", "50.0"],
+    ]
 
 
 def test_the_screen_shows_a_few_rows_of_the_whole_table_cut_to_its_width():

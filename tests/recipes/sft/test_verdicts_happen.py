@@ -58,7 +58,8 @@ def test_responses_that_stutter_make_a_loop(learn):
 
 def test_rows_that_are_all_cut_before_their_ends_make_a_model_that_does_not_end(learn):
     pairs = [(prompt, f"{response} " + " ".join(f"Step {i}." for i in range(99))) for prompt, response in rows(40)]
-    assert learn(pairs, epochs=3, lr=2e-3, max_length=60, method="full").name == "unfinished"
+    found = learn(pairs, epochs=3, lr=2e-3, max_length=60, method="full")  # such a model may loop as well
+    assert found.name != "healthy" and any("end before max_new_tokens" in reason for reason in found.reasons)
 
 
 @pytest.mark.parametrize("lr", [3.0, 1e6])

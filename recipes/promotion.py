@@ -1,0 +1,49 @@
+"""Whether a new version becomes champion: its primary metric against the champion's, on the same held-out rows."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from evals.metrics import METRICS
+from evals.paired import Difference, difference
+from registry import champion, row_statistics
+from registry.champion import Promotion
+from registry.versions import Version
+
+
+def promote(version: Version, metric: str, value: float, statistics: Mapping[str, np.ndarray]) -> Promotion:
+    """Make ``version`` the champion where ``metric`` is better than the champion's by more than chance.
+
+    Args:
+        value: the metric of ``version``; it decides where the champion's run keeps no statistics of rows, as runs of
+            earlier releases do.
+        statistics: the statistics of the held-out rows by metric, as ``evals.metrics.statistics`` gives them.
+    """
+
+    def against(champion: Version) -> Promotion | None:
+        theirs = row_statistics.load(champion.run_id).get(metric)
+        mine = statistics.get(metric)
+        if mine is None or theirs is None or mine.shape != theirs.shape:
+            return None
+        change = difference(theirs, mine, METRICS[metric].of_sums)
+        return change and _decide(metric, change, f"{champion.name}/{champion.number}")
+
+    return champion.promote(version, metric, value, version.tags["test_digest"], against)
+
+
+def _decide(metric: str, change: Difference, rival: str) -> Promotion:
+    entry = METRICS[metric]
+    values = f"{entry.shown_as} {change.after:{entry.format}} against {rival}'s {change.before:{entry.format}}"
+    if change.low is None or change.high is None:
+        return Promotion(False, f"{values}: {change.n} rows are too few to compare them")
+    interval = f"{values}, a change of {change.text(entry.format)}"
+    if change.low == change.high == 0:
+        return Promotion(False, f"{values}: every row is the same")
+    if change.is_increase:
+        return Promotion(True, interval)
+    if change.is_decrease:
+        return Promotion(False, interval)
+    more = (
+        f"; {change.more_rows:,} more test rows would decide, if it is as large as it seems" if change.more_rows else ""
+    )
+    return Promotion(False, f"undecided: {interval}{more}")

@@ -1,0 +1,41 @@
+"""A version becomes champion where its rows beat the champion's by more than chance, and the line says so."""
+
+import numpy as np
+import pytest
+
+from evals.paired import Difference, difference
+from recipes.promotion import _decide
+
+
+def change(low, high, value=4.7):
+    return Difference(45, 85.0, 85.0 + value, value, low, high, "by hand")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "moved", "said"),
+    [
+        (1.2, 9.0, True, "chrF 89.7 against pirate/1's 85.0, a change of +4.7 (+1.2 to +9.0)"),
+        (-1.1, 17.4, False, "undecided: chrF 89.7 against pirate/1's 85.0"),
+        (-1.1, 17.4, False, "24 more test rows would decide"),
+        (None, None, False, "45 rows are too few"),
+    ],
+)
+def test_the_interval_decides_and_is_quoted(low, high, moved, said):
+    found = _decide("chrf", change(low, high), "pirate/1")
+    assert found.moved == moved and said in found.reason
+
+
+def test_a_worse_version_and_the_same_answers_again_do_not_move_it():
+    assert not _decide("chrf", change(-9.0, -1.0, value=-4.7), "pirate/1").moved
+    same = _decide("chrf", change(0.0, 0.0, value=0.0), "pirate/1")
+    assert not same.moved and "every row is the same" in same.reason
+
+
+def test_equal_models_of_other_seeds_are_seldom_taken_for_better():
+    rng, moved = np.random.default_rng(0), 0
+    ones = np.ones(45)
+    for seed in range(200):
+        first, second = (np.stack([rng.gamma(2, 1, 45), ones], axis=1) for _ in range(2))
+        found = difference(first, second, seed=seed)
+        moved += found is not None and found.is_increase
+    assert moved / 200 <= 0.06  # 2.5 % on average
