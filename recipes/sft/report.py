@@ -33,17 +33,17 @@ def mask_report(examples: Sequence[Example], end: int) -> dict[str, Any]:
     }
 
 
-def cut_warning(examples: Sequence[Example], setting: int, max_length: int) -> str:
+def cut_warning(examples: Sequence[Example], max_length: int, positions: int) -> str:
     """A sentence that warns of training rows that lose their ends; empty where most keep them.
 
     Args:
-        setting: the setting ``max_length``.
-        max_length: at most that, and at most the base's positions.
+        max_length: tokens that a row was cut to.
+        positions: tokens that the base could take.
     """
     cut = sum(example.truncated for example in examples)
     if 2 * cut < len(examples):
         return ""
-    longer = "raise max_length" if max_length == setting else "shorten the answers (the base has no more positions)"
+    longer = "raise max_length" if max_length < positions else "shorten the answers (the base has no more positions)"
     return (
         f"{cut} of {len(examples)} rows are longer than max_length={max_length} tokens and lose their ends, so "
         f"the model hardly learns to end an answer: {longer}"

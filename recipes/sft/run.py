@@ -22,6 +22,7 @@ from recipes.sft.types import Job, Outcome
 from registry import lineage
 from registry.runs import Run
 from train import defaults, distributed
+from train.base_model import context_length
 from train.encoding import encode
 from train.finetune import Finetuned, finetune, load_base
 from train.loop import timed
@@ -128,7 +129,7 @@ def describe(job: Job) -> str:
     """Base, rows and trained tokens in three lines, and one for each thing that the rows did not say themselves."""
     rows, base, tokenizer = job.rows, job.base.source, job.base.tokenizer
     masks = report.mask_report(job.examples, chat_format(tokenizer).end[-1])
-    warning = report.cut_warning(job.examples, job.config.max_length, job.base.max_length)
+    warning = report.cut_warning(job.examples, job.base.max_length, context_length(job.base.model))
     lines = [
         f"Base    {base.name} {base.digest} ({base.reason}; {base.source}; {template_name(tokenizer)} template)",
         f"Rows    {len(rows.train)} to train on, {len(rows.validation)} to choose the checkpoint, "
