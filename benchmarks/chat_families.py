@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 NAMES = ["Ann", "Bob", "Cleo", "Dan", "Eve", "Finn", "Gus", "Hana", "Ivo", "Jo"]
 SYSTEM, FIRST, LAST = "Talk like a pirate.", "Ahoy there, matey.", "Farewell then, arr!"
 SIZE = {
-    "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "hidden_size": 32, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
     "num_key_value_heads": 2, "head_dim": 16, "max_position_embeddings": 512,
 }  # fmt: skip
 LATENT = {"q_lora_rank": 32, "kv_lora_rank": 16, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8, "v_head_dim": 16}
@@ -60,8 +60,8 @@ def main() -> None:
         os.environ |= {"MLFLOW_TRACKING_URI": f"sqlite:///{place}/mlflow.db", "PYTHONPATH": str(ROOT),
                        "PARLEY_OUTPUTS": f"{place}/outputs", "HF_HUB_OFFLINE": "1"}  # fmt: skip
         os.chdir(place)
-        bases = [(name, str(make_base(name, Path(place))), {"epochs": args.epochs, "lr": 5e-3, "method": "full", "batch_size": 24})
-                 for name in args.families]  # fmt: skip
+        tiny = {"epochs": args.epochs, "lr": 8e-3, "method": "full", "batch_size": 64}
+        bases = [(name, str(make_base(name, Path(place))), tiny) for name in args.families]
         bases += [(name, found, {"epochs": 6, "lr": 1e-3}) for name, _, found in (b.partition("=") for b in args.base)]
         rows = {name: try_base(name, base, settings, Path(place)) for name, base, settings in bases}
         serve(rows, Path(place))

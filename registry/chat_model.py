@@ -3,7 +3,8 @@
 MLflow runs this file to make the model (models-from-code), so nothing is pickled. ``model_config`` holds
 ``kind`` (lora, full or openai), ``base_path``, ``base_digest`` and ``load`` (lora; how the base's weights are held:
 bf16, fp32 or 4bit), ``chat_template`` and ``stop_token_ids``, the tokens that end an answer (lora and full; versions
-made before 2026-11-27 have no such list and no ``load``),
+made before 2026-11-27 have no such list and no ``load``), ``thought_end``, the text between a thought and the answer
+(empty for models without thoughts),
 ``model`` and ``base_url`` (openai: a model behind an OpenAI-compatible API, whose key is in the environment as
 ``OPENAI_API_KEY``) and ``max_new_tokens``; each can be overridden at load time, as in
 ``load_model(uri, model_config={"base_path": ...})``.
@@ -109,7 +110,17 @@ class ChatModel(PythonModel):
                 pad_token_id=self.tokenizer.eos_token_id,
                 **({"temperature": float(params.get("temperature") or 1.0)} if sample else {}),
             )
-        return self.tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True).strip()
+        return self.visible_text(out[0, ids.shape[1] :]).strip()
+
+    def visible_text(self, token_ids: Any) -> str:
+        """The text of generated tokens, without what the model thought before its answer."""
+        text = self.tokenizer.decode(token_ids, skip_special_tokens=True)
+        if not self.config.get("thought_end"):
+            return text
+        _, found, after = self.tokenizer.decode(token_ids).partition(self.config["thought_end"])
+        for token in self.tokenizer.added_tokens_decoder.values():
+            after = after.replace(token.content, "") if token.special else after
+        return after if found else text
 
     def logits(self, token_ids: Sequence[int]) -> Any:
         """Logits ``[tokens, vocabulary]`` of one sequence of token ids, to verify a reloaded model by."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from data.chat_format import answer_directly, stop_token_ids, template_of
+from data.chat_format import answer_directly, chat_format, stop_token_ids, template_of
 from inference import precision
 from train import base_model, defaults, distributed, trainable
 from train.base_model import Base
@@ -55,6 +55,7 @@ class Finetuned:
             "load": self.base.held,
             "chat_template": template_of(self.base.tokenizer),
             "stop_token_ids": sorted(stop_token_ids(self.base.tokenizer, self.base.model)),
+            "thought_end": chat_format(self.base.tokenizer).scaffold,
             "max_new_tokens": self.config.max_new_tokens,
         }
 

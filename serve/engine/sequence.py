@@ -5,9 +5,10 @@ import secrets
 import torch
 from torch import Tensor
 
+from data.chat_format import chat_format
 from inference.batch import BatchRow, positions
 from inference.detokenizer import Detokenizer
-from inference.generation import LoadedModel
+from inference.generation import LoadedModel, own_template
 from inference.sampling import TokenLogProbs, TokenSampling
 from serve.engine.text_stream import TextStream
 from serve.engine.types import AnswerStream, BadRequest, Piece, Request
@@ -33,7 +34,8 @@ class ActiveSequence:
         self.request, self.model, self.row = request, model, row
         self.answer = AnswerStream(len(row.prompt))
         self._max_tokens = min(left, request.max_tokens or left)
-        self._text = TextStream(detokenizer, request.stop)
+        with own_template(model) as tokenizer:
+            self._text = TextStream(detokenizer, request.stop, chat_format(tokenizer).thought)
         turn = sum(role == "assistant" for role, _ in request.messages)
         self._seed = (secrets.randbits(63) if request.seed is None else request.seed, turn)  # as for the page's turns
         self._penalized: set[int] = set()

@@ -16,10 +16,17 @@ class TextStream:
 
     Blanks before its first word are the template's and left out, of the tokens there as well, so that the tokens' bytes
     joined are the text. What could become a stop string is held back until it is one, or can't be.
+
+    ``thought``: the texts before and after a thought, where the model may write one. It is held back, and left out once
+    it has ended; one that does not end is the answer.
     """
 
-    def __init__(self, detokenizer: Detokenizer, stop: Sequence[str] = ()) -> None:
+    def __init__(
+        self, detokenizer: Detokenizer, stop: Sequence[str] = (), thought: tuple[str, str] | None = None
+    ) -> None:
         self._detokenizer = detokenizer
+        self._thought = tuple(text.strip().encode() for text in thought) if thought else None
+        self._read = b""  # of a thought, control tokens included
         self._stop = [each.encode() for each in stop if each]
         self._held = b""  # not shown yet
         self._tokens: list[tuple[Token, int]] = []  # those not shown whole, with their bytes that are not shown yet
@@ -33,6 +40,8 @@ class TextStream:
             self._tokens.append((self._token(token, raw, log_probs), len(raw)))
         self._started = self._started or bool(raw)
         self._held += raw
+        if self._thinks(token):
+            return Piece("")
         at = min((at for at in (self._held.find(each) for each in self._stop) if at >= 0), default=-1)
         if at >= 0:
             return self._release(at, "stop")
@@ -41,6 +50,19 @@ class TextStream:
     def end(self, ended: str) -> Piece:
         """What is left once the answer has ended."""
         return self._release(len(self._held), ended)
+
+    def _thinks(self, token: int) -> bool:
+        """Whether ``token`` belongs to a thought; at its end everything that is held is dropped."""
+        if self._thought is None:
+            return False
+        before, after = self._thought
+        self._read = (self._read + self._detokenizer.token_bytes(token)).lstrip()
+        if after in self._read:
+            self._thought, self._held, self._tokens, self._started = None, b"", [], False
+            return True
+        if self._read[: len(before)] != before[: len(self._read)]:
+            self._thought = None  # it answers without one
+        return self._thought is not None
 
     def _shown(self, token: int) -> bytes:
         raw = self._detokenizer.token_bytes(token)

@@ -131,3 +131,22 @@ def test_only_what_could_become_a_stop_string_is_held_back(words: list[str], sto
 @pytest.mark.parametrize("stop", ["", "é"])
 def test_an_empty_stop_string_stops_nothing_and_a_long_character_is_one(stop):
     assert text(written([b"a", "é".encode()[:1], "é".encode()[1:], b"b"], (stop,))) == ("aéb" if not stop else "a")
+
+
+def streamed(thought: tuple[str, str], *table: bytes) -> tuple[str, str]:
+    """(what is shown before the end, all that is shown) of an answer of ``table`` by a model that may think."""
+    writer = TextStream(Table(list(table)), ("STOP",), thought)
+    shown = "".join(writer.append(token).text for token in range(1, len(table) + 1))
+    return shown, shown + writer.end("length").text
+
+
+def test_a_thought_is_held_back_and_left_out_of_the_answer():
+    thought = ("<think>\n", "\n</think>\n\n")
+    assert streamed(thought, b"<thi", b"nk>\n", b"STOP.\n</", b"think>", b"\n\n", b"Ahoy", b"!") == ("Ahoy!", "Ahoy!")
+    assert streamed(("", "\n</think>\n\n"), b"Hm.\n", b"</think>\n", b"\nAhoy") == ("Ahoy", "Ahoy")
+
+
+def test_an_answer_without_a_thought_is_shown_at_once_and_a_thought_that_does_not_end_is_the_answer():
+    thought = ("<think>\n", "\n</think>\n\n")
+    assert streamed(thought, b"<thi", b"s> Aye", b"!") == ("<this> Aye!", "<this> Aye!")
+    assert streamed(thought, b"<think>", b"\nHm") == ("", "<think>\nHm")
