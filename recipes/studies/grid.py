@@ -13,6 +13,9 @@ from train.config import FitConfig
 CLEAN = "clean"
 #: Settings that do not change a cell's result, and so are not part of its digest.
 NOT_IN_DIGEST = ("resume", "threads", "register_as")
+#: Settings that older studies did not have, and the values under which they change nothing: left out of the digest too,
+#: so that an interrupted study of older code is finished without training a cell twice.
+ADDED = {"load": "auto", "distributed": "auto", "shots": ""}
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,11 @@ class Cell:
     @property
     def digest(self) -> str:
         """Its identity: the first 16 hex digits of the SHA-256 of all settings that change its result."""
-        settings = {key: value for key, value in asdict(self.config).items() if key not in NOT_IN_DIGEST}
+        settings = {
+            key: value
+            for key, value in asdict(self.config).items()
+            if key not in NOT_IN_DIGEST and ADDED.get(key, ...) != value
+        }
         return sha256(json.dumps([self.entry, settings], sort_keys=True).encode()).hexdigest()[:16]
 
 
