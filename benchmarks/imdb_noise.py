@@ -60,6 +60,7 @@ def run(asked: argparse.Namespace, flags: list[str]) -> Record | None:
             process.wait()
         except KeyboardInterrupt:
             process.terminate()
+            process.communicate()  # until it has made its resume point
             return None
     if process.returncode:
         return None
