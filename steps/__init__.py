@@ -1,5 +1,6 @@
 """The entry points of ``MLproject``."""
 
+import logging
 import os
 import sys
 
@@ -12,3 +13,5 @@ if sys.version_info < (3, 11):  # noqa: UP036 before a module is imported that s
 # Threads that wait for each other would otherwise spin, and with other work on the cores that costs a multiple of the
 # time. OpenMP reads this when torch is imported, so it is set first; processes that are started inherit it.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Where bitsandbytes is installed, PEFT imports it in every step, and it warns of an optional package.
+logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
