@@ -184,8 +184,9 @@ def test_the_card_shows_base_and_tuned_with_their_intervals(tfidf):
     card = tfidf.artifact("model_card.md").read_text()
     metrics = tfidf.run.data.metrics
     interval = f"({metrics['test/accuracy_low']:.3f} to {metrics['test/accuracy_high']:.3f})"
-    assert "| 100 held-out rows, true labels | base | tuned |\n| --- | ---: | ---: |" in card
-    assert any(line.endswith(f"| {metrics['test/accuracy']:.3f} {interval} |") for line in card.splitlines())
+    assert "| 100 held-out rows, true labels | base | tuned | change, 95 % interval |\n| --- | ---: | ---: |" in card
+    accuracy = f"| {metrics['test/accuracy']:.3f} {interval} | +"
+    assert any(accuracy in line and line.endswith(") |") for line in card.splitlines())
     assert f"- run: {tfidf.run.info.run_id}" in card and "- learner: tfidf" in card
 
 
