@@ -55,15 +55,15 @@ def artifact_location(uri: str, experiment: str) -> str | None:
 
 
 def _writing_problem(folder: Path, file: Path | None) -> str:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        return error.strerror or str(error)
-    writable = os.access(folder, os.W_OK) and (file is None or not file.exists() or os.access(file, os.W_OK))
+    nearest = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    if not nearest.is_dir():
+        return "Not a directory"
+    writable = os.access(nearest, os.W_OK) and (file is None or not file.exists() or os.access(file, os.W_OK))
     return "" if writable else "no permission, or a file system that is read-only"
 
 
 def _create_tables(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         MlflowClient(f"sqlite:///{part}").search_experiments(max_results=1)
