@@ -1,4 +1,4 @@
-"""95 % confidence intervals, computed by SciPy: of a share of rows, and of a mean."""
+"""Confidence intervals, by default of 95 %, computed by SciPy: of a share of rows, and of a mean."""
 
 from collections.abc import Sequence
 from statistics import fmean
@@ -8,7 +8,7 @@ Interval = tuple[float, float]
 LEVEL = 0.95
 
 
-def wilson(successes: int, trials: int) -> Interval:
+def wilson(successes: int, trials: int, level: float = LEVEL) -> Interval:
     """Wilson's score interval of ``successes / trials`` (Wilson, JASA 22, 1927), without a correction for continuity.
 
     It keeps its level with few trials and for shares of 0 or 1.
@@ -18,7 +18,7 @@ def wilson(successes: int, trials: int) -> Interval:
     """
     from scipy.stats import binomtest
 
-    found = binomtest(successes, trials).proportion_ci(LEVEL, method="wilson")
+    found = binomtest(successes, trials).proportion_ci(level, method="wilson")
     return float(found.low), float(found.high)
 
 

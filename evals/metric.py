@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from evals.bootstrap import OfSums
 from evals.intervals import Interval
-from evals.paired import OfSums, ratio
+from evals.paired import ratio
 
 #: What a metric is computed from: ``answers`` is an ``AnswerData``, ``labels`` a ``ClassificationReport``
 #: (``evals.classification``), ``choices`` a ``ChoiceReport`` (``evals.multiple_choice``), and ``training`` a

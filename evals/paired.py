@@ -5,20 +5,13 @@ of hits over the number of rows, chrF a function of summed n-gram counts. Rows a
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from evals.intervals import LEVEL, wilson
-
-#: From sums over rows ``[..., k]`` to the metric ``[...]``.
-OfSums = Callable[[np.ndarray], np.ndarray]
-RESAMPLES = 2000
-#: Of a sum, to either side, for slopes.
-STEP = 1e-4
-#: Fewer rows than this say too little about the shape of a distribution for a bootstrap.
-LEAST_ROWS = 8
+from evals.bootstrap import LEAST_ROWS, OfSums, bootstrap
+from evals.estimates import Constant, Estimate, PairedShares
+from evals.intervals import LEVEL
 
 
 @dataclass(frozen=True)
@@ -71,9 +64,7 @@ def ratio(sums: np.ndarray) -> np.ndarray:
 def difference(before: np.ndarray, after: np.ndarray, of_sums: OfSums = ratio, seed: int = 0) -> Difference | None:
     """The difference of a metric between two models, from the statistics ``[rows, k]`` of each on the same rows.
 
-    Shares (k = 2, hits of 0 or 1 and ones) get Newcombe's interval for paired proportions, which holds for few rows
-    and for shares of 0 and 1; all others the studentised bootstrap (Davison and Hinkley, Bootstrap Methods and their
-    Application, 1997, section 5.2.1), in which a row is drawn with both models' statistics.
+    ``estimate`` says how.
 
     Args:
         seed: of the bootstrap.
@@ -90,82 +81,41 @@ def difference(before: np.ndarray, after: np.ndarray, of_sums: OfSums = ratio, s
     first, second = (float(of_sums(each.sum(0))) for each in (before, after)) if n else (math.nan, math.nan)
     if not (math.isfinite(first) and math.isfinite(second)):
         return None
-    if of_sums is ratio and _is_share(before) and _is_share(after):
-        low, high = newcombe(before[:, 0] == 1, after[:, 0] == 1)
-        return Difference(n, first, second, second - first, low, high, "Newcombe's paired interval")
-    low, high = _bootstrap(before, after, of_sums, seed)
-    return Difference(n, first, second, second - first, low, high, "studentised paired bootstrap")
+    found = estimate(before, after, of_sums, seed)
+    if found is None:
+        return Difference(n, first, second, second - first, None, None, "too few rows for an interval")
+    low, high = found.interval((1 - LEVEL) / 2)
+    return Difference(n, first, second, second - first, low, high, found.method)
 
 
 def newcombe(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
-    """95 % interval of the difference of two paired shares (Newcombe, Statistics in Medicine 17, 1998, method 10).
-
-    Wilson's intervals of both shares are joined by squaring and adding, with the correlation of the pairs, for which a
-    count of n / 2 is taken off where it is positive.
+    """95 % interval of the difference of two paired shares, see ``PairedShares``.
 
     Args:
         before, after: hits of both models on the same rows, booleans ``[rows]``.
     """
-    n = len(before)
-    both, only_after = int((before & after).sum()), int((~before & after).sum())
-    only_before = int((before & ~after).sum())
-    neither = n - both - only_after - only_before
-    p, q = (both + only_after) / n, (both + only_before) / n
-    (p_low, p_high), (q_low, q_high) = wilson(both + only_after, n), wilson(both + only_before, n)
-    phi = _correlation(both, only_after, only_before, neither)
-    below, above = p - p_low, p_high - p
-    q_below, q_above = q - q_low, q_high - q
-    low = math.sqrt(max(0.0, below**2 - 2 * phi * below * q_above + q_above**2))
-    high = math.sqrt(max(0.0, above**2 - 2 * phi * above * q_below + q_below**2))
-    return max(-1.0, p - q - low), min(1.0, p - q + high)
+    return PairedShares.of(before, after).interval((1 - LEVEL) / 2)
 
 
-def _correlation(both: int, only_after: int, only_before: int, neither: int) -> float:
-    n = both + only_after + only_before + neither
-    margins = (both + only_after) * (only_before + neither) * (both + only_before) * (only_after + neither)
-    if margins == 0:
-        return 0.0
-    product = both * neither - only_after * only_before
-    return (max(product - n / 2, 0.0) if product > 0 else product) / math.sqrt(margins)
+def estimate(before: np.ndarray, after: np.ndarray, of_sums: OfSums = ratio, seed: int = 0) -> Estimate | None:
+    """The change of a metric, from the statistics ``[rows, k]`` of both models on the same rows.
 
-
-def _is_share(statistics: np.ndarray) -> bool:
-    return statistics.shape[1] == 2 and bool((statistics[:, 1] == 1).all() and np.isin(statistics[:, 0], (0, 1)).all())
-
-
-def _bootstrap(before: np.ndarray, after: np.ndarray, of_sums: OfSums, seed: int) -> tuple[float | None, float | None]:
-    """Ends of the studentised bootstrap's interval; both None for too few rows, or where no resample has a spread."""
-    n, k = before.shape
-    if n < LEAST_ROWS:
-        return None, None
-    if (before == after).all():
-        return 0.0, 0.0
-    rows = np.concatenate([after, before], axis=1).astype(float)
-
-    def change(sums: np.ndarray) -> np.ndarray:
-        return of_sums(sums[..., :k]) - of_sums(sums[..., k:])
-
-    counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), RESAMPLES).astype(float)
-    (found,), (error,) = _with_standard_error(np.ones((1, n)), rows, change)
-    resampled, errors = _with_standard_error(counts, rows, change)
-    usable = np.isfinite(resampled) & (errors > 0)
-    if not (error > 0 and usable.any()):
-        return None, None
-    low, high = np.quantile((resampled[usable] - found) / errors[usable], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(found - high * error), float(found - low * error)
-
-
-def _with_standard_error(counts: np.ndarray, rows: np.ndarray, change: OfSums) -> tuple[np.ndarray, np.ndarray]:
-    """``change`` of each resample and its standard error by the delta method.
-
-    Args:
-        counts: how often each row is in each resample, ``[resamples, n]``.
-        rows: statistics ``[n, k]``.
+    Shares (k = 2, hits of 0 or 1 and ones) get Newcombe's interval for paired proportions, which holds for few rows
+    and for shares of 0 and 1; all others the studentised bootstrap, in which a row is drawn with both models'
+    statistics. None for too few rows for that.
     """
-    (n, k), sums = rows.shape, counts @ rows
-    steps = np.diag(np.maximum(np.abs(rows).sum(0), 1e-9) * STEP)
-    slopes = np.stack([(change(sums + step) - change(sums - step)) / (2 * step.max()) for step in steps], axis=-1)
-    products = (counts @ (rows[:, :, None] * rows[:, None, :]).reshape(n, k * k)).reshape(-1, k, k)
-    covariance = (products - sums[:, :, None] * sums[:, None, :] / n) * n / (n - 1)
-    variance = np.einsum("bi,bij,bj->b", slopes, covariance, slopes)
-    return change(sums), np.sqrt(np.maximum(variance, 0.0))
+    if of_sums is ratio and is_share(before) and is_share(after):
+        return PairedShares.of(before[:, 0] == 1, after[:, 0] == 1)
+    if len(before) >= LEAST_ROWS and (before == after).all():
+        return Constant(0.0)
+    k = before.shape[1]
+    return bootstrap(
+        np.concatenate([after, before], axis=1).astype(float),
+        lambda sums: of_sums(sums[..., :k]) - of_sums(sums[..., k:]),
+        seed,
+    )
+
+
+def is_share(statistics: np.ndarray) -> bool:
+    """Whether the statistics are those of a share of rows: hits of 0 or 1, and ones."""
+    return statistics.shape[1] == 2 and bool((statistics[:, 1] == 1).all() and np.isin(statistics[:, 0], (0, 1)).all())

@@ -1,0 +1,97 @@
+"""The studentised bootstrap of a function of sums over rows."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from evals.intervals import Interval
+
+#: From sums over rows ``[..., k]`` to a quantity ``[...]``.
+OfSums = Callable[[np.ndarray], np.ndarray]
+RESAMPLES = 2000
+#: Of a sum, to either side, for slopes.
+STEP = 1e-4
+#: Fewer rows than this say too little about the shape of a distribution for a bootstrap.
+LEAST_ROWS = 8
+
+
+@dataclass(frozen=True)
+class Bootstrapped:
+    """By the studentised bootstrap (Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 5.2.1).
+
+    ``error`` is the standard error of ``value``; ``deviations``, ascending, are the resamples' own differences from
+    ``value``, each over its own standard error.
+    """
+
+    value: float
+    error: float
+    deviations: np.ndarray
+    method: str = "studentised bootstrap"
+
+    def interval(self, tail: float) -> Interval:
+        """Both ends, from quantiles of the deviations."""
+        if tail < 1 / len(self.deviations):
+            return -math.inf, math.inf
+        low, high = np.quantile(self.deviations, [tail, 1 - tail])
+        return float(self.value - high * self.error), float(self.value - low * self.error)
+
+    def p_above(self, bound: float) -> float:
+        """The share of deviations that are at least as large as the value's from ``bound``."""
+        return self._floor(1 - self._rank(bound))
+
+    def p_below(self, bound: float) -> float:
+        """The share of deviations that are at most as large as the value's from ``bound``."""
+        return self._floor(self._rank(bound))
+
+    def _rank(self, bound: float) -> float:
+        """The inverse of ``np.quantile`` at the deviation of the value from ``bound``."""
+        ranks = np.linspace(0, 1, len(self.deviations))
+        return float(np.interp((self.value - bound) / self.error, self.deviations, ranks))
+
+    def _floor(self, p: float) -> float:
+        return max(p, 1 / len(self.deviations))
+
+
+def bootstrap(rows: np.ndarray, of_sums: OfSums, seed: int = 0) -> Bootstrapped | None:
+    """A quantity that is a function of sums over rows, which are resampled.
+
+    Args:
+        rows: statistics ``[n, k]``.
+        seed: of the resamples.
+
+    Returns:
+        None for fewer than ``LEAST_ROWS`` rows, or where no resample has a spread.
+    """
+    n = len(rows)
+    if n < LEAST_ROWS:
+        return None
+    counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), RESAMPLES).astype(float)
+    (value,), (error,) = with_standard_error(np.ones((1, n)), rows, of_sums)
+    resampled, errors = with_standard_error(counts, rows, of_sums)
+    return from_resamples(float(value), float(error), resampled, errors)
+
+
+def from_resamples(value: float, error: float, resampled: np.ndarray, errors: np.ndarray) -> Bootstrapped | None:
+    """The estimate from its resamples and their standard errors; None where there is no spread."""
+    usable = np.isfinite(resampled) & (errors > 0)
+    if not (math.isfinite(value) and error > 0 and usable.any()):
+        return None
+    return Bootstrapped(value, error, np.sort((resampled[usable] - value) / errors[usable]))
+
+
+def with_standard_error(counts: np.ndarray, rows: np.ndarray, of_sums: OfSums) -> tuple[np.ndarray, np.ndarray]:
+    """A function of sums for each resample, and its standard error by the delta method.
+
+    Args:
+        counts: how often each row is in each resample, ``[resamples, n]``.
+        rows: statistics ``[n, k]``.
+    """
+    (n, k), sums = rows.shape, counts @ rows
+    steps = np.diag(np.maximum(np.abs(rows).sum(0), 1e-9) * STEP)
+    slopes = np.stack([(of_sums(sums + step) - of_sums(sums - step)) / (2 * step.max()) for step in steps], axis=-1)
+    products = (counts @ (rows[:, :, None] * rows[:, None, :]).reshape(n, k * k)).reshape(-1, k, k)
+    covariance = (products - sums[:, :, None] * sums[:, None, :] / n) * n / (n - 1)
+    variance = np.einsum("bi,bij,bj->b", slopes, covariance, slopes)
+    return of_sums(sums), np.sqrt(np.maximum(variance, 0.0))

@@ -1,0 +1,248 @@
+"""A quantity estimated from rows, with its interval at any level, and one-sided p-values that agree with it.
+
+A p-value here is the tail at which an end of the interval meets the bound, so test and interval never differ.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from evals.intervals import Interval, wilson
+
+#: The largest relative change that is looked for, as a multiple of the first value.
+MOST_CHANGE = 1e6
+
+
+class Estimate(Protocol):
+    """A quantity with its value in the rows at hand."""
+
+    @property
+    def value(self) -> float:
+        """The value in these rows."""
+        ...
+
+    @property
+    def method(self) -> str:
+        """How intervals and p-values are computed."""
+        ...
+
+    def interval(self, tail: float) -> Interval:
+        """Both ends, each exceeded with the probability ``tail``; infinite where so small a tail is not known."""
+        ...
+
+    def p_above(self, bound: float) -> float:
+        """One-sided p of the hypothesis that the quantity is at most ``bound``: small where it is larger."""
+        ...
+
+    def p_below(self, bound: float) -> float:
+        """The same of the hypothesis that it is at least ``bound``: small where it is smaller."""
+        ...
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A value that is the same in every row, so that no spread is seen."""
+
+    value: float
+    method: str = "every row is the same"
+
+    def interval(self, tail: float) -> Interval:
+        """The value itself."""
+        return self.value, self.value
+
+    def p_above(self, bound: float) -> float:
+        """0 or 1."""
+        return float(self.value <= bound)
+
+    def p_below(self, bound: float) -> float:
+        """0 or 1."""
+        return float(self.value >= bound)
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share of rows: exact binomial test, and Clopper and Pearson's interval (Biometrika 26, 1934)."""
+
+    hits: int
+    n: int
+    method: str = "exact binomial"
+
+    @property
+    def value(self) -> float:
+        """Hits over rows."""
+        return self.hits / self.n
+
+    def interval(self, tail: float) -> Interval:
+        """Both ends."""
+        from scipy.stats import binomtest
+
+        found = binomtest(self.hits, self.n).proportion_ci(1 - 2 * tail, method="exact")
+        return float(found.low), float(found.high)
+
+    def p_above(self, bound: float) -> float:
+        """The probability of as many hits or more, were the share ``bound``."""
+        return self._p(bound, "greater")
+
+    def p_below(self, bound: float) -> float:
+        """The probability of as few hits or fewer, were the share ``bound``."""
+        return self._p(bound, "less")
+
+    def _p(self, bound: float, side: str) -> float:
+        from scipy.stats import binomtest
+
+        return float(binomtest(self.hits, self.n, min(max(bound, 0.0), 1.0), side).pvalue)
+
+
+@dataclass(frozen=True)
+class PairedShares:
+    """``scale`` times a share taken from another share of the same rows: Newcombe's interval.
+
+    Statistics in Medicine 17, 1998, method 10: Wilson's intervals of both shares are joined by squaring and adding,
+    with the correlation of the pairs, for which a count of n / 2 is taken off where it is positive.
+
+    The counts are of rows: hits in both models, in one only, in neither.
+    """
+
+    both: int
+    only_after: int
+    only_before: int
+    neither: int
+    scale: float = 1.0
+    method: str = "Newcombe's paired interval"
+
+    @classmethod
+    def of(cls, before: np.ndarray, after: np.ndarray, scale: float = 1.0) -> "PairedShares":
+        """From hits of both models on the same rows, booleans ``[rows]``."""
+        counts = (before & after, ~before & after, before & ~after, ~before & ~after)
+        both, only_after, only_before, neither = (int(each.sum()) for each in counts)
+        return cls(both, only_after, only_before, neither, scale)
+
+    @property
+    def n(self) -> int:
+        """Rows."""
+        return self.both + self.only_after + self.only_before + self.neither
+
+    @property
+    def value(self) -> float:
+        """The second share less the scaled first."""
+        return ((self.both + self.only_after) - self.scale * (self.both + self.only_before)) / self.n
+
+    def interval(self, tail: float) -> Interval:
+        """Both ends."""
+        (p, p_low, p_high), (q, q_low, q_high) = (
+            (hits / self.n, *wilson(hits, self.n, 1 - 2 * tail))
+            for hits in (self.both + self.only_after, self.both + self.only_before)
+        )
+        phi, scale = self._correlation(), self.scale
+        below, above, q_below, q_above = p - p_low, p_high - p, scale * (q - q_low), scale * (q_high - q)
+        low = math.sqrt(max(0.0, below**2 - 2 * phi * below * q_above + q_above**2))
+        high = math.sqrt(max(0.0, above**2 - 2 * phi * above * q_below + q_below**2))
+        return max(-scale, p - scale * q - low), min(1.0, p - scale * q + high)
+
+    def p_above(self, bound: float) -> float:
+        """The tail at which the lower end is ``bound``; above a half where the value is below it."""
+        if self.value > bound:
+            return _tail(lambda tail: self.interval(tail)[0] - bound)
+        return 1 - _tail(lambda tail: bound - self.interval(tail)[1])
+
+    def p_below(self, bound: float) -> float:
+        """The tail at which the upper end is ``bound``; above a half where the value is above it."""
+        if self.value < bound:
+            return _tail(lambda tail: bound - self.interval(tail)[1])
+        return 1 - _tail(lambda tail: self.interval(tail)[0] - bound)
+
+    def _correlation(self) -> float:
+        both, after, before, neither = self.both, self.only_after, self.only_before, self.neither
+        margins = (both + after) * (before + neither) * (both + before) * (after + neither)
+        if margins == 0:
+            return 0.0
+        product = both * neither - after * before
+        return (max(product - self.n / 2, 0.0) if product > 0 else product) / math.sqrt(margins)
+
+
+@dataclass(frozen=True)
+class RelativeShares:
+    """The relative change of a share, after / before - 1, by ``PairedShares`` of scales at which they differ by 0."""
+
+    pairs: PairedShares
+    method: str = "Newcombe's paired interval"
+
+    @property
+    def value(self) -> float:
+        """The change over the first share, which must be above 0."""
+        return (self.pairs.both + self.pairs.only_after) / (self.pairs.both + self.pairs.only_before) - 1
+
+    def interval(self, tail: float) -> Interval:
+        """Both ends; the upper one is infinite where the first share may be 0."""
+
+        def end(side: int) -> float:
+            def contrast(change: float) -> float:
+                return self._at(change).interval(tail)[side]
+
+            if contrast(MOST_CHANGE) >= 0:
+                return math.inf
+            return _root(contrast, -1.0, MOST_CHANGE) if contrast(-1.0) > 0 else -1.0
+
+        return end(0), end(1)
+
+    def p_above(self, bound: float) -> float:
+        """One-sided p."""
+        return self._at(bound).p_above(0.0)
+
+    def p_below(self, bound: float) -> float:
+        """One-sided p."""
+        return self._at(bound).p_below(0.0)
+
+    def _at(self, change: float) -> PairedShares:
+        counts = self.pairs
+        return PairedShares(counts.both, counts.only_after, counts.only_before, counts.neither, 1 + change)
+
+
+@dataclass(frozen=True)
+class Relative:
+    """The relative change after / before - 1, from an estimate of log(after / before)."""
+
+    logarithm: Estimate
+
+    @property
+    def value(self) -> float:
+        """The change over the first value."""
+        return math.expm1(self.logarithm.value)
+
+    @property
+    def method(self) -> str:
+        """That of the logarithm."""
+        return self.logarithm.method
+
+    def interval(self, tail: float) -> Interval:
+        """Both ends."""
+        low, high = self.logarithm.interval(tail)
+        return math.expm1(low), math.expm1(high) if high < math.inf else math.inf
+
+    def p_above(self, bound: float) -> float:
+        """One-sided p."""
+        return self.logarithm.p_above(_log1p(bound))
+
+    def p_below(self, bound: float) -> float:
+        """One-sided p."""
+        return self.logarithm.p_below(_log1p(bound))
+
+
+def _log1p(change: float) -> float:
+    return math.log1p(change) if change > -1 else -math.inf
+
+
+def _tail(excess: Callable[[float], float], least: float = 1e-12) -> float:
+    """The tail up to a half at which ``excess``, which grows with it, is 0; at least ``least``."""
+    if excess(least) >= 0:
+        return least
+    return _root(excess, least, 0.5) if excess(0.5) > 0 else 0.5
+
+
+def _root(function: Callable[[float], float], low: float, high: float) -> float:
+    from scipy.optimize import brentq
+
+    return float(brentq(function, low, high))  # type: ignore[arg-type]  (SciPy's stubs: or a pair)
