@@ -26,7 +26,7 @@ from data.errors import UserError, first_line  # noqa: E402
 from registry import run_finalizer  # noqa: E402
 from registry.errors import TrackingUnavailable, is_unreachable  # noqa: E402
 from registry.metric_buffer import MetricBuffer  # noqa: E402
-from registry.store import artifact_location  # noqa: E402
+from registry.store import artifact_location, is_writable  # noqa: E402
 
 EXPERIMENT = "parley"
 OUTBOX = "outbox.jsonl"
@@ -207,15 +207,20 @@ class NullRun(Run):
 def start(name: str, outputs: Path) -> Run:
     """Start a run called ``name``, or the one that ``mlflow run`` made for this process.
 
+    Where that one's artifacts would be in a folder that can't be written (MLflow takes the working folder, which may be
+    read-only), another run is started and that one removed after the process has ended.
+
     Raises:
         TrackingUnavailable: the tracking server does not answer.
     """
     client = MlflowClient()
     try:
         given = os.environ.get("MLFLOW_RUN_ID")
-        if given:
+        if given and is_writable(client.get_run(given).info.artifact_uri or ""):
             client.update_run(given, status="RUNNING", name=name)
             return Run(client, given, outputs / given)
+        if given:
+            run_finalizer.later("remove", given, client.tracking_uri)
         run_id = client.create_run(experiment_id(client), run_name=name).info.run_id
         return Run(client, run_id, outputs / run_id)
     except (MlflowException, OSError) as error:

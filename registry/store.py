@@ -10,6 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 import mlflow
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+from mlflow.utils.file_utils import local_file_uri_to_path
 from requests.utils import get_environ_proxies
 
 from data.errors import UserError, first_line
@@ -52,6 +53,12 @@ def artifact_location(uri: str, experiment: str) -> str | None:
     """
     path = sqlite_path(uri)
     return None if path is None or os.access(Path.cwd(), os.W_OK) else str(path.parent / "mlruns" / experiment)
+
+
+def is_writable(artifact_uri: str) -> bool:
+    """False where artifacts are kept in a local folder that can't be written."""
+    is_local = urlsplit(artifact_uri).scheme in ("", "file")
+    return not is_local or not _writing_problem(Path(local_file_uri_to_path(artifact_uri)), None)
 
 
 def _writing_problem(folder: Path, file: Path | None) -> str:
