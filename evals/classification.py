@@ -85,7 +85,8 @@ class ClassificationReport:
     """What is measured of one model on one list of rows; 95 % intervals as (low, high).
 
     ``confusion[t][o]`` counts rows whose true label is ``t`` and whose outcome is ``OUTCOMES[o]``. ``macro`` is the
-    plain mean over both labels, None where either is. AUC, Brier score, ECE and mean confidence are over the
+    plain mean over both labels, None where either is. Likelihood accuracy (the share of rows whose true label is the
+    likelier one, whatever was answered), AUC, Brier score, ECE and mean confidence are over the
     ``n_probabilities`` rows whose probability is known (see ``evals.calibration``). ``truth`` and ``predictions`` are
     what it was computed from, for further metrics of ``evals.metrics.METRICS``.
     """
@@ -101,11 +102,14 @@ class ClassificationReport:
     classes: tuple[ClassScores, ClassScores]
     macro: ClassScores
     n_probabilities: int
+    likelihood_accuracy: float | None
+    likelihood_interval: Interval | None
     auc: float | None
     brier: float | None
     ece: float | None
     ece_interval: Interval | None
     ece_if_calibrated: float | None
+    ece_equal_width: float | None
     mean_confidence: float | None
     truth: Sequence[int] = field(default=(), repr=False)
     predictions: Sequence[Prediction] = field(default=(), repr=False)
@@ -154,7 +158,7 @@ def evaluate(
     known = [i for i, each in enumerate(predictions) if each.p_positive is not None]
     p = np.array([predictions[i].p_positive for i in known], dtype=float)
     y = np.array([truth[i] for i in known], dtype=int)
-    measured = calibration.measure(y, p, seed)
+    measured, likelier = calibration.measure(y, p, seed), int(((p > 0.5) == (y == 1)).sum())
     return ClassificationReport(
         n=n,
         labels=labels,
@@ -167,11 +171,14 @@ def evaluate(
         classes=classes,
         macro=ClassScores(*(_mean(classes, kind) for kind in ("precision", "recall", "f1"))),
         n_probabilities=len(known),
+        likelihood_accuracy=_share(likelier, len(known)),
+        likelihood_interval=wilson(likelier, len(known)) if known else None,
         auc=auc(y, p),
         brier=measured.brier,
         ece=measured.ece,
         ece_interval=measured.ece_interval,
         ece_if_calibrated=measured.ece_if_calibrated,
+        ece_equal_width=measured.ece_equal_width,
         mean_confidence=measured.mean_confidence,
         truth=truth,
         predictions=predictions,

@@ -96,8 +96,54 @@ class Share:
         return float(binomtest(self.hits, self.n, min(max(bound, 0.0), 1.0), side).pvalue)
 
 
+class ByInversion:
+    """P-values of an estimate that has an interval at any level: the tail at which an end of it meets the bound."""
+
+    def p_above(self: "Estimate", bound: float) -> float:
+        """The tail at which the lower end is ``bound``; above a half where the value is below it."""
+        if self.value > bound:
+            return _tail(lambda tail: self.interval(tail)[0] - bound)
+        return 1 - _tail(lambda tail: bound - self.interval(tail)[1])
+
+    def p_below(self: "Estimate", bound: float) -> float:
+        """The tail at which the upper end is ``bound``; above a half where the value is above it."""
+        if self.value < bound:
+            return _tail(lambda tail: bound - self.interval(tail)[1])
+        return 1 - _tail(lambda tail: self.interval(tail)[0] - bound)
+
+
 @dataclass(frozen=True)
-class PairedShares:
+class Joined(ByInversion):
+    """The second less the first of two quantities from 0 to 1, from an interval of each: by squaring and adding.
+
+    (Zou and Donner, Construction of Confidence Limits About Effect Measures, Statistics in Medicine 27, 2008.)
+    ``centres`` are those that the intervals lie around, ``correlation`` that of their estimates. The interval is
+    widened to hold ``value``, where that is another.
+    """
+
+    value: float
+    centres: tuple[float, float]
+    ends: Callable[[float], tuple[Interval, Interval]]
+    correlation: float
+    method: str
+
+    def interval(self, tail: float) -> Interval:
+        """Both ends."""
+        low, high = joined(self.centres, self.ends(tail), self.correlation)
+        return max(-1.0, min(low, self.value)), min(1.0, max(high, self.value))
+
+
+def joined(centres: tuple[float, float], ends: tuple[Interval, Interval], correlation: float) -> Interval:
+    """Ends of the interval of the second less the first."""
+    (q, p), ((q_low, q_high), (p_low, p_high)) = centres, ends
+    below, above, q_below, q_above = p - p_low, p_high - p, q - q_low, q_high - q
+    low = math.sqrt(max(0.0, below**2 - 2 * correlation * below * q_above + q_above**2))
+    high = math.sqrt(max(0.0, above**2 - 2 * correlation * above * q_below + q_below**2))
+    return p - q - low, p - q + high
+
+
+@dataclass(frozen=True)
+class PairedShares(ByInversion):
     """``scale`` times a share taken from another share of the same rows: Newcombe's interval.
 
     Statistics in Medicine 17, 1998, method 10: Wilson's intervals of both shares are joined by squaring and adding,
@@ -132,27 +178,11 @@ class PairedShares:
 
     def interval(self, tail: float) -> Interval:
         """Both ends."""
-        (p, p_low, p_high), (q, q_low, q_high) = (
-            (hits / self.n, *wilson(hits, self.n, 1 - 2 * tail))
-            for hits in (self.both + self.only_after, self.both + self.only_before)
-        )
-        phi, scale = self._correlation(), self.scale
-        below, above, q_below, q_above = p - p_low, p_high - p, scale * (q - q_low), scale * (q_high - q)
-        low = math.sqrt(max(0.0, below**2 - 2 * phi * below * q_above + q_above**2))
-        high = math.sqrt(max(0.0, above**2 - 2 * phi * above * q_below + q_below**2))
-        return max(-scale, p - scale * q - low), min(1.0, p - scale * q + high)
-
-    def p_above(self, bound: float) -> float:
-        """The tail at which the lower end is ``bound``; above a half where the value is below it."""
-        if self.value > bound:
-            return _tail(lambda tail: self.interval(tail)[0] - bound)
-        return 1 - _tail(lambda tail: bound - self.interval(tail)[1])
-
-    def p_below(self, bound: float) -> float:
-        """The tail at which the upper end is ``bound``; above a half where the value is above it."""
-        if self.value < bound:
-            return _tail(lambda tail: bound - self.interval(tail)[1])
-        return 1 - _tail(lambda tail: self.interval(tail)[0] - bound)
+        scale, before, after = self.scale, self.both + self.only_before, self.both + self.only_after
+        q_low, q_high = wilson(before, self.n, 1 - 2 * tail)
+        ends = (scale * q_low, scale * q_high), wilson(after, self.n, 1 - 2 * tail)
+        low, high = joined((scale * before / self.n, after / self.n), ends, self._correlation())
+        return max(-scale, low), min(1.0, high)
 
     def _correlation(self) -> float:
         both, after, before, neither = self.both, self.only_after, self.only_before, self.neither

@@ -1,7 +1,7 @@
 """What an entry of the table of metrics (``evals.metrics``) consists of, and what generated answers are scored by."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from evals.bootstrap import OfSums
 from evals.intervals import Interval
-from evals.paired import ratio
+from evals.paired import Compare, Difference, difference, ratio
 
 #: What a metric is computed from: ``answers`` is an ``AnswerData``, ``labels`` a ``ClassificationReport``
 #: (``evals.classification``), ``choices`` a ``ChoiceReport`` (``evals.multiple_choice``), and ``training`` a
@@ -17,6 +17,8 @@ from evals.paired import ratio
 Data = Literal["answers", "labels", "choices", "training"]
 #: A number, None where it is undefined, or several metrics by their names (one for each label).
 Value = float | None | Mapping[str, float | None]
+#: Of each row, ``[rows, k]``; None where they are not known.
+Statistics = np.ndarray | None
 
 SHARE, NOT_NEGATIVE = (0.0, 1.0), (0.0, math.inf)
 
@@ -72,10 +74,13 @@ class Metric:
     """Whether it is among the few that the last lines on screen show."""
     interval: Callable[[Any], Interval | None] | None = None
     """Its 95 % interval, logged as ``NAME_low`` and ``NAME_high``."""
-    statistics: Callable[[Any], np.ndarray | None] | None = None
-    """Statistics of each row, ``[rows, k]``, of whose sums it is a function; with them a change has an interval."""
+    statistics: Callable[[Any], "Statistics | Mapping[str, Statistics]"] | None = None
+    """Statistics of each row, ``[rows, k]``, of whose sums it is a function; with them a change has an interval.
+    A row whose statistics are unknown has NaN. Several metrics have them by name."""
     of_sums: OfSums = ratio
     """That function."""
+    compare: Compare | None = None
+    """What compares two models by their statistics, for a metric that is no function of their sums."""
     tag: bool = True
     """Whether registered versions have it as a tag."""
     study: Literal["", "record", "table", "plot"] = ""
@@ -87,6 +92,10 @@ class Metric:
     chance: float | None = None
     """Its value for a model that guesses."""
 
+    def difference(self, before: np.ndarray, after: np.ndarray, seed: int = 0) -> Difference | None:
+        """How much it differs between two models on the same rows, from their statistics; None where undefined."""
+        return difference(before, after, self.of_sums, seed, self.compare)
+
     @property
     def shown_as(self) -> str:
         """Its name for readers."""
@@ -96,3 +105,9 @@ class Metric:
     def run_keys(self) -> tuple[str, ...]:
         """The metrics of a run that hold it, best first."""
         return self.keys or (f"test/{self.name}",)
+
+
+def flags(hits: Iterable[bool], counted: Iterable[bool] | None = None) -> np.ndarray:
+    """The statistics of a share of rows, ``[rows, 2]``: whether a row is a hit, and whether it is counted (all are)."""
+    first = np.array(list(hits), dtype=float)
+    return np.stack([first, np.ones_like(first) if counted is None else np.array(list(counted), dtype=float)], axis=-1)

@@ -11,7 +11,8 @@ from typing import Any, Literal
 import numpy as np
 
 from evals import text_metrics
-from evals.metric import NOT_NEGATIVE, AnswerData, Data, Metric
+from evals.label_metrics import LABEL_METRICS
+from evals.metric import NOT_NEGATIVE, AnswerData, Data, Metric, flags
 from evals.paired import Difference, difference, ratio
 
 #: Losses above this many nats give the perplexity of this many: exp(709) is the last that a float holds.
@@ -42,8 +43,11 @@ def defined(found: Mapping[str, float | None]) -> dict[str, float]:
 
 
 def statistics(data: Data, source: Any) -> dict[str, np.ndarray]:
-    """Statistics of each row, ``[rows, k]``, for every metric of ``data`` that is a function of their sums."""
-    found = {metric.name: metric.statistics(source) for metric in in_order(data) if metric.statistics}
+    """Statistics of each row, ``[rows, k]``, for every metric of ``data`` that has them, by name."""
+    found: dict[str, np.ndarray | None] = {}
+    for metric in in_order(data):
+        each = metric.statistics(source) if metric.statistics else None
+        found |= each if isinstance(each, Mapping) else {metric.name: each}
     return {name: each for name, each in found.items() if each is not None}
 
 
@@ -53,21 +57,20 @@ def changes(before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray], s
     Args:
         seed: of resampled intervals.
     """
-    found = {
-        name: difference(before[name], after[name], METRICS[name].of_sums, seed) for name in after if name in before
-    }
-    return {name: change for name, change in found.items() if change}
+    found = {name: change(name, before[name], after[name], seed) for name in after if name in before}
+    return {name: each for name, each in found.items() if each}
+
+
+def change(name: str, before: np.ndarray, after: np.ndarray, seed: int = 0) -> Difference | None:
+    """The same of one metric; one of several of an entry, such as ``recall_LABEL``, is a ratio of sums."""
+    return METRICS[name].difference(before, after, seed) if name in METRICS else difference(before, after, seed=seed)
 
 
 def change_metrics(found: Mapping[str, Difference]) -> dict[str, float]:
     """Changes as metrics of a run: ``change/NAME``, and the ends of its interval as ``_low`` and ``_high``."""
     keyed: dict[str, float | None] = {}
-    for name, change in found.items():
-        keyed |= {
-            f"change/{name}": change.change,
-            f"change/{name}_low": change.low,
-            f"change/{name}_high": change.high,
-        }
+    for name, each in found.items():
+        keyed |= {f"change/{name}": each.change, f"change/{name}_low": each.low, f"change/{name}_high": each.high}
     return defined(keyed)
 
 
@@ -93,40 +96,22 @@ def short_labels() -> dict[str, str]:
     return {metric.name: metric.short_label or metric.shown_as for metric in in_order()}
 
 
-def share(flags: Iterable[bool]) -> float:
+def share(hits: Iterable[bool]) -> float:
     """The share of true ones among at least one."""
-    every = list(flags)
+    every = list(hits)
     return sum(every) / len(every)
 
 
-def _flags(flags: Iterable[bool]) -> np.ndarray:
-    """The statistics of a share of rows."""
-    hits = np.array(list(flags), dtype=float)
-    return np.stack([hits, np.ones_like(hits)], axis=-1)
-
-
-def _of_flags(flags: np.ndarray | None) -> float | None:
-    return None if flags is None else float(ratio(flags.sum(0)))
+def _of_flags(rows: np.ndarray | None) -> float | None:
+    return None if rows is None else float(ratio(rows.sum(0)))
 
 
 def _echoes(data: AnswerData) -> np.ndarray:
-    return _flags(map(text_metrics.is_echo, data.prompts, data.references, data.answers))
+    return flags(map(text_metrics.is_echo, data.prompts, data.references, data.answers))
 
 
 def _in_style(data: AnswerData) -> np.ndarray | None:
-    return _flags(map(data.has_style, data.answers)) if data.has_style else None
-
-
-def _hits(report: Any) -> np.ndarray:
-    return _flags(each.outcome == label for label, each in zip(report.truth, report.predictions, strict=True))
-
-
-def _squared_errors(report: Any) -> np.ndarray | None:
-    probabilities = [each.p_positive for each in report.predictions]
-    if not probabilities or None in probabilities:
-        return None
-    errors = (np.array(probabilities) - np.array(report.truth)) ** 2
-    return np.stack([errors, np.ones_like(errors)], axis=-1)
+    return flags(map(data.has_style, data.answers)) if data.has_style else None
 
 
 METRICS: dict[str, Metric] = {
@@ -165,13 +150,13 @@ METRICS: dict[str, Metric] = {
             "loop_rate", ("answers",), lambda data: share(map(text_metrics.is_loop, data.answers)),
             "Share of answers that repeat themselves: the same words three times in a row, or few distinct trigrams.",
             False, label="loop", format=".2f", rank=15, headline=True, study="plot",
-            statistics=lambda data: _flags(map(text_metrics.is_loop, data.answers)),
+            statistics=lambda data: flags(map(text_metrics.is_loop, data.answers)),
         ),
         Metric(
             "stop_rate", ("answers",), lambda data: share(data.stopped),
             "Share of answers that the model ended itself, before max_new_tokens.",
             True, label="stop", format=".2f", rank=16, headline=True, study="plot",
-            statistics=lambda data: _flags(data.stopped),
+            statistics=lambda data: flags(data.stopped),
         ),
         Metric(
             "distinct_2", ("answers",), lambda data: text_metrics.distinct_2(data.answers),
@@ -207,102 +192,6 @@ METRICS: dict[str, Metric] = {
             True, label="pirate lexicon", short_label="lexicon", format=".2f", rank=1, headline=True, study="plot",
             statistics=_in_style,
         ),
-        # Labels predicted for held-out rows
-        Metric("n", ("labels", "choices"), lambda report: report.n, "Number of held-out rows.", None, NOT_NEGATIVE,
-               format=".0f", tag=False),
-        Metric(
-            "accuracy", ("labels",), lambda report: report.accuracy,
-            "Share of rows that got their true label; an answer that is no label, or none, is wrong.",
-            True, rank=4, headline=True, interval=lambda report: report.accuracy_interval, study="plot",
-            axis=(0.4, 1.0), chance=0.5, statistics=_hits,
-        ),
-        Metric(
-            "answered_accuracy", ("labels",), lambda report: report.answered_accuracy,
-            "The same share among the rows that were answered with a label.",
-            True, interval=lambda report: report.answered_interval, chance=0.5,
-        ),
-        Metric(
-            "label_rates", ("labels",), lambda report: report.label_rates,
-            "LABEL_rate: share of rows that were answered with the label.",
-            tag=False,
-        ),
-        Metric(
-            "invalid_rate", ("labels",), lambda report: report.rates["invalid"],
-            "Share of rows with an answer that is neither label.",
-            False, label="invalid", rank=9, headline=True,
-            statistics=lambda report: _flags(each.outcome == "invalid" for each in report.predictions),
-        ),
-        Metric(
-            "error_rate", ("labels",), lambda report: report.rates["error"],
-            "Share of rows without an answer because the request failed.",
-            False, label="errors", rank=10, headline=True,
-        ),
-        Metric(
-            "label_scores", ("labels",), lambda report: report.label_scores,
-            "precision_LABEL, recall_LABEL and f1_LABEL of each label.",
-            True, tag=False,
-        ),
-        Metric("precision_macro", ("labels",), lambda report: report.macro.precision,
-               "Mean of both labels' precision.", True, tag=False),
-        Metric("recall_macro", ("labels",), lambda report: report.macro.recall,
-               "Mean of both labels' recall.", True, tag=False),
-        Metric("f1_macro", ("labels",), lambda report: report.macro.f1,
-               "Mean of both labels' F1.", True, label="macro F1", rank=6, headline=True),
-        Metric("n_probabilities", ("labels",), lambda report: report.n_probabilities,
-               "Number of rows whose probability of a label is known.", None, NOT_NEGATIVE, format=".0f", tag=False),
-        Metric(
-            "auc", ("labels",), lambda report: report.auc,
-            "Area under the ROC curve of the probability of label 1.",
-            True, label="AUC", rank=5, headline=True, study="plot", axis=(0.4, 1.0), chance=0.5,
-        ),
-        Metric(
-            "brier", ("labels",), lambda report: report.brier,
-            "Brier score: mean squared error of the probability of label 1.",
-            False, label="Brier", rank=8, headline=True, statistics=_squared_errors,
-        ),
-        Metric(
-            "ece", ("labels",), lambda report: report.ece,
-            "Expected calibration error: mean gap between confidence and accuracy in bins of equally many rows.",
-            False, label="ECE", rank=7, headline=True, interval=lambda report: report.ece_interval, study="plot",
-            axis=(0.0, 0.6),
-        ),
-        Metric("ece_if_calibrated", ("labels",), lambda report: report.ece_if_calibrated,
-               "Mean ECE of a calibrated model with the same confidences.", tag=False),
-        Metric("mean_confidence", ("labels",), lambda report: report.mean_confidence,
-               "Mean probability of the likelier label.", label="mean confidence", study="table"),
-        # Training rows, some of which have a wrong label
-        Metric(
-            "memorised_share", ("training",), lambda found: found.memorization.memorised_share,
-            "Share of the flipped training rows that are answered with their wrong label.",
-            False, label="flipped rows memorised", study="plot", keys=("train/memorised_share",),
-        ),
-        Metric(
-            "detection_auroc", ("training",), lambda found: (found.out_of_fold or found.in_sample).auroc,
-            "AUROC of the loss of the given label for finding flipped rows, out of fold where that was computed.",
-            True, label="flipped rows found (AUROC)", study="plot", axis=(0.4, 1.0), chance=0.5,
-            keys=("detection/out_of_fold_auroc", "detection/in_sample_auroc"),
-        ),
-        Metric(
-            "flipped_share", ("training",), lambda found: found.in_sample.flipped_share,
-            "Share of the training rows whose label is wrong.",
-            label="labels that are wrong", study="table", keys=("detection/flipped_share",),
-        ),
-        Metric(
-            "pruning_gain", ("training",), lambda found: found.pruning and found.pruning.gain,
-            "Accuracy gained by leaving out the most suspect training rows.",
-            True, (-1.0, 1.0), "gain of pruning", study="table", keys=("pruning/gain",),
-        ),
-        # Answers chosen by their likelihood
-        Metric(
-            "mc1", ("choices",), lambda report: report.mc1,
-            "TruthfulQA's MC1: share of questions whose best answer is likelier than every incorrect one.",
-            True, label="MC1", rank=11, headline=True, interval=lambda report: report.mc1_interval, study="plot",
-            statistics=lambda report: _flags(report.right),
-        ),
-        Metric(
-            "mc2", ("choices",), lambda report: report.mc2,
-            "TruthfulQA's MC2: mean share of the correct answers in the probability of all.",
-            True, label="MC2", rank=12, headline=True, study="record",
-        ),
+        *LABEL_METRICS,
     )
 }  # fmt: skip

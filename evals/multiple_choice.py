@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import exp, fsum, inf, isnan
+from math import exp, fsum, inf, isnan, nan
 
 from data.labelled import QuestionRow
 from evals import metrics
@@ -17,7 +17,8 @@ LogProbs = Mapping[str, float]
 class ChoiceReport:
     """``mc1`` is over all ``n`` rows, and a row without log-probabilities is wrong; ``mc2`` is over ``scored`` rows.
 
-    None where there are no such rows. ``right``: whether each row is right by MC1.
+    None where there are no such rows. ``right``: whether each row is right by MC1; ``shares``: MC2 of each row, NaN
+    where it has none.
     """
 
     n: int
@@ -26,6 +27,7 @@ class ChoiceReport:
     mc1_interval: tuple[float, float] | None
     mc2: float | None
     right: Sequence[bool] = field(default=(), repr=False)
+    shares: Sequence[float] = field(default=(), repr=False)
 
     def metrics(self) -> dict[str, float]:
         """The metrics that are defined, by name."""
@@ -55,10 +57,10 @@ def evaluate_choices(rows: Sequence[QuestionRow], log_probs: Sequence[LogProbs |
     """
     if len(rows) != len(log_probs):
         raise ValueError(f"{len(rows)} questions but {len(log_probs)} answers")
-    scored = [(row, found) for row, found in zip(rows, log_probs, strict=True) if found is not None]
     each = [found is not None and mc1(row.mc1, found) for row, found in zip(rows, log_probs, strict=True)]
     right = sum(each)
-    shares = [share for row, found in scored if (share := mc2(row.mc2, found)) is not None]
+    all_shares = [None if found is None else mc2(row.mc2, found) for row, found in zip(rows, log_probs, strict=True)]
+    shares = [share for share in all_shares if share is not None]
     n = len(rows)
     return ChoiceReport(
         n=n,
@@ -67,6 +69,7 @@ def evaluate_choices(rows: Sequence[QuestionRow], log_probs: Sequence[LogProbs |
         mc1_interval=wilson(right, n) if n else None,
         mc2=fsum(shares) / len(shares) if shares else None,
         right=each,
+        shares=[nan if share is None else share for share in all_shares],
     )
 
 

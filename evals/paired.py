@@ -5,13 +5,18 @@ of hits over the number of rows, chrF a function of summed n-gram counts. Rows a
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from evals.bootstrap import LEAST_ROWS, OfSums, bootstrap
-from evals.estimates import Constant, Estimate, PairedShares
-from evals.intervals import LEVEL
+from evals.estimates import Constant, Estimate, Joined, PairedShares
+from evals.intervals import LEVEL, Interval, wilson
+
+#: What compares two models: from the statistics of both, ``[rows, k]``, and a seed, to (value of the first, value of
+#: the second, the estimate of the change, None where there are too few rows for one); None where a value is undefined.
+Compare = Callable[[np.ndarray, np.ndarray, int], tuple[float, float, Estimate | None] | None]
 
 
 @dataclass(frozen=True)
@@ -61,13 +66,16 @@ def ratio(sums: np.ndarray) -> np.ndarray:
         return np.where(sums[..., 1] == 0, np.nan, sums[..., 0] / sums[..., 1])
 
 
-def difference(before: np.ndarray, after: np.ndarray, of_sums: OfSums = ratio, seed: int = 0) -> Difference | None:
+def difference(
+    before: np.ndarray, after: np.ndarray, of_sums: OfSums = ratio, seed: int = 0, compare: Compare | None = None
+) -> Difference | None:
     """The difference of a metric between two models, from the statistics ``[rows, k]`` of each on the same rows.
 
-    ``estimate`` says how.
+    ``estimate`` says how. Rows that are unknown (NaN) to either model are left out.
 
     Args:
         seed: of the bootstrap.
+        compare: for a metric that is no function of sums.
 
     Returns:
         None where the metric is undefined for either model.
@@ -77,15 +85,33 @@ def difference(before: np.ndarray, after: np.ndarray, of_sums: OfSums = ratio, s
     """
     if before.shape != after.shape:
         raise ValueError(f"statistics of {before.shape} and {after.shape} are not of the same rows")
+    before, after = known_rows(before, after)
     n = len(before)
-    first, second = (float(of_sums(each.sum(0))) for each in (before, after)) if n else (math.nan, math.nan)
-    if not (math.isfinite(first) and math.isfinite(second)):
+    compared = compare(before, after, seed) if compare else _compare_sums(before, after, of_sums, seed)
+    if compared is None:
         return None
-    found = estimate(before, after, of_sums, seed)
+    first, second, found = compared
     if found is None:
         return Difference(n, first, second, second - first, None, None, "too few rows for an interval")
     low, high = found.interval((1 - LEVEL) / 2)
     return Difference(n, first, second, second - first, low, high, found.method)
+
+
+def known_rows(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of both without those in which either has a NaN."""
+    is_known = ~(np.isnan(before).any(axis=1) | np.isnan(after).any(axis=1))
+    return before[is_known], after[is_known]
+
+
+def _compare_sums(
+    before: np.ndarray, after: np.ndarray, of_sums: OfSums, seed: int
+) -> tuple[float, float, Estimate | None] | None:
+    if not len(before):
+        return None
+    first, second = (float(of_sums(each.sum(0))) for each in (before, after))
+    if not (math.isfinite(first) and math.isfinite(second)):
+        return None
+    return first, second, estimate(before, after, of_sums, seed)
 
 
 def newcombe(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
@@ -101,11 +127,14 @@ def estimate(before: np.ndarray, after: np.ndarray, of_sums: OfSums = ratio, see
     """The change of a metric, from the statistics ``[rows, k]`` of both models on the same rows.
 
     Shares (k = 2, hits of 0 or 1 and ones) get Newcombe's interval for paired proportions, which holds for few rows
-    and for shares of 0 and 1; all others the studentised bootstrap, in which a row is drawn with both models'
-    statistics. None for too few rows for that.
+    and for shares of 0 and 1; shares of some rows (hits among those with a second 1, such as those answered) one of
+    the same kind; all others the studentised bootstrap, in which a row is drawn with both models' statistics. None for
+    too few rows for that.
     """
     if of_sums is ratio and is_share(before) and is_share(after):
         return PairedShares.of(before[:, 0] == 1, after[:, 0] == 1)
+    if of_sums is ratio and is_share_of_some(before) and is_share_of_some(after):
+        return _shares_of_some(before, after)
     if len(before) >= LEAST_ROWS and (before == after).all():
         return Constant(0.0)
     k = before.shape[1]
@@ -119,3 +148,25 @@ def estimate(before: np.ndarray, after: np.ndarray, of_sums: OfSums = ratio, see
 def is_share(statistics: np.ndarray) -> bool:
     """Whether the statistics are those of a share of rows: hits of 0 or 1, and ones."""
     return statistics.shape[1] == 2 and bool((statistics[:, 1] == 1).all() and np.isin(statistics[:, 0], (0, 1)).all())
+
+
+def is_share_of_some(statistics: np.ndarray) -> bool:
+    """Whether they are those of a share of some rows: hits of 0 or 1, each among the rows with a second 1."""
+    return statistics.shape[1] == 2 and bool(
+        np.isin(statistics, (0, 1)).all() and (statistics[:, 0] <= statistics[:, 1]).all()
+    )
+
+
+def _shares_of_some(before: np.ndarray, after: np.ndarray) -> Joined:
+    """Wilson's intervals of both shares, joined; the correlation is that of the linearised ratios."""
+    counts = [tuple(map(int, rows.sum(0))) for rows in (before, after)]
+    (first, second) = (hits / counted for hits, counted in counts)
+
+    def ends(tail: float) -> tuple[Interval, Interval]:
+        found = [wilson(hits, counted, 1 - 2 * tail) for hits, counted in counts]
+        return found[0], found[1]
+
+    residuals = [rows[:, 0] - share * rows[:, 1] for rows, share in ((before, first), (after, second))]
+    spread = math.sqrt(float((residuals[0] ** 2).sum() * (residuals[1] ** 2).sum()))
+    correlation = float((residuals[0] * residuals[1]).sum()) / spread if spread > 0 else 0.0
+    return Joined(second - first, (first, second), ends, correlation, "Wilson's intervals, joined")

@@ -1,14 +1,15 @@
 """Whether a difference exceeds chance: two models on the same rows, several tests at once, a mean over seeds."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from math import inf
 from statistics import fmean
 
 import numpy as np
 
-from evals.classification import Prediction
+from evals.classification import Prediction, from_probabilities
 from evals.intervals import student_t
+from evals.paired import Difference
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,41 @@ def compare(truth: Sequence[int], before: Sequence[Prediction], after: Sequence[
         return Comparison(0, 0, 0, None, None)
     p_value = float(binomtest(won, won + lost, 0.5).pvalue) if won + lost else 1.0
     return Comparison(len(pairs), lost, won, (won - lost) / len(pairs), p_value)
+
+
+@dataclass(frozen=True)
+class ClassifierComparison:
+    """Two classifiers on the same rows: McNemar's test by their answers and by the probabilities of the labels.
+
+    ``likelihoods`` takes the likelier label of each row as its answer, over the rows whose probabilities are known for
+    both; ``answered`` is over the rows that both answered with a label. ``changes``: by metric, how much the second
+    differs from the first.
+    """
+
+    answers: Comparison
+    likelihoods: Comparison
+    answered: Comparison
+    changes: Mapping[str, Difference] = field(default_factory=dict)
+
+
+def compare_classifiers(
+    truth: Sequence[int], before: Sequence[Prediction], after: Sequence[Prediction], changes: Mapping[str, Difference]
+) -> ClassifierComparison:
+    """All three tests."""
+    rows = list(zip(truth, before, after, strict=True))
+    known = [(t, p, q) for t, a, b in rows if (p := _likelier(a)) is not None and (q := _likelier(b)) is not None]
+    answered = [row for row in rows if not any(isinstance(each.outcome, str) for each in row[1:])]
+    return ClassifierComparison(
+        compare(truth, before, after),
+        compare([t for t, _, _ in known], [p for _, p, _ in known], [q for _, _, q in known]),
+        compare([t for t, _, _ in answered], [a for _, a, _ in answered], [b for _, _, b in answered]),
+        changes,
+    )
+
+
+def _likelier(answer: Prediction) -> Prediction | None:
+    """The likelier label; None where the probability is not known."""
+    return None if answer.p_positive is None else from_probabilities([answer.p_positive])[0]
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
@@ -88,3 +124,8 @@ def mean_over_seeds(values: Sequence[float | None], bounds: tuple[float, float] 
         return MeanOverSeeds(len(known), mean, None, None)
     low, high = student_t(known)
     return MeanOverSeeds(len(known), mean, max(bounds[0], low), min(bounds[1], high))
+
+
+def format_p(p: float | None) -> str:
+    """``p = 0.012``, ``p < .001`` or ``p unknown``."""
+    return "p unknown" if p is None else "p < .001" if p < 0.001 else f"p = {p:.3f}"

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from evals import metrics
 from evals.metrics import METRICS
-from evals.paired import Difference, difference
+from evals.paired import Difference
 from registry import champion, row_statistics
 from registry.champion import Promotion
 from registry.versions import Version
@@ -25,7 +26,7 @@ def promote(version: Version, metric: str, value: float, statistics: Mapping[str
         mine = statistics.get(metric)
         if mine is None or theirs is None or mine.shape != theirs.shape:
             return None
-        change = difference(theirs, mine, METRICS[metric].of_sums)
+        change = metrics.change(metric, theirs, mine)
         return change and _decide(metric, change, f"{champion.name}/{champion.number}")
 
     return champion.promote(version, metric, value, version.tags["test_digest"], against)

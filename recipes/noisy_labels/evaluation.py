@@ -8,15 +8,16 @@ import numpy as np
 
 from data.labelled import AnyRow, label_counts
 from data.sampling import sample
-from evals import label_errors, label_verdict, multiple_choice, sanity_checks, significance
+from evals import label_errors, label_verdict, metrics, multiple_choice, sanity_checks, significance
 from evals.classification import Prediction
 from evals.label_errors import Memorization
+from evals.significance import ClassifierComparison
 from evals.suites import table as suites
 from evals.suites.suite import HeldOut, SuiteResult
 from evals.verdict import Verdict
 from recipes.noisy_labels.data import NoisyData
 from recipes.noisy_labels.learners.base import Learner
-from recipes.noisy_labels.types import CurvePoint, Evaluation, NoisyJob, TrainingEvaluation
+from recipes.noisy_labels.types import CurvePoint, EvaluatedCheckpoint, Evaluation, NoisyJob, TrainingEvaluation
 from registry.runs import Run
 
 #: Training rows that are scored at every kept checkpoint; the final weights score all of them.
@@ -61,14 +62,16 @@ def _evaluate_questions(result: SuiteResult, others: Mapping[str, float]) -> Eva
 
 def compare(
     job: NoisyJob, before: Evaluation, after: Evaluation, memorization: Memorization
-) -> tuple[significance.Comparison, Verdict]:
-    """McNemar's test of both models on the same test rows, and the verdict on the second one."""
+) -> tuple[ClassifierComparison, Verdict]:
+    """Both models compared on the same test rows, and the verdict on the second one."""
     truth = job.data.truth if before.report else [1] * len(job.data.test)
-    comparison = significance.compare(truth, before.predictions, after.predictions)
+    changes = metrics.changes(before.statistics, after.statistics, job.config.seed)
+    compared = significance.compare_classifiers(truth, before.predictions, after.predictions, changes)
     if before.report and after.report:
         flipped = _flipped_counts(job.data)
-        return comparison, label_verdict.decide_labels(after.report, comparison, memorization, flipped)
-    return comparison, label_verdict.decide_questions(before.primary[1], after.primary[1], comparison)
+        return compared, label_verdict.decide_labels(before.report, after.report, compared, memorization, flipped)
+    first, second = (each.metrics().get("mc1") for each in (before, after))
+    return compared, label_verdict.decide_questions(first, second, compared)
 
 
 def _flipped_counts(data: NoisyData) -> tuple[int, int]:
@@ -79,16 +82,16 @@ def _flipped_counts(data: NoisyData) -> tuple[int, int]:
 
 def evaluate_checkpoints(
     job: NoisyJob, learner: Learner, before: Evaluation, curve: Sequence[CurvePoint]
-) -> dict[int, tuple[Evaluation, Verdict]]:
+) -> dict[int, EvaluatedCheckpoint]:
     """The test rows at every kept step but the one in force, which is loaded again at the end."""
     memorized = {point.step: point.memorization for point in curve}
-    evaluated: dict[int, tuple[Evaluation, Verdict]] = {}
+    evaluated: dict[int, EvaluatedCheckpoint] = {}
     restored = learner.step
     for step in learner.kept_steps():
         if step != restored:
             learner.load_checkpoint(step)
             evaluation = evaluate(job, learner)
-            evaluated[step] = evaluation, compare(job, before, evaluation, memorized[step])[1]
+            evaluated[step] = (evaluation, *compare(job, before, evaluation, memorized[step]))
     learner.load_checkpoint(restored)
     return evaluated
 

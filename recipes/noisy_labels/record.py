@@ -9,7 +9,6 @@ from typing import Any
 from data.formats import openai
 from evals import error_analysis, metrics, plots
 from evals.metrics import is_tag
-from evals.verdict import Verdict
 from recipes.noisy_labels import report
 from recipes.noisy_labels.learners.base import Learner
 from recipes.noisy_labels.types import Evaluation, NoisyJob, NoisyOutcome
@@ -74,14 +73,15 @@ def record_results(job: NoisyJob, learner: Learner, run: Run, outcome: NoisyOutc
     for point in outcome.training.curve:
         found = dataclasses.asdict(point.memorization)
         run.log(point.step, {f"curve/{key}": value for key, value in found.items() if value is not None})
-    for step, (evaluation, _) in sorted(outcome.checkpoints.items()):
+    for step, (evaluation, _, _) in sorted(outcome.checkpoints.items()):
         run.log(step, {f"test/{key}": value for key, value in evaluation.metrics().items()})
-    comparison = {key: value for key, value in dataclasses.asdict(outcome.comparison).items() if value is not None}
+    compared = {"mcnemar": outcome.comparison.answers, "mcnemar_likelihood": outcome.comparison.likelihoods}
     run.log(learner.step, {
         **{f"base/{key}": value for key, value in before.items()},
         **{f"test/{key}": value for key, value in after.items()},
         **metrics.change_metrics(outcome.changes),
-        **{f"mcnemar/{key}": value for key, value in comparison.items()},
+        **{f"{name}/{key}": value for name, each in compared.items()
+           for key, value in dataclasses.asdict(each).items() if value is not None},
         **outcome.training.metrics(),
         **{f"time/{key}_s": value for key, value in outcome.seconds.items()},
     })  # fmt: skip
@@ -156,31 +156,30 @@ def register(job: NoisyJob, learner: Learner, run: Run, outcome: NoisyOutcome) -
     Evaluated checkpoints are registered before it, as versions of their own.
     """
     restored = learner.step
-    for step, (evaluation, verdict) in outcome.checkpoints.items():
+    for step, (after, comparison, verdict) in outcome.checkpoints.items():
         learner.load_checkpoint(step)
-        _register_one(job, learner, run, outcome, evaluation, verdict)
+        own = dataclasses.replace(outcome, after=after, comparison=comparison, verdict=verdict)
+        _register_one(job, learner, run, own)
     learner.load_checkpoint(restored)
-    version = _register_one(job, learner, run, outcome, outcome.after, outcome.verdict)
+    version = _register_one(job, learner, run, outcome)
     run.tags({"registered_version": f"{version.name}/{version.number}"})
     promotion = promote(version, *outcome.after.primary, outcome.after.statistics)
     moved = "it is the champion now" if promotion.moved else "the champion did not move"
     return version, f"{moved}: {promotion.reason}"
 
 
-def _register_one(
-    job: NoisyJob, learner: Learner, run: Run, outcome: NoisyOutcome, after: Evaluation, verdict: Verdict
-) -> versions.Version:  # fmt: skip
+def _register_one(job: NoisyJob, learner: Learner, run: Run, outcome: NoisyOutcome) -> versions.Version:
     saved = learner.save(run)
     headline = {}
-    for side, evaluation in (("base", outcome.before), ("test", after)):
+    for side, evaluation in (("base", outcome.before), ("test", outcome.after)):
         found = evaluation.metrics()
         headline |= {f"{side}/{key}": float(found[key]) for key in found if is_tag(key)}
     tags = {
         **start_tags(job, learner),
         **saved.tags,
         **headline,
-        "verdict": verdict.name,
+        "verdict": outcome.verdict.name,
         "step": learner.step,
     }
-    card = report.card(job, learner, run.run_id, dataclasses.replace(outcome, after=after, verdict=verdict))
+    card = report.card(job, learner, run.run_id, outcome)
     return registration.register(run, saved.model, job.config.register_as, tags, card)

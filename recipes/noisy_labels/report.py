@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from data.markdown import bullets, properties, table
+from evals import power
 from evals.metrics import in_order
+from evals.significance import Comparison, format_p
 from recipes.noisy_labels.learners.base import Learner
 from recipes.noisy_labels.types import CurvePoint, Evaluation, NoisyJob, NoisyOutcome
 from registry import lineage
@@ -70,7 +72,7 @@ def summary(outcome: NoisyOutcome, version: str, champion: str) -> str:
         f"Training  {true} right by the true labels, {given} by the given ones; {flipped} of the flipped rows memorised"
     )
     lines += [f"Detection {line}" for line in _detection(outcome)]
-    lines += [f"Step      {step}: {_point(evaluation)}" for step, (evaluation, _) in outcome.checkpoints.items()]
+    lines += [f"Step      {step}: {_point(evaluation)}" for step, (evaluation, _, _) in outcome.checkpoints.items()]
     lines.append(f"Verdict   {outcome.verdict.name}: {'; '.join(outcome.verdict.reasons)}")
     lines += [
         f"Version   {version}; {champion}",
@@ -88,18 +90,33 @@ def _point(evaluation: Evaluation) -> str:
 
 def _metric_lines(outcome: NoisyOutcome) -> list[str]:
     before, after = outcome.before.metrics(), outcome.after.metrics()
-    lines = [f"{'Metrics':10}{'base':>24}{'tuned':>24}   change (95 % interval)"]
-    for name, key in _headlines(after):
-        if key in before or key in after:
-            values = f"{_with_interval(before, key):>24}{_with_interval(after, key):>24}"
-            lines.append(f"  {name:8}{values}   {_change(outcome, key)}".rstrip())
-    comparison = outcome.comparison
-    if comparison.p_value is not None:
-        lines.append(
-            f"  McNemar: {comparison.only_after:,} rows won, {comparison.only_before:,} lost, p "
-            + ("< .001" if comparison.p_value < 0.001 else f"= {comparison.p_value:.3f}")
-        )
-    return lines
+    shown = [(name, key) for name, key in _headlines(after) if key in before or key in after]
+    width = max(len("Metrics"), *(2 + len(name) for name, _ in shown)) if shown else len("Metrics")
+    lines = [f"{'Metrics':{width}}{'base':>25}{'tuned':>25}   change (95 % interval)"]
+    for name, key in shown:
+        values = f"{_with_interval(before, key):>25}{_with_interval(after, key):>25}"
+        lines.append(f"{'  ' + name:{width}}{values}   {_change(outcome, key)}".rstrip())
+    return [*lines, *(f"  McNemar {text}" for text in comparisons(outcome))]
+
+
+def comparisons(outcome: NoisyOutcome) -> list[str]:
+    """McNemar's tests in words, a line each: by answers, and by the likelier label where that differs."""
+    compared = outcome.comparison
+    by_likelihood = [("by likelihood", compared.likelihoods)] if compared.likelihoods != compared.answers else []
+    return [
+        f"{name}: {each.only_after:,} rows won, {each.only_before:,} lost, {format_p(each.p_value)}; {_power(each)}"
+        for name, each in [("by answers", compared.answers), *by_likelihood]
+        if each.p_value is not None
+    ]
+
+
+def _power(compared: Comparison) -> str:
+    """What so many rows could show, given how often the two models differ in being right on them."""
+    differing = (compared.only_before + compared.only_after) / compared.n
+    least = power.paired_difference(compared.n, differing) if differing else None
+    if least is None:
+        return f"with so few differences {compared.n:,} rows show no change of accuracy"
+    return f"{compared.n:,} such rows show a change of accuracy of {least:.3f} in 8 of 10 cases"
 
 
 def _headlines(found: Mapping[str, float]) -> list[tuple[str, str]]:
@@ -164,7 +181,8 @@ def results(job: NoisyJob, outcome: NoisyOutcome) -> dict[str, Any]:
         **{name: side.report.record() if side.report else side.metrics() for name, side in sides.items()},
         "alarms": {name: side.warnings for name, side in sides.items()},
         "changes": {name: dataclasses.asdict(change) for name, change in outcome.changes.items()},
-        "mcnemar": dataclasses.asdict(outcome.comparison),
+        "mcnemar": dataclasses.asdict(outcome.comparison.answers),
+        "mcnemar_likelihood": dataclasses.asdict(outcome.comparison.likelihoods),
         "training_rows": outcome.training.metrics(),
         "curve": [{"step": p.step, **dataclasses.asdict(p.memorization)} for p in outcome.training.curve],
     }
@@ -176,8 +194,11 @@ def results_markdown(job: NoisyJob, learner: Learner, outcome: NoisyOutcome) -> 
     lines = [f"# {title(job)}: {outcome.verdict.name}", "", *bullets(outcome.verdict.reasons), ""]
     lines += ["```", describe(job, learner), "```", ""]
     lines += bullets(f"warning, {side}: {warning}" for side, warning in _warnings(outcome))
-    rows = [(key, _figure(before.get(key)), _figure(after.get(key))) for key in {**before, **after}]
-    lines += ["", *table(["metric", "base", "tuned"], rows)]
+    rows = [
+        (key, _figure(before.get(key)), _figure(after.get(key)), _change(outcome, key)) for key in {**before, **after}
+    ]
+    lines += ["", *table(["metric", "base", "tuned", "change, 95 % interval"], rows)]
+    lines += ["", *bullets(f"McNemar {text}" for text in comparisons(outcome))]
     lines += ["", "## The training rows", "", *bullets(_detection(outcome))]
     header = ["step", "right by true labels", "by given labels", "flipped rows memorised"]
     curve = [(point.step, *map(_figure, _shares(point))) for point in outcome.training.curve]

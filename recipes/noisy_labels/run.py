@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 
 from data.errors import UserError
-from evals import metrics
 from recipes.noisy_labels import record, report
 from recipes.noisy_labels.config import NoisyConfig
 from recipes.noisy_labels.data import prepare, read, run_preflight
@@ -78,8 +77,7 @@ def train_and_evaluate(job: NoisyJob, learner: Learner, run: Run) -> NoisyOutcom
     checkpoints = {}
     if learner.registers_checkpoints:
         checkpoints = evaluate_checkpoints(job, learner, before, training.curve)
-    changes = metrics.changes(before.statistics, after.statistics, job.config.seed)
-    return NoisyOutcome(summary, before, after, comparison, training, verdict, seconds, checkpoints, changes)
+    return NoisyOutcome(summary, before, after, comparison, training, verdict, seconds, checkpoints)
 
 
 def _end_dry_run(job: NoisyJob, learner: Learner, run: Run, plan: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from evals.classification import ClassificationReport, Prediction
 from evals.label_errors import Detection, Memorization, Pruning
 from evals.multiple_choice import ChoiceReport
 from evals.paired import Difference
-from evals.significance import Comparison
+from evals.significance import ClassifierComparison
 from evals.verdict import Verdict
 from recipes.noisy_labels.config import NoisyConfig
 from recipes.noisy_labels.data import NoisyData
@@ -59,6 +59,10 @@ class Evaluation:
         return name, self.metrics().get(name, 0.0)
 
 
+#: A checkpoint that becomes a version, compared with the base.
+EvaluatedCheckpoint = tuple[Evaluation, ClassifierComparison, Verdict]
+
+
 @dataclass(frozen=True)
 class CurvePoint:
     """How much of the training labels was memorised after ``step`` optimizer steps."""
@@ -103,16 +107,19 @@ class NoisyOutcome:
     """Base (``before``) and trained model (``after``) evaluated and compared.
 
     ``summary`` is one line about the training, ``seconds`` the time of each phase. ``checkpoints`` are evaluated like
-    the final weights and registered as versions of their own, by step. ``changes``: by metric, how much ``after``
-    differs from ``before``, with intervals.
+    the final weights and registered as versions of their own, by step.
     """
 
     summary: str
     before: Evaluation
     after: Evaluation
-    comparison: Comparison
+    comparison: ClassifierComparison
     training: TrainingEvaluation
     verdict: Verdict
     seconds: dict[str, float]
-    checkpoints: dict[int, tuple[Evaluation, Verdict]] = field(default_factory=dict)
-    changes: Mapping[str, Difference] = field(default_factory=dict)
+    checkpoints: dict[int, EvaluatedCheckpoint] = field(default_factory=dict)
+
+    @property
+    def changes(self) -> Mapping[str, Difference]:
+        """By metric, how much ``after`` differs from ``before``, with intervals."""
+        return self.comparison.changes

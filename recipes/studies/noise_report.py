@@ -4,7 +4,7 @@ from data.corruption import CORRUPTIONS
 from data.markdown import bullets, table
 from evals.label_errors import best_confidence, best_ece
 from evals.metrics import METRICS, for_studies
-from evals.significance import holm, mean_over_seeds
+from evals.significance import format_p, holm, mean_over_seeds
 from recipes.studies.config import StudyConfig
 from recipes.studies.page import study_page
 from recipes.studies.statistics import (
@@ -14,7 +14,6 @@ from recipes.studies.statistics import (
     Records,
     by_value,
     format_mean,
-    format_p,
     p_value,
     side_of,
 )

@@ -90,8 +90,3 @@ def format_mean(mean: Mean, signed: bool = False, note: bool = True) -> str:
     if mean.low is None or mean.high is None:
         return f"{mean.mean:{form}}" + (" (one seed, no interval)" if note else "")
     return f"{mean.mean:{form}} ({mean.low:{form}} to {mean.high:{form}})"
-
-
-def format_p(p: float | None) -> str:
-    """``p = 0.012``, ``p < .001`` or ``p unknown``."""
-    return "p unknown" if p is None else "p < .001" if p < 0.001 else f"p = {p:.3f}"
