@@ -136,6 +136,10 @@ class ClassificationReport:
         """The metrics that are defined, by name."""
         return metrics.defined(self.record())
 
+    def statistics(self) -> dict[str, np.ndarray]:
+        """Statistics of each row by metric, see ``evals.metrics.statistics``."""
+        return metrics.statistics("labels", self)
+
 
 def evaluate(
     truth: Sequence[int], predictions: Sequence[Prediction], labels: Labels = SENTIMENTS, seed: int = 0

@@ -12,15 +12,23 @@ from evals.intervals import Interval
 from evals.paired import Compare, Difference, difference, ratio
 
 #: What a metric is computed from: ``answers`` is an ``AnswerData``, ``labels`` a ``ClassificationReport``
-#: (``evals.classification``), ``choices`` a ``ChoiceReport`` (``evals.multiple_choice``), and ``training`` a
-#: ``TrainingEvaluation`` (``recipes.noisy_labels.types``).
-Data = Literal["answers", "labels", "choices", "training"]
+#: (``evals.classification``), ``choices`` a ``ChoiceReport`` (``evals.multiple_choice``), ``training`` a
+#: ``TrainingEvaluation`` (``recipes.noisy_labels.types``), and ``suites`` the statistics ``[items, k]`` that a
+#: retention suite finds for the metric.
+Data = Literal["answers", "labels", "choices", "training", "suites"]
 #: A number, None where it is undefined, or several metrics by their names (one for each label).
 Value = float | None | Mapping[str, float | None]
 #: Of each row, ``[rows, k]``; None where they are not known.
 Statistics = np.ndarray | None
 
 SHARE, NOT_NEGATIVE = (0.0, 1.0), (0.0, math.inf)
+#: Losses above this many nats give the perplexity of this many: exp(709) is the last that a float holds.
+MOST_NATS = 80
+
+
+def perplexity_of_sums(sums: np.ndarray) -> np.ndarray:
+    """exp of the mean loss in nats, from sums of losses and of tokens ``[..., 2]``."""
+    return np.exp(np.minimum(ratio(sums), MOST_NATS))
 
 
 @dataclass(frozen=True)

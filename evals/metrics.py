@@ -12,11 +12,9 @@ import numpy as np
 
 from evals import text_metrics
 from evals.label_metrics import LABEL_METRICS
-from evals.metric import NOT_NEGATIVE, AnswerData, Data, Metric, flags
+from evals.metric import MOST_NATS, NOT_NEGATIVE, AnswerData, Data, Metric, flags, perplexity_of_sums
 from evals.paired import Difference, difference, ratio
-
-#: Losses above this many nats give the perplexity of this many: exp(709) is the last that a float holds.
-MOST_NATS = 80
+from evals.suites.metrics import SUITE_METRICS
 
 
 def evaluate(data: Data, source: Any) -> dict[str, float | None]:
@@ -51,6 +49,11 @@ def statistics(data: Data, source: Any) -> dict[str, np.ndarray]:
     return {name: each for name, each in found.items() if each is not None}
 
 
+def entry(name: str) -> Metric | None:
+    """The entry of a metric by its name: ``suite/METRIC`` is that of every own suite's ``NAME/METRIC``."""
+    return METRICS.get(name) or METRICS.get(f"suite/{name.partition('/')[2]}")
+
+
 def changes(before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray], seed: int = 0) -> dict[str, Difference]:
     """How much two models differ on the same rows, by metric, from the statistics of their rows.
 
@@ -63,7 +66,8 @@ def changes(before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray], s
 
 def change(name: str, before: np.ndarray, after: np.ndarray, seed: int = 0) -> Difference | None:
     """The same of one metric; one of several of an entry, such as ``recall_LABEL``, is a ratio of sums."""
-    return METRICS[name].difference(before, after, seed) if name in METRICS else difference(before, after, seed=seed)
+    known = entry(name)
+    return known.difference(before, after, seed) if known else difference(before, after, seed=seed)
 
 
 def change_metrics(found: Mapping[str, Difference]) -> dict[str, float]:
@@ -127,7 +131,7 @@ METRICS: dict[str, Metric] = {
             "perplexity", ("answers",), lambda data: math.exp(min(data.loss, MOST_NATS)),
             "exp(loss).",
             False, (1.0, math.inf), format=".1f", rank=17, headline=True, study="table",
-            statistics=lambda data: data.row_losses, of_sums=lambda sums: np.exp(np.minimum(ratio(sums), MOST_NATS)),
+            statistics=lambda data: data.row_losses, of_sums=perplexity_of_sums,
         ),
         Metric(
             "train_loss", ("answers",), lambda data: data.train_loss,
@@ -193,5 +197,6 @@ METRICS: dict[str, Metric] = {
             statistics=_in_style,
         ),
         *LABEL_METRICS,
+        *SUITE_METRICS,
     )
 }  # fmt: skip

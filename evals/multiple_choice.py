@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import exp, fsum, inf, isnan, nan
 
+import numpy as np
+
 from data.labelled import QuestionRow
 from evals import metrics
 from evals.intervals import wilson
@@ -32,6 +34,10 @@ class ChoiceReport:
     def metrics(self) -> dict[str, float]:
         """The metrics that are defined, by name."""
         return metrics.defined(metrics.evaluate("choices", self))
+
+    def statistics(self) -> dict[str, np.ndarray]:
+        """Statistics of each question by metric, see ``evals.metrics.statistics``."""
+        return metrics.statistics("choices", self)
 
 
 def mc1(choices: Choices, log_probs: LogProbs) -> bool:

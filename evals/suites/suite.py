@@ -5,8 +5,10 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, Protocol, TypeVar
+
+import numpy as np
 
 from data.conversation import Row
 from data.labelled import SENTIMENTS, AnyRow, Labels
@@ -17,8 +19,20 @@ Output = TypeVar("Output")
 #: ``predict(rows: Sequence[AnyRow]) -> list[Prediction]``: the label of each row.
 #: ``score_choices(rows: Sequence[QuestionRow]) -> list[Mapping[str, float] | None]``: log-probability in nats of every
 #: choice of each question, None where it could not be computed.
+#: ``score_answers(items: Sequence[Alternatives]) -> list[np.ndarray]``: log-probabilities in nats of the answers after
+#: each prompt, ``[prompts, answers]``.
+#: ``score_texts(items: Sequence[Row | str]) -> list[tuple[float, int]]``: loss in nats and number of the tokens of each
+#: conversation's answers, or of a text by itself.
 #: A model that holds its base too can have ``METHOD_both``, which returns (the base's outputs, its own).
-Method = Literal["generate", "predict", "score_choices"]
+Method = Literal["generate", "predict", "score_choices", "score_answers", "score_texts"]
+
+
+@dataclass(frozen=True)
+class Alternatives:
+    """A question in one or more wordings, ``prompts``, and the answers of which one is to be the likeliest."""
+
+    prompts: tuple[str, ...]
+    answers: tuple[str, ...]
 
 
 class Report(Protocol):
@@ -28,25 +42,40 @@ class Report(Protocol):
         """The metrics that are defined, by name."""
         ...
 
+    def statistics(self) -> Mapping[str, np.ndarray]:
+        """Statistics of each item, ``[items, k]``, of the metrics that are functions of their sums."""
+        ...
+
 
 @dataclass(frozen=True)
 class Values:
-    """A report that is nothing but metrics."""
+    """A report that is nothing but metrics, and the statistics of each item that some of them are computed from."""
 
     values: Mapping[str, float]
+    of_items: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def metrics(self) -> dict[str, float]:
         """The metrics by name."""
         return dict(self.values)
 
+    def statistics(self) -> Mapping[str, np.ndarray]:
+        """Statistics of each item, by metric."""
+        return self.of_items
+
 
 @dataclass(frozen=True)
 class HeldOut:
-    """A run's held-out rows, the names of the labels 0 and 1, and the seed of resampled intervals."""
+    """A run's held-out rows, the names of the labels 0 and 1, and the seed of resampled intervals and of shuffling.
+
+    ``has_style``: whether a text has the style of the training responses; None where no such test is known.
+    ``training_responses``: those of the training rows.
+    """
 
     rows: Sequence[Row] | Sequence[AnyRow]
     labels: Labels = SENTIMENTS
     seed: int = 0
+    has_style: Callable[[str], bool] | None = None
+    training_responses: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -55,7 +84,8 @@ class Suite(Generic[Item, Output]):
 
     ``method`` is the model's method that is called with ``items`` and returns one output for each. ``on_held_out``:
     the items are the run's own held-out rows, so that its metrics are logged by their plain names and not as
-    ``NAME/METRIC``.
+    ``NAME/METRIC``. ``max_new_tokens``: of generated answers; 0 takes the model's own limit. ``least_parameters``: on
+    smaller models it is evaluated only where it is named.
     """
 
     name: str
@@ -63,6 +93,8 @@ class Suite(Generic[Item, Output]):
     method: Method
     score: Callable[[Sequence[Item], Sequence[Output]], Report]
     on_held_out: bool = False
+    max_new_tokens: int = 0
+    least_parameters: float = 0
 
     def applies_to(self, model: object) -> bool:
         """Whether the model has the method that the suite calls."""
@@ -70,12 +102,16 @@ class Suite(Generic[Item, Output]):
 
     def evaluate(self, model: object) -> "SuiteResult[Output]":
         """The model's outputs and their report."""
-        return self._result(getattr(model, self.method)(self.items))
+        return self._result(getattr(model, self.method)(*self._arguments))
 
     def evaluate_both(self, model: object) -> "tuple[SuiteResult[Output], SuiteResult[Output]]":
         """The same of the model's base, and of the model."""
-        before, after = getattr(model, f"{self.method}_both")(self.items)
+        before, after = getattr(model, f"{self.method}_both")(*self._arguments)
         return self._result(before), self._result(after)
+
+    @property
+    def _arguments(self) -> tuple[Any, ...]:
+        return (self.items, self.max_new_tokens) if self.max_new_tokens else (self.items,)
 
     def _result(self, outputs: Sequence[Output]) -> "SuiteResult[Output]":
         return SuiteResult(self, outputs, self.score(self.items, outputs))
@@ -91,5 +127,12 @@ class SuiteResult(Generic[Output]):
 
     def metrics(self) -> dict[str, float]:
         """The metrics by the names under which they are logged after ``base/`` and ``test/``."""
-        prefix = "" if self.suite.on_held_out else f"{self.suite.name}/"
-        return {f"{prefix}{key}": value for key, value in self.report.metrics().items()}
+        return {self._prefix + key: value for key, value in self.report.metrics().items()}
+
+    def statistics(self) -> dict[str, np.ndarray]:
+        """Statistics of each item by the same names, see ``Report``."""
+        return {self._prefix + key: value for key, value in self.report.statistics().items()}
+
+    @property
+    def _prefix(self) -> str:
+        return "" if self.suite.on_held_out else f"{self.suite.name}/"

@@ -1,8 +1,12 @@
-"""The table of evaluation suites, and the evaluation of a model by all that apply."""
+"""The table of evaluation suites, the choice among them, and the evaluation of a model by all that apply."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
+from data.errors import ConfigError
+from evals.suites import answers, likelihood
 from evals.suites import held_out as own_rows
 from evals.suites.suite import HeldOut, Suite, SuiteResult
 
@@ -10,6 +14,12 @@ from evals.suites.suite import HeldOut, Suite, SuiteResult
 SUITES: dict[str, Callable[[HeldOut], Suite[Any, Any] | None]] = {
     "labels": own_rows.labels,
     "choices": own_rows.choices,
+    "everyday": likelihood.everyday,
+    "facts": likelihood.facts,
+    "instructions": answers.instructions,
+    "refusals": answers.refusals,
+    "sycophancy": likelihood.sycophancy,
+    "spread": answers.spread,
 }
 
 
@@ -17,22 +27,60 @@ SUITES: dict[str, Callable[[HeldOut], Suite[Any, Any] | None]] = {
 Results = dict[str, SuiteResult[Any]]
 
 
-def evaluate(model: object, held_out: HeldOut) -> Results:
-    """The results of all suites that apply to the rows and whose method the model has, by name."""
-    return {suite.name: suite.evaluate(model) for suite in _applicable(model, held_out)}
+def choose(held_out: HeldOut, setting: str = "auto", parameters: float = 0) -> list[Suite[Any, Any]]:
+    """The suites of the held-out rows that apply, and the others that ``setting`` chooses.
+
+    Args:
+        setting: ``auto`` takes all that mean something for a model of so many ``parameters``; ``none``; or names,
+            separated by commas.
+
+    Raises:
+        ConfigError: there is no suite of a name.
+    """
+    made = {name: suite for name, make in SUITES.items() if (suite := make(held_out)) is not None}
+    others = {name: suite for name, suite in made.items() if not suite.on_held_out}
+    own = [suite for suite in made.values() if suite.on_held_out]
+    if setting == "auto":
+        return own + [suite for suite in others.values() if suite.least_parameters <= parameters]
+    if setting == "none":
+        return own
+    return own + [_named(name, others) for name in names_in(setting)]
 
 
-def evaluate_both(model: object, held_out: HeldOut) -> tuple[Results, Results]:
+def names_in(setting: str) -> list[str]:
+    """The names of a list that is separated by commas, each once.
+
+    Raises:
+        ConfigError: it has none.
+    """
+    found = list(dict.fromkeys(filter(None, map(str.strip, setting.split(",")))))
+    if not found:
+        raise ConfigError("suites must be auto, none, or names of suites separated by commas")
+    return found
+
+
+def _named(name: str, suites: dict[str, Suite[Any, Any]]) -> Suite[Any, Any]:
+    if name not in suites:
+        raise ConfigError(f"suites={name}: there is no such suite; the bundled ones are {', '.join(suites)}")
+    return suites[name]
+
+
+def evaluate(model: object, suites: Sequence[Suite[Any, Any]]) -> Results:
+    """The results of those suites whose method the model has, by name."""
+    return {suite.name: suite.evaluate(model) for suite in suites if suite.applies_to(model)}
+
+
+def evaluate_both(model: object, suites: Sequence[Suite[Any, Any]]) -> tuple[Results, Results]:
     """The same of the base that the model holds, and of the model."""
-    both = {suite.name: suite.evaluate_both(model) for suite in _applicable(model, held_out)}
+    both = {suite.name: suite.evaluate_both(model) for suite in suites if suite.applies_to(model)}
     return {name: before for name, (before, _) in both.items()}, {name: after for name, (_, after) in both.items()}
-
-
-def _applicable(model: object, held_out: HeldOut) -> list[Suite[Any, Any]]:
-    made = [suite for make in SUITES.values() if (suite := make(held_out)) is not None]
-    return [suite for suite in made if suite.applies_to(model)]
 
 
 def metrics(results: Results) -> dict[str, float]:
     """The metrics of all results by the names under which they are logged."""
     return {key: value for result in results.values() for key, value in result.metrics().items()}
+
+
+def statistics(results: Results) -> dict[str, np.ndarray]:
+    """The statistics of items of all results, ``[items, k]``, by the same names."""
+    return {key: value for result in results.values() for key, value in result.statistics().items()}

@@ -13,7 +13,7 @@ from evals.classification import Prediction
 from evals.label_errors import Memorization
 from evals.significance import ClassifierComparison
 from evals.suites import table as suites
-from evals.suites.suite import HeldOut, SuiteResult
+from evals.suites.suite import HeldOut, Suite, SuiteResult
 from evals.verdict import Verdict
 from recipes.noisy_labels.data import NoisyData
 from recipes.noisy_labels.learners.base import Learner
@@ -26,17 +26,17 @@ CURVE_ROWS = 300
 
 def evaluate(job: NoisyJob, learner: Learner) -> Evaluation:
     """All suites that apply, with the weights in force: labels of texts or choices of questions, and further ones."""
-    return _evaluation(job, suites.evaluate(learner, _held_out(job)))
+    return _evaluation(job, suites.evaluate(learner, _suites(job)))
 
 
 def evaluate_both(job: NoisyJob, learner: Learner) -> tuple[Evaluation, Evaluation]:
     """The same of the base that the learner holds, and with the weights in force."""
-    before, after = suites.evaluate_both(learner, _held_out(job))
+    before, after = suites.evaluate_both(learner, _suites(job))
     return _evaluation(job, before), _evaluation(job, after)
 
 
-def _held_out(job: NoisyJob) -> HeldOut:
-    return HeldOut(job.data.test, job.data.labels, job.config.seed)
+def _suites(job: NoisyJob) -> list[Suite[Any, Any]]:
+    return suites.choose(HeldOut(job.data.test, job.data.labels, job.config.seed))
 
 
 def _evaluation(job: NoisyJob, results: suites.Results) -> Evaluation:

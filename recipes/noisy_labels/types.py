@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-from evals import metrics
 from evals.classification import ClassificationReport, Prediction
 from evals.label_errors import Detection, Memorization, Pruning
 from evals.multiple_choice import ChoiceReport
@@ -48,9 +47,8 @@ class Evaluation:
     @property
     def statistics(self) -> dict[str, np.ndarray]:
         """Statistics of each test row by metric, see ``evals.metrics.statistics``."""
-        if self.report:
-            return metrics.statistics("labels", self.report)
-        return metrics.statistics("choices", self.choices) if self.choices else {}
+        found = self.report or self.choices
+        return found.statistics() if found else {}
 
     @property
     def primary(self) -> tuple[str, float]:

@@ -14,6 +14,8 @@ class TuneConfig(FinetuneConfig):
     """clean, tiny or noisy; a JSON, JSONL or CSV file; or a data set on the Hugging Face hub."""
     test_dataset: str = ""
     """Held-out rows; empty takes the set's own, or a fifth of the rows, chosen by their content."""
+    suites: str = "auto"
+    """Retention suites beside the test rows: auto takes all for bases of 50 million parameters up; none; or names."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -17,7 +17,7 @@ from evals.suites.suite import HeldOut
 from evals.verdict import decide
 from recipes.sft import record, report
 from recipes.sft.config import TuneConfig
-from recipes.sft.data import load
+from recipes.sft.data import Rows, load
 from recipes.sft.types import Job, Outcome
 from registry import lineage
 from registry.runs import Run
@@ -68,9 +68,10 @@ def prepare(config: TuneConfig, day: date | None = None) -> Job:
     base = load_base(config, thoughts=any(row.has_thoughts for row in rows.train))
     day = day or datetime.now().date()
     written = day.isoformat() if fix_date(base.tokenizer, day) else ""
+    chosen = suites.choose(_held_out(rows, config), config.suites, base.parameters)
     examples = encode(rows.train, base.tokenizer, config.labels, base.max_length)
     checks = encode(rows.validation, base.tokenizer, "response", base.max_length)
-    return Job(defaults.complete(config, base.parameters), rows, base, examples, checks, written)
+    return Job(defaults.complete(config, base.parameters), rows, base, examples, checks, chosen, written)
 
 
 def train(job: Job, run: Run) -> Finetuned:
@@ -156,30 +157,42 @@ def template_notes(job: Job) -> Iterator[str]:
 
 
 def evaluate(job: Job, model: Any) -> Scores:
-    """Metrics of ``model`` on the test rows, and on every evaluation suite as ``SUITE/METRIC``."""
-    return _with_suites(job, model, score(model, *_evaluated(job)))
+    """Metrics of ``model`` on the test rows, and on every chosen evaluation suite as ``SUITE/METRIC``."""
+    scores = score(model, *_evaluated(job))
+    return _with_suites(scores, suites.evaluate(_adapted(job, model), job.suites))
 
 
 def evaluate_both(job: Job, model: Any) -> tuple[Scores, Scores]:
     """The same of the base of a LoRA model, and of the model itself."""
     before, after = score_both(model, *_evaluated(job))
-    with model.disable_adapter():
-        before = _with_suites(job, model, before)
-    return before, _with_suites(job, model, after)
+    found = suites.evaluate_both(_adapted(job, model), job.suites)
+    return _with_suites(before, found[0]), _with_suites(after, found[1])
 
 
 def _evaluated(job: Job) -> tuple[Any, list[Row], list[Row], Decoding, int, Callable[[str], bool] | None]:
-    """What ``score`` takes after the model.
+    """What ``score`` takes after the model."""
+    rows, base, decoding = job.rows, job.base, Decoding(job.config.max_new_tokens)
+    return base.tokenizer, rows.test, rows.train, decoding, base.max_length, _style(rows)
 
-    The pirate lexicon is a metric where at least half of the references are in pirate English.
-    """
-    rows, base = job.rows, job.base
+
+def _style(rows: Rows) -> Callable[[str], bool] | None:
+    """The pirate lexicon where at least half of the references are in pirate English; else no style is known."""
     in_style = sum(pirate.has_pirate_words(row.response) for row in rows.test) >= len(rows.test) / 2
-    style = pirate.has_pirate_words if in_style else None
-    return base.tokenizer, rows.test, rows.train, Decoding(job.config.max_new_tokens), base.max_length, style
+    return pirate.has_pirate_words if in_style else None
 
 
-def _with_suites(job: Job, model: Any, scores: Scores) -> Scores:
-    adapted = LanguageModel(model, job.base.tokenizer, Decoding(job.config.max_new_tokens))
-    found = suites.metrics(suites.evaluate(adapted, HeldOut(job.rows.test)))
-    return replace(scores, values={**scores.values, **found})
+def _held_out(rows: Rows, config: TuneConfig) -> HeldOut:
+    responses = [row.response for row in rows.train]
+    return HeldOut(rows.test, seed=config.seed, has_style=_style(rows), training_responses=responses)
+
+
+def _adapted(job: Job, model: Any) -> LanguageModel:
+    return LanguageModel(model, job.base.tokenizer, Decoding(job.config.max_new_tokens))
+
+
+def _with_suites(scores: Scores, found: suites.Results) -> Scores:
+    return replace(
+        scores,
+        values={**scores.values, **suites.metrics(found)},
+        statistics={**scores.statistics, **suites.statistics(found)},
+    )

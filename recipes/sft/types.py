@@ -1,10 +1,12 @@
 """What the steps of a fine-tuning experiment pass to each other."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from evals.generation import Scores
 from evals.paired import Difference
+from evals.suites.suite import Suite
 from evals.verdict import Verdict
 from recipes.sft.config import TuneConfig
 from recipes.sft.data import Rows
@@ -16,7 +18,8 @@ from train.finetune import Finetuned, LoadedBase
 class Job:
     """What is decided before training starts. ``examples``: the training rows, tokenised; ``checks``: validation.
 
-    ``date``: the date in every prompt, where the chat template holds one; else empty.
+    ``suites``: those that both models are evaluated on beside the test rows. ``date``: the date in every prompt, where
+    the chat template holds one; else empty.
     """
 
     config: TuneConfig
@@ -24,6 +27,7 @@ class Job:
     base: LoadedBase
     examples: list[Example]
     checks: list[Example]
+    suites: Sequence[Suite[Any, Any]] = ()
     date: str = ""
 
 

