@@ -209,12 +209,16 @@ def _scored(
         prompt_cut=[a.prompt_cut for a in answers],
         training_responses=[r.response for r in trained],
         loss=float(ratio(losses.sum(0))),
-        train_loss=mean_loss(model, encode(trained[: len(rows)], tokenizer, "response", max_length)),
+        train_loss=_train_loss(model, tokenizer, trained[: len(rows)], max_length),
         has_style=has_style,
         row_losses=losses,
     )
     values = metrics.defined(metrics.evaluate("answers", data))
     return Scores(values, answers, metrics.statistics("answers", data))
+
+
+def _train_loss(model: Any, tokenizer: Any, trained: Sequence[Row], max_length: int) -> float | None:
+    return mean_loss(model, encode(trained, tokenizer, "response", max_length)) if trained else None
 
 
 def _row_losses(model: Any, tokenizer: Any, rows: Sequence[Row], max_length: int) -> np.ndarray:

@@ -37,8 +37,9 @@ class AnswerData:
 
     ``stopped``: whether the model ended an answer itself. ``prompt_cut``: whether a prompt lost its beginning because
     it was too long for the model. ``training_responses`` are those of the training rows. ``loss`` and ``train_loss``
-    are means over response tokens in nats, on the held-out rows and on training rows. ``row_losses`` are the held-out
-    rows' own, ``[rows, 2]``: loss summed over a row's response tokens, and how many these are. ``has_style``: whether a
+    are means over response tokens in nats, on the held-out rows and on training rows (None without such rows).
+    ``row_losses`` are the held-out rows' own, ``[rows, 2]``: loss summed over a row's response tokens, and how many
+    these are. ``has_style``: whether a
     text has the style of the training responses; None where no such test is known.
     """
 
@@ -49,7 +50,7 @@ class AnswerData:
     prompt_cut: Sequence[bool]
     training_responses: Sequence[str]
     loss: float
-    train_loss: float
+    train_loss: float | None
     has_style: Callable[[str], bool] | None = None
     row_losses: np.ndarray | None = None
 

@@ -114,6 +114,12 @@ def _echoes(data: AnswerData) -> np.ndarray:
     return flags(map(text_metrics.is_echo, data.prompts, data.references, data.answers))
 
 
+def _copies(data: AnswerData) -> np.ndarray | None:
+    if not data.training_responses:
+        return None
+    return flags(text_metrics.copies(data.references, data.answers, data.training_responses))
+
+
 def _in_style(data: AnswerData) -> np.ndarray | None:
     return flags(map(data.has_style, data.answers)) if data.has_style else None
 
@@ -168,10 +174,9 @@ METRICS: dict[str, Metric] = {
             True, format=".2f", study="record",
         ),
         Metric(
-            "copy_rate", ("answers",),
-            lambda data: text_metrics.copy_rate(data.references, data.answers, data.training_responses),
+            "copy_rate", ("answers",), lambda data: _of_flags(_copies(data)),
             "Share of answers that are the training response of another prompt, word for word.",
-            False, format=".2f",
+            False, format=".2f", statistics=_copies,
         ),
         Metric(
             "prompts_cut", ("answers",), lambda data: float(sum(data.prompt_cut)),

@@ -110,14 +110,18 @@ def distinct_2(answers: Sequence[str]) -> float:
     return len(set(pairs)) / len(pairs) if pairs else 0.0
 
 
-def copy_rate(references: Sequence[str], answers: Sequence[str], trained: Collection[str]) -> float:
-    """Share of answers that are some training response word for word, though not that of their own prompt."""
+def copies(references: Sequence[str], answers: Sequence[str], trained: Collection[str]) -> list[bool]:
+    """Whether each answer is some training response word for word, though not that of its own prompt."""
     known = {tuple(words(text)) for text in trained}
-    copied = sum(
+    return [
         bool(words(answer)) and tuple(words(answer)) in known and words(answer) != words(reference)
         for reference, answer in zip(references, answers, strict=True)
-    )
-    return copied / len(answers)
+    ]
+
+
+def copy_rate(references: Sequence[str], answers: Sequence[str], trained: Collection[str]) -> float:
+    """The share of ``copies``."""
+    return sum(copies(references, answers, trained)) / len(answers)
 
 
 def length_ratio(references: Sequence[str], answers: Sequence[str]) -> float:

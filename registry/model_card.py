@@ -58,7 +58,7 @@ def write_card(facts: CardFacts) -> str:
 Rows: {rows}.
 
 {_bullets(facts.lineage)}
-- run: {facts.run_id}
+- run: {facts.run_id}; its artifact report.html shows the results row by row
 
 ## Settings
 {_bullets(facts.settings)}

@@ -121,8 +121,8 @@ def card_facts(job: Job, run: Run, outcome: Outcome) -> CardFacts:
     )
 
 
-def report(job: Job, outcome: Outcome, version: versions.Version, promotion: champion.Promotion) -> str:
-    """The last lines on screen."""
+def report(job: Job, outcome: Outcome, version: versions.Version, promotion: champion.Promotion, page: str) -> str:
+    """The last lines on screen; ``page``: where the report page is."""
     fitted, verdict, base = outcome.tuned.fitted, outcome.verdict, job.base.source.name
     tokens, rate = fitted.progress.trained_tokens, fitted.trained_tokens / fitted.seconds
     weights = f"weights of step {fitted.restored_step} ({job.config.restore})"
@@ -136,6 +136,7 @@ def report(job: Job, outcome: Outcome, version: versions.Version, promotion: cha
         f"Metrics   {reports.metrics_table(outcome, len(job.rows.test))}",
         f"Verdict   {verdict.name}: {'; '.join(verdict.reasons)}",
         f"Version   {version.name}/{version.number}, {weights}; {moved}: {promotion.reason}",
+        f"Report    {page}",
         "",
         "Next      make ui     the run, its curves and tables in MLflow",
         "          make demo   chat with base and tuned model side by side",

@@ -15,7 +15,7 @@ from evals.suites import table as suites
 from evals.suites.language_model import LanguageModel
 from evals.suites.suite import HeldOut
 from evals.verdict import decide
-from recipes.sft import record, report
+from recipes.sft import page, record, report
 from recipes.sft.config import TuneConfig
 from recipes.sft.data import Rows, load
 from recipes.sft.types import Job, Outcome
@@ -51,7 +51,8 @@ def tune(config: TuneConfig, run: Run) -> Iterator[str]:
     run.require_server()
     record.record_results(job, run, outcome)
     version, promotion = record.register(job, run, outcome)
-    yield record.report(job, outcome, version, promotion)
+    place = page.record_page(job, run, outcome, version)
+    yield record.report(job, outcome, version, promotion, place)
 
 
 def prepare(config: TuneConfig, day: date | None = None) -> Job:

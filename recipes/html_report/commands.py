@@ -1,0 +1,30 @@
+"""The commands that start a run again with the same settings."""
+
+import shlex
+from collections.abc import Collection
+from dataclasses import fields
+from typing import Any
+
+
+def commands(entry: str, config: Any, code: dict[str, str], left_out: Collection[str] = ("resume",)) -> tuple[str, ...]:
+    """Check out the code, then ``mlflow run`` with every setting that is not its default.
+
+    Args:
+        config: the settings, a dataclass whose fields have defaults.
+        code: ``registry.lineage.code_state()``.
+        left_out: fields that do not change the result.
+    """
+    given = [
+        f"-P {shlex.quote(f'{field.name}={_word(getattr(config, field.name))}')}"
+        for field in fields(config)
+        if field.name not in left_out and getattr(config, field.name) != field.default
+    ]
+    lines = [f"mlflow run . -e {entry} --env-manager local" + "".join(f" {each}" for each in given)]
+    if code["git_commit"] != "unknown":
+        changed = "  # and the changes that were not committed" if code["git_dirty"] == "true" else ""
+        lines.insert(0, f"git checkout {code['git_commit']}{changed}")
+    return tuple(lines)
+
+
+def _word(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,84 @@
+"""The report page of a fine-tuning run."""
+
+from data.conversation import Row
+from evals.generation import Scores
+from evals.metrics import METRICS
+from recipes.html_report import page
+from recipes.html_report.commands import commands
+from recipes.html_report.facts import Figure, Item, ReportFacts, flags, make_items, metric_lines, row_values
+from recipes.html_report.limits import limits
+from recipes.sft.record import PRIMARY
+from recipes.sft.types import Job, Outcome
+from registry import lineage, report_files
+from registry.runs import Run
+from registry.versions import Version
+
+CURVE = "Loss by optimizer step of the training rows and of the validation rows; the best step is marked."
+
+
+def record_page(job: Job, run: Run, outcome: Outcome, version: Version) -> str:
+    """Keep the page with the run; returns where it is, for the screen."""
+    curve = page.figure("Training curve", CURVE, run.folder / "loss_curve.png")
+    facts = facts_of(job, outcome, f"{version.name}/{version.number}", run.run_id, curve)
+    return report_files.save(run, page.html(facts), facts.record())
+
+
+def facts_of(job: Job, outcome: Outcome, version: str, run_id: str, figures: tuple[Figure, ...]) -> ReportFacts:
+    """What the page shows.
+
+    Args:
+        version: the registered one, as ``pirate/3``.
+    """
+    config, rows, base = job.config, job.rows, job.base.source.name
+    lines = metric_lines(outcome.before.values, outcome.after.values, outcome.changes)
+    items = items_of(rows.test, outcome.before, outcome.after, PRIMARY)
+    method = "LoRA" if config.method == "lora" else "all weights"
+    step = outcome.tuned.fitted.restored_step
+    suites = tuple(dict.fromkeys(line.name.partition("/")[0] for line in lines if "/" in line.name))
+    primary = next((line for line in lines if line.name == PRIMARY), None)
+    seeds = f"One training run, with seed {config.seed}. Another seed gives another model; how different is unknown."
+    return ReportFacts(
+        title=f"{version}: {base} fine-tuned on {config.dataset}",
+        subtitle=f"{method}, {len(rows.train):,} training rows, {config.epochs} epochs, weights of step {step}",
+        sides=("base", "tuned"),
+        verdict=outcome.verdict.name,
+        reasons=outcome.verdict.reasons,
+        primary=PRIMARY,
+        metrics=lines,
+        rows=len(rows.test),
+        items=items,
+        order=METRICS[PRIMARY].shown_as,
+        lowest_is_best=METRICS[PRIMARY].higher_is_better is False,
+        figures=figures,
+        lineage=_lineage(job, run_id),
+        commands=commands("pirate", config, lineage.code_state()),
+        notes=rows.notes,
+        limits=limits(primary, len(rows.test), items, seeds, rows.test_name, suites),
+    )
+
+
+def items_of(rows: list[Row], before: Scores, after: Scores, primary: str) -> tuple[Item, ...]:
+    """The held-out rows with both models' answers, each scored by ``primary``."""
+    texts = [
+        (row.prompt, row.response, first.text, second.text)
+        for row, first, second in zip(rows, before.answers, after.answers, strict=True)
+    ]
+    both = (before.statistics, after.statistics)
+    scores = tuple(row_values(primary, each, len(rows)) for each in both)
+    found = tuple(flags(each, len(rows)) for each in both)
+    return make_items(texts, (scores[0], scores[1]), (found[0], found[1]))
+
+
+def _lineage(job: Job, run_id: str) -> tuple[tuple[str, str], ...]:
+    rows, source, digests, code = job.rows, job.base.source, job.rows.digests(), lineage.code_state()
+    changed = ", with changes that were not committed" if code["git_dirty"] == "true" else ""
+    return (
+        ("training rows", f"{len(rows.train):,} of {job.config.dataset}, digest {digests['dataset_digest']}"),
+        ("validation rows", f"{len(rows.validation):,}, digest {digests['validation_digest']}"),
+        ("held-out rows", f"{len(rows.test):,}, {rows.test_name}, digest {digests['test_digest']}"),
+        ("rows left out", "; ".join(rows.notes) or "none; no held-out prompt is trained on"),
+        ("base", f"{source.name}, weights {source.digest} ({source.source})"),
+        ("run", run_id),
+        ("code", code["git_commit"] + changed),
+        ("environment", ", ".join(f"{name} {version}" for name, version in lineage.environment().items())),
+    )

@@ -1,0 +1,57 @@
+"""The report of a run among its artifacts: ``report.html``, and the same facts as ``report.json``."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import urlsplit
+
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.utils.file_utils import local_file_uri_to_path
+
+from registry.runs import Run
+from registry.store import connected, is_down
+
+PAGE, RECORD = "report.html", "report.json"
+
+
+def save(run: Run, page: str, record: Mapping[str, Any]) -> str:
+    """Keep both as artifacts of the run; returns where the page is, in words for the screen."""
+    run.text(json.dumps(record, indent=1), RECORD)
+    run.text(page, PAGE)
+    uri = run.client.get_run(run.run_id).info.artifact_uri or ""
+    if urlsplit(uri).scheme not in ("", "file"):
+        return f"{PAGE} among the run's artifacts in MLflow"
+    path = Path(local_file_uri_to_path(uri)) / PAGE
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+def load_page(run_id: str) -> str:
+    """The page of a run; empty where it has none.
+
+    Raises:
+        TrackingUnavailable: the tracking server does not answer.
+    """
+    return load_text(run_id, PAGE)
+
+
+def load_text(run_id: str, name: str) -> str:
+    """The text of an artifact of the run; empty where there is none, or the run is gone.
+
+    Raises:
+        TrackingUnavailable: the tracking server does not answer.
+    """
+    with connected() as client:
+        return _download(client, run_id, name)
+
+
+def _download(client: MlflowClient, run_id: str, name: str) -> str:
+    try:
+        with TemporaryDirectory() as folder:
+            return Path(client.download_artifacts(run_id, name, folder)).read_text(encoding="utf-8")
+    except (MlflowException, OSError) as error:
+        if is_down(error):
+            raise
+        return ""
