@@ -148,10 +148,8 @@ def test_flags_come_from_the_statistics_of_rows():
 
 
 def test_the_value_of_a_row_is_the_metric_of_that_row_alone():
-    assert row_values("perplexity", {"perplexity": np.array([[2.0, 2.0], [0.0, 0.0]])}, 2) == [
-        pytest.approx(np.e),
-        None,
-    ]
+    rows = np.array([[2.0, 2.0], [0.0, 0.0]])
+    assert row_values("perplexity", {"perplexity": rows}, 2) == [pytest.approx(np.e), None]
     assert row_values("chrf", {}, 2) == [None, None]
 
 
