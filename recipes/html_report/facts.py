@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from evals.metrics import METRICS, in_order
+from evals.metrics import METRICS, entry, in_order
 from evals.paired import Difference
 
 #: What a row's statistic says of an answer where it has this value: (metric, value) -> the flag.
@@ -140,19 +140,19 @@ def metric_lines(
     before: Mapping[str, float], after: Mapping[str, float], changes: Mapping[str, Difference]
 ) -> tuple[MetricLine, ...]:
     """A line for each metric that both models have: those of the table by rank, then those of further suites."""
-    shared = [name for name in after if name in before]
+    shared = {name for name in after if name in before}
     known = [metric.name for metric in in_order() if metric.name in shared]
-    others = [name for name in shared if "/" in name]
+    others = [name for name in after if name in shared and "/" in name and name not in known]
     return tuple(_line(name, before[name], after[name], changes.get(name)) for name in (*known, *others))
 
 
 def _line(name: str, before: float, after: float, change: Difference | None) -> MetricLine:
-    metric = METRICS.get(name) or METRICS.get(name.partition("/")[2])
+    metric = entry(name)
     if metric is None:
         return MetricLine(name, name, "", ".3f", None, False, before, after, change)
-    label = name if "/" in name else metric.shown_as
-    better = None if name.startswith("spread/") else metric.higher_is_better
-    return MetricLine(name, label, metric.about, metric.format, better, metric.headline, before, after, change)
+    label = metric.shown_as if name in METRICS else name
+    better, headline = metric.higher_is_better, metric.headline
+    return MetricLine(name, label, metric.about, metric.format, better, headline, before, after, change)
 
 
 def flags(statistics: Mapping[str, np.ndarray], rows: int) -> list[tuple[str, ...]]:
