@@ -20,6 +20,7 @@ if str(ROOT) not in sys.path:  # MkDocs imports this file by its path
 
 from demo.config import DemoConfig  # noqa: E402
 from recipes.autopsy.config import AutopsyConfig  # noqa: E402
+from recipes.evaluation.config import EvaluateConfig  # noqa: E402
 from recipes.noisy_labels.config import NoisyConfig  # noqa: E402
 from recipes.pretraining.config import BaseConfig  # noqa: E402
 from recipes.sft.config import TuneConfig  # noqa: E402
@@ -41,6 +42,7 @@ CONFIGS: dict[str, type] = {
     "demo": DemoConfig,
     "serve": ServeConfig,
     "votes": VotesConfig,
+    "evaluate": EvaluateConfig,
     "replay": ReplayConfig,
     "noisy": NoisyConfig,
     "monitor": MonitorConfig,

@@ -217,6 +217,13 @@ def delete(version: Version) -> None:
         client.delete_model_version(version.name, str(version.number))
 
 
+def set_tags(version: Version, tags: Mapping[str, Any]) -> None:
+    """Set ``tags`` of a version that is registered."""
+    with connected() as client:
+        for key, value in tags.items():
+            client.set_model_version_tag(version.name, str(version.number), key, value)
+
+
 def _named(name: str) -> str:
     if not name or {"'", '"'} <= set(name):  # a filter can't hold both quotes, so all are fetched
         return ""

@@ -129,7 +129,10 @@ def test_make_ci_and_documents_name_the_same_versions_of_python():
 
 
 def test_every_requirement_is_pinned_exactly_and_named_once():
-    names = ["requirements.txt", *(f"requirements-{kind}.txt" for kind in ("dev", "4bit", "ray", "postgres", "docs"))]
+    names = [
+        "requirements.txt",
+        *(f"requirements-{kind}.txt" for kind in ("dev", "4bit", "ray", "postgres", "docs", "eval")),
+    ]
     lines = [line for name in names for line in read(name).splitlines()]
     pins = [line for line in lines if line and not line.startswith(("#", "-r "))]
     assert [pin for pin in pins if not re.fullmatch(r"[A-Za-z0-9-]+==[0-9][\w.]*", pin)] == []

@@ -1,0 +1,97 @@
+"""Evaluation of a registered version: load, measure base and tuned model, compare them item by item, record."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import asdict
+
+from data.errors import UserError
+from evals import metrics
+from recipes.evaluation import lm_eval_tasks, models, report
+from recipes.evaluation.comparison import Comparison, Measured, compare, records
+from recipes.evaluation.config import LM_EVAL, EvaluateConfig
+from recipes.evaluation.models import Sides
+from registry import lineage, versions
+from registry.runs import Run
+
+
+def evaluate(config: EvaluateConfig, run: Run) -> Iterator[str]:
+    """Run the evaluation and yield the lines that are printed.
+
+    Raises:
+        UserError: the version, the suite or something that it needs is not there.
+    """
+    import torch
+
+    torch.set_num_threads(config.threads or torch.get_num_threads())
+    require_available(config)
+    sides = models.find(config.version)
+    record_start(config, run, sides)
+    yield f"Version {sides.reference} beside its base, {sides.tuned.info.base_model or sides.base.info.reference}"
+    before, after = measure(config, sides)
+    found = compare(before, after, config.seed)
+    if not found.before:
+        raise UserError(f"suite={config.suite} gave no metric")
+    record_results(config, run, sides, found)
+    run.table(records(before, after), "items.json")
+    yield "\n".join(["", report.table(found), *notes(found), "", f"Kept    in the run {run.run_id}"])
+
+
+def require_available(config: EvaluateConfig) -> None:
+    """Check what the suite needs, before anything is loaded.
+
+    Raises:
+        UserError: a package is missing.
+    """
+    lm_eval_tasks.require_installed()
+
+
+def measure(config: EvaluateConfig, sides: Sides) -> tuple[Measured, Measured]:
+    """What the base and the version get on the suite."""
+    names = [each.strip() for each in config.suite.removeprefix(LM_EVAL).split(",") if each.strip()]
+    tasks = lm_eval_tasks.Tasks(names, config.limit, config.apply_chat_template, config.seed)
+    before, after = (tasks.measure(model, tokenizer) for model, tokenizer in models.each_side(sides))
+    return before, after
+
+
+def record_start(config: EvaluateConfig, run: Run, sides: Sides) -> None:
+    """Settings, and which version this is: the run becomes a child of the run that made it."""
+    version = sides.version
+    run.params(asdict(config))
+    kept = {key: version.tags[key] for key in ("kind", "base_model", "base_digest") if key in version.tags}
+    parent = {"mlflow.parentRunId": version.run_id} if version.run_id else {}
+    run.tags({**kept, **parent, **lineage.code_state(), "version": sides.reference, "version_run_id": version.run_id})
+
+
+def record_results(config: EvaluateConfig, run: Run, sides: Sides, found: Comparison) -> None:
+    """Metrics of the run, tags of the version, and the whole result as JSON and as a page."""
+    values = {f"base/{key_of(name)}": value for name, value in found.before.items()}
+    values |= {f"test/{key_of(name)}": value for name, value in found.after.items()}
+    changes = {key_of(name): change for name, change in found.changes.items()}
+    run.log(0, {**values, **metrics.change_metrics(changes)})
+    run.flush()
+    versions.set_tags(sides.version, values)
+    results = {
+        "version": sides.reference,
+        "suite": config.suite,
+        "base": found.before,
+        "tuned": found.after,
+        "changes": {name: asdict(change) for name, change in found.changes.items()},
+        "unpaired_items": found.unpaired,
+    }
+    run.text(json.dumps(results, indent=1), "evaluation.json")
+    lines = [f"{config.suite}: base and tuned model on the same items, in pairs.", *notes(found)]
+    run.text(report.markdown(f"Evaluation of {sides.reference}", lines, found), "evaluation.md")
+
+
+def key_of(name: str) -> str:
+    """A metric's name with what MLflow allows in one: letters, digits, ``_``, ``-``, ``.``, space and ``/``."""
+    return re.sub(r"[^\w\-. /]", "_", name)
+
+
+def notes(found: Comparison) -> list[str]:
+    """What a reader of the numbers has to know: items that only one model has a result for."""
+    return [
+        f"Note    {name}: {count} items have a result of one model only and are left out"
+        for name, count in found.unpaired.items()
+    ]
