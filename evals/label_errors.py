@@ -19,6 +19,8 @@ from data.labelled import AnyRow, R
 
 #: Probabilities below this count as this much, so that a loss is finite.
 LEAST_PROBABILITY = 1e-12
+#: By how much a probability may miss a mean that it reaches.
+ROUNDING = 1e-6
 
 
 class Classifier(Protocol):
@@ -123,6 +125,33 @@ def detect(scores: Sequence[float] | np.ndarray, flipped: Sequence[bool]) -> Det
     if mask.all() or not mask.any():
         return Detection(share, None, None)
     return Detection(share, float(roc_auc_score(mask, scores)), float(average_precision_score(mask, scores)))
+
+
+def estimated_flips(p_positive: Sequence[float] | np.ndarray, given: Sequence[int] | np.ndarray) -> int:
+    """How many labels are wrong, estimated without knowing one: cleanlab's count (``off_diagonal_calibrated``).
+
+    A row is counted for the label whose probability reaches the mean that the rows given this label have (for the
+    likelier one, if both do). Of the rows given a label, as large a share as is counted for the other is taken to be
+    wrong (Northcutt, Jiang and Chuang, Confident Learning, Journal of Artificial Intelligence Research 70, 2021).
+
+    Args:
+        p_positive: probability of label 1 of each row, out of fold.
+        given: the labels, 0 or 1.
+    """
+    p, labels = np.asarray(p_positive, dtype=float), np.asarray(given)
+    if p.shape != labels.shape:
+        raise ValueError(f"{p.size} probabilities but {labels.size} labels")
+    both = np.stack([1 - p, p], axis=1)
+    counts = [int((labels == label).sum()) for label in (0, 1)]
+    least = [both[labels == label, label].mean() if counts[label] else np.inf for label in (0, 1)]
+    reached = both >= np.array(least) - ROUNDING
+    counted_for = np.where(reached.all(1), both.argmax(1), reached.argmax(1))
+    found = 0
+    for label in (0, 1):
+        own = reached.any(1) & (labels == label)
+        other, same = int((counted_for[own] != label).sum()), int((counted_for[own] == label).sum())
+        found += round(counts[label] * other / (other + max(same, 1)))
+    return found
 
 
 def memory(answers: Sequence[int | str], given: Sequence[int], true: Sequence[int]) -> Memorization:

@@ -188,8 +188,19 @@ LABEL_METRICS = (
     ),
     Metric(
         "pruning_gain", ("training",), lambda found: found.pruning and found.pruning.gain,
-        "Accuracy gained by leaving out the most suspect training rows.",
+        "Accuracy gained by leaving out the most suspect training rows, as many as were flipped.",
         True, (-1.0, 1.0), "gain of pruning", study="table", keys=("pruning/gain",),
+    ),
+    Metric(
+        "estimated_flips", ("training",), lambda found: found.estimated_flips,
+        "Number of training rows whose label is estimated to be wrong, out of fold, by cleanlab's count.",
+        None, NOT_NEGATIVE, "estimated flips", format=".0f", study="table", keys=("detection/estimated_flips",),
+    ),
+    Metric(
+        "estimated_pruning_gain", ("training",),
+        lambda found: found.pruning_by_estimate and found.pruning_by_estimate.gain,
+        "The same gain where as many rows are left out as are estimated to be flipped.",
+        True, (-1.0, 1.0), "gain of pruning by estimate", study="table", keys=("pruning_by_estimate/gain",),
     ),
     # Answers chosen by their likelihood
     Metric(

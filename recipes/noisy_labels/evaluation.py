@@ -164,12 +164,29 @@ def _with_out_of_fold(found: TrainingEvaluation, job: NoisyJob, learner: Learner
     p_positive = label_errors.out_of_fold(fit, train.rows, data.given, config.seed, config.folds_in_force)
     losses = label_errors.losses(p_positive, data.given)
     detection = label_errors.detect(losses, train.flipped)
-    pruning = None
-    if detection.flipped_share and not data.dataset.is_questions:
-        pruning = label_errors.prune_and_retrain(
-            fit, train.rows, train.originals, losses, detection.flipped_share, data.test, before=_Scorer(learner)
+    found = replace(found, losses=losses.tolist(), out_of_fold=detection)
+    return found if data.dataset.is_questions else _with_pruning(found, job, learner, fit, p_positive)
+
+
+def _with_pruning(
+    found: TrainingEvaluation, job: NoisyJob, learner: Learner, fit: label_errors.Fit, p_positive: np.ndarray
+) -> TrainingEvaluation:
+    """The same with the effect of leaving out as many suspect rows as were flipped, and as many as seem to be."""
+    data, train = job.data, job.data.train
+    losses = label_errors.losses(p_positive, data.given)
+
+    def pruned(dropped: int) -> label_errors.Pruning | None:
+        if not 0 < dropped < len(train.rows):
+            return None
+        share = dropped / len(train.rows)
+        return label_errors.prune_and_retrain(
+            fit, train.rows, train.originals, losses, share, data.test, before=_Scorer(learner)
         )
-    return replace(found, losses=losses.tolist(), out_of_fold=detection, pruning=pruning)
+
+    flips, estimated = sum(train.flipped), label_errors.estimated_flips(p_positive, data.given)
+    known = pruned(flips)
+    by_estimate = known if estimated == flips else pruned(estimated)
+    return replace(found, pruning=known, estimated_flips=estimated, pruning_by_estimate=by_estimate)
 
 
 class _Scorer:

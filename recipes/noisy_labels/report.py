@@ -9,7 +9,7 @@ from evals import power
 from evals.metrics import in_order
 from evals.significance import Comparison, format_p
 from recipes.noisy_labels.learners.base import Learner
-from recipes.noisy_labels.types import CurvePoint, Evaluation, NoisyJob, NoisyOutcome
+from recipes.noisy_labels.types import CurvePoint, Evaluation, NoisyJob, NoisyOutcome, TrainingEvaluation
 from registry import lineage
 
 
@@ -152,7 +152,7 @@ def _detection(outcome: NoisyOutcome) -> list[str]:
     if found.in_sample.flipped_share is None:
         return ["no probability of a training row is known, so wrong labels can't be detected"]
     if not found.in_sample.flipped_share:
-        return ["no label was made wrong, so there is none to detect"]
+        return ["no label was made wrong, so there is none to detect", *_pruning(found)]
     parts = [f"flipped rows have the higher loss with AUROC {_figure(found.in_sample.auroc)} in sample"]
     if found.n_scored < len(found.losses):
         scored = f"{found.n_scored:,} of {len(found.losses):,} training rows"
@@ -161,13 +161,21 @@ def _detection(outcome: NoisyOutcome) -> list[str]:
         parts.append(f"{_figure(found.out_of_fold.auroc)} out of fold")
     else:
         parts.append("not computed out of fold (folds=5 does it, with five more trainings)")
-    lines = [", ".join(parts)]
-    if found.pruning:
-        p = found.pruning
-        lines.append(
-            f"without the {p.dropped:,} most suspect rows (as many as were flipped; {_figure(p.precision)} of them "
-            f"were): accuracy {p.accuracy_before:.3f} -> {p.accuracy_after:.3f}"
-        )
+    return [", ".join(parts), *_pruning(found)]
+
+
+def _pruning(found: TrainingEvaluation) -> list[str]:
+    """How many wrong labels are estimated, and what leaving out as many gains, and as many as there are."""
+    lines = []
+    if found.estimated_flips is not None and found.out_of_fold:
+        flips = round((found.out_of_fold.flipped_share or 0.0) * len(found.losses))
+        lines.append(f"{found.estimated_flips:,} labels are estimated to be wrong (cleanlab's count), {flips:,} are")
+    for number, p in (("are estimated to be", found.pruning_by_estimate), ("were", found.pruning)):
+        if p:
+            lines.append(
+                f"without the {p.dropped:,} most suspect rows (as many as {number} flipped; {_figure(p.precision)} of "
+                f"them were): accuracy {p.accuracy_before:.3f} -> {p.accuracy_after:.3f}"
+            )
     return lines
 
 

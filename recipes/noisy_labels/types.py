@@ -76,7 +76,8 @@ class TrainingEvaluation:
     ``curve`` has a point per checkpoint, on a sample of the rows. ``memorization`` and ``in_sample`` describe the
     weights in force on ``n_scored`` rows: all of them where scoring is free. ``losses`` holds the loss of the given
     label in nats for every training row, out of fold if that was computed, else in sample; None where no probability
-    is known.
+    is known. ``pruning`` leaves out as many rows as were flipped, which is known here and nowhere else,
+    ``pruning_by_estimate`` the ``estimated_flips``.
     """
 
     curve: list[CurvePoint]
@@ -86,6 +87,8 @@ class TrainingEvaluation:
     n_scored: int
     out_of_fold: Detection | None = None
     pruning: Pruning | None = None
+    estimated_flips: int | None = None
+    pruning_by_estimate: Pruning | None = None
 
     def metrics(self) -> dict[str, float]:
         """All metrics that are defined, by name."""
@@ -94,9 +97,10 @@ class TrainingEvaluation:
             if detection:
                 found |= {f"detection/{name}_auroc": detection.auroc, f"detection/{name}_auprc": detection.auprc}
         found["detection/flipped_share"] = self.in_sample.flipped_share
-        if self.pruning:
-            pruning = {**asdict(self.pruning), "gain": self.pruning.gain}
-            found |= {f"pruning/{key}": value for key, value in pruning.items()}
+        found["detection/estimated_flips"] = self.estimated_flips
+        for name, pruning in (("pruning", self.pruning), ("pruning_by_estimate", self.pruning_by_estimate)):
+            if pruning:
+                found |= {f"{name}/{key}": value for key, value in {**asdict(pruning), "gain": pruning.gain}.items()}
         return {key: float(value) for key, value in found.items() if value is not None}
 
 

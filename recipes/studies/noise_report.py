@@ -6,7 +6,7 @@ from evals.label_errors import best_confidence, best_ece
 from evals.metrics import METRICS, for_studies
 from evals.significance import format_p, holm, mean_over_seeds
 from recipes.studies.config import StudyConfig
-from recipes.studies.page import study_page
+from recipes.studies.page import changes_table, study_page
 from recipes.studies.statistics import (
     NOISE_DATA,
     LearnerSummary,
@@ -59,7 +59,7 @@ def _section(name: str, records: Records) -> list[str]:
         ("Random against systematic", systematic(learner)),
     ):
         lines += [f"### {question}", "", *bullets(sentences), ""]
-    return [*lines, *_table(learner)]
+    return [*lines, *_table(learner), *changes_table(records, ("kind", "rate", "seed"), "labels", "choices")]
 
 
 def effect_of_random(learner: LearnerSummary) -> list[str]:

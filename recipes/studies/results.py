@@ -56,11 +56,14 @@ def _record(cell: Cell, child: ChildRun) -> Record:
 
 
 def _metrics(child: ChildRun, *data: Data) -> dict[str, float | None]:
-    """The run's metrics that studies record, by their names."""
-    return {
+    """The run's metrics that studies record, by their names, and ``change/NAME`` with the ends of its interval."""
+    recorded = for_studies("record", *data)
+    values = {
         metric.name: next((child.metrics[key] for key in metric.run_keys if key in child.metrics), None)
-        for metric in for_studies("record", *data)
+        for metric in recorded
     }
+    keys = [f"change/{metric.name}{end}" for metric in recorded for end in ("", "_low", "_high")]
+    return {**values, **{key: child.metrics[key] for key in keys if key in child.metrics}}
 
 
 def with_controls(records: Records) -> list[Record]:

@@ -4,7 +4,7 @@ from data.markdown import bullets, table
 from evals.metrics import for_studies
 from evals.significance import mean_over_seeds
 from recipes.studies.config import StudyConfig
-from recipes.studies.page import study_page
+from recipes.studies.page import changes_table, study_page
 from recipes.studies.statistics import Mean, Records, by_value, format_mean, side_of
 
 
@@ -19,7 +19,8 @@ def page(config: StudyConfig, records: Records, missing: int) -> str:
 
 
 def _section(name: str, records: Records) -> list[str]:
-    return [*bullets([_labels(records), *_epochs(records), _sets(records)]), "", *_table(records)]
+    lines = [*bullets([_labels(records), *_epochs(records), _sets(records)]), "", *_table(records)]
+    return [*lines, *changes_table(records, ("set", "epochs", "labels", "seed"), "answers")]
 
 
 def _labels(records: Records) -> str:

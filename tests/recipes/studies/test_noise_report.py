@@ -77,6 +77,14 @@ def test_what_the_grid_does_not_have_is_unknown():
     assert "Unknown: the grid has no wrong labels." in page(places=(("clean", 0.0),))
 
 
+def test_each_training_has_its_changes_from_the_base_with_intervals():
+    found = [{**each, "change/auc": 0.2, "change/auc_low": 0.1, "change/auc_high": 0.3} for each in records()]
+    lines = noise_report.page(CONFIG, found, 0).splitlines()
+    assert "| kind | rate | seed | AUC |" in lines
+    assert "| symmetric | 0.3 | 2 | +0.200 (+0.100 to +0.300) |" in lines
+    assert "Change from the base" not in page()
+
+
 def test_missing_cells_and_changed_rows_are_reported_first():
     changed = records()
     changed[-1]["rows"] = "others"

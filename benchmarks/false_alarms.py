@@ -1,0 +1,308 @@
+"""How often intervals are wrong: coverage and power in simulations, and champions moved by runs of other seeds.
+
+    python -m benchmarks.false_alarms simulate --out FILE.jsonl [--only SHAPE ...] [--minutes 5]
+    python -m benchmarks.false_alarms runs --folder FOLDER [--count 5]
+    python -m benchmarks.false_alarms show --out FILE.jsonl --folder FOLDER
+
+``simulate`` draws two models' rows from distributions whose true difference is known, computes the difference as every
+run does (``evals.metrics.change``), and counts how often its 95 % interval holds the truth: 93 to 97 % is wanted, for
+each metric's shape and 10, 45 and 200 rows. Then it plants effects of the size that has a power of 80 % by the formula,
+and counts how often they are found. ``runs`` trains the bundled base on the first 60 pairs of the clean set, again and
+again, with other seeds only, each time a whole ``-e pirate`` with promotion, and ``show`` counts how many moved the
+champion, and how many of all ordered pairs of runs would: at most 5 % is wanted. Both go on where they stopped.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+
+from evals import metrics, power
+from evals.metric import flags
+from evals.paired import Difference, difference
+
+ROWS = (10, 45, 200)
+COVERED, MOST_MOVED = (0.93, 0.97), 0.05
+#: Rows that stand for the population where a true value has no formula.
+POPULATION = 400_000
+Pair = tuple[np.ndarray, np.ndarray]
+Draw = Callable[[np.random.Generator, int], Pair]
+
+
+def normals(random: np.random.Generator, n: int, correlation: float) -> np.ndarray:
+    """Two correlated standard normal values of each row, ``[2, n]``: what a row asks of both models."""
+    first, second = random.standard_normal((2, n))
+    return np.stack([first, correlation * first + np.sqrt(1 - correlation**2) * second])
+
+
+def share(p: float, q: float, correlation: float = 0.6) -> Draw:
+    """Hits of two models that are right on the shares ``p`` and ``q``."""
+    from scipy.stats import norm
+
+    def draw(random: np.random.Generator, n: int) -> Pair:
+        first, second = normals(random, n, correlation)
+        return flags(first < norm.ppf(p)), flags(second < norm.ppf(q))
+
+    return draw
+
+
+def share_of_some(p: float, q: float) -> Draw:
+    """The same among the rows that were answered: 40 % by the first, 95 % by the second."""
+
+    def draw(random: np.random.Generator, n: int) -> Pair:
+        hits = share(p, q)(random, n)
+        answered = random.random((2, n)) < np.array([[0.4], [0.95]])
+        return tuple(flags(h[:, 0] * a, a) for h, a in zip(hits, answered, strict=True))  # type: ignore[return-value]
+
+    return draw
+
+
+def overlap(shift: float) -> Draw:
+    """As chrF: matched n-grams over all, in rows of very different lengths."""
+
+    def draw(random: np.random.Generator, n: int) -> Pair:
+        lengths, ask = random.gamma(2, 15, n) + 3, normals(random, n, 0.7)
+        rates = 1 / (1 + np.exp(-ask - np.array([[0.0], [shift]])))
+        return tuple(np.stack([rate * lengths, lengths], axis=1) for rate in rates)  # type: ignore[return-value]
+
+    return draw
+
+
+def losses(shift: float) -> Draw:
+    """As perplexity: summed losses and tokens of rows, the mean loss of a row skewed to the right."""
+
+    def draw(random: np.random.Generator, n: int) -> Pair:
+        tokens, ask = np.ceil(random.gamma(2, 6, n)), normals(random, n, 0.8)
+        means = np.exp(0.3 + 0.6 * ask - np.array([[0.0], [shift]]))
+        return tuple(np.stack([mean * tokens, tokens], axis=1) for mean in means)  # type: ignore[return-value]
+
+    return draw
+
+
+def probabilities(sharpness: float, noise: float = 0.7, base: float = 1.0) -> Draw:
+    """(true label, probability of label 1) of two models; the second's logits are ``sharpness`` times the first's."""
+
+    def draw(random: np.random.Generator, n: int) -> Pair:
+        logit = 1.8 * random.standard_normal(n)
+        truth = (random.random(n) < 1 / (1 + np.exp(-logit))).astype(float)
+        errors = normals(random, n, 0.5) * np.array([[0.7], [noise]])
+        scale = np.array([[base], [base * sharpness]])
+        p = 1 / (1 + np.exp(-scale * (logit + errors)))
+        return np.stack([truth, p[0]], axis=1), np.stack([truth, p[1]], axis=1)
+
+    return draw
+
+
+def squared(inner: Draw) -> Draw:
+    """The same rows' statistics of the Brier score."""
+
+    def draw(random: np.random.Generator, n: int) -> Pair:
+        pair = inner(random, n)
+        return tuple(np.stack([(p - y) ** 2, np.ones(n)], axis=1) for y, p in (each.T for each in pair))  # type: ignore[return-value]
+
+    return draw
+
+
+def classes(inner: Draw) -> Draw:
+    """The same rows' statistics of macro F1."""
+
+    def draw(random: np.random.Generator, n: int) -> Pair:
+        columns = []
+        for truth, p in (each.T for each in inner(random, n)):
+            right = (p > 0.5) == (truth == 1)
+            parts = [[2 * right * (truth == label), ((p > 0.5) == label) * 1.0 + (truth == label)] for label in (0, 1)]
+            columns.append(np.stack([*parts[0], *parts[1]], axis=1).astype(float))
+        return columns[0], columns[1]
+
+    return draw
+
+
+#: By name: (metric whose change is computed, how rows are drawn, trials).
+SHAPES: dict[str, tuple[str, Draw, int]] = {
+    "share .50 / .50": ("accuracy", share(0.5, 0.5), 1000),
+    "share .50 / .80": ("accuracy", share(0.5, 0.8), 1000),
+    "share .05 / .05": ("accuracy", share(0.05, 0.05), 1000),
+    "share .97 / .90": ("accuracy", share(0.97, 0.9), 1000),
+    "answered share .60 / .80": ("answered_accuracy", share_of_some(0.6, 0.8), 1000),
+    "overlap (chrF), equal": ("content_rate", overlap(0.0), 500),
+    "overlap (chrF), better": ("content_rate", overlap(0.8), 500),
+    "perplexity, equal": ("perplexity", losses(0.0), 500),
+    "perplexity, better": ("perplexity", losses(0.5), 500),
+    "macro F1": ("f1_macro", classes(probabilities(1.0, 2.0)), 500),
+    "Brier score": ("brier", squared(probabilities(2.0)), 500),
+    "AUC, equal": ("auc", probabilities(1.0), 1000),
+    "AUC, worse": ("auc", probabilities(1.0, 2.0), 1000),
+    "AUC, near 1": ("auc", probabilities(1.0, 0.5, 3.0), 1000),
+    "ECE, both calibrated": ("ece", probabilities(1.0, base=0.8), 200),
+    "ECE, one too sure": ("ece", probabilities(4.0, base=0.8), 200),
+    "ECE, both too sure": ("ece", probabilities(2.0, base=2.0), 200),
+}
+
+
+def true_change(metric: str, draw: Draw) -> float:
+    """The change in a population; an ECE of so many rows is hardly lifted by chance."""
+    before, after = draw(np.random.default_rng(99), POPULATION)
+    entry = metrics.METRICS[metric]
+    if entry.compare:
+        from evals import calibration
+        from evals.classification import auc
+
+        def value(rows: np.ndarray) -> float:
+            truth, p = rows.T
+            if metric == "auc":
+                return auc(truth, p) or 0.0
+            return calibration.ece(np.maximum(p, 1 - p), (p > 0.5) == (truth == 1))
+
+        return value(after) - value(before)
+    return float(entry.of_sums(after.sum(0)) - entry.of_sums(before.sum(0)))
+
+
+def coverage(name: str, n: int) -> dict[str, float | str | int]:
+    """How often the interval of a shape's change held the truth, and lay above 0 and below."""
+    metric, draw, trials = SHAPES[name]
+    truth, random = true_change(metric, draw), np.random.default_rng(n)
+    found = [metrics.change(metric, *draw(random, n), seed=i) for i in range(trials)]
+    known = [each for each in found if each and each.low is not None and each.high is not None]
+    held = sum(each.low <= truth <= each.high for each in known)  # type: ignore[operator]
+    width = float(np.mean([each.high - each.low for each in known])) if known else 0.0  # type: ignore[operator]
+    return {"kind": "coverage", "shape": name, "n": n, "trials": trials, "intervals": len(known),
+            "covered": held / max(1, len(known)), "true": truth, "width": width}  # fmt: skip
+
+
+def planted(n: int, discordant: float = 0.2) -> Iterator[dict[str, float | str | int]]:
+    """How often a fall of accuracy is found that is found in 80 % of cases by the formula; and the same of a mean."""
+    random, trials = np.random.default_rng(n), 1000
+    fall = power.paired_difference(n, discordant)
+    if fall is not None:
+        lost, won = (discordant + fall) / 2, (discordant - fall) / 2
+        found = 0
+        for _ in range(trials):
+            u = random.random(n)
+            before, after = (u < lost) | (u > 0.4), ((u >= lost) & (u < lost + won)) | (u > 0.4)
+            found += is_fall(difference(flags(before), flags(after)))
+        yield {"kind": "power", "shape": "share of rows", "n": n, "effect": fall, "found": found / trials}
+    effect, found = 2.802 / np.sqrt(n), 0  # (1.96 + .842) standard errors of a mean difference with deviation 1
+    ones = np.ones(n)
+    for i in range(trials // 2):
+        rows = random.standard_normal((2, n))
+        change = difference(np.stack([rows[0], ones], 1), np.stack([rows[0] + rows[1] - effect, ones], 1), seed=i)
+        found += is_fall(change)
+    yield {"kind": "power", "shape": "mean of rows", "n": n, "effect": effect, "found": found / (trials // 2)}
+
+
+def is_fall(change: Difference | None) -> bool:
+    return change is not None and change.is_decrease
+
+
+def simulate(out: Path, only: list[str], minutes: float) -> None:
+    """Append a line a cell to ``out`` until all are there or the time is up."""
+    done = {(line["shape"], line["n"]) for line in read(out)}
+    end = time.monotonic() + 60 * minutes
+    cells: list[tuple[str, int]] = [(name, n) for name in SHAPES for n in ROWS if not only or name in only]
+    for name, n in cells:
+        if (name, n) not in done and time.monotonic() < end:
+            append(out, coverage(name, n))
+    for n in (45, 200, 400):
+        if not only and ("mean of rows", n) not in done and time.monotonic() < end:
+            for line in planted(n):
+                append(out, line)
+
+
+def read(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def append(path: Path, line: dict) -> None:
+    with path.open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    print(json.dumps(line), flush=True)
+
+
+def runs(folder: Path, count: int) -> None:
+    """Add ``count`` runs with the next seeds to the store in ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pairs, log = folder / "pairs.jsonl", folder / "runs.jsonl"
+    if not pairs.exists():
+        lines = Path("data/sets/pirate/clean_train.jsonl").read_text().splitlines()[:60]
+        pairs.write_text("\n".join(lines) + "\n")
+    for _ in range(count):
+        seed = len(read(log)) + 1
+        env = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{folder.resolve()}/mlflow.db",
+               "PARLEY_OUTPUTS": str(folder.resolve() / "outputs")}  # fmt: skip
+        settings = {"dataset": pairs, "test_dataset": "clean", "base_model": "bundled", "seed": seed,
+                    "register_as": "same"}  # fmt: skip
+        start = time.perf_counter()
+        command = [sys.executable, "-m", "steps.pirate", *(f"--{name}={value}" for name, value in settings.items())]
+        done = subprocess.run(command, env=env, capture_output=True, text=True)
+        if done.returncode:
+            sys.exit(done.stderr[-2000:])
+        [line] = [each for each in done.stdout.splitlines() if each.startswith("Version")]
+        [verdict] = [each for each in done.stdout.splitlines() if each.startswith("Verdict")]
+        append(log, {"seed": seed, "seconds": time.perf_counter() - start, "moved": "it is the champion now" in line,
+                     "verdict": verdict, "line": line})  # fmt: skip
+
+
+def pairs_of_runs(folder: Path) -> tuple[int, int]:
+    """(ordered pairs of runs of which the second would take the alias from the first, all pairs), by chrF."""
+    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder.resolve()}/mlflow.db"
+    from registry import row_statistics, versions
+
+    kept = [row_statistics.load(each.run_id)["chrf"] for each in versions.versions("same")]
+    changes = [metrics.change("chrf", first, second) for first, second in permutations(kept, 2)]
+    return sum(each is not None and each.is_increase for each in changes), len(changes)
+
+
+def show(out: Path, folder: Path | None) -> None:
+    """Tables of what was found."""
+    lines = read(out)
+    print("| shape | " + " | ".join(f"n = {n}" for n in ROWS) + " |\n| --- |" + " ---: |" * len(ROWS))
+    for name in SHAPES:
+        cells = {line["n"]: line for line in lines if line["shape"] == name}
+        shown = [_covered(cells.get(n)) for n in ROWS]
+        print(f"| {name} | {' | '.join(shown)} |")
+    for line in lines:
+        if line["kind"] == "power":
+            print(f"{line['shape']}, n = {line['n']}: a fall of {line['effect']:.3f} is found in {line['found']:.3f}")
+    if folder:
+        done = read(folder / "runs.jsonl")
+        moved = sum(line["moved"] for line in done[1:])
+        print(f"runs: {moved} of {len(done) - 1} moved the champion; {[line['verdict'][10:17] for line in done]}")
+        winning, every = pairs_of_runs(folder)
+        print(f"ordered pairs of runs that would: {winning} of {every}, {winning / every:.3f}; at most {MOST_MOVED}")
+
+
+def _covered(line: dict | None) -> str:
+    if line is None:
+        return ""
+    missing = "" if line["intervals"] == line["trials"] else f" ({line['intervals']} of {line['trials']} have one)"
+    mark = "" if COVERED[0] <= line["covered"] <= COVERED[1] else "*"
+    return f"{line['covered']:.3f}{mark}{missing}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("simulate", "runs", "show"))
+    parser.add_argument("--out", type=Path, default=Path("outputs/false_alarms.jsonl"))
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--only", nargs="*", default=[])
+    parser.add_argument("--minutes", type=float, default=5)
+    parser.add_argument("--count", type=int, default=5)
+    asked = parser.parse_args()
+    if asked.what == "simulate":
+        asked.out.parent.mkdir(parents=True, exist_ok=True)
+        simulate(asked.out, asked.only, asked.minutes)
+    elif asked.what == "runs":
+        runs(asked.folder, asked.count)
+    else:
+        show(asked.out, asked.folder)
+
+
+if __name__ == "__main__":
+    main()
