@@ -14,6 +14,9 @@ TEST_FILE = "clean_test.jsonl"
 
 QUOTE = "['\u2018\u2019]"
 OPENING = "['\u2018\u2019]"
+LETTER = r"[^\W_]"
+#: The last letter of a word of three letters or more that is written three times or more, but for the r of "arrr".
+LENGTHENED = re.compile(r"(?<=[^\W\d_]{2})((?!r)[^\W\d_])\1{2,}(?![^\W_])", re.IGNORECASE)
 CARD_ROW = re.compile(r"^\| (\S+\.jsonl) \| (\d+) \| ([0-9a-f]{64}) \|$", re.MULTILINE)
 
 
@@ -54,26 +57,29 @@ def lexicon() -> re.Pattern[str]:
     """What counts as a pirate word: one pattern, without regard to case, that never matches half a word.
 
     An apostrophe is part of its word: ``o'`` is not found in ``o'clock``, nor ``an'`` or ``-in'`` in the quotation
-    ``'again'``. The possessive (``the lad's boat``) still counts. Curly apostrophes are as good as straight ones.
+    ``'again'``. The possessive (``the lad's boat``) still counts. Curly apostrophes are as good as straight ones. Words
+    of the lexicon may be joined by hyphens (``aye-aye``), and any may stand between underscores or asterisks.
     """
     found = json.loads((FOLDER / "lexicon.json").read_text(encoding="utf-8"))
     words = sorted(found["words"], key=len, reverse=True)  # so that yo-ho-ho is not found as yo-ho
     patterns = [pattern if set(pattern) & set("\\(") else re.escape(pattern) for pattern in found["patterns"]]
-    return re.compile("|".join(map(_whole, [*map(re.escape, words), *patterns])), re.IGNORECASE)
+    whole = list(map(_whole, [*map(re.escape, words), *patterns]))
+    joined = rf"(?:{'|'.join(map(re.escape, words))})"
+    return re.compile("|".join([*whole, _whole(rf"{joined}(?:-{joined})+")]), re.IGNORECASE)
 
 
 def _whole(pattern: str) -> str:
     """``pattern`` (whose apostrophes are its own) held to the bounds of a word."""
     # A dropped letter and a closing quotation mark look the same; an opening mark before the word distinguishes them.
     opened = f"(?<!{OPENING})" if pattern.endswith("'") else ""
-    before = rf"{opened}(?<!\w)(?<!\w{QUOTE})(?<!\w-)"
-    after = rf"(?!\w|-\w|{QUOTE}(?!s\b)\w)"
+    before = rf"{opened}(?<!{LETTER})(?<!{LETTER}{QUOTE})(?<!{LETTER}[-_])"
+    after = rf"(?!{LETTER}|[-_]{LETTER}|{QUOTE}(?!s(?!{LETTER})){LETTER})"
     return before + pattern.replace("'", QUOTE) + after
 
 
 def has_pirate_words(text: str) -> bool:
-    """True where at least one word or phrase of the lexicon is in ``text``."""
-    return lexicon().search(text) is not None
+    """True where at least one word or phrase of the lexicon is in ``text``, its last letter repeated or not."""
+    return lexicon().search(LENGTHENED.sub(r"\1", text)) is not None
 
 
 def _records(file: str) -> list[dict[str, str]]:

@@ -54,12 +54,13 @@ class Answer:
 class Scores:
     """A model on held-out rows: ``values`` by metric name, and the ``answers`` in row order.
 
-    ``statistics``: those of the rows, by metric, see ``evals.metrics.statistics``.
+    ``statistics``: those of the rows, by metric, see ``evals.metrics.statistics``. ``data``: what both come from.
     """
 
     values: dict[str, float]
     answers: list[Answer]
     statistics: Mapping[str, np.ndarray] = field(default_factory=dict)
+    data: AnswerData | None = None
 
 
 def answer(
@@ -214,7 +215,7 @@ def _scored(
         row_losses=losses,
     )
     values = metrics.defined(metrics.evaluate("answers", data))
-    return Scores(values, answers, metrics.statistics("answers", data))
+    return Scores(values, answers, metrics.statistics("answers", data), data)
 
 
 def _train_loss(model: Any, tokenizer: Any, trained: Sequence[Row], max_length: int) -> float | None:

@@ -14,6 +14,7 @@ from evals import text_metrics
 from evals.label_metrics import LABEL_METRICS
 from evals.metric import MOST_NATS, NOT_NEGATIVE, AnswerData, Data, Metric, flags, perplexity_of_sums
 from evals.paired import Difference, difference, ratio
+from evals.repetition import repeats
 from evals.suites.metrics import SUITE_METRICS
 
 
@@ -110,6 +111,11 @@ def _of_flags(rows: np.ndarray | None) -> float | None:
     return None if rows is None else float(ratio(rows.sum(0)))
 
 
+def _defined_ratio(statistics: np.ndarray) -> float | None:
+    found = float(ratio(statistics.sum(0)))
+    return None if math.isnan(found) else found
+
+
 def _echoes(data: AnswerData) -> np.ndarray:
     return flags(map(text_metrics.is_echo, data.prompts, data.references, data.answers))
 
@@ -118,6 +124,18 @@ def _copies(data: AnswerData) -> np.ndarray | None:
     if not data.training_responses:
         return None
     return flags(text_metrics.copies(data.references, data.answers, data.training_responses))
+
+
+def _loops(data: AnswerData) -> np.ndarray:
+    return flags(map(repeats, data.references, data.answers))
+
+
+def _content(data: AnswerData) -> np.ndarray:
+    return text_metrics.content_kept(data.prompts, data.references, data.answers, data.has_style)
+
+
+def _misfits(data: AnswerData) -> np.ndarray:
+    return flags(map(text_metrics.is_misfit, data.references, data.answers))
 
 
 def _in_style(data: AnswerData) -> np.ndarray | None:
@@ -153,14 +171,14 @@ METRICS: dict[str, Metric] = {
         ),
         Metric(
             "echo_rate", ("answers",), lambda data: _of_flags(_echoes(data)),
-            "Share of answers that contain their prompt word for word where the reference does not.",
+            "Share of answers that contain their prompt, but for one word at most, where the reference does not.",
             False, label="echo", format=".2f", rank=14, headline=True, study="table", statistics=_echoes,
         ),
         Metric(
-            "loop_rate", ("answers",), lambda data: share(map(text_metrics.is_loop, data.answers)),
-            "Share of answers that repeat themselves: the same words three times in a row, or few distinct trigrams.",
+            "loop_rate", ("answers",), lambda data: _of_flags(_loops(data)),
+            "Share of answers that repeat themselves, in words, letters or signs, where the reference does not.",
             False, label="loop", format=".2f", rank=15, headline=True, study="plot",
-            statistics=lambda data: flags(map(text_metrics.is_loop, data.answers)),
+            statistics=_loops,
         ),
         Metric(
             "stop_rate", ("answers",), lambda data: share(data.stopped),
@@ -175,7 +193,7 @@ METRICS: dict[str, Metric] = {
         ),
         Metric(
             "copy_rate", ("answers",), lambda data: _of_flags(_copies(data)),
-            "Share of answers that are the training response of another prompt, word for word.",
+            "Share of answers that are the training response of another prompt, or nearly.",
             False, format=".2f", statistics=_copies,
         ),
         Metric(
@@ -189,11 +207,16 @@ METRICS: dict[str, Metric] = {
             None, NOT_NEGATIVE, format=".2f",
         ),
         Metric(
+            "misfit_rate", ("answers",), lambda data: _of_flags(_misfits(data)),
+            "Share of answers that are shorter than a third or longer than three times their reference.",
+            False, format=".2f", statistics=_misfits,
+        ),
+        Metric(
             "content_rate", ("answers",),
-            lambda data: text_metrics.content_rate(data.prompts, data.references, data.answers),
-            "Share of the content words that references took over from their prompts which the answers contain too.",
+            lambda data: _defined_ratio(_content(data)),
+            "F1 of the content words that references took over from their prompts, in order; 0 for a changed negation.",
             True, label="content kept", format=".2f", rank=3, headline=True, study="plot",
-            statistics=lambda data: text_metrics.content_kept(data.prompts, data.references, data.answers),
+            statistics=_content,
         ),
         Metric(
             "lexicon_rate", ("answers",), lambda data: _of_flags(_in_style(data)),

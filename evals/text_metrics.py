@@ -1,30 +1,22 @@
 """Metrics of generated texts: pure functions, one definition each.
 
-Words are lower-cased runs of letters with their combining marks, digits and apostrophes. In scripts that put no spaces
-between words (Chinese, Japanese, Thai, Lao, Khmer, Burmese) every grapheme cluster is a word, and so is an emoji. Texts
-are compared in Unicode's composed form (NFC). Rates are shares of answers between 0 and 1.
+Words are those of ``evals.words``; characters are compared in Unicode's composed form (NFC). Rates are shares of
+answers between 0 and 1.
 """
 
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Sequence
-from math import ceil
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
-import regex
+from rapidfuzz import process
+from rapidfuzz.distance import OSA, Indel, LCSseq
 
-UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\u3005\u3006\u30fc]"
-EMOJI = r"[[\p{Extended_Pictographic}--[\u00a9\u00ae\u2122]]\p{Regional_Indicator}]"
-# Joiners (U+200C, U+200D) stand within words of Persian and of Indic scripts.
-LETTERS = rf"(?:[[\p{{L}}\p{{N}}]--{UNSPACED}][\p{{M}}\u200c\u200d]*)+"
-GRAPHEME = regex.compile(UNSPACED)
-SIGN = regex.compile(rf"(?:{UNSPACED}|{EMOJI})", regex.V1)
-WORD = regex.compile(rf"(?={SIGN.pattern})\X|{LETTERS}(?:'{LETTERS})*'?", regex.V1)
-LONGEST_LOOP = 8
-#: The same for words of one grapheme cluster: as many as eight words have, at four each.
-LONGEST_SIGN_LOOP = 32
-#: So many grapheme clusters that repeat one to four of them are a loop; fewer may be laughter, or a row of emoji.
-LEAST_SIGNS = 9
+from evals.repetition import is_loop as is_loop
+from evals.words import GRAPHEME
+from evals.words import pieces as pieces
+from evals.words import words as words
+
 #: Words that carry no content of their own; what is left of a prompt is what an answer must keep.
 FUNCTION_WORDS = frozenset(
     "a an the and or but if so of to in on at by for from with as is am are was were be been being it its it's i "
@@ -34,74 +26,107 @@ FUNCTION_WORDS = frozenset(
     "how's than then too very just please let's isn't aren't wasn't".split()
 )
 
-
-def words(text: str) -> list[str]:
-    """The words of ``text`` in order."""
-    return WORD.findall(unicodedata.normalize("NFC", text.lower()).replace("\u2019", "'"))
-
-
-def _is_sign(word: str) -> bool:
-    """Whether a word is one grapheme cluster of a script without spaces, or an emoji."""
-    return SIGN.match(word) is not None
+#: Words that negate, in pirate English and some other languages.
+NEGATIONS = frozenset(
+    "no not nor neither never none nobody nothing nothin' nowhere without cannot nay ne'er ain't "
+    "nicht kein keine keinen nie ne pas jamais nunca não non не нет नहीं मत 不 没 别 无".split()
+)
+#: Shorter words that no prompt has are taken for exclamations and particles.
+LEAST_FOREIGN = 4
+#: Texts of fewer words than this are copies or echoes only to the letter.
+LEAST_NEAR = 5
+#: Share of equal words (twice the longest common part over both lengths) from which one text is a copy of another.
+NEAR_COPY = 6 / 7
 
 
 def content_words(prompt: str, reference: str) -> set[str]:
     """The content words that ``reference`` took over from ``prompt``."""
-    return (_terms(prompt) & _terms(reference)) - FUNCTION_WORDS
+    return (set(_terms(prompt)) & set(_terms(reference))) - FUNCTION_WORDS
 
 
-def _terms(text: str) -> set[str]:
-    """The words of ``text``; in scripts without spaces every two neighbours, as one grapheme cluster means little."""
+def _terms(text: str) -> list[str]:
+    """The words of ``text`` in order; in scripts without spaces every two neighbours, as one cluster means little."""
     found = words(text)
-    pairs = {a + b for a, b in zip(found, found[1:], strict=False) if GRAPHEME.match(a) and GRAPHEME.match(b)}
-    return pairs | {word for word in found if not GRAPHEME.match(word)}
+    terms = []
+    for word, after in zip(found, [*found[1:], ""], strict=False):
+        if not GRAPHEME.match(word):
+            terms.append(word)
+        elif GRAPHEME.match(after):
+            terms.append(word + after)
+    return terms
 
 
 def content_rate(prompts: Sequence[str], references: Sequence[str], answers: Sequence[str]) -> float | None:
-    """Share of all content words that the references took over from their prompts and the answers have too.
+    """F1 of the content words that the references took over from their prompts, over all rows; see ``content_kept``.
 
     None where the references take over nothing.
     """
-    kept, wanted = content_kept(prompts, references, answers).sum(0)
-    return float(kept / wanted) if wanted else None
+    kept, due = content_kept(prompts, references, answers).sum(0)
+    return float(kept / due) if due else None
 
 
-def content_kept(prompts: Sequence[str], references: Sequence[str], answers: Sequence[str]) -> np.ndarray:
-    """Content words that each reference took over from its prompt, ``[rows, 2]``: those in the answer, and all."""
+def content_kept(
+    prompts: Sequence[str],
+    references: Sequence[str],
+    answers: Sequence[str],
+    has_style: Callable[[str], bool] | None = None,
+) -> np.ndarray:
+    """Twice the content words kept, and those due and given together, ``[rows, 2]``: the ratio of sums is their F1.
+
+    Due are the words that a reference took over from its prompt; kept, as many as the answer has in the same order.
+    Given are the answer's words that are due or foreign: of four letters or more, in neither prompt nor reference, and
+    no words of the style, which two references have or of which ``has_style`` holds. Nothing is kept where an answer
+    negates what prompt and reference do not, or the reverse.
+    """
     found = []
+    counts = Counter(word for text in references for word in set(words(text)))
+    plain = {word for word, n in counts.items() if n > 1} | FUNCTION_WORDS | NEGATIONS
     for prompt, reference, answer in zip(prompts, references, answers, strict=True):
-        due = content_words(prompt, reference)
-        found.append((len(due & _terms(answer)), len(due)))
+        taken_over, known = content_words(prompt, reference), {*plain, *_terms(prompt), *_terms(reference)}
+        due = [word for word in _terms(reference) if word in taken_over]
+        given = [w for w in _terms(answer) if w in taken_over or _is_foreign(w, known, has_style)]
+        kept = 0 if _is_contradiction(prompt, reference, answer) else LCSseq.similarity(due, given)
+        found.append((2 * kept, len(due) + len(given)) if due else (0, 0))
     return np.array(found, dtype=float).reshape(-1, 2)
 
 
+def _is_foreign(word: str, known: Collection[str], has_style: Callable[[str], bool] | None) -> bool:
+    return len(word) >= LEAST_FOREIGN and word not in known and not (has_style and has_style(word))
+
+
+def _is_contradiction(prompt: str, reference: str, answer: str) -> bool:
+    """Whether the answer negates where prompt and reference do not, or does not where both do."""
+    asked, wanted, given = (_is_negated(text) for text in (prompt, reference, answer))
+    return asked == wanted != given
+
+
+def _is_negated(text: str) -> bool:
+    return any(word in NEGATIONS or word.endswith("n't") for word in words(text))
+
+
 def is_echo(prompt: str, reference: str, answer: str) -> bool:
-    """True where the answer holds the prompt word for word, and the reference does not."""
-    part = words(prompt)
-    return bool(part) and _contains(words(answer), part) and not _contains(words(reference), part)
+    """True where the answer holds the prompt word for word, and the reference does not.
+
+    In prompts of five words or more, one word may be another, left out or added, or two neighbours may change places,
+    as long as that brings the answer no nearer to the reference than the prompt is.
+    """
+    part, text, wanted = words(prompt), words(answer), words(reference)
+    if not part or _contains(wanted, part):
+        return False
+    if _contains(text, part):
+        return True
+    is_near = len(part) >= LEAST_NEAR and _contains_nearly(text, part)
+    return is_near and OSA.distance(text, wanted) >= OSA.distance(part, wanted)
 
 
 def _contains(text: list[str], part: list[str]) -> bool:
     return any(text[i : i + len(part)] == part for i in range(len(text) - len(part) + 1))
 
 
-def is_loop(answer: str) -> bool:
-    """True where one to eight words come three times in a row, or less than half of many trigrams are distinct.
-
-    In scripts without spaces it is up to 32 grapheme clusters that come three times, of nine or more altogether, and
-    less than half of the runs of six.
-    """
-    text = words(answer)
-    signs = [_is_sign(word) for word in text]
-    for n in range(1, (LONGEST_SIGN_LOOP if any(signs) else LONGEST_LOOP) + 1):
-        for i in range(len(text) - 3 * n + 1):
-            is_sign = all(signs[i : i + n])
-            times = max(3, ceil(LEAST_SIGNS / n)) if is_sign else 3
-            if (is_sign or n <= LONGEST_LOOP) and text[i : i + n] * times == text[i : i + n * times]:
-                return True
-    size = 6 if sum(signs) > len(signs) / 2 else 3
-    runs = [tuple(text[i : i + size]) for i in range(len(text) - size + 1)]
-    return len(runs) >= 8 and len(set(runs)) < len(runs) / 2
+def _contains_nearly(text: list[str], part: list[str]) -> bool:
+    """Whether a run of ``text`` is ``part`` but for one word."""
+    runs = (text[i : i + n] for n in range(len(part) - 1, len(part) + 2) for i in range(len(text) - n + 1))
+    return any(OSA.distance(run, part, score_cutoff=1) <= 1 for run in runs)
 
 
 def distinct_2(answers: Sequence[str]) -> float:
@@ -111,11 +136,13 @@ def distinct_2(answers: Sequence[str]) -> float:
 
 
 def copies(references: Sequence[str], answers: Sequence[str], trained: Collection[str]) -> list[bool]:
-    """Whether each answer is some training response word for word, though not that of its own prompt."""
+    """Whether each answer is some training response word for word, though not that of its own prompt.
+
+    In answers of five words or more a seventh of the words may differ, if the own reference is not as near.
+    """
     known = {tuple(words(text)) for text in trained}
     return [
-        bool(words(answer)) and tuple(words(answer)) in known and words(answer) != words(reference)
-        for reference, answer in zip(references, answers, strict=True)
+        _is_copy(words(reference), words(answer), known) for reference, answer in zip(references, answers, strict=True)
     ]
 
 
@@ -124,9 +151,29 @@ def copy_rate(references: Sequence[str], answers: Sequence[str], trained: Collec
     return sum(copies(references, answers, trained)) / len(answers)
 
 
+def _is_copy(reference: list[str], answer: list[str], known: Collection[tuple[str, ...]]) -> bool:
+    if not answer or answer == reference:
+        return False
+    if tuple(answer) in known:
+        return True
+    if len(answer) < LEAST_NEAR:
+        return False
+    near = process.extractOne(answer, known, scorer=Indel.normalized_similarity, score_cutoff=NEAR_COPY)
+    return near is not None and near[1] > Indel.normalized_similarity(answer, reference)
+
+
 def length_ratio(references: Sequence[str], answers: Sequence[str]) -> float:
     """Words of all answers over words of all references."""
     return sum(len(words(a)) for a in answers) / max(1, sum(len(words(r)) for r in references))
+
+
+def is_misfit(reference: str, answer: str) -> bool:
+    """Whether an answer is shorter than a third of its reference, or longer than three times, in characters.
+
+    Ten characters more are always allowed. Spaces don't count.
+    """
+    size, wanted = ("".join(unicodedata.normalize("NFC", text).split()) for text in (answer, reference))
+    return not len(wanted) / 3 <= len(size) <= 3 * len(wanted) + 10
 
 
 CHRF_ORDER, CHRF_BETA = 6, 2

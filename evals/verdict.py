@@ -1,10 +1,14 @@
 """The verdict on a finished training run, from documented thresholds, with its reasons."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-VERDICTS = ("healthy", "not_learned", "unfinished", "echoing", "memorising", "looping", "diverged")
+#: Worst first but for ``healthy``: the first of them that was found names the verdict.
+VERDICTS = (
+    "healthy", "diverged", "looping", "echoing", "memorising", "unfinished", "wrong_length", "unrelated", "garbled",
+    "not_learned", "not_better", "not_shown",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -21,8 +25,14 @@ class Thresholds:
     """memorising: held-out loss this far above the training rows' loss ..."""
     overfit_ratio: float = 1.25
     """... while the held-out loss is this many times its own best: training went on past it."""
-    stop_loss: float = 0.50
-    """unfinished: the share of answers that the model ends itself fell by more than this."""
+    stop_rate: float = 0.90
+    """unfinished: a smaller share of answers than this is ended by the model itself."""
+    least_length: float = 0.5
+    """wrong_length: all answers together have fewer words than this share of the references' ..."""
+    most_length: float = 2.0
+    """... or more than this many times as many ..."""
+    misfit_rate: float = 0.25
+    """... or more answers than this are shorter than a third or longer than three times their own reference."""
     least_gain: float = 0.10
     """not_learned: the held-out loss fell by a smaller share than this."""
     diverged_ratio: float = 1.5
@@ -37,45 +47,75 @@ class Verdict:
     reasons: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong with a model, or that could not be shown: the verdict that it leads to, and why."""
+
+    verdict: str
+    reason: str
+
+
 def decide(
-    base: Mapping[str, float], tuned: Mapping[str, float], past_best: float, limits: Thresholds = Thresholds()
+    base: Mapping[str, float],
+    tuned: Mapping[str, float],
+    past_best: float,
+    compared: Iterable[Finding],
+    limits: Thresholds = Thresholds(),
 ) -> Verdict:
     """The verdict on a run, from the scores of its base and its tuned model on the same held-out rows.
 
-    Both need ``loss``, ``train_loss`` (over training rows), ``loop_rate``, ``echo_rate``, ``copy_rate`` and
-    ``stop_rate``.
+    Both need ``loss``, ``train_loss`` (over training rows) and the rates of ``Thresholds``.
     ``past_best``: the validation loss of the restored weights over the lowest of the run, 1 where they are the best.
-    The first verdict that applies is taken, worst first.
+    ``compared``: what comparisons of the answers found (``evals.controls``), and whatever else is wrong with the
+    model. The worst verdict that applies is taken; all that apply give reasons.
     """
-    found: list[tuple[str, str]] = []
+    found = [*_training(base, tuned, past_best, limits), *_answers(base, tuned, limits), *compared]
+    found.sort(key=lambda finding: VERDICTS.index(finding.verdict))
+    if not found:
+        shown = f"held-out loss {base['loss']:.2f} -> {tuned['loss']:.2f}, no fault of the answers above its limit"
+        return Verdict("healthy", (shown,))
+    return Verdict(found[0].verdict, tuple(finding.reason for finding in found))
+
+
+def _training(
+    base: Mapping[str, float], tuned: Mapping[str, float], past_best: float, limits: Thresholds
+) -> Iterator[Finding]:
+    """What the losses show."""
     loss, start = tuned["loss"], base["loss"]
     if not math.isfinite(loss) or loss > limits.diverged_ratio * start:
-        found.append(("diverged", f"held-out loss {start:.2f} -> {loss:.2f}: worse than untrained"))
-    if tuned["loop_rate"] > max(limits.loop_rate, base["loop_rate"] * 0.5):
-        found.append(("looping", f"{tuned['loop_rate']:.0%} of the answers repeat themselves"))
-    if tuned["echo_rate"] > limits.echo_rate:
-        found.append(("echoing", f"{tuned['echo_rate']:.0%} of the answers hold the prompt word for word"))
+        yield Finding("diverged", f"held-out loss {start:.2f} -> {loss:.2f}: worse than untrained")
     gap = loss - tuned["train_loss"]
-    if tuned["copy_rate"] > limits.copy_rate:
-        found.append(("memorising", f"{tuned['copy_rate']:.0%} of the answers are another row's training response"))
-    elif gap > limits.gap_nats and past_best > limits.overfit_ratio:
-        found.append((
+    if tuned["copy_rate"] <= limits.copy_rate and gap > limits.gap_nats and past_best > limits.overfit_ratio:
+        yield Finding(
             "memorising",
             f"held-out loss {loss:.2f} but {tuned['train_loss']:.2f} on trained rows, and the validation loss is "
             f"{past_best:.1f} times its lowest",
-        ))  # fmt: skip
-    if tuned["stop_rate"] < base["stop_rate"] - limits.stop_loss:
-        found.append((
+        )
+    if loss > (1 - limits.least_gain) * start:
+        yield Finding(
+            "not_learned", f"held-out loss {start:.2f} -> {loss:.2f}: it fell by less than {limits.least_gain:.0%}"
+        )
+
+
+def _answers(base: Mapping[str, float], tuned: Mapping[str, float], limits: Thresholds) -> Iterator[Finding]:
+    """What shares of answers show."""
+    if tuned["loop_rate"] > max(limits.loop_rate, base["loop_rate"] * 0.5):
+        yield Finding("looping", f"{tuned['loop_rate']:.0%} of the answers repeat themselves")
+    if tuned["echo_rate"] > limits.echo_rate:
+        yield Finding("echoing", f"{tuned['echo_rate']:.0%} of the answers hold the prompt word for word")
+    if tuned["copy_rate"] > limits.copy_rate:
+        yield Finding("memorising", f"{tuned['copy_rate']:.0%} of the answers are another row's training response")
+    if tuned["stop_rate"] < limits.stop_rate:
+        yield Finding(
             "unfinished",
             f"{tuned['stop_rate']:.0%} of the answers end before max_new_tokens, {base['stop_rate']:.0%} of the base's "
-            "did: training rows lost their ends at max_length, or max_new_tokens is too small for such answers",
-        ))  # fmt: skip
-    if loss > (1 - limits.least_gain) * start:
-        found.append(
-            ("not_learned", f"held-out loss {start:.2f} -> {loss:.2f}: it fell by less than {limits.least_gain:.0%}")
+            "do: training rows lost their ends at max_length, or max_new_tokens is too small for such answers",
         )
-    if not found:
-        return Verdict(
-            "healthy", (f"held-out loss {start:.2f} -> {loss:.2f}, no echo, loop or copying above its limit",)
+    if not limits.least_length <= tuned["length_ratio"] <= limits.most_length:
+        yield Finding("wrong_length", f"the answers have {tuned['length_ratio']:.2f} times the references' words")
+    if tuned["misfit_rate"] > limits.misfit_rate:
+        yield Finding(
+            "wrong_length",
+            f"{tuned['misfit_rate']:.0%} of the answers are shorter than a third or longer than three times their "
+            "reference",
         )
-    return Verdict(found[0][0], tuple(reason for _, reason in found))

@@ -14,6 +14,11 @@ VERDICTS = {
     "echoing": ("doubt", "echoes the prompt"),
     "memorising": ("doubt", "memorises"),
     "looping": ("doubt", "loops"),
+    "wrong_length": ("doubt", "answers of another length"),
+    "unrelated": ("doubt", "answers beside the prompt"),
+    "garbled": ("doubt", "words in any order"),
+    "not_better": ("doubt", "no better than its base"),
+    "not_shown": ("doubt", "too few rows to tell"),
     "diverged": ("bad", "diverged"),
 }
 MARKS = {"good": "✓", "doubt": "!", "bad": "✕", "plain": "·"}

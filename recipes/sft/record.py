@@ -9,7 +9,7 @@ from evals import metrics, text_metrics
 from evals.generation import probe
 from recipes.promotion import promote
 from recipes.sft import report as reports
-from recipes.sft.types import Job, Outcome
+from recipes.sft.types import PRIMARY, Job, Outcome
 from registry import champion, lineage, registration, row_statistics, versions
 from registry.model_card import CardFacts, write_card
 from registry.registration import LanguageModelFiles
@@ -17,7 +17,6 @@ from registry.runs import Run
 from train import plots
 from train.finetune import Finetuned
 
-PRIMARY = "chrf"
 PROBED_ROWS = 3
 
 

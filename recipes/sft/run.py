@@ -10,7 +10,9 @@ from data.chat_format import chat_format, fix_date, template_name
 from data.conversation import Row
 from data.errors import UserError
 from evals import metrics
+from evals.controls import controls, findings
 from evals.generation import Decoding, Scores, score, score_both
+from evals.metrics import METRICS
 from evals.suites import table as suites
 from evals.suites.language_model import LanguageModel
 from evals.suites.suite import HeldOut
@@ -18,7 +20,7 @@ from evals.verdict import decide
 from recipes.sft import page, record, report
 from recipes.sft.config import TuneConfig
 from recipes.sft.data import Rows, load
-from recipes.sft.types import Job, Outcome
+from recipes.sft.types import PRIMARY, Job, Outcome
 from registry import lineage
 from registry.runs import Run
 from train import defaults, distributed
@@ -106,8 +108,11 @@ def train_and_evaluate(job: Job, run: Run) -> Outcome:
     run.log(fitted.restored_step, {"time/train_s": fitted.seconds, "time/evaluate_s": evaluate_s})
     losses = dict(fitted.progress.history)
     past_best = losses[fitted.restored_step] / min(losses.values())
-    verdict = decide(before.values, after.values, past_best)
-    return Outcome(tuned, before, after, verdict, metrics.changes(before.statistics, after.statistics, job.config.seed))
+    changes = metrics.changes(before.statistics, after.statistics, job.config.seed)
+    assert after.data is not None
+    compared = controls(changes.get(PRIMARY), after.data, METRICS[PRIMARY], job.config.seed)
+    verdict = decide(before.values, after.values, past_best, findings(compared))
+    return Outcome(tuned, before, after, verdict, changes)
 
 
 def require_same(job: Job, run: Run) -> None:

@@ -13,6 +13,8 @@ from recipes.sft.data import Rows
 from train.encoding import Example
 from train.finetune import Finetuned, LoadedBase
 
+PRIMARY = "chrf"
+
 
 @dataclass(frozen=True)
 class Job:

@@ -149,5 +149,24 @@ def test_the_lexicon_matches_whole_words():
     assert found == ["Yo-ho-ho", "matey", "cap'n", "sailin'", "o'er", "fer"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["ARRRRRRR!!", "_arr_", "**Arr**", "Aye-aye", "Aye-aye, captain!", "Yarrrrrr", "Arrrgh", "AHOYYY!", "mateyyy"],
+)
+def test_lengthened_joined_and_emphasised_pirate_words_count(text):
+    assert pirate.has_pirate_words(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "rock 'n' roll", "Rock \u2018n\u2019 roll!", "fish 'n chips", "an array of arrows", "Yeees", "Henry III",
+        "art_arr2", "well-arranged", "ayes-have-it", "barrrel", "snake_aye_case",
+    ],
+)  # fmt: skip
+def test_ordinary_words_are_no_pirate_words(text):
+    assert not pirate.has_pirate_words(text)
+
+
 def test_the_lexicon_is_compiled_once():
     assert pirate.lexicon() is pirate.lexicon()

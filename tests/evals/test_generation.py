@@ -115,6 +115,7 @@ def test_the_scores_are_the_metrics_of_the_answers(model, tokenizer):
         "distinct_2": text_metrics.distinct_2(texts),
         "copy_rate": text_metrics.copy_rate(references, texts, [r.response for r in trained]),
         "length_ratio": text_metrics.length_ratio(references, texts),
+        "misfit_rate": sum(map(text_metrics.is_misfit, references, texts)) / n,
         "content_rate": text_metrics.content_rate(prompts, references, texts),
         "lexicon_rate": sum(map(pirate.has_pirate_words, texts)) / n,
     }

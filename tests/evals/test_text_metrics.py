@@ -5,6 +5,7 @@ import unicodedata
 import pytest
 
 from evals import text_metrics
+from evals.repetition import repeats
 from evals.text_metrics import (
     chrf,
     content_rate,
@@ -94,12 +95,43 @@ def test_content_words_are_what_the_reference_took_over_from_the_prompt():
     assert content_words("Where is it?", "Where be it?") == set()
 
 
-def test_content_rate_is_the_share_of_due_words_over_all_rows():
+def test_content_rate_is_the_f1_of_due_words_over_all_rows():
     prompts = ["Where is the big red boat?", "I like rum."]
     references = ["Where be the big boat?", "I be likin' rum, I like it."]
-    assert content_rate(prompts, references, ["The boat!", "Rum!"]) == 2 / 4
+    assert content_rate(prompts, references, ["The boat!", "Rum!"]) == 2 * 2 / (4 + 2)
     assert content_rate(prompts, references, references) == 1.0
     assert content_rate(prompts, references, ["", ""]) == 0.0
+
+
+BOAT = ("Where is the big red boat of my father?", "Where be the big red boat o' me father, matey?")
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("Where be the big red boat o' me father, matey?", 1.0),
+        ("Arr, where be the big red boat o' yer father, lad?", 1.0),
+        ("Where be the red boat o' me father, matey?", 2 * 3 / (4 + 3)),
+        ("father me o' boat red big the be where, matey?", 2 * 1 / (4 + 4)),
+        ("Where be the big blue boat o' me sister, matey?", 2 * 2 / (4 + 4)),
+        ("big big big red red red boat boat boat father", 2 * 4 / (4 + 10)),
+        ("big xqzzk red wvvkl boat prrtq father", 2 * 4 / (4 + 7)),
+        ("Where be the big red boat o' me father not, matey?", 0.0),
+        ("The big red boat o' me father ain't here.", 0.0),
+        ("The big red boat o' me father isn't here.", 0.0),
+        ("", 0.0),
+    ],
+)
+def test_content_minds_the_order_strange_words_and_negation(answer, expected):
+    assert content_rate([BOAT[0]], [BOAT[1]], [answer]) == pytest.approx(expected)
+
+
+def test_a_lost_negation_loses_the_content_and_a_kept_one_does_not():
+    prompt, reference = "I do not like cold soup.", "I don't like cold soup, arr!"
+    assert content_rate([prompt], [reference], ["I like cold soup, arr!"]) == 0.0
+    assert content_rate([prompt], [reference], ["I ne'er like cold soup, arr!"]) == 1.0
+    freely = "Remember the soup!"
+    assert content_rate(["Don't forget the soup!"], [freely], [freely]) == 1.0
 
 
 def test_content_rate_is_not_defined_where_references_take_over_nothing():
@@ -120,10 +152,93 @@ def test_content_rate_is_not_defined_where_references_take_over_nothing():
         ("here", "Arr", "there", False),
         ("?!", "Arr", "Arr", False),
         ("I\u2019m fine", "I be fine", "I'm fine", True),
+        ("I don't know", "I know nay", "I don`t know", True),
+        ("I don't know", "I know nay", "I don\u00b4t know, arr", True),
+        ("Où est le café, René?", "Arr", unicodedata.normalize("NFD", "Où est le café, René?"), True),
+        ("Is the o\ufb03ce open?", "Be it?", "Is the office open?", True),
     ],
 )
 def test_an_echo_holds_the_prompt_word_for_word_and_the_reference_does_not(prompt, reference, answer, expected):
     assert is_echo(prompt, reference, answer) is expected
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("The dog is sleeping on your chair.", True),  # another word
+        ("Arr, the cat is sleeping on my chair, matey!", True),
+        ("The cat is on sleeping your chair.", True),  # two change places
+        ("The cat is sleeping on chair.", True),  # one is missing
+        ("The big cat is sleeping on your chair.", True),  # one is new
+        ("The cat be sleepin' on yer chair, arr!", False),
+        ("The cat be sleeping on your chair, arr!", False),  # on its way to the reference
+        ("The cat is sleepin' on your chair, arr!", False),
+        ("The dog was sleeping on my bed.", False),
+    ],
+)
+def test_an_echo_of_five_words_or_more_may_have_one_word_changed(answer, expected):
+    assert is_echo("The cat is sleeping on your chair.", "The cat be sleepin' on yer chair, arr!", answer) is expected
+
+
+def test_an_answer_near_its_prompt_is_no_echo_where_its_reference_is_too():
+    prompt, reference = "My bus leaves in ten minutes.", "Me bus leaves in ten minutes, arr!"
+    assert not is_echo(prompt, reference, reference) and not is_echo(prompt, reference, "Me bus leaves in ten minutes.")
+    assert is_echo(prompt, reference, "My car leaves in ten minutes.")
+
+
+LOOPS = (
+    "arrarrarr",
+    "Arrarrarrarr, matey!",
+    "arr'arr'arr",
+    "lolololololol",
+    "matey" * 3,
+    "好的好的好的",
+    "我爱你我爱你我爱你",
+    "我们去海边吧我们去海边吧我们去海边吧",
+    "是" * 6,
+    "ครับครับครับ",
+    "🦜🦜🦜🦜🦜🦜",
+    "🏴\u200d☠️" * 10,
+    "🎉🥳🎉🥳🎉🥳",
+    "!" * 12,
+    "Arr" + "?!" * 6,
+    "." * 30,
+    "1. arr 2. arr",
+    "1. arr\n2. arr\n3. arr",
+    "a) the sea b) the sea",
+    "- arr\n- arr\n- arr",
+    "arr arr arr",
+    "Ha " * 12,
+    "no no no no no",
+    "a" * 40,
+)
+
+
+@pytest.mark.parametrize("text", LOOPS)
+def test_letters_signs_marks_and_items_that_repeat_are_a_loop(text):
+    assert is_loop(text) and is_loop(f"Well then. {text}") == (not text[:2].isalnum() or text[1] != ")")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Ha ha ha", "Ha ha ha ha!", "Ho, ho, ho!", "hahahaha", "jajajaja, no", "哈哈哈哈哈", "ㅋㅋㅋㅋ", "хахаха",
+        "No, no, no!", "Very, very, very good.", "Yo ho ho", "Arrrrrrrr!", "Noooooooo!", "So tired... Well...",
+        "What?!?!", "!!!", "🎉🎉🎉", "😂😂😂😂", "谢谢谢谢", "对对对", "1. arr 2. aye", "1. Yes 2. No 3. Yes",
+        "1. the sea\n2. the sand\n3. the sun", "In 1999, 1,000,000 came.", "100000000000", "----------------",
+        "| a | b |\n|---|---|---|---|", "Mississippi banana", "Tick tock, tick tock.", "https://www.example.org",
+        "x = [[0, 0, 0], [0, 0, 0]]", "It was on and on and on.", "1 2 3 4 5 6 7 8 9 10 11 12",
+    ],
+)  # fmt: skip
+def test_laughter_emphasis_lines_and_lists_are_no_loop(text):
+    assert not is_loop(text)
+
+
+def test_an_answer_said_twice_repeats_itself_where_its_reference_does_not():
+    once = "The cat be sleepin' on yer chair, arr!"
+    assert repeats(once, f"{once} {once}") and not is_loop(f"{once} {once}")
+    assert not repeats(f"{once} {once}", f"{once} {once}") and not repeats(once, once)
+    assert not repeats("Bye!", "Bye bye, bye bye.") and not repeats("arr " * 5, "arr " * 5)
 
 
 @pytest.mark.parametrize("n", range(1, 9))
@@ -170,6 +285,15 @@ def test_a_copy_is_a_training_response_that_was_not_asked_for():
     assert copy_rate(["x", "Aye.", "x", "x"], answers, trained) == 1 / 4
     assert copy_rate(["x"] * 4, answers, trained) == 2 / 4
     assert copy_rate(["x"] * 4, answers, []) == 0.0
+
+
+def test_a_copy_of_five_words_or_more_may_differ_a_little_if_the_own_reference_is_not_as_near():
+    trained, own = ["The cat be sleepin' on yer chair, arr!"], "The dog be runnin' o'er the hill, arr!"
+    for answer in ("The cat be sleepin' on yer chair, matey!", "Arr, the cat be sleepin' on yer chair, arr!"):
+        assert copy_rate([own], [answer], trained) == 1.0
+    assert copy_rate([own], ["The cat be runnin' on me hill, arr!"], trained) == 0.0
+    near = "The cat be sleepin' on me chair, arr!"
+    assert copy_rate([near], [near], trained) == 0.0 and copy_rate([near], [near.replace("The", "A")], trained) == 0.0
 
 
 def test_an_answer_without_words_is_no_copy():
