@@ -96,8 +96,8 @@ def _is_foreign(word: str, known: Collection[str], has_style: Callable[[str], bo
 
 def _is_contradiction(prompt: str, reference: str, answer: str) -> bool:
     """Whether the answer negates where prompt and reference do not, or does not where both do."""
-    asked, wanted, given = (_is_negated(text) for text in (prompt, reference, answer))
-    return asked == wanted != given
+    in_prompt, in_reference, in_answer = (_is_negated(text) for text in (prompt, reference, answer))
+    return in_prompt == in_reference != in_answer
 
 
 def _is_negated(text: str) -> bool:
