@@ -89,7 +89,7 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     Sequentially Rejective Multiple Test Procedure, Scandinavian Journal of Statistics 6).
     """
     known = [p for p in p_values if p is not None]
-    if not known:
+    if len(known) < 2:  # nothing to correct
         return list(p_values)
     from statsmodels.stats.multitest import multipletests  # takes a second to import
 

@@ -1,6 +1,6 @@
 """Whether a new version becomes champion: its primary metric against the champion's, on the same held-out rows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -12,13 +12,22 @@ from registry.champion import Promotion
 from registry.versions import Version
 
 
-def promote(version: Version, metric: str, value: float, statistics: Mapping[str, np.ndarray]) -> Promotion:
+def promote(
+    version: Version,
+    metric: str,
+    value: float,
+    statistics: Mapping[str, np.ndarray],
+    least_gain: float = 0.0,
+    broken: Sequence[str] = (),
+) -> Promotion:
     """Make ``version`` the champion where ``metric`` is better than the champion's by more than chance.
 
     Args:
         value: the metric of ``version``; it decides where the champion's run keeps no statistics of rows, as runs of
             earlier releases do.
         statistics: the statistics of the held-out rows by metric, as ``evals.metrics.statistics`` gives them.
+        least_gain: the least that the metric must be better by, in its own unit.
+        broken: keeps that the version broke, in words; with any of them it does not become champion.
     """
 
     def against(champion: Version) -> Promotion | None:
@@ -27,12 +36,14 @@ def promote(version: Version, metric: str, value: float, statistics: Mapping[str
         if mine is None or theirs is None or mine.shape != theirs.shape:
             return None
         change = metrics.change(metric, theirs, mine)
-        return change and _decide(metric, change, f"{champion.name}/{champion.number}")
+        return change and _decide(metric, change, f"{champion.name}/{champion.number}", least_gain)
 
-    return champion.promote(version, metric, value, version.tags["test_digest"], against)
+    if broken:
+        return Promotion(False, f"it broke what had to be kept: {'; '.join(broken)}")
+    return champion.promote(version, metric, value, version.tags["test_digest"], against, least_gain)
 
 
-def _decide(metric: str, change: Difference, rival: str) -> Promotion:
+def _decide(metric: str, change: Difference, rival: str, least_gain: float = 0.0) -> Promotion:
     entry = METRICS[metric]
     values = f"{entry.shown_as} {change.after:{entry.format}} against {rival}'s {change.before:{entry.format}}"
     if change.low is None or change.high is None:
@@ -40,6 +51,8 @@ def _decide(metric: str, change: Difference, rival: str) -> Promotion:
     interval = f"{values}, a change of {change.text(entry.format)}"
     if change.low == change.high == 0:
         return Promotion(False, f"{values}: every row is the same")
+    if change.is_increase and change.change < least_gain:
+        return Promotion(False, f"{interval}, less than least_gain={least_gain:g}")
     if change.is_increase:
         return Promotion(True, interval)
     if change.is_decrease:

@@ -28,11 +28,13 @@ def promote(
     value: float,
     test_digest: str,
     against: Callable[[Version], Promotion | None] = lambda current: None,
+    least_gain: float = 0.0,
 ) -> Promotion:
     """Make ``version`` champion if it is healthy and better than the champion on the same test rows.
 
     Args:
-        against: compares it with the champion; where it returns None, ``value`` (higher is better) decides.
+        against: compares it with the champion; where it returns None, ``value`` (higher is better) decides, which
+            must be higher by ``least_gain``.
     """
     client = MlflowClient()
     if version.tags.get("verdict") != "healthy":
@@ -56,10 +58,11 @@ def promote(
             client.set_registered_model_alias(version.name, CHAMPION, str(version.number))
         return compared
     is_better, mine, rivals = compare(value, theirs)
-    if is_better:
+    if is_better and value - float(theirs) >= least_gain:
         client.set_registered_model_alias(version.name, CHAMPION, str(version.number))
         return Promotion(True, f"{metric} {mine} is better than {rival}'s {rivals}")
-    return Promotion(False, f"{metric} {mine} is not better than {rival}'s {rivals}")
+    enough = f" by least_gain={least_gain:g}" if is_better else ""
+    return Promotion(False, f"{metric} {mine} is not better than {rival}'s {rivals}{enough}")
 
 
 def compare(value: float, tag: str) -> tuple[bool, str, str]:

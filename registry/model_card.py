@@ -8,7 +8,7 @@ from typing import Any
 @dataclass(frozen=True)
 class CardFacts:
     """What a card says. ``settings`` and ``lineage`` are shown as given; ``changes``: how much metrics changed,
-    with their intervals. ``examples`` hold prompt, base, tuned.
+    with their intervals. ``claims``: the lines of their table. ``examples`` hold prompt, base, tuned.
     """
 
     title: str
@@ -27,6 +27,7 @@ class CardFacts:
     examples: Sequence[Mapping[str, str]]
     run_id: str
     step: int
+    claims: Sequence[str] = ()
 
 
 def write_card(facts: CardFacts) -> str:
@@ -39,6 +40,7 @@ def write_card(facts: CardFacts) -> str:
     examples = "\n".join(
         f"| {_cell(e['prompt'])} | {_cell(e['base'])} | {_cell(e['tuned'])} |" for e in facts.examples[:5]
     )
+    claims = "\n".join(["", "## Claims, written before training", *facts.claims, ""]) if facts.claims else ""
     rows = ", ".join(f"{count} {name}" for name, count in facts.rows.items())
     return f"""# {facts.title}
 
@@ -49,7 +51,7 @@ def write_card(facts: CardFacts) -> str:
 | metric, {facts.rows["test"]} held-out rows | base | tuned | change, 95 % interval |
 | --- | ---: | ---: | ---: |
 {scores}
-
+{claims}
 | prompt | base | tuned |
 | --- | --- | --- |
 {examples}

@@ -1,5 +1,6 @@
 """Settings of supervised fine-tuning on prompts and responses."""
 
+import math
 from dataclasses import dataclass
 
 from data.errors import require
@@ -7,7 +8,22 @@ from train.config import FinetuneConfig
 
 
 @dataclass(frozen=True)
-class TuneConfig(FinetuneConfig):
+class ClaimsConfig:
+    """What is claimed before training, and what a champion must gain."""
+
+    claims: str = ""
+    """YAML file of claims and keeps, fixed before the first step; empty takes the defaults, which are printed."""
+    least_gain: float = 0.0
+    """The primary metric must be better than the champion's by this much, and by more than chance, to move it."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()  # type: ignore[misc]  (of the config that this one is mixed into)
+        gain = self.least_gain
+        require(math.isfinite(gain) and gain >= 0, f"least_gain must be a finite number of at least 0, not {gain}")
+
+
+@dataclass(frozen=True)
+class TuneConfig(ClaimsConfig, FinetuneConfig):
     """How a base model is fine-tuned on pairs of prompts and responses."""
 
     dataset: str = "clean"

@@ -1,5 +1,6 @@
 """The rows of a run: what is trained, what chooses the checkpoint, what is reported."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from data import pirate, splits
@@ -57,3 +58,9 @@ def _read(place: str, notes: list[str]) -> list[Row]:
     loaded = files.load(place)
     notes += loaded.notes
     return loaded.rows
+
+
+def has_style(rows: Sequence[Row]) -> Callable[[str], bool] | None:
+    """Whether a text is in pirate English, where at least half of the rows' responses are; else None."""
+    in_style = sum(pirate.has_pirate_words(row.response) for row in rows)
+    return pirate.has_pirate_words if 2 * in_style >= len(rows) else None

@@ -5,8 +5,9 @@ import json
 from pathlib import Path
 
 from data.chat_format import chat_format
-from evals import metrics, text_metrics
+from evals import claims_report, metrics, text_metrics
 from evals.generation import probe
+from recipes import claims
 from recipes.promotion import promote
 from recipes.sft import report as reports
 from recipes.sft.types import PRIMARY, Job, Outcome
@@ -37,6 +38,7 @@ def record_start(job: Job, run: Run) -> None:
     run.text(json.dumps(report_, indent=1), "mask_report.json")
     run.text(reports.mask_sample(job.examples, job.base.tokenizer), "mask_sample.html")
     run.text(json.dumps({**dataclasses.asdict(config), **lineage.environment()}, indent=1), "config.json")
+    claims.record_start(job.claims, run)
 
 
 def record_results(job: Job, run: Run, outcome: Outcome) -> None:
@@ -58,7 +60,8 @@ def record_results(job: Job, run: Run, outcome: Outcome) -> None:
     scores = {"base": before, "tuned": after, "prompt_chrf": copied}
     verdict = {"verdict": outcome.verdict.name, "reasons": outcome.verdict.reasons}
     changes = {name: dataclasses.asdict(change) for name, change in outcome.changes.items()}
-    results = {**verdict, **scores, "changes": changes, "rows": table}
+    claims.record_results(outcome.claims, title, run)
+    results = {**verdict, **scores, "changes": changes, "claims": claims_report.records(outcome.claims), "rows": table}
     run.text(json.dumps(results, indent=1), "eval_results.json")
     run.text(reports.results_markdown(outcome, table), "eval_results.md")
     run.table(table, "eval_table.json")
@@ -83,7 +86,8 @@ def register(job: Job, run: Run, outcome: Outcome) -> tuple[versions.Version, ch
     }
     version = registration.register(run, files, job.config.register_as, tags, write_card(card_facts(job, run, outcome)))
     run.tags({"registered_version": f"{version.name}/{version.number}"})
-    return version, promote(version, PRIMARY, outcome.after.values[PRIMARY], outcome.after.statistics)
+    value, broken = outcome.after.values[PRIMARY], claims.broken(outcome.claims)
+    return version, promote(version, PRIMARY, value, outcome.after.statistics, job.config.least_gain, broken)
 
 
 def keep_checkpoints(tuned: Finetuned, run: Run) -> dict[int, Path]:
@@ -114,6 +118,7 @@ def card_facts(job: Job, run: Run, outcome: Outcome) -> CardFacts:
         verdict=outcome.verdict.name,
         reasons=outcome.verdict.reasons,
         changes={name: reports.change_text(outcome, name) for name in outcome.changes},
+        claims=claims_report.markdown(outcome.claims),
         examples=reports.examples_table(rows.test, outcome.before, outcome.after),
         run_id=run.run_id,
         step=outcome.tuned.fitted.restored_step,
@@ -133,6 +138,7 @@ def report(job: Job, outcome: Outcome, version: versions.Version, promotion: cha
         "",
         reports.screen_table(reports.examples_table(job.rows.test, outcome.before, outcome.after)),
         f"Metrics   {reports.metrics_table(outcome, len(job.rows.test))}",
+        f"Claims    {reports.claims_table(outcome)}",
         f"Verdict   {verdict.name}: {'; '.join(verdict.reasons)}",
         f"Version   {version.name}/{version.number}, {weights}; {moved}: {promotion.reason}",
         f"Report    {page}",

@@ -7,6 +7,7 @@ from typing import Any
 
 from data.conversation import Row
 from data.html import render
+from evals.claims_report import markdown, screen
 from evals.generation import Scores
 from evals.metrics import in_order
 from recipes.sft.types import Outcome
@@ -81,6 +82,11 @@ def metrics_table(outcome: Outcome, rows: int) -> str:
     return "\n          ".join(out)
 
 
+def claims_table(outcome: Outcome) -> str:
+    """A line for each claim: what was claimed, what was found with its interval, the outcome."""
+    return "\n          ".join(screen(outcome.claims))
+
+
 def examples_table(rows: Sequence[Row], base: Scores, tuned: Scores) -> list[dict[str, str]]:
     """One record a held-out row: prompt, reference, base, tuned."""
     return [
@@ -96,7 +102,8 @@ def results_markdown(outcome: Outcome, table: Sequence[Mapping[str, str]]) -> st
     lines += [f"Changes have 95 % intervals over the same {len(table)} held-out rows, in pairs.", ""]
     lines += ["| metric | base | tuned | change |", "| --- | ---: | ---: | ---: |"]
     lines += [f"| {key} | {base[key]:.4g} | {tuned[key]:.4g} | {change_text(outcome, key)} |" for key in tuned]
-    lines += ["", "| prompt | reference | base | tuned |", "| --- | --- | --- | --- |"]
+    lines += ["", "## Claims", "", *markdown(outcome.claims), ""] if outcome.claims else [""]
+    lines += ["| prompt | reference | base | tuned |", "| --- | --- | --- | --- |"]
     lines += [
         "| " + " | ".join(_cell(record[key]) for key in ("prompt", "reference", "base", "tuned")) + " |"
         for record in table

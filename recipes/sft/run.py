@@ -5,7 +5,6 @@ from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
-from data import pirate
 from data.chat_format import chat_format, fix_date, template_name
 from data.conversation import Row
 from data.errors import UserError
@@ -17,9 +16,11 @@ from evals.suites import table as suites
 from evals.suites.language_model import LanguageModel
 from evals.suites.suite import HeldOut
 from evals.verdict import decide
+from recipes import claims
+from recipes.sft import claims as own_claims
 from recipes.sft import page, record, report
 from recipes.sft.config import TuneConfig
-from recipes.sft.data import Rows, load
+from recipes.sft.data import Rows, has_style, load
 from recipes.sft.types import PRIMARY, Job, Outcome
 from registry import lineage
 from registry.runs import Run
@@ -72,9 +73,10 @@ def prepare(config: TuneConfig, day: date | None = None) -> Job:
     day = day or datetime.now().date()
     written = day.isoformat() if fix_date(base.tokenizer, day) else ""
     chosen = suites.choose(_held_out(rows, config), config.suites, base.parameters)
+    claimed = own_claims.read(config, rows, chosen)
     examples = encode(rows.train, base.tokenizer, config.labels, base.max_length)
     checks = encode(rows.validation, base.tokenizer, "response", base.max_length)
-    return Job(defaults.complete(config, base.parameters), rows, base, examples, checks, chosen, written)
+    return Job(defaults.complete(config, base.parameters), rows, base, examples, checks, chosen, written, claimed)
 
 
 def train(job: Job, run: Run) -> Finetuned:
@@ -112,7 +114,8 @@ def train_and_evaluate(job: Job, run: Run) -> Outcome:
     assert after.data is not None
     compared = controls(changes.get(PRIMARY), after.data, METRICS[PRIMARY], job.config.seed)
     verdict = decide(before.values, after.values, past_best, findings(compared))
-    return Outcome(tuned, before, after, verdict, changes)
+    found = claims.decide(job.claims, before.statistics, after.statistics, job.config.seed)
+    return Outcome(tuned, before, after, claims.quoted(verdict, found), changes, found)
 
 
 def require_same(job: Job, run: Run) -> None:
@@ -122,8 +125,13 @@ def require_same(job: Job, run: Run) -> None:
         UserError: naming what has changed since.
     """
     known = run.known_tags()
-    now = {**job.rows.digests(), "base_digest": job.base.source.digest}
-    names = {"dataset_digest": "training rows", "validation_digest": "validation rows", "test_digest": "test rows"}
+    now = {**job.rows.digests(), "base_digest": job.base.source.digest, "claims_digest": job.claims.digest}
+    names = {
+        "dataset_digest": "training rows",
+        "validation_digest": "validation rows",
+        "test_digest": "test rows",
+        "claims_digest": "claims",
+    }
     changed = [names.get(key, "base model") for key, value in now.items() if known.get(key, value) != value]
     if changed:
         raise UserError(
@@ -133,7 +141,7 @@ def require_same(job: Job, run: Run) -> None:
 
 
 def describe(job: Job) -> str:
-    """Base, rows and trained tokens in three lines, and one for each thing that the rows did not say themselves."""
+    """Base, rows, trained tokens and claims in lines, and one for each thing that the rows did not say themselves."""
     rows, base, tokenizer = job.rows, job.base.source, job.base.tokenizer
     masks = report.mask_report(job.examples, chat_format(tokenizer).end[-1])
     warning = report.cut_warning(job.examples, job.base.max_length, context_length(job.base.model))
@@ -143,6 +151,7 @@ def describe(job: Job) -> str:
         f"{len(rows.test)} to report ({rows.test_name})",
         f"Tokens  {masks['trained_tokens']:,} of {masks['tokens']:,} are trained (labels={job.config.labels}), "
         f"{masks['truncated_rows']} rows cut at {job.base.max_length} tokens",
+        *claims.describe(job.claims, job.config.claims),
         *(f"Note    {note}" for note in (*rows.notes, *template_notes(job))),
     ]
     return "\n".join([*lines, f"Warning {warning}"] if warning else lines)
@@ -178,18 +187,12 @@ def evaluate_both(job: Job, model: Any) -> tuple[Scores, Scores]:
 def _evaluated(job: Job) -> tuple[Any, list[Row], list[Row], Decoding, int, Callable[[str], bool] | None]:
     """What ``score`` takes after the model."""
     rows, base, decoding = job.rows, job.base, Decoding(job.config.max_new_tokens)
-    return base.tokenizer, rows.test, rows.train, decoding, base.max_length, _style(rows)
-
-
-def _style(rows: Rows) -> Callable[[str], bool] | None:
-    """The pirate lexicon where at least half of the references are in pirate English; else no style is known."""
-    in_style = sum(pirate.has_pirate_words(row.response) for row in rows.test) >= len(rows.test) / 2
-    return pirate.has_pirate_words if in_style else None
+    return base.tokenizer, rows.test, rows.train, decoding, base.max_length, has_style(rows.test)
 
 
 def _held_out(rows: Rows, config: TuneConfig) -> HeldOut:
     responses = [row.response for row in rows.train]
-    return HeldOut(rows.test, seed=config.seed, has_style=_style(rows), training_responses=responses)
+    return HeldOut(rows.test, seed=config.seed, has_style=has_style(rows.test), training_responses=responses)
 
 
 def _adapted(job: Job, model: Any) -> LanguageModel:

@@ -1,9 +1,11 @@
 """What the steps of a fine-tuning experiment pass to each other."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from evals.claims import Result
+from evals.claims_file import Claims
 from evals.generation import Scores
 from evals.paired import Difference
 from evals.suites.suite import Suite
@@ -21,7 +23,7 @@ class Job:
     """What is decided before training starts. ``examples``: the training rows, tokenised; ``checks``: validation.
 
     ``suites``: those that both models are evaluated on beside the test rows. ``date``: the date in every prompt, where
-    the chat template holds one; else empty.
+    the chat template holds one; else empty. ``claims``: what is claimed of the outcome.
     """
 
     config: TuneConfig
@@ -31,13 +33,14 @@ class Job:
     checks: list[Example]
     suites: Sequence[Suite[Any, Any]] = ()
     date: str = ""
+    claims: Claims = Claims(())
 
 
 @dataclass(frozen=True)
 class Outcome:
     """A fine-tuned model, and its base's (``before``) and its own (``after``) scores on the same test rows.
 
-    ``changes``: by metric, how much the two differ, with intervals.
+    ``changes``: by metric, how much the two differ, with intervals. ``claims``: what became of each claim.
     """
 
     tuned: Finetuned
@@ -45,3 +48,4 @@ class Outcome:
     after: Scores
     verdict: Verdict
     changes: Mapping[str, Difference]
+    claims: Sequence[Result] = field(default_factory=tuple)

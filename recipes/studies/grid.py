@@ -12,10 +12,10 @@ from train.config import FitConfig
 
 CLEAN = "clean"
 #: Settings that do not change a cell's result, and so are not part of its digest.
-NOT_IN_DIGEST = ("resume", "threads", "register_as")
+NOT_IN_DIGEST = ("resume", "threads", "register_as", "least_gain")
 #: Settings that older studies did not have, and the values under which they change nothing: left out of the digest too,
 #: so that an interrupted study of older code is finished without training a cell twice.
-ADDED = {"load": "auto", "distributed": "auto", "shots": "", "suites": "none"}
+ADDED = {"load": "auto", "distributed": "auto", "shots": "", "suites": "none", "claims": ""}
 
 
 @dataclass(frozen=True)

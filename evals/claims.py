@@ -1,0 +1,199 @@
+"""Whether claims about a metric hold: confirmed, refuted or undecided, corrected for the number of claims.
+
+Each line has two p-values. The first is small where the claim is shown, the second where its opposite is. A claim with
+one bound takes the test's two-sided p, as the end of a two-sided interval does; a range is shown by two one-sided tests
+(TOST; Schuirmann, Journal of Pharmacokinetics and Biopharmaceutics 15, 1987). Holm's method corrects both over all
+lines. So the probability that any claim is confirmed falsely is at most alpha, and that any is refuted falsely, too.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from evals.bootstrap import OfSums, bootstrap
+from evals.claims_file import Claims, Line
+from evals.estimates import Constant, Estimate, PairedShares, Relative, RelativeShares, Share
+from evals.metrics import entry
+from evals.paired import estimate, is_share, known_rows, ratio
+from evals.significance import holm
+
+Outcome = Literal["confirmed", "refuted", "undecided"]
+LEAST_P = 1e-12
+#: More rows than this are not worth a figure.
+MOST_ROWS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one line.
+
+    ``value`` is the change, the relative change or the tuned model's value, as the line says, with its interval from
+    ``low`` to ``high`` at ``level``: the level at which Holm's method tests this line. It lies within the bounds where
+    the claim is confirmed, outside where it is refuted. ``p_value`` is that of the claim, ``p_opposite`` that of its
+    opposite, both adjusted. ``more_rows``: how many more test rows would decide, were the value as large as it seems;
+    None where it is decided, or where that can't be computed. All are None where the metric was not measured.
+    """
+
+    line: Line
+    outcome: Outcome
+    n: int
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    level: float | None = None
+    p_value: float | None = None
+    p_opposite: float | None = None
+    more_rows: int | None = None
+    method: str = ""
+
+    @property
+    def reason(self) -> str:
+        """The outcome in words, with what an undecided line would need."""
+        if self.outcome != "undecided":
+            return self.outcome
+        if self.value is None:
+            return f"undecided ({self.method})"
+        if self.more_rows is None:
+            return "undecided (no number of rows like these would decide)"
+        more = f"{self.more_rows:,}" if self.more_rows <= MOST_ROWS else f"over {MOST_ROWS:,}"
+        return f"undecided ({more} more test rows would decide)"
+
+
+def decide(claims: Claims, estimates: Callable[[Line], Estimate | None], n: Callable[[str], int]) -> list[Result]:
+    """The outcome of every line, in order.
+
+    Args:
+        estimates: the quantity that a line is about; None where it was not measured or rows are too few.
+        n: the number of test rows of a metric.
+    """
+    found = [estimates(line) for line in claims.lines]
+    pairs = [_p_values(line, each) for line, each in zip(claims.lines, found, strict=True)]
+    shown, opposite = (_adjusted([pair[side] for pair in pairs]) for side in (0, 1))
+    return [
+        _result(line, each, n(line.metric), claims.alpha, pair, (p, q))
+        for line, each, pair, p, q in zip(claims.lines, found, pairs, shown, opposite, strict=True)
+    ]
+
+
+def _p_values(line: Line, found: Estimate | None) -> tuple[float, float]:
+    """Of the claim, and of its opposite."""
+    if found is None:
+        return 1.0, 1.0
+    if line.is_range:
+        inside = max(found.p_above(line.low), found.p_below(line.high))
+        return max(LEAST_P, inside), max(LEAST_P, min(found.p_below(line.low), found.p_above(line.high)))
+    if math.isfinite(line.low):
+        shown, opposite = found.p_above(line.low), found.p_below(line.low)
+    else:
+        shown, opposite = found.p_below(line.high), found.p_above(line.high)
+    return min(1.0, max(LEAST_P, 2 * shown)), min(1.0, max(LEAST_P, 2 * opposite))
+
+
+def _adjusted(p_values: Sequence[float]) -> list[float]:
+    return [1.0 if p is None else p for p in holm(p_values)]
+
+
+def _result(
+    line: Line, found: Estimate | None, n: int, alpha: float, raw: tuple[float, float], adjusted: tuple[float, float]
+) -> Result:
+    if found is None:
+        return Result(line, "undecided", n, method="not measured" if not n else f"{n} rows are too few")
+    outcome: Outcome = "undecided"
+    if adjusted[0] <= alpha:
+        outcome = "confirmed"
+    elif adjusted[1] <= alpha:
+        outcome = "refuted"
+    # Holm compares an adjusted p with alpha where the p itself is compared with this share of it
+    shares = [p / q for p, q in zip(raw, adjusted, strict=True)]
+    share = {"confirmed": shares[0], "refuted": shares[1], "undecided": min(shares)}[outcome]
+    tail = alpha * share / (1 if line.is_range else 2)
+    low, high = found.interval(tail)
+    more = None if outcome != "undecided" else _more_rows(line, n, found.value, low, high)
+    return Result(line, outcome, n, found.value, low, high, 1 - 2 * tail, *adjusted, more, found.method)
+
+
+def _more_rows(line: Line, n: int, value: float, low: float, high: float) -> int | None:
+    """How many more rows would move the interval's ends past the bounds, as its width falls with their square root."""
+    is_inside = line.low < value < line.high
+    ends = [(low, line.low), (high, line.high)] if is_inside else [(high, line.low), (low, line.high)]
+    ratios = [
+        (end - value) / (bound - value)
+        for end, bound in ends
+        if math.isfinite(bound) and bound != value and (end - value) * (bound - value) >= 0
+    ]
+    if not ratios or not all(map(math.isfinite, ratios)):
+        return None
+    return max(1, math.ceil(n * (max(ratios) ** 2 - 1)))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The statistics of the rows of base (``before``) and tuned model (``after``), arrays ``[rows, k]`` by metric.
+
+    ``seed`` is that of resampled intervals.
+    """
+
+    before: Mapping[str, np.ndarray]
+    after: Mapping[str, np.ndarray]
+    seed: int = 0
+
+    def n(self, metric: str) -> int:
+        """The number of rows on which both models have the metric; 0 where one has not."""
+        return len(self._rows(metric)[0])
+
+    def estimate(self, line: Line) -> Estimate | None:
+        """The quantity that ``line`` is about; None where it is undefined or rows are too few."""
+        before, after = self._rows(line.metric)
+        known = entry(line.metric)
+        of_sums, compare = (known.of_sums, known.compare) if known else (ratio, None)
+        if line.quantity == "change" and compare and len(before):
+            compared = compare(before, after, self.seed)
+            return compared and compared[2]
+        if compare or not len(before) or not all(math.isfinite(of_sums(each.sum(0))) for each in (before, after)):
+            return None
+        if line.quantity == "change":
+            return estimate(before, after, of_sums, self.seed)
+        if line.quantity == "level":
+            return _level(after, of_sums, self.seed)
+        return _relative(before, after, of_sums, self.seed)
+
+    def _rows(self, metric: str) -> tuple[np.ndarray, np.ndarray]:
+        if metric not in self.before or metric not in self.after:
+            return np.zeros((0, 2)), np.zeros((0, 2))
+        return known_rows(self.before[metric], self.after[metric])
+
+
+def _level(rows: np.ndarray, of_sums: OfSums, seed: int) -> Estimate | None:
+    if of_sums is ratio and is_share(rows):
+        return Share(int(rows[:, 0].sum()), len(rows))
+    return bootstrap(rows.astype(float), of_sums, seed)
+
+
+def _relative(before: np.ndarray, after: np.ndarray, of_sums: OfSums, seed: int) -> Estimate | None:
+    """None where the base's value is 0 or below."""
+    if float(of_sums(before.sum(0))) <= 0:
+        return None
+    if of_sums is ratio and is_share(before) and is_share(after):
+        return RelativeShares(PairedShares.of(before[:, 0] == 1, after[:, 0] == 1))
+
+    def logarithm(sums: np.ndarray) -> np.ndarray:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.log(of_sums(sums))
+
+    found = estimate(before, after, logarithm, seed)
+    return found and (found if isinstance(found, Constant) else Relative(found))
+
+
+def summary(results: Sequence[Result]) -> str:
+    """``2 of 3 claims confirmed, 1 undecided; 1 of 2 keeps confirmed, 1 refuted``: for a verdict."""
+    parts = []
+    for name, is_keep in (("claim", False), ("keep", True)):
+        own = [each.outcome for each in results if each.line.is_keep == is_keep]
+        if own:
+            rest = [f"{own.count(word)} {word}" for word in ("refuted", "undecided") if word in own]
+            plural = name if len(own) == 1 else f"{name}s"
+            parts.append(", ".join([f"{own.count('confirmed')} of {len(own)} {plural} confirmed", *rest]))
+    return "; ".join(parts)
