@@ -6,7 +6,8 @@ from datetime import date, datetime
 from importlib import metadata
 from pathlib import Path
 
-from registry.runs import NullRun, Run
+from registry.null_run import NullRun
+from registry.runs import Run
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNTIME = ("mlflow", "peft", "safetensors", "torch", "transformers")

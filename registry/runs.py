@@ -179,36 +179,11 @@ class Run:
         self._buffer.read()
 
 
-class NullRun(Run):
-    """The run of a process that only takes part in distributed training: it writes nothing."""
-
-    def __init__(self, run_id: str, folder: Path) -> None:
-        self.run_id, self.folder, self.is_offline = run_id, folder, False
-
-    def log(self, step: int, metrics: Mapping[str, float], at_ms: int = 0) -> None:
-        """Do nothing."""
-
-    def flush(self) -> None:
-        """Do nothing."""
-
-    def tags(self, tags: Mapping[str, Any]) -> None:
-        """Do nothing."""
-
-    def finish(self, status: str = "FINISHED") -> None:
-        """Do nothing."""
-
-    def fail(self, error: BaseException) -> None:
-        """Do nothing."""
-
-    def discard(self) -> None:
-        """Do nothing."""
-
-
 def start(name: str, outputs: Path) -> Run:
     """Start a run called ``name``, or the one that ``mlflow run`` made for this process.
 
-    Where that one's artifacts would be in a folder that can't be written (MLflow takes the working folder, which may be
-    read-only), another run is started and that one removed after the process has ended.
+    Where the artifacts of that one can't be written (MLflow keeps them in the working folder), it is removed and another
+    run is started.
 
     Raises:
         TrackingUnavailable: the tracking server does not answer.

@@ -24,7 +24,7 @@ def run_job(entry: str, config_type: type[C], work: "Callable[[C, Run], Iterator
     run FAILED; a signal leaves it KILLED and prints how to resume it.
     """
     config = parse(config_type, argv)
-    from registry.runs import NullRun  # after parsing, so that --help and a wrong flag are answered at once
+    from registry.null_run import NullRun  # after parsing, so that --help and a wrong flag are answered at once
     from train import distributed
 
     distributed.join()

@@ -16,6 +16,7 @@ from mlflow.tracking import MlflowClient
 from data.errors import UserError
 from registry import run_finalizer, runs
 from registry.errors import TrackingUnavailable
+from registry.null_run import NullRun
 from registry.runs import OUTBOX, Run
 from tests.processes import free_port
 
@@ -242,7 +243,7 @@ def test_a_discarded_run_leaves_no_folder_unless_something_waits_in_it(run, out_
 
 
 def test_a_helping_process_writes_nothing(tmp_path):
-    silent = runs.NullRun("a" * 32, tmp_path / "none")
+    silent = NullRun("a" * 32, tmp_path / "none")
     silent.log(1, {"a": 1.0})
     silent.flush()
     silent.fail(UserError("x"))

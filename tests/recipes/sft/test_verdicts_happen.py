@@ -8,7 +8,7 @@ from data import pirate
 from evals.verdict import VERDICTS
 from recipes.sft import run as sft_run
 from recipes.sft.config import TuneConfig
-from registry.runs import NullRun
+from registry.null_run import NullRun
 from train import base_model
 from train.loop import Diverged
 
