@@ -182,8 +182,8 @@ class Run:
 def start(name: str, outputs: Path) -> Run:
     """Start a run called ``name``, or the one that ``mlflow run`` made for this process.
 
-    Where the artifacts of that one can't be written (MLflow keeps them in the working folder), it is removed and another
-    run is started.
+    Where the artifacts of that one can't be written (MLflow keeps them in the working folder), it is removed and
+    another run is started.
 
     Raises:
         TrackingUnavailable: the tracking server does not answer.

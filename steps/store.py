@@ -12,14 +12,12 @@ def store(argv: list[str]) -> None:
     Where the working folder is read-only, ``mlflow run`` would place the artifacts of a new experiment in it, so the
     experiment is created here.
     """
-    from mlflow.tracking import MlflowClient
-
     from registry import runs
     from registry.store import prepare
 
     prepare(OUTPUTS)
     if not os.access(Path.cwd(), os.W_OK):
-        runs.experiment_id(MlflowClient())
+        runs.open_store()
 
 
 if __name__ == "__main__":
