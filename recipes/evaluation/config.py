@@ -9,12 +9,12 @@ LM_EVAL, INSPECT = "lm_eval:", "inspect:"
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """Evaluate a registered version beside its base, item by item, on the tasks of an evaluation harness."""
+    """Evaluate a registered version beside its base, item by item, on suites or on tasks of a harness."""
 
     version: str = ""
     """Registered version, such as pirate/3 or pirate@champion."""
     suite: str = ""
-    """lm_eval:TASK,TASK: tasks of lm-eval by name, or their YAML files."""
+    """lm_eval:TASK,TASK (names, or YAML files); inspect:FILE.py@TASK; or names of Parley's own suites."""
     limit: int = 0
     """Items of each task, the first so many; 0 takes all."""
     apply_chat_template: bool = False
@@ -22,15 +22,13 @@ class EvaluateConfig:
     threads: int = 0
     """CPU threads; 0 takes all cores."""
     seed: int = 7
-    """Seed of resampled intervals and of the harness."""
+    """Seed of resampled intervals, and of the harness or suite."""
 
     def __post_init__(self) -> None:
         for name in ("limit", "threads", "seed"):
             require(getattr(self, name) >= 0, f"{name} must be at least 0, not {getattr(self, name)}")
-        require(
-            not self.suite or self.suite.startswith(LM_EVAL),
-            f"suite={self.suite}: write lm_eval:TASK, such as lm_eval:arc_easy or lm_eval:folder/task.yaml",
-        )
+        is_own = bool(self.suite) and not self.suite.startswith((LM_EVAL, INSPECT))
+        require(not (is_own and self.limit), f"limit is for lm_eval and inspect; suite={self.suite} is short as it is")
 
     def require_work(self) -> None:
         """Check that a version and something to do are named; the defaults name neither.
@@ -41,4 +39,4 @@ class EvaluateConfig:
         if not self.version.strip():
             raise ConfigError("version names what is evaluated, such as version=pirate/3 or version=pirate@champion")
         if not self.suite:
-            raise ConfigError("suite says on what it is evaluated, such as suite=lm_eval:arc_easy")
+            raise ConfigError("suite says on what it is evaluated, such as suite=facts or suite=lm_eval:arc_easy")

@@ -2,14 +2,16 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import partial
+from typing import Any
 
 from data.errors import UserError
 from evals import metrics
-from recipes.evaluation import lm_eval_tasks, models, report
+from recipes.evaluation import inspect_tasks, lm_eval_tasks, models, own_suites, report
 from recipes.evaluation.comparison import Comparison, Measured, compare, records
-from recipes.evaluation.config import LM_EVAL, EvaluateConfig
+from recipes.evaluation.config import INSPECT, LM_EVAL, EvaluateConfig
 from recipes.evaluation.models import Sides
 from registry import lineage, versions
 from registry.runs import Run
@@ -28,7 +30,7 @@ def evaluate(config: EvaluateConfig, run: Run) -> Iterator[str]:
     sides = models.find(config.version)
     record_start(config, run, sides)
     yield f"Version {sides.reference} beside its base, {sides.tuned.info.base_model or sides.base.info.reference}"
-    before, after = measure(config, sides)
+    before, after = measure(config, sides, run)
     found = compare(before, after, config.seed)
     if not found.before:
         raise UserError(f"suite={config.suite} gave no metric")
@@ -41,17 +43,42 @@ def require_available(config: EvaluateConfig) -> None:
     """Check what the suite needs, before anything is loaded.
 
     Raises:
-        UserError: a package is missing.
+        UserError: a package or a file is missing.
     """
-    lm_eval_tasks.require_installed()
+    if config.suite.startswith(LM_EVAL):
+        lm_eval_tasks.require_installed()
+    elif config.suite.startswith(INSPECT):
+        inspect_tasks.require_installed()
+        inspect_tasks.require_file(config.suite.removeprefix(INSPECT))
 
 
-def measure(config: EvaluateConfig, sides: Sides) -> tuple[Measured, Measured]:
-    """What the base and the version get on the suite."""
-    names = [each.strip() for each in config.suite.removeprefix(LM_EVAL).split(",") if each.strip()]
-    tasks = lm_eval_tasks.Tasks(names, config.limit, config.apply_chat_template, config.seed)
-    before, after = (tasks.measure(model, tokenizer) for model, tokenizer in models.each_side(sides))
+def measure(config: EvaluateConfig, sides: Sides, run: Run) -> tuple[Measured, Measured]:
+    """What the base and the version get on the suite.
+
+    Raises:
+        UserError: a task is not there, or fails.
+    """
+    if config.suite.startswith(INSPECT):
+        before, after = inspect_tasks.measure(
+            config.suite.removeprefix(INSPECT), (f"{sides.reference}:base", sides.reference), run.folder,
+            run.client.tracking_uri, config.limit, config.seed, config.threads,
+        )  # fmt: skip
+        return before, after
+    on_model = measurement(config, sides)
+    before, after = (on_model(model, tokenizer) for model, tokenizer in models.each_side(sides))
     return before, after
+
+
+def measurement(config: EvaluateConfig, sides: Sides) -> Callable[[Any, Any], Measured]:
+    """The function that measures a model with its tokenizer in this process.
+
+    Raises:
+        UserError: a task is not there.
+    """
+    if not config.suite.startswith(LM_EVAL):
+        return partial(own_suites.measure, own_suites.choose(config.suite, sides, config.seed))
+    names = [each.strip() for each in config.suite.removeprefix(LM_EVAL).split(",") if each.strip()]
+    return lm_eval_tasks.Tasks(names, config.limit, config.apply_chat_template, config.seed).measure
 
 
 def record_start(config: EvaluateConfig, run: Run, sides: Sides) -> None:

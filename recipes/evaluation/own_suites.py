@@ -1,0 +1,36 @@
+"""This project's own evaluation suites on a registered version and its base."""
+
+from typing import Any
+
+from data import pirate
+from evals import metrics
+from evals.generation import Decoding
+from evals.paired import ratio
+from evals.suites import table
+from evals.suites.language_model import LanguageModel
+from evals.suites.suite import HeldOut, Suite
+from recipes.evaluation.comparison import Measured
+from recipes.evaluation.models import Sides
+
+
+def choose(setting: str, sides: Sides, seed: int) -> list[Suite[Any, Any]]:
+    """The suites that ``setting`` names.
+
+    The style that a version was trained for is known where its run measured one.
+
+    Raises:
+        ConfigError: there is no suite of a name.
+    """
+    has_style = pirate.has_pirate_words if "test/lexicon_rate" in sides.version.tags else None
+    return table.choose(HeldOut((), seed=seed, has_style=has_style), setting)
+
+
+def measure(suites: list[Suite[Any, Any]], model: Any, tokenizer: Any) -> Measured:
+    """The metrics ``SUITE/METRIC`` of a model, and the statistics of their items by number."""
+    found = table.evaluate(LanguageModel(model, tokenizer, Decoding()), suites)
+    items = {
+        name: {str(i): tuple(map(float, row)) for i, row in enumerate(rows, 1)}
+        for name, rows in table.statistics(found).items()
+    }
+    entries = {name: metrics.entry(name) for name in items}
+    return Measured(table.metrics(found), items, {name: e.of_sums if e else ratio for name, e in entries.items()})
