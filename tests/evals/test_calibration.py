@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import brier_score_loss
 
 from evals.calibration import ece, ece_interval, measure, reliability_bins
 
@@ -47,13 +46,6 @@ def test_the_order_of_rows_does_not_matter_even_among_equal_confidences(seed):
     right = random.random(101) < 0.6
     order = np.argsort(right)
     assert ece(confidence, right) == pytest.approx(ece(confidence[order], right[order]), abs=1e-12)
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_brier_score_is_scikit_learns(seed):
-    random = np.random.default_rng(seed)
-    truth, p = random.integers(0, 2, 80), random.random(80)
-    assert measure(truth, p, 0, 20).brier == pytest.approx(brier_score_loss(truth, p))
 
 
 def test_without_rows_all_is_undefined_and_one_row_is_enough():
