@@ -13,6 +13,7 @@ from data.formats import files, reviews, truthfulqa
 from data.formats.records import Record
 from data.formats.texts import is_blank
 from data.labelled import ANSWERS, SENTIMENTS, Dataset, Labels, LoadReport, is_sorted
+from data.near_duplicates import near_duplicates
 
 NAMES = ("reviews", "imdb", "truthfulqa")
 IMDB_FILES = ("imdb_train.jsonl.gz", "imdb_test.jsonl.gz")
@@ -37,7 +38,8 @@ def load(
     ``label`` or with ``question``, ``best`` and ``incorrect``. Without ``test_dataset`` a file's own rows are divided:
     ``n_test`` of them, or a fifth, are held out. Copies, contradictions and training rows that are in the test are
     taken out first, then ``n_train`` and ``n_test`` rows are drawn (0 means all): the test with as many rows of each
-    label, both with every stratum's share. The same seed draws the same rows.
+    label, both with every stratum's share. The same seed draws the same rows. Drawn training rows whose text is nearly
+    that of a drawn test row are taken out too, so that there can be fewer than ``n_train``.
 
     Raises:
         DataError: everything that is wrong with the rows, one line each; fewer rows than asked for; a test that is
@@ -71,7 +73,9 @@ def load(
         report = replace(report, leaked=len(unique_train.rows) - len(rows))
         test_sample = sampling.sample(unique_test.rows, n_test, seed, balanced=True, flag="n_test")
     train_sample = sampling.sample(rows, n_train, seed, flag="n_train")
-    found = Dataset(dataset, train_sample, test_sample, labels, report)
+    near = near_duplicates([row.text for row in train_sample], [row.text for row in test_sample])
+    train_sample = [row for i, row in enumerate(train_sample) if i not in near]
+    found = Dataset(dataset, train_sample, test_sample, labels, replace(report, near_duplicates=len(near)))
     _require_classes(found)
     return found
 

@@ -108,8 +108,9 @@ class LoadReport:
 
     ``*_duplicates`` are later copies of a text of the same file with the same label, ``*_exact`` those of them that
     are equal to the letter; ``*_contradictions`` are rows whose text occurs with both labels, all of which are taken
-    out; ``leaked`` are training rows whose text is in the test too. ``train_sorted`` and ``test_sorted`` say whether
-    the file itself is sorted by label: its first rows are then all of one class. ``unused_columns`` hold something
+    out; ``leaked`` are training rows whose text is in the test too, ``near_duplicates`` drawn ones whose text is nearly
+    that of a drawn test row. ``train_sorted`` and ``test_sorted`` say whether the file itself is sorted by label: its
+    first rows are then all of one class. ``unused_columns`` hold something
     that is not used.
     """
 
@@ -122,6 +123,7 @@ class LoadReport:
     train_contradictions: int = 0
     test_contradictions: int = 0
     leaked: int = 0
+    near_duplicates: int = 0
     train_sorted: bool = False
     test_sorted: bool = False
     unused_columns: tuple[str, ...] = ()
@@ -134,6 +136,7 @@ class LoadReport:
             (self.train_contradictions, "training", "have a text that occurs with both labels"),
             (self.test_contradictions, "test", "have a text that occurs with both labels"),
             (self.leaked, "training", "have a text that is in the test too"),
+            (self.near_duplicates, "training", "have nearly the text of a test row"),
         ]
         lines = [f"{count:,} {which} rows {what}: taken out" for count, which, what in found if count]
         for is_sorted, which in ((self.train_sorted, "training"), (self.test_sorted, "test")):

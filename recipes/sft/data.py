@@ -7,6 +7,7 @@ from data import pirate, splits
 from data.conversation import Row, digest
 from data.errors import DataError
 from data.formats import files
+from data.near_duplicates import near_duplicates
 from recipes.sft.config import TuneConfig
 
 
@@ -50,8 +51,36 @@ def load(config: TuneConfig) -> Rows:
     leaks = splits.overlap(train, held_out)
     if leaks:
         raise DataError(leaks)
+    train = _without_near_duplicates(train, held_out, notes)
     validation, test = splits.validation_and_test(held_out)
     return Rows(train, validation, test, name, tuple(dict.fromkeys(notes)))
+
+
+def _without_near_duplicates(train: list[Row], held_out: list[Row], notes: list[str]) -> list[Row]:
+    """The training rows whose prompts are not nearly those of a held-out row; adds a note on the others.
+
+    Raises:
+        DataError: fewer than ``splits.LEAST_TRAIN`` of them.
+    """
+    near = near_duplicates(
+        *(["\n".join(prompt for prompt, _ in row.turns) for row in each] for each in (train, held_out))
+    )
+    if not near:
+        return train
+    first, other = next(iter(near.items()))
+    note = (
+        f"{len(near)} training rows have nearly the prompt of a held-out row (the first: {train[first].where} "
+        f"{train[first].prompt[:60]!r} and {held_out[other].where} {held_out[other].prompt[:60]!r}): taken out"
+    )
+    if len(train) - len(near) < splits.LEAST_TRAIN:
+        raise DataError([f"{note}, which leaves {len(train) - len(near)}: too few to train on"])
+    notes.append(note)
+    return [row for i, row in enumerate(train) if i not in near]
+
+
+def _prompts(rows: Sequence[Row]) -> list[str]:
+    """All prompts of each row, as one text."""
+    return ["\n".join(prompt for prompt, _ in row.turns) for row in rows]
 
 
 def _read(place: str, notes: list[str]) -> list[Row]:
