@@ -1,6 +1,7 @@
 """Rows of training and test that are nearly the same text, found by MinHash (Broder 1997) and confirmed by counting."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -52,8 +53,9 @@ def _candidates(trained: Sequence[np.ndarray], tested: Sequence[np.ndarray]) -> 
         if len(each) >= LEAST_SHINGLES:
             index.insert(k, signature(each))
     for i, each in enumerate(trained):
-        if len(each) >= LEAST_SHINGLES and (near := index.query(signature(each))):
-            yield i, sorted(map(int, near))
+        near: list[Any] = index.query(signature(each)) if len(each) >= LEAST_SHINGLES else []
+        if near:
+            yield i, sorted(near)
 
 
 def _shingles(text: str) -> np.ndarray:

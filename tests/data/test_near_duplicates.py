@@ -41,10 +41,19 @@ def test_other_texts_are_no_near_duplicates(text):
 
 def test_what_all_texts_begin_with_counts_for_nothing():
     begin = "Translate the following sentence to pirate English, please: "
-    things = ["a kettle", "the moon", "my aunt", "ten fish", "old shoes", "red wine", "a song", "that door"]
+    things = [
+        "a kettle",
+        "the moon",
+        "the neighbours of my aunt",
+        "ten fish",
+        "old shoes",
+        "red wine",
+        "a song",
+        "that door",
+    ]
     assert near_duplicates([begin + thing for thing in things], [begin + "his uncle", begin + "new boots"]) == {}
     assert near_duplicates([f"Say number {i}." for i in range(20)], [f"Say number {i}." for i in range(20, 24)]) == {}
-    assert near_duplicates([begin + thing for thing in things], [begin + "my aunts"]) == {2: 0}
+    assert near_duplicates([begin + thing for thing in things], [begin + "the neighbours of my aunts"]) == {2: 0}
 
 
 def test_the_bundled_sets_have_no_near_duplicates():
