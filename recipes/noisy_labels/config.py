@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from data.corruption import Noise
 from data.errors import require
-from recipes.sft.config import TuneConfig
+from recipes.sft.config import ClaimsConfig, TuneConfig
 from train.config import FitConfig, ModelConfig
 
 #: What is fine-tuned at OpenAI where no model is named.
@@ -82,7 +82,7 @@ def _value(text: str) -> Any:
 
 
 @dataclass(frozen=True)
-class NoisyConfig(ApiConfig, ModelConfig):
+class NoisyConfig(ClaimsConfig, ApiConfig, ModelConfig):
     """Trains a learner on labels of which some are made wrong on purpose, and evaluates what that does to it."""
 
     dataset: str = "reviews"

@@ -9,6 +9,7 @@ from typing import Any
 from data.formats import openai
 from evals import error_analysis, metrics, plots
 from evals.metrics import is_tag
+from recipes import claims
 from recipes.noisy_labels import report
 from recipes.noisy_labels.learners.base import Learner
 from recipes.noisy_labels.types import Evaluation, NoisyJob, NoisyOutcome
@@ -47,6 +48,7 @@ def record_start(job: NoisyJob, learner: Learner, run: Run) -> None:
     run.text("\n".join(job.preflight.lines()) + "\n", "preflight.txt")
     run.log(0, {f"preflight/{key}": value for key, value in job.preflight.numbers.items()})
     run.text(json.dumps({**dataclasses.asdict(config), **lineage.environment()}, indent=1), "config.json")
+    claims.record_start(job.claims, run)
 
 
 def start_tags(job: NoisyJob, learner: Learner) -> dict[str, Any]:
@@ -94,6 +96,7 @@ def record_results(job: NoisyJob, learner: Learner, run: Run, outcome: NoisyOutc
     _record_plots(job, run, outcome)
     _record_tables(job, run, outcome)
     row_statistics.save(run, outcome.after.statistics)
+    claims.record_results(outcome.claims, report.title(job), run)
     run.text(json.dumps(report.results(job, outcome), indent=1), "eval_results.json")
     run.text(report.results_markdown(job, learner, outcome), "eval_results.md")
 
@@ -163,7 +166,8 @@ def register(job: NoisyJob, learner: Learner, run: Run, outcome: NoisyOutcome) -
     learner.load_checkpoint(restored)
     version = _register_one(job, learner, run, outcome)
     run.tags({"registered_version": f"{version.name}/{version.number}"})
-    promotion = promote(version, *outcome.after.primary, outcome.after.statistics)
+    least, broken = job.config.least_gain, claims.broken(outcome.claims)
+    promotion = promote(version, *outcome.after.primary, outcome.after.statistics, least, broken)
     moved = "it is the champion now" if promotion.moved else "the champion did not move"
     return version, f"{moved}: {promotion.reason}"
 

@@ -2,10 +2,12 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from data.markdown import bullets, properties, table
 from evals import power
+from evals.claims_report import markdown, records, screen
 from evals.metrics import in_order
 from evals.significance import Comparison, format_p
 from recipes.noisy_labels.learners.base import Learner
@@ -73,6 +75,7 @@ def summary(outcome: NoisyOutcome, version: str, champion: str) -> str:
     )
     lines += [f"Detection {line}" for line in _detection(outcome)]
     lines += [f"Step      {step}: {_point(evaluation)}" for step, (evaluation, _, _) in outcome.checkpoints.items()]
+    lines += [f"{start:10}{line}" for start, line in zip_longest(["Claims"], screen(outcome.claims), fillvalue="")]
     lines.append(f"Verdict   {outcome.verdict.name}: {'; '.join(outcome.verdict.reasons)}")
     lines += [
         f"Version   {version}; {champion}",
@@ -188,6 +191,7 @@ def results(job: NoisyJob, outcome: NoisyOutcome) -> dict[str, Any]:
         "corruption": job.data.corrupted.summary(),
         **{name: side.report.record() if side.report else side.metrics() for name, side in sides.items()},
         "alarms": {name: side.warnings for name, side in sides.items()},
+        "claims": records(outcome.claims),
         "changes": {name: dataclasses.asdict(change) for name, change in outcome.changes.items()},
         "mcnemar": dataclasses.asdict(outcome.comparison.answers),
         "mcnemar_likelihood": dataclasses.asdict(outcome.comparison.likelihoods),
@@ -207,6 +211,7 @@ def results_markdown(job: NoisyJob, learner: Learner, outcome: NoisyOutcome) -> 
     ]
     lines += ["", *table(["metric", "base", "tuned", "change, 95 % interval"], rows)]
     lines += ["", *bullets(f"McNemar {text}" for text in comparisons(outcome))]
+    lines += ["", "## Claims", "", *markdown(outcome.claims)] if outcome.claims else []
     lines += ["", "## The training rows", "", *bullets(_detection(outcome))]
     header = ["step", "right by true labels", "by given labels", "flipped rows memorised"]
     curve = [(point.step, *map(_figure, _shares(point))) for point in outcome.training.curve]
@@ -228,6 +233,7 @@ def card(job: NoisyJob, learner: Learner, run_id: str, outcome: NoisyOutcome) ->
         if key in after
     ]
     scores = "\n".join(table(header, cells))
+    claimed = "\n".join(["", "## Claims, written before training", *markdown(outcome.claims), ""])
     settings = {k: v for k, v in dataclasses.asdict(config).items() if k != "resume"}
     origin = {**rows.digests(), **rows.corrupted.summary(), **lineage.code_state(), **lineage.environment()}
     return f"""# {config.register_as}: {title(job)}
@@ -240,7 +246,7 @@ purpose.** It is an object of study, not for use.
 **Verdict: {outcome.verdict.name}.** {"; ".join(outcome.verdict.reasons)}.
 
 {scores}
-
+{claimed}
 ## Where it comes from
 {properties(origin)}
 - run: {run_id}

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 
 from data.errors import UserError
+from recipes import claims
+from recipes.noisy_labels import claims as own_claims
 from recipes.noisy_labels import record, report
 from recipes.noisy_labels.config import NoisyConfig
 from recipes.noisy_labels.data import prepare, read, run_preflight
@@ -32,6 +34,7 @@ def noisy(config: NoisyConfig, run: Run) -> Iterator[str]:
     if distributed.world_size() > 1:
         raise UserError("noisy runs in one process; start it without torchrun or accelerate launch")
     dataset = read(config)  # before a base is loaded, which takes longer than finding a fault in the data
+    claimed = own_claims.read(config, dataset.is_questions)
     if not config.is_remote:
         _set_threads(config)
     with closing(make(config)) as learner:
@@ -40,12 +43,12 @@ def noisy(config: NoisyConfig, run: Run) -> Iterator[str]:
         preflight = learner.estimate_cost(data, run_preflight(data, config, limits))
         yield "\n".join(["Preflight", *(f"  {line}" for line in preflight.lines())])
         preflight.require()
-        job = NoisyJob(config, data, preflight)
+        job = NoisyJob(config, data, preflight, claimed)
         plan = learner.start(data, run)
         if config.resume:
             _require_same(job, learner, run)
         record.record_start(job, learner, run)
-        yield "\n".join([report.describe(job, learner), *plan])
+        yield "\n".join([report.describe(job, learner), *claims.describe(claimed, config.claims), *plan])
         if config.dry_run:
             yield _end_dry_run(job, learner, run, plan)
             return
@@ -77,7 +80,9 @@ def train_and_evaluate(job: NoisyJob, learner: Learner, run: Run) -> NoisyOutcom
     checkpoints = {}
     if learner.registers_checkpoints:
         checkpoints = evaluate_checkpoints(job, learner, before, training.curve)
-    return NoisyOutcome(summary, before, after, comparison, training, verdict, seconds, checkpoints)
+    found = claims.decide(job.claims, before.statistics, after.statistics, job.config.seed)
+    verdict = claims.quoted(verdict, found)
+    return NoisyOutcome(summary, before, after, comparison, training, verdict, seconds, checkpoints, found)
 
 
 def _end_dry_run(job: NoisyJob, learner: Learner, run: Run, plan: Sequence[str]) -> str:
@@ -93,7 +98,7 @@ def _require_same(job: NoisyJob, learner: Learner, run: Run) -> None:
         UserError: naming what has changed since.
     """
     tags = run.known_tags()
-    now = {**job.data.digests(), "base_digest": learner.base_digest}
+    now = {**job.data.digests(), "base_digest": learner.base_digest, "claims_digest": job.claims.digest}
     names = {"dataset_digest": "training labels", "clean_digest": "training rows", "test_digest": "test rows"}
     changed = [
         names.get(key, key.replace("_digest", "")) for key, value in now.items() if tags.get(key, value) != value

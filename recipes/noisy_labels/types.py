@@ -1,10 +1,12 @@
 """The values that the steps of the noisy-labels recipe pass to each other."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
+from evals.claims import Result
+from evals.claims_file import Claims
 from evals.classification import ClassificationReport, Prediction
 from evals.label_errors import Detection, Memorization, Pruning
 from evals.multiple_choice import ChoiceReport
@@ -18,11 +20,12 @@ from recipes.noisy_labels.preflight import Preflight
 
 @dataclass(frozen=True)
 class NoisyJob:
-    """Settings, data and preflight report: everything that is fixed before training starts."""
+    """Settings, data and preflight report: what is fixed before training starts, ``claims`` too."""
 
     config: NoisyConfig
     data: NoisyData
     preflight: Preflight
+    claims: Claims = Claims(())
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ class NoisyOutcome:
     """Base (``before``) and trained model (``after``) evaluated and compared.
 
     ``summary`` is one line about the training, ``seconds`` the time of each phase. ``checkpoints`` are evaluated like
-    the final weights and registered as versions of their own, by step.
+    the final weights and registered as versions of their own, by step. ``claims``: what became of each claim.
     """
 
     summary: str
@@ -120,6 +123,7 @@ class NoisyOutcome:
     verdict: Verdict
     seconds: dict[str, float]
     checkpoints: dict[int, EvaluatedCheckpoint] = field(default_factory=dict)
+    claims: Sequence[Result] = ()
 
     @property
     def changes(self) -> Mapping[str, Difference]:
