@@ -114,11 +114,11 @@ class ByInversion:
 
 @dataclass(frozen=True)
 class Joined(ByInversion):
-    """The second less the first of two quantities from 0 to 1, from an interval of each: by squaring and adding.
+    """The second less the first of two quantities, from an interval of each: by squaring and adding.
 
     (Zou and Donner, Construction of Confidence Limits About Effect Measures, Statistics in Medicine 27, 2008.)
     ``centres`` are those that the intervals lie around, ``correlation`` that of their estimates. The interval is
-    widened to hold ``value``, where that is another.
+    widened to hold ``value``, where that is another, and cut at ``bounds``.
     """
 
     value: float
@@ -126,11 +126,12 @@ class Joined(ByInversion):
     ends: Callable[[float], tuple[Interval, Interval]]
     correlation: float
     method: str
+    bounds: Interval = (-1.0, 1.0)
 
     def interval(self, tail: float) -> Interval:
         """Both ends."""
         low, high = joined(self.centres, self.ends(tail), self.correlation)
-        return max(-1.0, min(low, self.value)), min(1.0, max(high, self.value))
+        return max(self.bounds[0], min(low, self.value)), min(self.bounds[1], max(high, self.value))
 
 
 def joined(centres: tuple[float, float], ends: tuple[Interval, Interval], correlation: float) -> Interval:

@@ -14,6 +14,7 @@ from evals import text_metrics
 from evals.label_metrics import LABEL_METRICS
 from evals.metric import MOST_NATS, NOT_NEGATIVE, AnswerData, Data, Metric, flags, perplexity_of_sums
 from evals.paired import Difference, difference, ratio
+from evals.paired_perplexity import compare_perplexity
 from evals.repetition import repeats
 from evals.suites.metrics import SUITE_METRICS
 
@@ -155,7 +156,7 @@ METRICS: dict[str, Metric] = {
             "perplexity", ("answers",), lambda data: math.exp(min(data.loss, MOST_NATS)),
             "exp(loss).",
             False, (1.0, math.inf), format=".1f", rank=17, headline=True, study="table",
-            statistics=lambda data: data.row_losses, of_sums=perplexity_of_sums,
+            statistics=lambda data: data.row_losses, of_sums=perplexity_of_sums, compare=compare_perplexity,
         ),
         Metric(
             "train_loss", ("answers",), lambda data: data.train_loss,

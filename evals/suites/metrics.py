@@ -8,6 +8,7 @@ import numpy as np
 from evals.bootstrap import OfSums
 from evals.metric import Metric, perplexity_of_sums
 from evals.paired import ratio
+from evals.paired_perplexity import compare_perplexity
 
 ANY_CHANGE = (-1.0, 1.0)
 
@@ -23,7 +24,9 @@ def _metric(
 
 
 def _perplexity(name: str, label: str, about: str) -> Metric:
-    return _metric(name, label, False, about, perplexity_of_sums, range=(1.0, math.inf), format=".1f")
+    return _metric(
+        name, label, False, about, perplexity_of_sums, compare=compare_perplexity, range=(1.0, math.inf), format=".1f"
+    )
 
 
 def _style(suite: str, answers: str) -> Metric:
