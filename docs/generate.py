@@ -20,6 +20,7 @@ if str(ROOT) not in sys.path:  # MkDocs imports this file by its path
 
 from demo.config import DemoConfig  # noqa: E402
 from recipes.autopsy.config import AutopsyConfig  # noqa: E402
+from recipes.compare.config import CompareConfig  # noqa: E402
 from recipes.evaluation.config import EvaluateConfig  # noqa: E402
 from recipes.noisy_labels.config import NoisyConfig  # noqa: E402
 from recipes.pretraining.config import BaseConfig  # noqa: E402
@@ -41,6 +42,7 @@ CONFIGS: dict[str, type] = {
     "ui": UiConfig,
     "demo": DemoConfig,
     "serve": ServeConfig,
+    "compare": CompareConfig,
     "votes": VotesConfig,
     "evaluate": EvaluateConfig,
     "replay": ReplayConfig,

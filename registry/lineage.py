@@ -6,8 +6,11 @@ from datetime import date, datetime
 from importlib import metadata
 from pathlib import Path
 
+from mlflow.exceptions import MlflowException
+
 from registry.null_run import NullRun
 from registry.runs import Run
+from registry.store import connected, is_down
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNTIME = ("mlflow", "peft", "safetensors", "torch", "transformers")
@@ -42,6 +45,21 @@ def pins(quantised: bool = False) -> list[str]:
     """
     names = (*RUNTIME, "bitsandbytes") if quantised else RUNTIME
     return [f"{name}=={metadata.version(name).split('+')[0]}" for name in names]
+
+
+def params_of(run_id: str) -> dict[str, str]:
+    """The params of a run; empty where it is gone, or ``run_id`` is empty.
+
+    Raises:
+        TrackingUnavailable: the tracking server does not answer.
+    """
+    with connected() as client:
+        try:
+            return dict(client.get_run(run_id).data.params) if run_id else {}
+        except MlflowException as error:
+            if is_down(error):
+                raise
+            return {}
 
 
 def start_day(run: Run) -> date:

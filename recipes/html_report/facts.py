@@ -123,8 +123,8 @@ class ReportFacts:
     def record(self) -> dict[str, Any]:
         """Everything as JSON can hold it, with the outcome of each metric; numbers that are not finite are null."""
         found = dataclasses.asdict(self)
-        for line, entry in zip(self.metrics, found["metrics"], strict=True):
-            entry["outcome"] = line.outcome
+        for line, kept in zip(self.metrics, found["metrics"], strict=True):
+            kept["outcome"] = line.outcome
         return _finite(found)
 
 

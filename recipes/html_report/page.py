@@ -26,7 +26,7 @@ def html(facts: ReportFacts) -> str:
         facts=facts,
         style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
         script=Markup((TEMPLATES / "filter.js").read_text(encoding="utf-8")) if facts.is_comparison else "",
-        tone="good" if facts.verdict in GOOD else "bad" if facts.verdict in BAD else "doubt",
+        tone=_tone(facts),
         metrics=[line for line in held_out if line.headline or line.name == facts.primary],
         further=[line for line in held_out if not line.headline and line.name != facts.primary],
         side_effects=[line for line in facts.metrics if "/" in line.name],
@@ -38,6 +38,13 @@ def html(facts: ReportFacts) -> str:
         flag_counts=Counter(flag for item in facts.items for flag in item.after_flags),
         bar=bar,
     )
+
+
+def _tone(facts: ReportFacts) -> str:
+    if facts.is_comparison:
+        line = facts.primary_line
+        return "good" if line and line.outcome in ("better", "worse") else "doubt"
+    return "good" if facts.verdict in GOOD else "bad" if facts.verdict in BAD else "doubt"
 
 
 def bar(line: MetricLine) -> dict[str, str] | None:

@@ -62,8 +62,8 @@ Nothing was trained or sent. The rows that would be trained on are in `data/`.
 """
 
 
-def summary(outcome: NoisyOutcome, version: str, champion: str) -> str:
-    """The result as printed at the end."""
+def summary(outcome: NoisyOutcome, version: str, champion: str, page: str) -> str:
+    """The result as printed at the end; ``page``: where the report page is."""
     memorization = outcome.training.memorization
     lines = ["", f"Trained   {outcome.summary} in {outcome.seconds['train']:.0f} s", "", *_metric_lines(outcome), ""]
     lines += [f"Warning   {side}: {warning}" for side, warning in _warnings(outcome)]
@@ -79,6 +79,7 @@ def summary(outcome: NoisyOutcome, version: str, champion: str) -> str:
     lines.append(f"Verdict   {outcome.verdict.name}: {'; '.join(outcome.verdict.reasons)}")
     lines += [
         f"Version   {version}; {champion}",
+        f"Report    {page}",
         "",
         "Next      make ui     the run, its tables and pictures in MLflow",
     ]
@@ -249,7 +250,7 @@ purpose.** It is an object of study, not for use.
 {claimed}
 ## Where it comes from
 {properties(origin)}
-- run: {run_id}
+- run: {run_id}; its artifact report.html shows the results row by row
 
 ## Settings
 {properties(settings)}

@@ -6,7 +6,7 @@ from contextlib import closing
 from data.errors import UserError
 from recipes import claims
 from recipes.noisy_labels import claims as own_claims
-from recipes.noisy_labels import record, report
+from recipes.noisy_labels import page, record, report
 from recipes.noisy_labels.config import NoisyConfig
 from recipes.noisy_labels.data import prepare, read, run_preflight
 from recipes.noisy_labels.evaluation import (
@@ -56,7 +56,8 @@ def noisy(config: NoisyConfig, run: Run) -> Iterator[str]:
         run.require_server()
         record.record_results(job, learner, run, outcome)
         version, champion = record.register(job, learner, run, outcome)
-        yield report.summary(outcome, f"{version.name}/{version.number}", champion)
+        place = page.record_page(job, learner, run, outcome, version)
+        yield report.summary(outcome, f"{version.name}/{version.number}", champion, place)
 
 
 def train_and_evaluate(job: NoisyJob, learner: Learner, run: Run) -> NoisyOutcome:

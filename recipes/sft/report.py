@@ -9,7 +9,8 @@ from data.conversation import Row
 from data.html import render
 from evals.claims_report import markdown, screen
 from evals.generation import Scores
-from evals.metrics import in_order
+from recipes.html_report import screen
+from recipes.html_report.facts import metric_lines
 from recipes.sft.types import Outcome
 from train.encoding import IGNORE, Example
 
@@ -67,19 +68,8 @@ def _shown_tokens(example: Example, tokenizer: Any) -> list[tuple[str, bool]]:
 
 def metrics_table(outcome: Outcome, rows: int) -> str:
     """The headline metrics that base and tuned model have, a line each: values, change and its interval."""
-    base, tuned = outcome.before.values, outcome.after.values
-    shown = [m for m in in_order("answers") if m.headline and m.name in base and m.name in tuned]
-    lines = [(f"{rows} held-out rows", "base", "tuned", "change (95 % interval)")]
-    for metric in shown:
-        before, after = (f"{each[metric.name]:{metric.format}}" for each in (base, tuned))
-        change = outcome.changes.get(metric.name)
-        lines.append((metric.shown_as, before, after, change.text(metric.format) if change else ""))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    out = [
-        f"{name:<{widths[0]}}  {before:>{widths[1]}}  {after:>{widths[2]}}  {change}".rstrip()
-        for name, before, after, change in lines
-    ]
-    return "\n          ".join(out)
+    lines = metric_lines(outcome.before.values, outcome.after.values, outcome.changes)
+    return screen.metrics_table(lines, ("base", "tuned"), f"{rows} held-out rows")
 
 
 def claims_table(outcome: Outcome) -> str:

@@ -1,0 +1,143 @@
+"""Two language models compared: both are loaded and answer the same held-out rows with the same settings."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from data import pirate
+from data.chat_format import answer_directly
+from data.conversation import Row, digest
+from data.errors import UserError, first_line
+from data.formats import files
+from evals import metrics
+from evals.generation import Decoding, Scores, score
+from evals.metrics import METRICS
+from inference.loading import load_model, load_tokenizer
+from inference.locations import ModelLocation
+from inference.precision import choose
+from recipes.compare.config import CompareConfig
+from recipes.compare.types import Measured, Side
+from recipes.sft.config import TuneConfig
+from recipes.sft.data import Rows, load
+from recipes.sft.page import items_of
+from recipes.sft.record import PRIMARY
+from registry.resolver import Resolver
+from train.base_model import context_length, pick_device, resolve
+
+DEFAULTS = TuneConfig()
+
+
+def measure(config: CompareConfig, first: Side, second: Side) -> Measured:
+    """Let both versions answer the rows, one after the other, and compare every metric in pairs.
+
+    Raises:
+        UserError: the rows or a model can't be had, or the versions were evaluated on different rows.
+    """
+    rows, source = held_out(config, first, second)
+    resolver = Resolver(lambda name: resolve(name).folder)
+    locations = [resolver.place(side.name) for side in (first, second)]
+    for side, location in zip((first, second), locations, strict=True):
+        if location.remote:
+            raise UserError(f"versions: {side.name} is a model at an API; only versions with weights are compared")
+    new_tokens = config.max_new_tokens or _number(first.params, "max_new_tokens")
+    length = _number(first.params, "max_length")
+    before, after = (
+        _answers(location, rows, _trained(side), Decoding(new_tokens), length)
+        for side, location in zip((first, second), locations, strict=True)
+    )
+    notes = ["both versions have the same weights"] if locations[0].info == locations[1].info else []
+    entry = METRICS[PRIMARY]
+    return Measured(
+        before.values,
+        after.values,
+        metrics.changes(before.statistics, after.statistics, config.seed),
+        len(rows),
+        items_of(rows, before, after, PRIMARY),
+        PRIMARY,
+        entry.shown_as,
+        entry.higher_is_better is False,
+        source,
+        digest(rows),
+        tuple(notes),
+    )
+
+
+def held_out(config: CompareConfig, first: Side, second: Side) -> tuple[list[Row], str]:
+    """The rows that both versions answer, and what these are in words.
+
+    Raises:
+        UserError: the versions were evaluated on different rows, or their rows can't be read again as they were.
+    """
+    if config.dataset:
+        given = config.dataset
+        return (pirate.named_rows(given) if pirate.is_named(given) else files.read_rows(given)), f"the rows of {given}"
+    known, other = (side.version.tags.get("test_digest", "") for side in (first, second))
+    if not known or not first.params:
+        raise UserError(f"versions: the run of {first.name} keeps no held-out rows; name rows with dataset=FILE")
+    if known != other:
+        raise UserError(
+            f"versions: {first.name} and {second.name} were evaluated on different rows; name rows with dataset=FILE"
+        )
+    rows = _rows_of(first).test
+    if digest(rows) != known:
+        raise UserError(
+            f"versions: the held-out rows of {first.name} have changed since its run; name rows with dataset=FILE"
+        )
+    return rows, f"the held-out rows of {first.name}"
+
+
+def _rows_of(side: Side) -> Rows:
+    """The rows of a version's run, read again.
+
+    Raises:
+        UserError: they can't be.
+    """
+    params = side.params
+    try:
+        return load(TuneConfig(dataset=params.get("dataset", ""), test_dataset=params.get("test_dataset", "")))
+    except UserError as error:
+        raise UserError(
+            f"versions: the rows of {side.name} can't be read again ({first_line(error)}); name rows with dataset=FILE"
+        ) from error
+
+
+def _trained(side: Side) -> list[Row]:
+    """The training rows of a version; empty where they can't be read again as they were."""
+    try:
+        rows = _rows_of(side).train
+    except UserError:
+        return []
+    return rows if digest(rows) == side.version.tags.get("dataset_digest") else []
+
+
+def _answers(
+    location: ModelLocation, rows: Sequence[Row], trained: Sequence[Row], decoding: Decoding, max_length: int
+) -> Scores:
+    """Every metric of the model; it is loaded for this alone, so that only one is in memory."""
+    model, tokenizer = _loaded(location)
+    room = min(max_length, context_length(model))
+    return score(model, tokenizer, rows, trained, decoding, room, _style(rows))
+
+
+def _loaded(location: ModelLocation) -> tuple[Any, Any]:
+    assert location.base and location.tokenizer
+    device = pick_device()
+    tokenizer = load_tokenizer(location.tokenizer)
+    if location.template:
+        tokenizer.chat_template = location.template
+    else:
+        answer_directly(tokenizer)
+    model = load_model(location.base, device, choose(location.load, location.base, device))
+    if location.info.kind == "lora":
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, str(location.folder)).eval()
+    return model, tokenizer
+
+
+def _style(rows: Sequence[Row]) -> Callable[[str], bool] | None:
+    in_style = sum(pirate.has_pirate_words(row.response) for row in rows) >= len(rows) / 2
+    return pirate.has_pirate_words if in_style else None
+
+
+def _number(params: Mapping[str, str], name: str) -> int:
+    return int(params.get(name, getattr(DEFAULTS, name)))

@@ -1,0 +1,22 @@
+"""Metrics of two models as a table for a terminal."""
+
+from collections.abc import Sequence
+
+from recipes.html_report.facts import MetricLine
+
+INDENT = " " * 10
+
+
+def metrics_table(lines: Sequence[MetricLine], sides: tuple[str, str], title: str) -> str:
+    """The headline metrics of the held-out rows, a line each: both values, the change and its interval."""
+    cells = [(title, *sides, "change (95 % interval)")]
+    for line in lines:
+        if line.headline and "/" not in line.name:
+            before, after = ("" if value is None else f"{value:{line.format}}" for value in (line.before, line.after))
+            cells.append((line.label, before, after, line.change.text(line.format) if line.change else ""))
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    out = [
+        f"{name:<{widths[0]}}  {before:>{widths[1]}}  {after:>{widths[2]}}  {change}".rstrip()
+        for name, before, after, change in cells
+    ]
+    return f"\n{INDENT}".join(out)
