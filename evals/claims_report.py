@@ -32,11 +32,13 @@ def screen(results: Sequence[Result]) -> list[str]:
 
 def markdown(results: Sequence[Result]) -> list[str]:
     """The lines of a table; none where there are no results."""
-    rows = [
-        (f"{_kind(each)}: {each.line.text}", _found(each), _interval(each), _level(each), _p(each), each.reason)
-        for each in results
-    ]
-    return table(HEADER, rows, left=(0, 5)) if rows else []
+    return table(HEADER, map(cells, results), left=(0, 5)) if results else []
+
+
+def cells(result: Result) -> tuple[str, ...]:
+    """One line of a table, in the order of ``HEADER``."""
+    claim = f"{_kind(result)}: {result.line.text}"
+    return claim, _found(result), _interval(result), _level(result), _p(result), result.reason
 
 
 def records(results: Sequence[Result]) -> list[dict[str, Any]]:

@@ -79,6 +79,14 @@ class Item:
 
 
 @dataclass(frozen=True)
+class ClaimLine:
+    """One claim or keep that was written before training: its ``outcome``, and the cells of its line in a table."""
+
+    outcome: str
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Figure:
     """A picture: its heading, what it shows in words, and the PNG file in base64."""
 
@@ -94,7 +102,8 @@ class ReportFacts:
     ``sides``: names of the first and second model, such as base and tuned. ``primary``: the metric in ``metrics`` that
     matters most. ``rows``: number of held-out rows, of which ``items`` are the first. ``order``: what an item's score
     is, in words; higher is better unless ``lowest_is_best``. ``lineage``: (label, value). ``commands``: lines for a
-    shell. ``is_comparison``: both are versions, and items are listed by who won.
+    shell. ``claims_figures``: the forest plot of the claims. ``is_comparison``: both are versions, and items are listed
+    by who won.
     """
 
     title: str
@@ -113,6 +122,8 @@ class ReportFacts:
     commands: tuple[str, ...]
     notes: tuple[str, ...]
     limits: tuple[str, ...]
+    claims: tuple[ClaimLine, ...] = ()
+    claims_figures: tuple[Figure, ...] = ()
     is_comparison: bool = False
 
     @property

@@ -2,13 +2,16 @@
 
 import base64
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from markupsafe import Markup
 
 from data.html import render
+from evals import claims_report
+from evals.claims import Result
 from recipes.html_report import examples
-from recipes.html_report.facts import FLAG_WORDS, Figure, MetricLine, ReportFacts
+from recipes.html_report.facts import FLAG_WORDS, ClaimLine, Figure, MetricLine, ReportFacts
 
 TEMPLATES = Path(__file__).with_name("templates")
 #: Failures that are open from the start; a click shows the others.
@@ -24,6 +27,7 @@ def html(facts: ReportFacts) -> str:
     return render(
         TEMPLATES / "report.html",
         facts=facts,
+        claims_header=claims_report.HEADER,
         style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
         script=Markup((TEMPLATES / "filter.js").read_text(encoding="utf-8")) if facts.is_comparison else "",
         tone=_tone(facts),
@@ -55,6 +59,11 @@ def bar(line: MetricLine) -> dict[str, str] | None:
     most = max(abs(change.low), abs(change.high)) or 1.0
     low, at, high = (50 + REACH * value / most for value in (change.low, change.change, change.high))
     return {"low": f"{low:.1f}", "width": f"{high - low:.1f}", "at": f"{at:.1f}"}
+
+
+def claim_lines(results: Sequence[Result]) -> tuple[ClaimLine, ...]:
+    """The outcomes of claims as lines of the page's table."""
+    return tuple(ClaimLine(each.outcome, claims_report.cells(each)) for each in results)
 
 
 def figure(title: str, description: str, path: Path) -> tuple[Figure, ...]:

@@ -1,8 +1,11 @@
 """The report page of a fine-tuning run."""
 
+from dataclasses import replace
+
 from data.conversation import Row
 from evals.generation import Scores
 from evals.metrics import METRICS
+from recipes.claims import PICTURE
 from recipes.html_report import page
 from recipes.html_report.commands import commands
 from recipes.html_report.facts import Figure, Item, ReportFacts, flags, make_items, metric_lines, row_values
@@ -19,7 +22,12 @@ CURVE = "Loss by optimizer step of the training rows and of the validation rows;
 def record_page(job: Job, run: Run, outcome: Outcome, version: Version) -> str:
     """Keep the page with the run; returns where it is, for the screen."""
     curve = page.figure("Training curve", CURVE, run.folder / "loss_curve.png")
-    facts = facts_of(job, outcome, f"{version.name}/{version.number}", run.run_id, curve)
+    claimed = page.figure("Claims", "The claims with their intervals.", run.folder / PICTURE)
+    facts = replace(
+        facts_of(job, outcome, f"{version.name}/{version.number}", run.run_id, curve),
+        claims=page.claim_lines(outcome.claims),
+        claims_figures=claimed,
+    )
     return report_files.save(run, page.html(facts), facts.record())
 
 

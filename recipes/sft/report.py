@@ -9,8 +9,8 @@ from data.conversation import Row
 from data.html import render
 from evals.claims_report import markdown, screen
 from evals.generation import Scores
-from recipes.html_report import screen
 from recipes.html_report.facts import metric_lines
+from recipes.html_report.screen import metrics_table as table_of
 from recipes.sft.types import Outcome
 from train.encoding import IGNORE, Example
 
@@ -69,7 +69,7 @@ def _shown_tokens(example: Example, tokenizer: Any) -> list[tuple[str, bool]]:
 def metrics_table(outcome: Outcome, rows: int) -> str:
     """The headline metrics that base and tuned model have, a line each: values, change and its interval."""
     lines = metric_lines(outcome.before.values, outcome.after.values, outcome.changes)
-    return screen.metrics_table(lines, ("base", "tuned"), f"{rows} held-out rows")
+    return table_of(lines, ("base", "tuned"), f"{rows} held-out rows")
 
 
 def claims_table(outcome: Outcome) -> str:
