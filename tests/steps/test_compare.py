@@ -1,4 +1,4 @@
-"""``-e compare`` end to end: two versions of one run's rows, versions without a run, classifiers, and what is refused."""
+"""``-e compare`` end to end: versions of one run's rows, without a run, of labels; and what is refused."""
 
 import contextlib
 import io
