@@ -1,11 +1,13 @@
 """The report page of a noisy-labels run."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from data.labelled import AnyRow, Labels, QuestionRow
 from evals.metrics import METRICS
+from recipes.claims import PICTURE
 from recipes.html_report import page
 from recipes.html_report.commands import commands
 from recipes.html_report.facts import Figure, ReportFacts, flags, make_items, metric_lines, row_values
@@ -28,7 +30,11 @@ def record_page(job: NoisyJob, learner: Learner, run: Run, outcome: NoisyOutcome
     figures = page.figure("Training curve", CURVE, run.folder / "loss_curve.png")
     for heading, name in PICTURES:
         figures += page.figure(heading, heading, run.folder / "plots" / f"{name}.png")
-    facts = facts_of(job, learner, outcome, f"{version.name}/{version.number}", run.run_id, figures)
+    facts = replace(
+        facts_of(job, learner, outcome, f"{version.name}/{version.number}", run.run_id, figures),
+        claims=page.claim_lines(outcome.claims),
+        claims_figures=page.figure("Claims", "The claims with their intervals.", run.folder / PICTURE),
+    )
     return report_files.save(run, page.html(facts), facts.record())
 
 
