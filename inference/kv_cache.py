@@ -4,6 +4,7 @@ Rows of different lengths end at the same column, so one step appends one column
 used: a step writes into them, a row that leaves gives its place to the last one, and rows that come are copied in.
 """
 
+import weakref
 from typing import Any
 
 import torch
@@ -39,7 +40,8 @@ class BatchCache:
         self.shape = len(begins), columns + SPARE_COLUMNS  # of the tensors: rows, columns
         self._layers: list[_Layer] = []
         if can_join(model):
-            found: list[Any] = [layer if type(layer) is DummyLayer else _Layer(self) for layer in _layers(model)]
+            columns = weakref.proxy(self)  # with a cycle, all of it would stay in memory until a garbage collection
+            found: list[Any] = [layer if type(layer) is DummyLayer else _Layer(columns) for layer in _layers(model)]
             self._layers = [layer for layer in found if isinstance(layer, _Layer)]
             self.cache = Cache(layers=found)
         else:

@@ -2,6 +2,7 @@
 
 import gc
 import math
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import pytest
 import torch
 
+from inference import batch
 from inference.batch import BatchRow, positions
+from inference.kv_cache import BatchCache
 from inference.loading import load_model
 from inference.lockstep import Step, decode, room
 from inference.lora import read
@@ -294,3 +297,22 @@ def test_a_configuration_that_nests_its_text_model_is_understood(tiny_base, tmp_
 
     loaded.config = Outer()
     assert positions(loaded) == 77
+
+
+def test_what_rows_have_read_is_freed_when_they_end_and_not_at_some_garbage_collection(bare, monkeypatch):
+    made: list[Any] = []
+
+    class Recorded(BatchCache):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            made.append(weakref.ref(self))
+
+    monkeypatch.setattr(batch, "BatchCache", Recorded)
+    gc.disable()
+    try:
+        for step in decode([BatchRow(bare, None, prompt, frozenset()) for prompt in PROMPTS], GREEDY):
+            assert not step.failed
+        del step
+        assert made and [cache() for cache in made] == [None] * len(made)
+    finally:
+        gc.enable()
