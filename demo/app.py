@@ -95,6 +95,7 @@ class _Page:
                 self.step = gr.Slider(0, 1, step=1, label="answer with the weights of step", visible=False,
                                       elem_id="step", buttons=[])  # fmt: skip
                 self.origin = gr.HTML(elem_id="origin", padding=False)
+                self.report = gr.Button("Report of its run, HTML", size="sm", visible=False, elem_id="report")
                 with gr.Accordion("Model card", open=False, visible=False) as self.card_box:
                     self.card = gr.Markdown(elem_id="card")
 
@@ -148,6 +149,7 @@ class _Page:
         for button, kind in ((self.as_html, "html"), (self.as_json, "json")):
             self._download(button, guarded(self.do.transcript(kind), 2))
         self._download(self.export, guarded(self.do.preference_pairs, 2))
+        self._download(self.report, guarded(self.do.report, 2), self.columns)
         standings = guarded(self.do.standings, 2)
         gr.on([votes.select, self.recount.click], standings, None, [self.notice, self.table], **PRIVATE)
 
@@ -199,16 +201,16 @@ class _Page:
     def _describe(self) -> dict[str, Any]:
         """The event that fills the panel beside the conversation."""
         card = [self.card_box, self.card]
-        outputs = [self.quality, self.curve, self.step, self.origin, *card, self.examples]
-        return {"fn": guarded(self.do.describe, 7), "inputs": self.columns, "outputs": outputs, **PRIVATE}
+        outputs = [self.quality, self.curve, self.step, self.origin, *card, self.examples, self.report]
+        return {"fn": guarded(self.do.describe, len(outputs)), "inputs": self.columns, "outputs": outputs, **PRIVATE}
 
     def _redraw(self, event: Any) -> None:
         """After ``event``, draw the panes and the panel anew."""
         event.then(**self._show)
         event.then(**self._describe)
 
-    def _download(self, button: gr.Button, make: Callable[..., Any]) -> None:
+    def _download(self, button: gr.Button, make: Callable[..., Any], inputs: Any = None) -> None:
         """The server sends the file's text and the browser saves it, so that no file of the server is ever served."""
-        button.click(make, None, [self.notice, self.file], **PRIVATE).then(
+        button.click(make, inputs, [self.notice, self.file], **PRIVATE).then(
             None, self.file, self.file, js="(file) => parley.save(file)", api_visibility="private"
         )

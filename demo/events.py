@@ -89,10 +89,11 @@ class EventHandlers:
         return [gr.Dropdown(choices=options, value=value) for value in values]
 
     def describe(self, *columns: str) -> list[Any]:
-        """The rightmost version that is no base: quality, curve, checkpoints, origin, card and held-out prompts."""
+        """The rightmost version that is no base: quality, curve, steps, origin, card, held-out prompts, report."""
         at = _rightmost_version(columns)
         if at is None:
-            return ["", "", gr.Slider(visible=False), "", gr.Accordion(visible=False), "", gr.Dataset(visible=False)]
+            hidden = [gr.Accordion(visible=False), "", gr.Dataset(visible=False), gr.Button(visible=False)]
+            return ["", "", gr.Slider(visible=False), "", *hidden]
         details, step = self.versions.details(columns[at])
         prompts = [[prompt] for prompt in details.prompts]
         return [
@@ -103,7 +104,21 @@ class EventHandlers:
             gr.Accordion(visible=bool(details.card)),
             details.card,
             gr.Dataset(samples=prompts, visible=bool(prompts)),
+            gr.Button(visible=details.has_report),
         ]
+
+    def report(self, *columns: str) -> list[str]:
+        """The report page of the run of the rightmost version that is no base."""
+        at = _rightmost_version(columns)
+        if at is None:
+            raise UserError("choose a version: a base has no report")
+        version = self.versions.details(columns[at])[0].version
+        with import_lock:
+            from registry.report_files import load_page
+        text = load_page(version.run_id)
+        if not text:
+            raise UserError(f"the run of {version.name}/{version.number} keeps no report")
+        return ["", _download(f"{version.name}-{version.number}-report.html", text)]
 
     def select_step(self, step: float, *columns: str) -> list[Any]:
         """The rightmost version gets the weights of the checkpoint nearest to ``step``."""

@@ -18,7 +18,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from data.errors import first_line
-from registry import checkpoints, versions
+from registry import checkpoints, report_files, versions
 from registry.checkpoints import checkpoint_folder
 from registry.store import connected, is_down, without_password
 from registry.version_metrics import Labels, Score, headline, number, scores_of
@@ -46,7 +46,8 @@ class VersionDetails:
 
     ``train_loss`` and ``eval_loss`` hold (step, loss in nats). ``restored_step`` is the step whose weights were
     registered; ``checkpoints`` are the steps whose weights are kept, ascending. ``lineage`` holds (label, value),
-    ``card`` is Markdown, ``prompts`` are held-out ones, ``run_url`` leads to the run in the MLflow UI.
+    ``card`` is Markdown, ``prompts`` are held-out ones, ``run_url`` leads to the run in the MLflow UI,
+    ``has_report``: whether that run keeps a report page.
     """
 
     version: Version
@@ -64,6 +65,7 @@ class VersionDetails:
     prompts: tuple[str, ...]
     run_url: str
     notes: tuple[str, ...]
+    has_report: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,7 @@ def details_of(version: Version, ui_address: str = "", labels: Labels = NO_LABEL
         prompts=prompts,
         run_url=_run_url(run, ui_address),
         notes=tuple(notes),
+        has_report=report_files.PAGE in kept,
     )
 
 

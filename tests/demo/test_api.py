@@ -241,6 +241,7 @@ def test_events_of_the_page_take_nonsense_without_telling_anything(served):
         "regenerate",
         "show",
         "describe",
+        "report",
         "select_step",
         "share_link",
         "preference_pairs",

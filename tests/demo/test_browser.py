@@ -342,6 +342,16 @@ def test_a_transcript_can_be_saved_and_read_again(visit, kind):
     assert [reply.text for reply in kept.exchanges[0].replies] == answers(tab)
 
 
+def test_the_report_of_a_versions_run_can_be_saved(visit):
+    tab = visit()
+    tab.wait_for_selector("#report:visible")
+    with tab.expect_download() as saved:
+        tab.click("#report")
+    page = Path(saved.value.path()).read_text()
+    assert saved.value.suggested_filename == "pirate-1-report.html"
+    assert "<title>pirate/1: bundled" in page and "Before and after" in page
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_shows_everything_without_scrolling_sideways(visit, scheme):
     tab = visit(viewport={"width": 390, "height": 844}, color_scheme=scheme)
