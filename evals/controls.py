@@ -20,6 +20,7 @@ from evals.verdict import Finding
 OTHER_ROWS, ORDERS = 20, 5
 #: So few points of chrF at most are no better than none.
 MARGIN = 5.0
+BASE = "its base"
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def controls(against_base: Difference | None, tuned: AnswerData, primary: Metric
     """
     chrf = METRICS["chrf"]
     return [
-        Control("its base", "not_better", primary, against_base),
+        Control(BASE, "not_better", primary, against_base),
         Control("the prompt copied as it is", "not_better", primary, _against_prompts(primary, tuned, seed)),
         Control("other rows' references", "unrelated", chrf, _against_other_rows(tuned, seed), MARGIN),
         Control("the same words in another order", "garbled", chrf, _against_other_orders(tuned, seed), MARGIN),
@@ -59,6 +60,8 @@ def findings(controls: Iterable[Control]) -> Iterator[Finding]:
     for control in controls:
         change = control.change
         if change is None:
+            if control.name == BASE:
+                yield Finding("not_shown", f"{control.metric.shown_as} is undefined on these rows")
             continue
         entry = control.metric
         sign = -1 if entry.higher_is_better is False else 1

@@ -29,12 +29,13 @@ def promote(
         least_gain: the least that the metric must be better by, in its own unit.
         broken: keeps that the version broke, in words; with any of them it does not become champion.
     """
+    lower_is_better = METRICS[metric].higher_is_better is False
 
     def against(champion: Version) -> Promotion | None:
         theirs = row_statistics.load(champion.run_id).get(metric)
         mine = statistics.get(metric)
         if mine is None or theirs is None or mine.shape != theirs.shape:
-            return None
+            return Promotion(False, f"{metric} can't be compared row by row") if lower_is_better else None
         change = metrics.change(metric, theirs, mine)
         return change and _decide(metric, change, f"{champion.name}/{champion.number}", least_gain)
 
@@ -51,11 +52,15 @@ def _decide(metric: str, change: Difference, rival: str, least_gain: float = 0.0
     interval = f"{values}, a change of {change.text(entry.format)}"
     if change.low == change.high == 0:
         return Promotion(False, f"{values}: every row is the same")
-    if change.is_increase and change.change < least_gain:
+    lower_is_better = entry.higher_is_better is False
+    is_better, is_worse = change.is_increase, change.is_decrease
+    if lower_is_better:
+        is_better, is_worse = is_worse, is_better
+    if is_better and abs(change.change) < least_gain:
         return Promotion(False, f"{interval}, less than least_gain={least_gain:g}")
-    if change.is_increase:
+    if is_better:
         return Promotion(True, interval)
-    if change.is_decrease:
+    if is_worse:
         return Promotion(False, interval)
     more = (
         f"; {change.more_rows:,} more test rows would decide, if it is as large as it seems" if change.more_rows else ""

@@ -8,7 +8,8 @@ from typing import Any
 @dataclass(frozen=True)
 class CardFacts:
     """What a card says. ``settings`` and ``lineage`` are shown as given; ``changes``: how much metrics changed,
-    with their intervals. ``claims``: the lines of their table. ``examples`` hold prompt, base, tuned.
+    with their intervals. ``claims``: the lines of their table. ``primary``: the metric that compares it with
+    others. ``examples`` hold prompt, base, tuned.
     """
 
     title: str
@@ -28,6 +29,7 @@ class CardFacts:
     run_id: str
     step: int
     claims: Sequence[str] = ()
+    primary: str = ""
 
 
 def write_card(facts: CardFacts) -> str:
@@ -41,12 +43,13 @@ def write_card(facts: CardFacts) -> str:
         f"| {_cell(e['prompt'])} | {_cell(e['base'])} | {_cell(e['tuned'])} |" for e in facts.examples[:5]
     )
     claims = "\n".join(["", "## Claims, written before training", *facts.claims, ""]) if facts.claims else ""
+    primary = f" Its primary metric is {facts.primary}." if facts.primary else ""
     rows = ", ".join(f"{count} {name}" for name, count in facts.rows.items())
     return f"""# {facts.title}
 
 {facts.kind} on {facts.base} (weights {facts.base_digest}; {facts.base_source}), the weights of step {facts.step}.
 
-**Verdict: {facts.verdict}.** {"; ".join(facts.reasons)}.
+**Verdict: {facts.verdict}.** {"; ".join(facts.reasons)}.{primary}
 
 | metric, {facts.rows["test"]} held-out rows | base | tuned | change, 95 % interval |
 | --- | ---: | ---: | ---: |

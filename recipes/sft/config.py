@@ -30,6 +30,8 @@ class TuneConfig(ClaimsConfig, FinetuneConfig):
     """clean, tiny or noisy; a JSON, JSONL or CSV file; or a data set on the Hugging Face hub."""
     test_dataset: str = ""
     """Held-out rows; empty takes the set's own, or a fifth of the rows, chosen by their content."""
+    primary: str = "auto"
+    """Metric that must beat the base, the copied prompts and the champion; auto takes chrf, as rows have references."""
     suites: str = "auto"
     """Retention suites beside the test rows: auto takes all for bases of 50 million parameters up; none; or names."""
 

@@ -10,7 +10,6 @@ from recipes.html_report import page
 from recipes.html_report.commands import commands
 from recipes.html_report.facts import Figure, Item, ReportFacts, flags, make_items, metric_lines, row_values
 from recipes.html_report.limits import limits
-from recipes.sft.record import PRIMARY
 from recipes.sft.types import Job, Outcome
 from registry import lineage, report_files
 from registry.runs import Run
@@ -39,11 +38,11 @@ def facts_of(job: Job, outcome: Outcome, version: str, run_id: str, figures: tup
     """
     config, rows, base = job.config, job.rows, job.base.source.name
     lines = metric_lines(outcome.before.values, outcome.after.values, outcome.changes)
-    items = items_of(rows.test, outcome.before, outcome.after, PRIMARY)
+    items = items_of(rows.test, outcome.before, outcome.after, job.primary)
     method = "LoRA" if config.method == "lora" else "all weights"
     step = outcome.tuned.fitted.restored_step
     suites = tuple(dict.fromkeys(line.name.partition("/")[0] for line in lines if "/" in line.name))
-    primary = next((line for line in lines if line.name == PRIMARY), None)
+    primary = next((line for line in lines if line.name == job.primary), None)
     seeds = f"One training run, with seed {config.seed}. Another seed gives another model; how different is unknown."
     return ReportFacts(
         title=f"{version}: {base} fine-tuned on {config.dataset}",
@@ -51,12 +50,12 @@ def facts_of(job: Job, outcome: Outcome, version: str, run_id: str, figures: tup
         sides=("base", "tuned"),
         verdict=outcome.verdict.name,
         reasons=outcome.verdict.reasons,
-        primary=PRIMARY,
+        primary=job.primary,
         metrics=lines,
         rows=len(rows.test),
         items=items,
-        order=METRICS[PRIMARY].shown_as,
-        lowest_is_best=METRICS[PRIMARY].higher_is_better is False,
+        order=METRICS[job.primary].shown_as,
+        lowest_is_best=METRICS[job.primary].higher_is_better is False,
         figures=figures,
         lineage=_lineage(job, run_id),
         commands=commands("pirate", config, lineage.code_state()),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 
 from data.chat_format import chat_format
@@ -10,7 +11,7 @@ from evals.generation import probe
 from recipes import claims
 from recipes.promotion import promote
 from recipes.sft import report as reports
-from recipes.sft.types import PRIMARY, Job, Outcome
+from recipes.sft.types import Job, Outcome
 from registry import champion, lineage, registration, row_statistics, versions
 from registry.model_card import CardFacts, write_card
 from registry.registration import LanguageModelFiles
@@ -79,6 +80,7 @@ def register(job: Job, run: Run, outcome: Outcome) -> tuple[versions.Version, ch
     tags = {
         "verdict": outcome.verdict.name,
         "kind": job.config.method,
+        "primary": job.primary,
         **job.base.source.tags,
         "step": tuned.fitted.restored_step,
         **job.rows.digests(),
@@ -86,8 +88,8 @@ def register(job: Job, run: Run, outcome: Outcome) -> tuple[versions.Version, ch
     }
     version = registration.register(run, files, job.config.register_as, tags, write_card(card_facts(job, run, outcome)))
     run.tags({"registered_version": f"{version.name}/{version.number}"})
-    value, broken = outcome.after.values[PRIMARY], claims.broken(outcome.claims)
-    return version, promote(version, PRIMARY, value, outcome.after.statistics, job.config.least_gain, broken)
+    value, broken = outcome.after.values.get(job.primary, math.nan), claims.broken(outcome.claims)
+    return version, promote(version, job.primary, value, outcome.after.statistics, job.config.least_gain, broken)
 
 
 def keep_checkpoints(tuned: Finetuned, run: Run) -> dict[int, Path]:
@@ -115,6 +117,7 @@ def card_facts(job: Job, run: Run, outcome: Outcome) -> CardFacts:
         rows={"trained": len(rows.train), "validation": len(rows.validation), "test": len(rows.test)},
         base_scores=outcome.before.values,
         scores=outcome.after.values,
+        primary=job.primary,
         verdict=outcome.verdict.name,
         reasons=outcome.verdict.reasons,
         changes={name: reports.change_text(outcome, name) for name in outcome.changes},
@@ -137,7 +140,7 @@ def report(job: Job, outcome: Outcome, version: versions.Version, promotion: cha
         f"in {fitted.seconds:.0f} s ({rate:.0f}/s)",
         "",
         reports.screen_table(reports.examples_table(job.rows.test, outcome.before, outcome.after)),
-        f"Metrics   {reports.metrics_table(outcome, len(job.rows.test))}",
+        f"Metrics   {reports.metrics_table(outcome, len(job.rows.test), job.primary)}",
         f"Claims    {reports.claims_table(outcome)}",
         f"Verdict   {verdict.name}: {'; '.join(verdict.reasons)}",
         f"Version   {version.name}/{version.number}, {weights}; {moved}: {promotion.reason}",

@@ -1,6 +1,7 @@
 """The reports of a run: the mask report, the evaluation as JSON and Markdown, and the last lines on screen."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -66,10 +67,12 @@ def _shown_tokens(example: Example, tokenizer: Any) -> list[tuple[str, bool]]:
     ]
 
 
-def metrics_table(outcome: Outcome, rows: int) -> str:
-    """The headline metrics that base and tuned model have, a line each: values, change and its interval."""
+def metrics_table(outcome: Outcome, rows: int, primary: str = "") -> str:
+    """The primary and the headline metrics that both models have, a line each: values, change and its interval."""
     lines = metric_lines(outcome.before.values, outcome.after.values, outcome.changes)
-    return table_of(lines, ("base", "tuned"), f"{rows} held-out rows")
+    first = [replace(line, headline=True) for line in lines if line.name == primary]
+    others = [line for line in lines if line.name != primary]
+    return table_of([*first, *others], ("base", "tuned"), f"{rows} held-out rows")
 
 
 def claims_table(outcome: Outcome) -> str:

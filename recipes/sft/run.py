@@ -12,6 +12,7 @@ from evals import metrics
 from evals.controls import controls, findings
 from evals.generation import Decoding, Scores, score, score_both
 from evals.metrics import METRICS
+from evals.primary import choose
 from evals.suites import table as suites
 from evals.suites.language_model import LanguageModel
 from evals.suites.suite import HeldOut
@@ -21,7 +22,7 @@ from recipes.sft import claims as own_claims
 from recipes.sft import page, record, report
 from recipes.sft.config import TuneConfig
 from recipes.sft.data import Rows, has_style, load
-from recipes.sft.types import PRIMARY, Job, Outcome
+from recipes.sft.types import Job, Outcome
 from registry import lineage
 from registry.runs import Run
 from train import defaults, distributed
@@ -69,6 +70,7 @@ def prepare(config: TuneConfig, day: date | None = None) -> Job:
     """
     distributed.uses_fsdp(config.distributed, config.method)  # a wrong setting shows before the base is loaded
     rows = load(config)
+    primary = choose(config.primary, "answers", () if has_style(rows.test) else ("lexicon_rate",)).name
     base = load_base(config, thoughts=any(row.has_thoughts for row in rows.train))
     day = day or datetime.now().date()
     written = day.isoformat() if fix_date(base.tokenizer, day) else ""
@@ -76,7 +78,8 @@ def prepare(config: TuneConfig, day: date | None = None) -> Job:
     claimed = own_claims.read(config, rows, chosen)
     examples = encode(rows.train, base.tokenizer, config.labels, base.max_length)
     checks = encode(rows.validation, base.tokenizer, "response", base.max_length)
-    return Job(defaults.complete(config, base.parameters), rows, base, examples, checks, chosen, written, claimed)
+    complete = defaults.complete(config, base.parameters)
+    return Job(complete, rows, base, examples, checks, primary, chosen, written, claimed)
 
 
 def train(job: Job, run: Run) -> Finetuned:
@@ -112,7 +115,7 @@ def train_and_evaluate(job: Job, run: Run) -> Outcome:
     past_best = losses[fitted.restored_step] / min(losses.values())
     changes = metrics.changes(before.statistics, after.statistics, job.config.seed)
     assert after.data is not None
-    compared = controls(changes.get(PRIMARY), after.data, METRICS[PRIMARY], job.config.seed)
+    compared = controls(changes.get(job.primary), after.data, METRICS[job.primary], job.config.seed)
     verdict = decide(before.values, after.values, past_best, findings(compared))
     found = claims.decide(job.claims, before.statistics, after.statistics, job.config.seed)
     return Outcome(tuned, before, after, claims.quoted(verdict, found), changes, found)

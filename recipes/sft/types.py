@@ -15,15 +15,14 @@ from recipes.sft.data import Rows
 from train.encoding import Example
 from train.finetune import Finetuned, LoadedBase
 
-PRIMARY = "chrf"
-
 
 @dataclass(frozen=True)
 class Job:
     """What is decided before training starts. ``examples``: the training rows, tokenised; ``checks``: validation.
 
-    ``suites``: those that both models are evaluated on beside the test rows. ``date``: the date in every prompt, where
-    the chat template holds one; else empty. ``claims``: what is claimed of the outcome.
+    ``primary``: the name of the primary metric. ``suites``: those that both models are evaluated on beside the test
+    rows. ``date``: the date in every prompt, where the chat template holds one; else empty. ``claims``: what is claimed
+    of the outcome.
     """
 
     config: TuneConfig
@@ -31,6 +30,7 @@ class Job:
     base: LoadedBase
     examples: list[Example]
     checks: list[Example]
+    primary: str = "chrf"
     suites: Sequence[Suite[Any, Any]] = ()
     date: str = ""
     claims: Claims = Claims(())

@@ -1,0 +1,31 @@
+"""The primary metric: the one by which a model is compared with its base, with copied prompts and with the champion."""
+
+from collections.abc import Collection
+
+from data.errors import ConfigError
+from evals.metric import Data, Metric
+from evals.metrics import METRICS, in_order
+
+AUTO = "auto"
+#: What ``auto`` takes, by what metrics are computed from.
+DEFAULTS: dict[Data, str] = {"answers": "chrf", "labels": "accuracy", "choices": "mc1"}
+
+
+def choose(name: str, data: Data, without: Collection[str] = ()) -> Metric:
+    """The metric of ``data`` that ``name`` or ``auto`` means.
+
+    Args:
+        without: metrics that the rows do not allow.
+
+    Raises:
+        ConfigError: there is no such metric, or it has no direction or no interval of its changes.
+    """
+    usable = [
+        metric.name
+        for metric in in_order(data)
+        if metric.statistics and metric.higher_is_better is not None and metric.name not in without
+    ]
+    chosen = DEFAULTS[data] if name == AUTO else name
+    if chosen not in usable:
+        raise ConfigError(f"primary={name}: it must be auto or a metric of these rows: {', '.join(usable)}")
+    return METRICS[chosen]
