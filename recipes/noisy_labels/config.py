@@ -97,6 +97,8 @@ class NoisyConfig(ClaimsConfig, ApiConfig, ModelConfig):
     """symmetric, one_sided, mildest_first, longest_first or trigger; best_swapped for questions."""
     rate: float = 0.5
     """Share of labels to make wrong, from 0 (a clean control) to 1; see data/corruption.py for each kind."""
+    primary: str = "auto"
+    """Metric that must beat the champion's; auto takes accuracy for texts and mc1 for questions."""
     noise_seed: int = 42
     """Seed of which labels are made wrong; the seed of training and sampling is seed."""
     word: str = ""

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -167,7 +168,8 @@ def register(job: NoisyJob, learner: Learner, run: Run, outcome: NoisyOutcome) -
     version = _register_one(job, learner, run, outcome)
     run.tags({"registered_version": f"{version.name}/{version.number}"})
     least, broken = job.config.least_gain, claims.broken(outcome.claims)
-    promotion = promote(version, *outcome.after.primary, outcome.after.statistics, least, broken)
+    value = outcome.after.metrics().get(job.primary, math.nan)
+    promotion = promote(version, job.primary, value, outcome.after.statistics, least, broken)
     moved = "it is the champion now" if promotion.moved else "the champion did not move"
     return version, f"{moved}: {promotion.reason}"
 
@@ -183,6 +185,7 @@ def _register_one(job: NoisyJob, learner: Learner, run: Run, outcome: NoisyOutco
         **saved.tags,
         **headline,
         "verdict": outcome.verdict.name,
+        "primary": job.primary,
         "step": learner.step,
     }
     card = report.card(job, learner, run.run_id, outcome)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 
 from data.errors import UserError
+from evals.primary import choose
 from recipes import claims
 from recipes.noisy_labels import claims as own_claims
 from recipes.noisy_labels import page, record, report
@@ -34,6 +35,7 @@ def noisy(config: NoisyConfig, run: Run) -> Iterator[str]:
     if distributed.world_size() > 1:
         raise UserError("noisy runs in one process; start it without torchrun or accelerate launch")
     dataset = read(config)  # before a base is loaded, which takes longer than finding a fault in the data
+    primary = choose(config.primary, "choices" if dataset.is_questions else "labels").name
     claimed = own_claims.read(config, dataset.is_questions)
     if not config.is_remote:
         _set_threads(config)
@@ -43,7 +45,7 @@ def noisy(config: NoisyConfig, run: Run) -> Iterator[str]:
         preflight = learner.estimate_cost(data, run_preflight(data, config, limits))
         yield "\n".join(["Preflight", *(f"  {line}" for line in preflight.lines())])
         preflight.require()
-        job = NoisyJob(config, data, preflight, claimed)
+        job = NoisyJob(config, data, preflight, claimed, primary)
         plan = learner.start(data, run)
         if config.resume:
             _require_same(job, learner, run)

@@ -20,12 +20,16 @@ from recipes.noisy_labels.preflight import Preflight
 
 @dataclass(frozen=True)
 class NoisyJob:
-    """Settings, data and preflight report: what is fixed before training starts, ``claims`` too."""
+    """Settings, data and preflight report: what is fixed before training starts, ``claims`` too.
+
+    ``primary``: the name of the metric by which champions are compared.
+    """
 
     config: NoisyConfig
     data: NoisyData
     preflight: Preflight
     claims: Claims = Claims(())
+    primary: str = "accuracy"
 
 
 @dataclass(frozen=True)

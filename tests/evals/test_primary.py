@@ -15,6 +15,7 @@ from recipes.promotion import _decide
 @pytest.mark.parametrize(("data", "name"), [("answers", "chrf"), ("labels", "accuracy"), ("choices", "mc1")])
 def test_auto_goes_by_what_the_rows_are(data, name):
     assert primary.choose("auto", data).name == primary.choose(name, data).name == name
+    assert primary.choose("auc", "labels").name == "auc"
 
 
 @pytest.mark.parametrize("name", ["chr", "accuracy", "train_loss", "length_ratio", ""])
