@@ -13,6 +13,8 @@ OfSums = Callable[[np.ndarray], np.ndarray]
 RESAMPLES = 2000
 #: Of a sum, to either side, for slopes.
 STEP = 1e-4
+#: A resample whose standard error is a smaller share of that of all rows consists of nearly equal rows.
+LEAST_ERROR = 1e-3
 #: Fewer rows than this say too little about the shape of a distribution for a bootstrap.
 LEAST_ROWS = 8
 
@@ -22,36 +24,44 @@ class Bootstrapped:
     """By the studentised bootstrap (Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 5.2.1).
 
     ``error`` is the standard error of ``value``; ``deviations``, ascending, are the resamples' own differences from
-    ``value``, each over its own standard error.
+    ``value``, each over its own standard error. An end is that of Student's t with ``freedom`` degrees where this lies
+    further out: by itself the bootstrap of few rows holds the truth too seldom (``benchmarks/false_alarms.py``).
     """
 
     value: float
     error: float
     deviations: np.ndarray
+    freedom: int
     method: str = "studentised bootstrap"
 
     def interval(self, tail: float) -> Interval:
-        """Both ends, from quantiles of the deviations."""
+        """Both ends, from quantiles of the deviations and of Student's t."""
+        from scipy.stats import t
+
         if tail < 1 / len(self.deviations):
             return -math.inf, math.inf
         low, high = np.quantile(self.deviations, [tail, 1 - tail])
-        return float(self.value - high * self.error), float(self.value - low * self.error)
+        least = float(t.ppf(1 - tail, self.freedom))
+        return float(self.value - max(high, least) * self.error), float(self.value - min(low, -least) * self.error)
 
     def p_above(self, bound: float) -> float:
-        """The share of deviations that are at least as large as the value's from ``bound``."""
-        return self._floor(1 - self._rank(bound))
+        """The share of deviations that are at least as large as that from ``bound``; or Student's p, if larger."""
+        return self._floor(1 - self._rank(bound), -1, bound)
 
     def p_below(self, bound: float) -> float:
-        """The share of deviations that are at most as large as the value's from ``bound``."""
-        return self._floor(self._rank(bound))
+        """The share of deviations that are at most as large as that from ``bound``; or Student's p, if larger."""
+        return self._floor(self._rank(bound), 1, bound)
 
     def _rank(self, bound: float) -> float:
         """The inverse of ``np.quantile`` at the deviation of the value from ``bound``."""
         ranks = np.linspace(0, 1, len(self.deviations))
         return float(np.interp((self.value - bound) / self.error, self.deviations, ranks))
 
-    def _floor(self, p: float) -> float:
-        return max(p, 1 / len(self.deviations))
+    def _floor(self, p: float, sign: int, bound: float) -> float:
+        from scipy.stats import t
+
+        students = float(t.cdf(sign * (self.value - bound) / self.error, self.freedom))
+        return max(p, students, 1 / len(self.deviations))
 
 
 def bootstrap(rows: np.ndarray, of_sums: OfSums, seed: int = 0) -> Bootstrapped | None:
@@ -70,15 +80,17 @@ def bootstrap(rows: np.ndarray, of_sums: OfSums, seed: int = 0) -> Bootstrapped 
     counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), RESAMPLES).astype(float)
     (value,), (error,) = with_standard_error(np.ones((1, n)), rows, of_sums)
     resampled, errors = with_standard_error(counts, rows, of_sums)
-    return from_resamples(float(value), float(error), resampled, errors)
+    return from_resamples(float(value), float(error), resampled, errors, n - 1)
 
 
-def from_resamples(value: float, error: float, resampled: np.ndarray, errors: np.ndarray) -> Bootstrapped | None:
+def from_resamples(
+    value: float, error: float, resampled: np.ndarray, errors: np.ndarray, freedom: int
+) -> Bootstrapped | None:
     """The estimate from its resamples and their standard errors; None where there is no spread."""
-    usable = np.isfinite(resampled) & (errors > 0)
+    usable = np.isfinite(resampled) & (errors > LEAST_ERROR * error)
     if not (math.isfinite(value) and error > 0 and usable.any()):
         return None
-    return Bootstrapped(value, error, np.sort((resampled[usable] - value) / errors[usable]))
+    return Bootstrapped(value, error, np.sort((resampled[usable] - value) / errors[usable]), freedom)
 
 
 def with_standard_error(counts: np.ndarray, rows: np.ndarray, of_sums: OfSums) -> tuple[np.ndarray, np.ndarray]:

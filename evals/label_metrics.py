@@ -162,7 +162,7 @@ LABEL_METRICS = (
     Metric(
         "ece_equal_width", ("labels",), lambda report: report.ece_equal_width,
         "The same in 15 bins of equal width between confidences of 0 and 1, as Guo et al. 2017 have it.",
-        False, label="ECE, equal width", study="record",
+        False, label="ECE, equal width", rank=7, headline=True, study="record",
     ),
     Metric("ece_if_calibrated", ("labels",), lambda report: report.ece_if_calibrated,
            "Mean ECE of a calibrated model with the same confidences.", tag=False),

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -103,7 +103,10 @@ class Metric:
 
     def difference(self, before: np.ndarray, after: np.ndarray, seed: int = 0) -> Difference | None:
         """How much it differs between two models on the same rows, from their statistics; None where undefined."""
-        return difference(before, after, self.of_sums, seed, self.compare)
+        found, width = difference(before, after, self.of_sums, seed, self.compare), self.range[1] - self.range[0]
+        if found is None or found.low is None or found.high is None:
+            return found
+        return replace(found, low=max(found.low, -width), high=min(found.high, width))
 
     @property
     def shown_as(self) -> str:

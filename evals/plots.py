@@ -128,7 +128,8 @@ def _histogram(axes: Any, confidence: Sequence[float], mean: float) -> None:
 
 def _calibration_text(report: ClassificationReport) -> str:
     low, high = report.ece_interval or (0.0, 0.0)
-    text = f"ECE {_number(report.ece)} ({low:.3f} to {high:.3f})"
+    text = f"ECE {_number(report.ece)} ({low:.3f} to {high:.3f}) in bins of equal mass"
+    text += f", {_number(report.ece_equal_width)} of equal width"
     return f"{text}; a calibrated model would show {_number(report.ece_if_calibrated)}"
 
 

@@ -70,13 +70,12 @@ class ChatModel(PythonModel):
 
         if not os.environ.get("OPENAI_API_KEY"):
             raise RuntimeError(f"set OPENAI_API_KEY to use {self.config['model']}; it is a remote model")
-        sample = bool(params.get("do_sample", False))
         with openai.OpenAI(base_url=self.config.get("base_url") or None, timeout=60) as client:
             done = client.chat.completions.create(
                 model=self.config["model"],
                 messages=[{"role": "user", "content": prompt}],
                 max_tokens=int(params.get("max_new_tokens") or self.max_new_tokens),
-                temperature=float(params.get("temperature") or 1.0) if sample else 0.0,
+                temperature=temperature_of(params),
                 seed=int(params.get("seed") or 0),
             )
         return (done.choices[0].message.content or "").strip()
@@ -99,16 +98,16 @@ class ChatModel(PythonModel):
         limit = getattr(self.model.config, "max_position_embeddings", None) or 2048
         ids = torch.tensor([ids[-max(1, limit - room) :]])
         torch.manual_seed(int(params.get("seed") or 0))
-        sample = bool(params.get("do_sample", False))
+        temperature = temperature_of(params)
         with torch.no_grad():
             out = self.model.generate(  # pyright: ignore[reportAttributeAccessIssue]
                 input_ids=ids,
                 attention_mask=torch.ones_like(ids),
                 max_new_tokens=room,
-                do_sample=sample,
+                do_sample=temperature > 0,
                 eos_token_id=self.stop_token_ids,
                 pad_token_id=self.tokenizer.eos_token_id,
-                **({"temperature": float(params.get("temperature") or 1.0)} if sample else {}),
+                **({"temperature": temperature} if temperature > 0 else {}),
             )
         return self.visible_text(out[0, ids.shape[1] :]).strip()
 
@@ -142,6 +141,14 @@ def _types(load: str | None) -> dict[str, Any]:
     compute = torch.float32
     quantised = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=compute)
     return {"dtype": dtype, "quantization_config": quantised, "device_map": {"": "cpu"}}
+
+
+def temperature_of(params: Mapping[str, Any]) -> float:
+    """The temperature to sample with: 1 unless it is given, and 0, which is greedy, without ``do_sample``."""
+    if not params.get("do_sample", False):
+        return 0.0
+    given = params.get("temperature")
+    return 1.0 if given is None else float(given)
 
 
 def _check_base(folder: str, digest: str) -> None:
