@@ -13,6 +13,8 @@ LONGEST_LOOP = 8
 LONGEST_SIGN_LOOP = 32
 #: So many grapheme clusters that repeat one to four of them are a loop; fewer may be laughter, or a row of emoji.
 LEAST_SIGNS = 9
+#: In a longer answer one word may come three or four times in a row, as "lamps, lamps, lamps".
+MOST_WORDS = 12
 #: A text of fewer words may come twice for emphasis.
 LEAST_DOUBLED = 4
 #: Words that people say three or four times for emphasis.
@@ -23,7 +25,7 @@ EMPHATIC = frozenset(
 )
 #: Syllables of laughter, repeated: ha ha, hehe, jaja, xaxa.
 LAUGHTER = regex.compile(
-    r"(?:[hjx\u0445\u10f0][aeiou\u0430\u0435\u0438\u043e]+h?)+|a(?:ha)+h?|(?:ah|eh|oh)+|[kw\u3131-\u314e]+"
+    r"(?:har)+|(?:[hjx\u0445\u10f0][aeiou\u0430\u0435\u0438\u043e]+h?)+|a(?:ha)+h?|(?:ah|eh|oh)+|[kw\u3131-\u314e]+"
     r"|[\u54c8\u5475\u563f\u563b\u306f\u30cf\u7b11\u8349]+"
 )
 #: The mark before an item of a list, at the start or after a space: 1. 2) (3) a)
@@ -36,8 +38,9 @@ RULES = frozenset("-=_*~#+|")
 def is_loop(answer: str) -> bool:
     """True where an answer repeats itself.
 
-    - One to eight words come three times in a row (``EMPHATIC`` ones five times, laughter and numbers nine); where
-      words are grapheme clusters, up to 32 of them, nine or more altogether.
+    - One to eight words come three times in a row (one ``EMPHATIC`` word, or any in an answer of more than twelve, five
+      times; laughter and numbers nine times); where words are grapheme clusters, up to 32 of them, nine or more
+      altogether.
     - In a run without spaces three letters or more come three times, two five times, one twenty times; of a script
       without spaces two or more grapheme clusters three times, one six times, and so an emoji; ten punctuation marks.
     - All items of a list are the same.
@@ -64,18 +67,18 @@ def _repeats_words(text: list[str]) -> bool:
     for n in range(1, (LONGEST_SIGN_LOOP if any(signs) else LONGEST_LOOP) + 1):
         for i in range(len(text) - 3 * n + 1):
             unit, of_signs = text[i : i + n], all(signs[i : i + n])
-            times = max(3, ceil(LEAST_SIGNS / n)) if of_signs else _times(unit)
+            times = max(3, ceil(LEAST_SIGNS / n)) if of_signs else _times(unit, len(text))
             if (of_signs or n <= LONGEST_LOOP) and unit * times == text[i : i + n * times]:
                 return True
     return False
 
 
-def _times(unit: list[str]) -> int:
-    """How often words must come in a row to be a loop."""
+def _times(unit: list[str], size: int) -> int:
+    """How often words must come in a row to be a loop in an answer of ``size`` words."""
     is_one = len(set(unit)) == 1
     if LAUGHTER.fullmatch("".join(unit)) or (is_one and unit[0].isdigit()):
         return 9
-    return 5 if is_one and unit[0] in EMPHATIC else 3
+    return 5 if is_one and (unit[0] in EMPHATIC or size > MOST_WORDS) else 3
 
 
 def _is_one_item(answer: str) -> bool:

@@ -227,6 +227,7 @@ def test_letters_signs_marks_and_items_that_repeat_are_a_loop(text):
         "What?!?!", "!!!", "🎉🎉🎉", "😂😂😂😂", "谢谢谢谢", "对对对", "1. arr 2. aye", "1. Yes 2. No 3. Yes",
         "1. the sea\n2. the sand\n3. the sun", "In 1999, 1,000,000 came.", "100000000000", "----------------",
         "| a | b |\n|---|---|---|---|", "Mississippi banana", "Tick tock, tick tock.", "https://www.example.org",
+        "Lamps, lamps, lamps! Ye walk in one door an' there be a lamp, ye walk out another, arr!",
         "x = [[0, 0, 0], [0, 0, 0]]", "It was on and on and on.", "1 2 3 4 5 6 7 8 9 10 11 12",
     ],
 )  # fmt: skip
