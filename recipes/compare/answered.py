@@ -10,16 +10,15 @@ from data.errors import UserError, first_line
 from data.formats import files
 from evals import metrics
 from evals.generation import Decoding, Scores, score
-from evals.metrics import METRICS
+from evals.primary import choose
 from inference.loading import load_model, load_tokenizer
 from inference.locations import ModelLocation
-from inference.precision import choose
+from inference.precision import choose as choose_precision
 from recipes.compare.config import CompareConfig
-from recipes.compare.types import Measured, Side
+from recipes.compare.types import Measured, Side, primary_of
 from recipes.sft.config import TuneConfig
-from recipes.sft.data import Rows, load
+from recipes.sft.data import Rows, has_style, load
 from recipes.sft.page import items_of
-from recipes.sft.record import PRIMARY
 from registry.resolver import Resolver
 from train.base_model import context_length, pick_device, resolve
 
@@ -33,6 +32,8 @@ def measure(config: CompareConfig, first: Side, second: Side) -> Measured:
         UserError: the rows or a model can't be had, or the versions were evaluated on different rows.
     """
     rows, source = held_out(config, first, second)
+    style = has_style(rows)
+    primary = choose(primary_of(config, first), "answers", () if style else ("lexicon_rate",))
     resolver = Resolver(lambda name: resolve(name).folder)
     locations = [resolver.place(side.name) for side in (first, second)]
     for side, location in zip((first, second), locations, strict=True):
@@ -41,20 +42,19 @@ def measure(config: CompareConfig, first: Side, second: Side) -> Measured:
     new_tokens = config.max_new_tokens or _number(first.params, "max_new_tokens")
     length = _number(first.params, "max_length")
     before, after = (
-        _answers(location, rows, _trained(side), Decoding(new_tokens), length)
+        _answers(location, rows, _trained(side), Decoding(new_tokens), length, style)
         for side, location in zip((first, second), locations, strict=True)
     )
     notes = ["both versions have the same weights"] if locations[0].info == locations[1].info else []
-    entry = METRICS[PRIMARY]
     return Measured(
         before.values,
         after.values,
         metrics.changes(before.statistics, after.statistics, config.seed),
         len(rows),
-        items_of(rows, before, after, PRIMARY),
-        PRIMARY,
-        entry.shown_as,
-        entry.higher_is_better is False,
+        items_of(rows, before, after, primary.name),
+        primary.name,
+        primary.shown_as,
+        primary.higher_is_better is False,
         source,
         digest(rows),
         tuple(notes),
@@ -110,12 +110,17 @@ def _trained(side: Side) -> list[Row]:
 
 
 def _answers(
-    location: ModelLocation, rows: Sequence[Row], trained: Sequence[Row], decoding: Decoding, max_length: int
+    location: ModelLocation,
+    rows: Sequence[Row],
+    trained: Sequence[Row],
+    decoding: Decoding,
+    max_length: int,
+    style: Callable[[str], bool] | None,
 ) -> Scores:
     """Every metric of the model; it is loaded for this alone, so that only one is in memory."""
     model, tokenizer = _loaded(location)
     room = min(max_length, context_length(model))
-    return score(model, tokenizer, rows, trained, decoding, room, _style(rows))
+    return score(model, tokenizer, rows, trained, decoding, room, style)
 
 
 def _loaded(location: ModelLocation) -> tuple[Any, Any]:
@@ -126,17 +131,12 @@ def _loaded(location: ModelLocation) -> tuple[Any, Any]:
         tokenizer.chat_template = location.template
     else:
         answer_directly(tokenizer)
-    model = load_model(location.base, device, choose(location.load, location.base, device))
+    model = load_model(location.base, device, choose_precision(location.load, location.base, device))
     if location.info.kind == "lora":
         from peft import PeftModel
 
         model = PeftModel.from_pretrained(model, str(location.folder)).eval()
     return model, tokenizer
-
-
-def _style(rows: Sequence[Row]) -> Callable[[str], bool] | None:
-    in_style = sum(pirate.has_pirate_words(row.response) for row in rows) >= len(rows) / 2
-    return pirate.has_pirate_words if in_style else None
 
 
 def _number(params: Mapping[str, str], name: str) -> int:

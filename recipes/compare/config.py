@@ -15,6 +15,8 @@ class CompareConfig:
     """File with the rows to compare them on; empty takes the held-out rows of the first version's run."""
     max_new_tokens: int = 0
     """Longest answer in tokens; 0 takes the setting of the first version's run."""
+    primary: str = "auto"
+    """Metric that decides which version is better, and each row; auto takes the first version's own."""
     seed: int = 7
     """Seed of resampled intervals."""
     threads: int = 0

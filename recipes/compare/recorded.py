@@ -5,8 +5,9 @@ from typing import Any
 
 from data.errors import UserError
 from evals import metrics
+from evals.primary import choose
 from recipes.compare.config import CompareConfig
-from recipes.compare.types import Measured, Side
+from recipes.compare.types import Measured, Side, primary_of
 from recipes.html_report.facts import flags, make_items
 from recipes.noisy_labels.page import row_scores
 from registry import report_files, row_statistics
@@ -36,10 +37,10 @@ def measure(config: CompareConfig, first: Side, second: Side) -> Measured:
         if not found or not table:
             raise UserError(f"versions: the run of {side.name} keeps no predictions of its test rows; train it again")
     before, after = statistics
-    primary = "accuracy" if "accuracy" in after else "mc1"
-    rows = len(after[primary])
+    rows = len(after["accuracy" if "accuracy" in after else "mc1"])
+    primary = choose(primary_of(config, first), "labels" if "accuracy" in after else "choices").name
     texts = [(mine["text"], mine["true"], mine["tuned"], theirs["tuned"]) for mine, theirs in zip(*tables, strict=True)]
-    order, scores = zip(*(row_scores(each, primary) for each in statistics), strict=True)
+    order, scores = zip(*map(row_scores, statistics), strict=True)
     found = [flags(each, rows) for each in statistics]
     changes = metrics.changes(before, after, config.seed)
     return Measured(

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from evals.paired import Difference
+from evals.primary import AUTO
+from recipes.compare.config import CompareConfig
 from recipes.html_report.facts import Item
 from registry.versions import Version
 
@@ -19,6 +21,11 @@ class Side:
     def name(self) -> str:
         """The version as ``pirate/3``."""
         return f"{self.version.name}/{self.version.number}"
+
+
+def primary_of(config: CompareConfig, first: Side) -> str:
+    """The metric that decides: the one that is named, or the first version's own; ``auto`` where neither says."""
+    return first.version.tags.get("primary", AUTO) if config.primary == AUTO else config.primary
 
 
 @dataclass(frozen=True)

@@ -51,10 +51,10 @@ def facts_of(
     Args:
         version: the registered one, as ``noisy/3``.
     """
-    config, rows, primary = job.config, job.data, outcome.after.primary[0]
+    config, rows, primary = job.config, job.data, job.primary
     lines = metric_lines(outcome.before.metrics(), outcome.after.metrics(), outcome.changes)
     both = (outcome.before.statistics, outcome.after.statistics)
-    (order, before), (_, after) = (row_scores(each, primary) for each in both)
+    (order, before), (_, after) = map(row_scores, both)
     names = RIGHT if rows.dataset.is_questions else rows.labels
     texts = [
         (row.text, _true(row, rows.labels), b.name(names), a.name(names))
@@ -88,14 +88,16 @@ def facts_of(
     )
 
 
-def row_scores(statistics: Mapping[str, np.ndarray], primary: str) -> tuple[str, list[float | None]]:
+def row_scores(statistics: Mapping[str, np.ndarray]) -> tuple[str, list[float | None]]:
     """(what rows are ordered by, its value for each row): the probability of the true label where all are known.
 
     A row alone is right or wrong, which would order nothing.
     """
-    if "brier" in statistics and len(statistics["brier"]) == len(statistics[primary]):
+    hits = "accuracy" if "accuracy" in statistics else "mc1"
+    rows = len(statistics[hits])
+    if "brier" in statistics and len(statistics["brier"]) == rows:
         return "probability of the true label", (1 - np.sqrt(statistics["brier"][:, 0])).tolist()
-    return METRICS[primary].shown_as, row_values(primary, statistics, len(statistics[primary]))
+    return METRICS[hits].shown_as, row_values(hits, statistics, rows)
 
 
 def _true(row: AnyRow, labels: Labels) -> str:
