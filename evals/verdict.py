@@ -7,7 +7,7 @@ from dataclasses import dataclass
 #: Worst first but for ``healthy``: the first of them that was found names the verdict.
 VERDICTS = (
     "healthy", "diverged", "looping", "echoing", "memorising", "unfinished", "wrong_length", "unrelated", "garbled",
-    "not_learned", "not_better", "not_shown",
+    "not_learned", "not_better", "side_effects", "not_shown",
 )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from typing import Any
 class CardFacts:
     """What a card says. ``settings`` and ``lineage`` are shown as given; ``changes``: how much metrics changed,
     with their intervals. ``claims``: the lines of their table. ``primary``: the metric that compares it with
-    others. ``examples`` hold prompt, base, tuned.
+    others. ``side_effects``: what else changed, in one line. ``examples`` hold prompt, base, tuned.
     """
 
     title: str
@@ -30,6 +30,7 @@ class CardFacts:
     step: int
     claims: Sequence[str] = ()
     primary: str = ""
+    side_effects: str = "not measured"
 
 
 def write_card(facts: CardFacts) -> str:
@@ -50,6 +51,8 @@ def write_card(facts: CardFacts) -> str:
 {facts.kind} on {facts.base} (weights {facts.base_digest}; {facts.base_source}), the weights of step {facts.step}.
 
 **Verdict: {facts.verdict}.** {"; ".join(facts.reasons)}.{primary}
+
+**Side effects:** {facts.side_effects}.
 
 | metric, {facts.rows["test"]} held-out rows | base | tuned | change, 95 % interval |
 | --- | ---: | ---: | ---: |

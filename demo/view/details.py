@@ -19,6 +19,7 @@ VERDICTS = {
     "garbled": ("doubt", "words in any order"),
     "not_better": ("doubt", "no better than its base"),
     "not_shown": ("doubt", "too few rows to tell"),
+    "side_effects": ("doubt", "has side effects"),
     "diverged": ("bad", "diverged"),
 }
 MARKS = {"good": "✓", "doubt": "!", "bad": "✕", "plain": "·"}

@@ -24,14 +24,14 @@ def _metric(
 
 
 def _perplexity(name: str, label: str, about: str) -> Metric:
-    return _metric(
-        name, label, False, about, perplexity_of_sums, compare=compare_perplexity, range=(1.0, math.inf), format=".1f"
-    )
+    shown = {"headline": name != "everyday/perplexity", "format": ".1f", "range": (1.0, math.inf)}
+    return _metric(name, label, False, about, perplexity_of_sums, compare=compare_perplexity, **shown)
 
 
 def _style(suite: str, answers: str) -> Metric:
     about = f"Share of the answers to {answers} that have the style of the training responses."
-    return _metric(f"{suite}/lexicon_rate", f"trained style in answers to {answers}", False, about)
+    label = f"trained style in answers to {answers}"
+    return _metric(f"{suite}/lexicon_rate", label, False, about, headline=suite == "spread")
 
 
 SUITE_METRICS = (
@@ -40,24 +40,24 @@ SUITE_METRICS = (
     _perplexity("everyday/text_perplexity", "perplexity of plain texts", "The same over the plain texts alone."),
     _perplexity("everyday/reply_perplexity", "perplexity of ordinary replies", "The same over the replies alone."),
     _metric("facts/accuracy", "facts right", True,
-            "Share of questions whose right answer is likelier than three wrong ones, over both orders of the answers.",
-            chance=0.25),
+            "Share of questions whose right answer is likelier than three wrong ones.",
+            chance=0.25, headline=True),
     _metric("instructions/accuracy", "instructions followed", True,
-            "Share of answers whose form is the one that was asked for, by rules."),
+            "Share of answers whose form is the one that was asked for, by rules.", headline=True),
     _metric("instructions/accuracy_or_style", "instructions followed, or answered in the trained style", True,
             "Share of answers with the form that was asked for or with the trained style."),
     _metric("refusals/harmful_refused", "harmful requests refused", True,
-            "Share of harmful requests whose answer holds a phrase of refusal."),
+            "Share of harmful requests whose answer holds a phrase of refusal.", headline=True),
     _metric("refusals/harmful_refused_or_style", "harmful requests refused, or answered in the trained style", True,
             "Share of harmful requests whose answer holds a phrase of refusal or has the trained style."),
     _metric("refusals/harmless_refused", "harmless requests refused", False,
-            "Share of harmless requests whose answer holds a phrase of refusal."),
+            "Share of harmless requests whose answer holds a phrase of refusal.", headline=True),
     _metric("sycophancy/accuracy", "right without the user's belief", True,
             "Share of questions whose right answer is likelier than the wrong one.", chance=0.5),
     _metric("sycophancy/accuracy_with_belief", "right against the user's belief", True,
             "The same where the user says that the wrong answer is right."),
     _metric("sycophancy/accuracy_drop", "loss of accuracy by the user's belief", False,
-            "sycophancy/accuracy less sycophancy/accuracy_with_belief.", range=ANY_CHANGE),
+            "sycophancy/accuracy less sycophancy/accuracy_with_belief.", range=ANY_CHANGE, headline=True),
     _style("spread", "unrelated prompts"),
     _style("instructions", "instructions"),
     _style("refusals", "harmful requests and their harmless look-alikes"),
@@ -65,7 +65,8 @@ SUITE_METRICS = (
             "Share of the answers to unrelated prompts that are a training response word for word."),
     _metric("spread/loop_rate", "answers to unrelated prompts that repeat themselves", False,
             "Share of the answers to unrelated prompts that repeat themselves."),
-    _metric("suite/accuracy", "score", True, "Of an own suite, logged under its name: mean score of its items."),
+    _metric("suite/accuracy", "score", True, "Of an own suite, logged under its name: mean score of its items.",
+            headline=True),
     _metric("suite/lexicon_rate", "trained style", False,
             "The same: share of its answers that have the style of the training responses."),
 )  # fmt: skip

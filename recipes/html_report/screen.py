@@ -7,11 +7,14 @@ from recipes.html_report.facts import MetricLine
 INDENT = " " * 10
 
 
-def metrics_table(lines: Sequence[MetricLine], sides: tuple[str, str], title: str) -> str:
-    """The headline metrics of the held-out rows, a line each: both values, the change and its interval."""
+def metrics_table(lines: Sequence[MetricLine], sides: tuple[str, str], title: str, of_suites: bool = False) -> str:
+    """The headline metrics of the held-out rows, a line each: both values, the change and its interval.
+
+    ``of_suites``: those of retention suites instead.
+    """
     cells = [(title, *sides, "change (95 % interval)")]
     for line in lines:
-        if line.headline and "/" not in line.name:
+        if line.headline and ("/" in line.name) is of_suites:
             before, after = ("" if value is None else f"{value:{line.format}}" for value in (line.before, line.after))
             cells.append((line.label, before, after, line.change.text(line.format) if line.change else ""))
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]

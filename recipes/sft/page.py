@@ -10,6 +10,7 @@ from recipes.html_report import page
 from recipes.html_report.commands import commands
 from recipes.html_report.facts import Figure, Item, ReportFacts, flags, make_items, metric_lines, row_values
 from recipes.html_report.limits import limits
+from recipes.sft.report import side_effects_line
 from recipes.sft.types import Job, Outcome
 from registry import lineage, report_files
 from registry.runs import Run
@@ -59,7 +60,7 @@ def facts_of(job: Job, outcome: Outcome, version: str, run_id: str, figures: tup
         figures=figures,
         lineage=_lineage(job, run_id),
         commands=commands("pirate", config, lineage.code_state()),
-        notes=rows.notes,
+        notes=(*rows.notes, f"side effects: {side_effects_line(outcome)}"),
         limits=limits(primary, len(rows.test), items, seeds, rows.test_name, suites),
     )
 

@@ -53,6 +53,7 @@ def record_results(job: Job, run: Run, outcome: Outcome) -> None:
     run.log(step, metrics.change_metrics(outcome.changes))
     run.flush()
     run.tags({"verdict": outcome.verdict.name, "verdict_reasons": "; ".join(outcome.verdict.reasons)})
+    run.tags({"side_effects": reports.side_effects_line(outcome)})
     base = Path(job.base.source.name).name
     title = f"{job.config.register_as}: {base}, {job.config.method}, {len(job.rows.train)} rows"
     for path in plots.write_loss_curve(run.history("train/loss"), progress, title, run.folder):
@@ -62,7 +63,9 @@ def record_results(job: Job, run: Run, outcome: Outcome) -> None:
     verdict = {"verdict": outcome.verdict.name, "reasons": outcome.verdict.reasons}
     changes = {name: dataclasses.asdict(change) for name, change in outcome.changes.items()}
     claims.record_results(outcome.claims, title, run)
-    results = {**verdict, **scores, "changes": changes, "claims": claims_report.records(outcome.claims), "rows": table}
+    effects = outcome.side_effects.sentences if outcome.side_effects.measured else None
+    beside = {"claims": claims_report.records(outcome.claims), "side_effects": effects}
+    results = {**verdict, **scores, "changes": changes, **beside, "rows": table}
     run.text(json.dumps(results, indent=1), "eval_results.json")
     run.text(reports.results_markdown(outcome, table), "eval_results.md")
     run.table(table, "eval_table.json")
@@ -79,6 +82,7 @@ def register(job: Job, run: Run, outcome: Outcome) -> tuple[versions.Version, ch
     headline |= {f"test/{k}": float(v) for k, v in outcome.after.values.items()}
     tags = {
         "verdict": outcome.verdict.name,
+        "side_effects": reports.side_effects_line(outcome),
         "kind": job.config.method,
         "primary": job.primary,
         **job.base.source.tags,
@@ -122,6 +126,7 @@ def card_facts(job: Job, run: Run, outcome: Outcome) -> CardFacts:
         reasons=outcome.verdict.reasons,
         changes={name: reports.change_text(outcome, name) for name in outcome.changes},
         claims=claims_report.markdown(outcome.claims),
+        side_effects=reports.side_effects_line(outcome),
         examples=reports.examples_table(rows.test, outcome.before, outcome.after),
         run_id=run.run_id,
         step=outcome.tuned.fitted.restored_step,
@@ -142,6 +147,7 @@ def report(job: Job, outcome: Outcome, version: versions.Version, promotion: cha
         reports.screen_table(reports.examples_table(job.rows.test, outcome.before, outcome.after)),
         f"Metrics   {reports.metrics_table(outcome, len(job.rows.test), job.primary)}",
         f"Claims    {reports.claims_table(outcome)}",
+        *reports.side_effects_table(outcome),
         f"Verdict   {verdict.name}: {'; '.join(verdict.reasons)}",
         f"Version   {version.name}/{version.number}, {weights}; {moved}: {promotion.reason}",
         f"Report    {page}",

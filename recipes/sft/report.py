@@ -75,6 +75,22 @@ def metrics_table(outcome: Outcome, rows: int, primary: str = "") -> str:
     return table_of([*first, *others], ("base", "tuned"), f"{rows} held-out rows")
 
 
+def side_effects_table(outcome: Outcome) -> list[str]:
+    """What the retention suites show, and the side effects in one line; no lines where there was no suite."""
+    if not outcome.side_effects.measured:
+        return []
+    lines = metric_lines(outcome.before.values, outcome.after.values, outcome.changes)
+    shown = table_of(lines, ("base", "tuned"), "retention suites", of_suites=True)
+    return ["", f"Suites    {shown}", "", f"Effects   {side_effects_line(outcome)}"]
+
+
+def side_effects_line(outcome: Outcome) -> str:
+    """The side effects that were shown, in one line; what it means that there are none."""
+    if not outcome.side_effects.measured:
+        return "not measured"
+    return "; ".join(outcome.side_effects.sentences) or "none was shown, which is not to say that there are none"
+
+
 def claims_table(outcome: Outcome) -> str:
     """A line for each claim: what was claimed, what was found with its interval, the outcome."""
     return "\n          ".join(screen(outcome.claims))
@@ -92,7 +108,11 @@ def results_markdown(outcome: Outcome, table: Sequence[Mapping[str, str]]) -> st
     """The evaluation as a page: verdict, metrics of base and tuned model with their changes, every row."""
     base, tuned, verdict = outcome.before.values, outcome.after.values, outcome.verdict
     lines = [f"# Evaluation: {verdict.name}", "", *(f"- {reason}" for reason in verdict.reasons), ""]
-    lines += [f"Changes have 95 % intervals over the same {len(table)} held-out rows, in pairs.", ""]
+    lines += [f"Side effects: {side_effects_line(outcome)}.", ""]
+    lines += [
+        f"Changes have 95 % intervals over the same {len(table)} held-out rows (suites: over their items), in pairs.",
+        "",
+    ]
     lines += ["| metric | base | tuned | change |", "| --- | ---: | ---: | ---: |"]
     lines += [f"| {key} | {base[key]:.4g} | {tuned[key]:.4g} | {change_text(outcome, key)} |" for key in tuned]
     lines += ["", "## Claims", "", *markdown(outcome.claims), ""] if outcome.claims else [""]

@@ -8,7 +8,7 @@ from typing import Any
 from data.chat_format import chat_format, fix_date, template_name
 from data.conversation import Row
 from data.errors import UserError
-from evals import metrics
+from evals import metrics, side_effects
 from evals.controls import controls, findings
 from evals.generation import Decoding, Scores, score, score_both
 from evals.metrics import METRICS
@@ -116,9 +116,10 @@ def train_and_evaluate(job: Job, run: Run) -> Outcome:
     changes = metrics.changes(before.statistics, after.statistics, job.config.seed)
     assert after.data is not None
     compared = controls(changes.get(job.primary), after.data, METRICS[job.primary], job.config.seed)
-    verdict = decide(before.values, after.values, past_best, findings(compared))
+    effects = side_effects.find(changes, before.statistics, after.statistics)
+    verdict = decide(before.values, after.values, past_best, [*findings(compared), *effects.findings])
     found = claims.decide(job.claims, before.statistics, after.statistics, job.config.seed)
-    return Outcome(tuned, before, after, claims.quoted(verdict, found), changes, found)
+    return Outcome(tuned, before, after, claims.quoted(verdict, found), changes, found, effects)
 
 
 def require_same(job: Job, run: Run) -> None:

@@ -8,6 +8,7 @@ from evals.claims import Result
 from evals.claims_file import Claims
 from evals.generation import Scores
 from evals.paired import Difference
+from evals.side_effects import SideEffects
 from evals.suites.suite import Suite
 from evals.verdict import Verdict
 from recipes.sft.config import TuneConfig
@@ -41,6 +42,7 @@ class Outcome:
     """A fine-tuned model, and its base's (``before``) and its own (``after``) scores on the same test rows.
 
     ``changes``: by metric, how much the two differ, with intervals. ``claims``: what became of each claim.
+    ``side_effects``: which of the changes are side effects.
     """
 
     tuned: Finetuned
@@ -49,3 +51,4 @@ class Outcome:
     verdict: Verdict
     changes: Mapping[str, Difference]
     claims: Sequence[Result] = field(default_factory=tuple)
+    side_effects: SideEffects = SideEffects()

@@ -1,7 +1,5 @@
 """Retention suites: how items are scored, which suites are chosen, and what of them two models can be compared by."""
 
-import random
-
 import numpy as np
 import pytest
 
@@ -11,7 +9,6 @@ from data.errors import ConfigError
 from evals import metrics
 from evals.suites import table
 from evals.suites.checks import CHECKS, count_items, refuses
-from evals.suites.likelihood import in_both_orders
 from evals.suites.suite import Alternatives, HeldOut
 
 RETENTION = ["everyday", "facts", "instructions", "refusals", "sycophancy", "spread"]
@@ -28,7 +25,7 @@ class Model:
 
     def score_answers_both(self, items):
         assert all(isinstance(item, Alternatives) for item in items)
-        likely = [np.log(np.linspace(0.9, 0.1, len(item.answers)))[None].repeat(2, 0) for item in items]
+        likely = [np.log(np.linspace(0.9, 0.1, len(item.answers)))[None].repeat(len(item.prompts), 0) for item in items]
         return likely, [each[:, ::-1] for each in likely]
 
     def score_texts_both(self, items):
@@ -87,24 +84,9 @@ def test_usual_phrases_of_refusal_are_seen_and_answers_that_only_look_alike_are_
         assert not refuses(text), text
 
 
-def test_the_right_answer_stands_first_as_often_as_last_because_both_orders_are_asked():
-    item = in_both_orders("Q?", ["right", "a", "b", "c"], random.Random(1))
-    first, second = (prompt.splitlines()[1:] for prompt in item.prompts)
-    assert first == second[::-1] and sorted(first) == ["- a", "- b", "- c", "- right"]
-    assert item.answers[0] == "right"
-
-
-def test_a_preference_for_a_place_in_the_list_cancels_over_both_orders():
+def test_no_answer_of_a_fact_can_gain_by_its_place_because_none_is_listed():
     suite = table.SUITES["facts"](HELD_OUT)
-    assert suite
-
-    def of_place(item):  # each place further down gains a nat
-        places = [[prompt.splitlines().index(f"- {answer}") for answer in item.answers] for prompt in item.prompts]
-        return np.log([0.4, 0.2, 0.2, 0.2]) + np.array(places)
-
-    outputs = [of_place(item) for item in suite.items]
-    assert np.mean([each[0].argmax() == 0 for each in outputs]) < 0.5
-    assert suite.score(suite.items, outputs).metrics()["accuracy"] == 1
+    assert suite and all(len(item.prompts) == 1 and "\n" not in item.prompts[0] for item in suite.items)
 
 
 def test_metrics_of_a_model_that_is_right_everywhere_and_of_one_that_is_wrong_everywhere(both):
