@@ -84,13 +84,18 @@ def bootstrap(rows: np.ndarray, of_sums: OfSums, seed: int = 0) -> Bootstrapped 
 
 
 def from_resamples(
-    value: float, error: float, resampled: np.ndarray, errors: np.ndarray, freedom: int
+    value: float,
+    error: float,
+    resampled: np.ndarray,
+    errors: np.ndarray,
+    freedom: int,
+    method: str = Bootstrapped.method,
 ) -> Bootstrapped | None:
     """The estimate from its resamples and their standard errors; None where there is no spread."""
     usable = np.isfinite(resampled) & (errors > LEAST_ERROR * error)
     if not (math.isfinite(value) and error > 0 and usable.any()):
         return None
-    return Bootstrapped(value, error, np.sort((resampled[usable] - value) / errors[usable]), freedom)
+    return Bootstrapped(value, error, np.sort((resampled[usable] - value) / errors[usable]), freedom, method)
 
 
 def with_standard_error(counts: np.ndarray, rows: np.ndarray, of_sums: OfSums) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ lines. So the probability that any claim is confirmed falsely is at most alpha, 
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -57,25 +57,32 @@ class Result:
         if self.value is None:
             return f"undecided ({self.method})"
         if self.more_rows is None:
-            return "undecided (no number of rows like these would decide)"
+            return "undecided (how many more rows or seeds would decide is not known)"
         more = f"{self.more_rows:,}" if self.more_rows <= MOST_ROWS else f"over {MOST_ROWS:,}"
         return f"undecided ({more} more test rows would decide)"
 
 
-def decide(claims: Claims, estimates: Callable[[Line], Estimate | None], n: Callable[[str], int]) -> list[Result]:
+def decide(
+    claims: Claims,
+    estimates: Callable[[Line], Estimate | None],
+    n: Callable[[str], int],
+    by_rows: bool = True,
+) -> list[Result]:
     """The outcome of every line, in order.
 
     Args:
         estimates: the quantity that a line is about; None where it was not measured or rows are too few.
         n: the number of test rows of a metric.
+        by_rows: whether intervals narrow with the rows alone; else ``more_rows`` is left out.
     """
     found = [estimates(line) for line in claims.lines]
     pairs = [_p_values(line, each) for line, each in zip(claims.lines, found, strict=True)]
     shown, opposite = (_adjusted([pair[side] for pair in pairs]) for side in (0, 1))
-    return [
+    results = [
         _result(line, each, n(line.metric), claims.alpha, pair, (p, q))
         for line, each, pair, p, q in zip(claims.lines, found, pairs, shown, opposite, strict=True)
     ]
+    return results if by_rows else [replace(each, more_rows=None) for each in results]
 
 
 def _p_values(line: Line, found: Estimate | None) -> tuple[float, float]:
@@ -100,7 +107,7 @@ def _result(
     line: Line, found: Estimate | None, n: int, alpha: float, raw: tuple[float, float], adjusted: tuple[float, float]
 ) -> Result:
     if found is None:
-        return Result(line, "undecided", n, method="not measured" if not n else f"{n} rows are too few")
+        return Result(line, "undecided", n, method=f"no interval from {n} rows" if n else "not measured")
     outcome: Outcome = "undecided"
     if adjusted[0] <= alpha:
         outcome = "confirmed"
@@ -152,7 +159,7 @@ class Measured:
         if line.quantity == "change" and compare and len(before):
             compared = compare(before, after, self.seed)
             return compared and compared[2]
-        if compare or not len(before) or not all(math.isfinite(of_sums(each.sum(0))) for each in (before, after)):
+        if not len(before) or not all(math.isfinite(of_sums(each.sum(0))) for each in (before, after)):
             return None
         if line.quantity == "change":
             return estimate(before, after, of_sums, self.seed)

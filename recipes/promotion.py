@@ -1,6 +1,6 @@
 """Whether a new version becomes champion: its primary metric against the champion's, on the same held-out rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -19,6 +19,7 @@ def promote(
     statistics: Mapping[str, np.ndarray],
     least_gain: float = 0.0,
     broken: Sequence[str] = (),
+    compare: Callable[[np.ndarray], Difference | None] | None = None,
 ) -> Promotion:
     """Make ``version`` the champion where ``metric`` is better than the champion's by more than chance.
 
@@ -28,6 +29,7 @@ def promote(
         statistics: the statistics of the held-out rows by metric, as ``evals.metrics.statistics`` gives them.
         least_gain: the least that the metric must be better by, in its own unit.
         broken: keeps that the version broke, in words; with any of them it does not become champion.
+        compare: what compares with the champion's statistics; None compares ``statistics``.
     """
     lower_is_better = METRICS[metric].higher_is_better is False
 
@@ -36,7 +38,7 @@ def promote(
         mine = statistics.get(metric)
         if mine is None or theirs is None or mine.shape != theirs.shape:
             return Promotion(False, f"{metric} can't be compared row by row") if lower_is_better else None
-        change = metrics.change(metric, theirs, mine)
+        change = compare(theirs) if compare else metrics.change(metric, theirs, mine)
         return change and _decide(metric, change, f"{champion.name}/{champion.number}", least_gain)
 
     if broken:

@@ -10,21 +10,22 @@ from mlflow.exceptions import MlflowException
 
 from registry.runs import Run
 
-NAME = "row_statistics.npz"
+#: The artifact of the tuned model's statistics, and that of its base's.
+NAME, BASE = "row_statistics.npz", "base_row_statistics.npz"
 
 
-def save(run: Run, statistics: Mapping[str, np.ndarray]) -> None:
-    """Keep ``statistics``, arrays ``[rows, k]`` by metric, as an artifact of the run."""
-    path = run.folder / NAME
+def save(run: Run, statistics: Mapping[str, np.ndarray], name: str = NAME) -> None:
+    """Keep ``statistics``, arrays ``[rows, k]`` by metric, as the artifact ``name`` of the run."""
+    path = run.folder / name
     np.savez_compressed(path, **statistics)  # type: ignore[arg-type]  (NumPy's stubs take them for an option)
     run.file(path)
 
 
-def load(run_id: str) -> dict[str, np.ndarray]:
+def load(run_id: str, name: str = NAME) -> dict[str, np.ndarray]:
     """The statistics that the run keeps; empty where it keeps none, or is gone."""
     try:
         with TemporaryDirectory() as folder:
-            path = Path(MlflowClient().download_artifacts(run_id, NAME, folder))
+            path = Path(MlflowClient().download_artifacts(run_id, name, folder))
             with np.load(path) as kept:
                 return dict(kept)
     except (MlflowException, OSError, ValueError):

@@ -17,6 +17,10 @@ def pirate(argv: list[str]) -> None:
 
 
 def _tune(config: TuneConfig, run: "Run") -> Iterator[str]:
+    if config.seeds:
+        from recipes.sft.seeds import tune_seeds
+
+        return tune_seeds(config, run)
     from recipes.sft.run import tune
 
     return tune(config, run)

@@ -35,6 +35,23 @@ class TuneConfig(ClaimsConfig, FinetuneConfig):
     suites: str = "auto"
     """Retention suites beside the test rows: auto takes all for bases of 50 million parameters up; none; or names."""
 
+    seeds: str = ""
+    """Comma-separated seeds: a run for each under one parent, and what they show together; empty trains seed alone."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
         require(bool(self.dataset.strip()), "dataset must not be empty")
+        if self.seeds:
+            require(len(self.all_seeds()) > 1, f"seeds must name at least two, not {self.seeds}; for one give seed")
+            require(self.seed == TuneConfig.seed, "give seed or seeds, not both")
+
+    def all_seeds(self) -> list[int]:
+        """The seeds of ``seeds``, each once.
+
+        Raises:
+            ConfigError: one is no whole number from 0 to 2**64 - 1.
+        """
+        given = [part.strip() for part in self.seeds.split(",") if part.strip()]
+        wrong = [each for each in given if not each.isdecimal() or int(each) >= 2**64]
+        require(not wrong, f"seeds takes whole numbers with commas between them, not {', '.join(wrong)}")
+        return list(dict.fromkeys(map(int, given)))

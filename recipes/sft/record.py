@@ -70,10 +70,14 @@ def record_results(job: Job, run: Run, outcome: Outcome) -> None:
     run.text(reports.results_markdown(outcome, table), "eval_results.md")
     run.table(table, "eval_table.json")
     row_statistics.save(run, outcome.after.statistics)
+    row_statistics.save(run, outcome.before.statistics, row_statistics.BASE)
 
 
-def register(job: Job, run: Run, outcome: Outcome) -> tuple[versions.Version, champion.Promotion]:
-    """Keep the checkpoints, register the restored one, and make it champion where it is better."""
+def register(job: Job, run: Run, outcome: Outcome, parent_id: str = "") -> tuple[versions.Version, champion.Promotion]:
+    """Keep the checkpoints, register the restored one, and make it champion where it is better.
+
+    ``parent_id``: the run of all seeds, of which this is one; then they are compared with the champion together, later.
+    """
     tuned = outcome.tuned
     folders = keep_checkpoints(tuned, run)
     probed = probe(tuned.model, job.base.tokenizer, job.rows.test[:PROBED_ROWS], job.config.max_new_tokens)
@@ -89,9 +93,12 @@ def register(job: Job, run: Run, outcome: Outcome) -> tuple[versions.Version, ch
         "step": tuned.fitted.restored_step,
         **job.rows.digests(),
         **headline,
+        **({"parent_run_id": parent_id} if parent_id else {}),
     }
     version = registration.register(run, files, job.config.register_as, tags, write_card(card_facts(job, run, outcome)))
     run.tags({"registered_version": f"{version.name}/{version.number}"})
+    if parent_id:
+        return version, champion.Promotion(False, "all seeds are compared with it together")
     value, broken = outcome.after.values.get(job.primary, math.nan), claims.broken(outcome.claims)
     return version, promote(version, job.primary, value, outcome.after.statistics, job.config.least_gain, broken)
 

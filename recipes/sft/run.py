@@ -33,8 +33,11 @@ from train.loop import timed
 from train.resume import StateFolder
 
 
-def tune(config: TuneConfig, run: Run) -> Iterator[str]:
+def tune(config: TuneConfig, run: Run, parent_id: str = "") -> Iterator[str]:
     """Run the experiment and yield the lines that are printed. Beside rank 0, only train.
+
+    Args:
+        parent_id: the run of all seeds, where this is one of them.
 
     Raises:
         UserError: wrong input, or a diverged training; nothing is registered then.
@@ -54,7 +57,7 @@ def tune(config: TuneConfig, run: Run) -> Iterator[str]:
     outcome = train_and_evaluate(job, run)
     run.require_server()
     record.record_results(job, run, outcome)
-    version, promotion = record.register(job, run, outcome)
+    version, promotion = record.register(job, run, outcome, parent_id)
     place = page.record_page(job, run, outcome, version)
     yield record.report(job, outcome, version, promotion, place)
 

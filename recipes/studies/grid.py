@@ -15,7 +15,15 @@ CLEAN = "clean"
 NOT_IN_DIGEST = ("resume", "threads", "register_as", "least_gain")
 #: Settings that older studies did not have, and the values under which they change nothing: left out of the digest too,
 #: so that an interrupted study of older code is finished without training a cell twice.
-ADDED = {"load": "auto", "distributed": "auto", "shots": "", "suites": "none", "claims": "", "primary": "auto"}
+ADDED = {
+    "load": "auto",
+    "distributed": "auto",
+    "shots": "",
+    "suites": "none",
+    "claims": "",
+    "primary": "auto",
+    "seeds": "",
+}
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,7 @@ def test_what_undecided_lines_need_would_decide_them():
 def test_few_rows_and_metrics_that_were_not_measured_leave_a_claim_undecided():
     text = "claims:\n  - loss: {below: -0}\n  - stop_rate: {above: 0.5}\n"
     few, none = outcomes(text, {"loss": means([2, 3, 4])}, {"loss": means([1, 2, 3])})
-    assert (few.reason, none.reason) == ("undecided (3 rows are too few)", "undecided (not measured)")
+    assert (few.reason, none.reason) == ("undecided (no interval from 3 rows)", "undecided (not measured)")
     json.dumps(claims_report.records([few, none]), allow_nan=False)
 
 

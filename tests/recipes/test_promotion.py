@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from evals.paired import Difference, difference
-from recipes.promotion import _decide
+from recipes.promotion import _decide, promote
+from registry.versions import Version
 
 
 def change(low, high, value=4.7):
@@ -39,3 +40,15 @@ def test_equal_models_of_other_seeds_are_seldom_taken_for_better():
         found = difference(first, second, seed=seed)
         moved += found is not None and found.is_increase
     assert moved / 200 <= 0.06  # 2.5 % on average
+
+
+def test_a_gain_below_the_least_that_is_asked_for_does_not_move_it():
+    found = _decide("chrf", change(1.2, 9.0), "pirate/1", least_gain=5.0)
+    assert not found.moved and "(+1.2 to +9.0), less than least_gain=5" in found.reason
+    assert _decide("chrf", change(1.2, 9.0), "pirate/1", least_gain=4.7).moved
+
+
+def test_a_version_that_broke_a_keep_is_not_compared_at_all():
+    version = Version("pirate", 2, "run", "source", {"verdict": "healthy", "test_digest": "d"}, ())
+    found = promote(version, "chrf", 99.0, {}, broken=["keep stop_rate not_below -0.03: -0.40"])
+    assert not found.moved and "it broke what had to be kept: keep stop_rate" in found.reason

@@ -1,0 +1,115 @@
+"""A quantity over several trainings that differ in their seed: its mean, and how sure it is over seeds and over items.
+
+A hierarchical bootstrap: one resample draws seeds, then items. All trainings are evaluated on the same items, so these
+are drawn with replacement once for all. Of so few seeds nothing can be drawn with replacement (of three, a ninth of the
+resamples would hold one seed only), so their mean is drawn from a normal distribution with the spread that they have.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from evals.bootstrap import LEAST_ROWS, RESAMPLES, OfSums, from_resamples
+from evals.claims_file import Line, Quantity
+from evals.estimates import Estimate, Relative
+from evals.intervals import LEVEL
+from evals.metrics import entry
+from evals.paired import Difference, estimate, ratio
+
+METHOD = "hierarchical bootstrap over seeds, then items"
+#: The statistics of each item, ``[items, k]``, of every seed.
+OfSeeds = Sequence[np.ndarray]
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """A quantity over seeds. ``by_seed``: its value for each; ``over_seeds``: their standard deviation; ``over_items``:
+    the standard error of their mean that comes from the items alone. ``estimate`` mixes both; None for few items.
+    """
+
+    by_seed: tuple[float, ...]
+    over_seeds: float
+    over_items: float
+    estimate: Estimate | None
+
+
+def pool(before: OfSeeds, after: OfSeeds, of_sums: OfSums, quantity: Quantity = "change", seed: int = 0) -> Pooled:
+    """The mean of a quantity over two or more seeds.
+
+    The bootstrap is studentised, and a resample has a spread over seeds of its own: where seeds matter and items do
+    not, the interval is that of Student's t, wide for two or three seeds.
+
+    Args:
+        seed: of the resamples.
+    """
+    n, seeds = len(after[0]), len(after)
+    values = _values(before, after, of_sums, quantity)
+    by_seed = values(np.ones((1, n)))[0]
+    mean, spread = float(by_seed.mean()), float(by_seed.std(ddof=1))
+    if n < LEAST_ROWS:
+        return Pooled(tuple(by_seed.tolist()), spread, math.nan, None)
+    random = np.random.default_rng(seed)
+    found = values(random.multinomial(n, np.full(n, 1 / n), RESAMPLES).astype(float))
+    over_items = float(np.nanstd(found.mean(1)))
+    drawn = random.normal(0, spread / math.sqrt(seeds), RESAMPLES)
+    spreads = spread**2 * random.chisquare(seeds - 1, RESAMPLES) / (seeds - 1)
+    errors = np.sqrt(spreads / seeds + over_items**2)
+    mixed: Estimate | None = from_resamples(
+        mean, math.sqrt(spread**2 / seeds + over_items**2), found.mean(1) + drawn, errors, n - 1, METHOD
+    )
+    if mixed is None and quantity == "change":  # every seed and every item alike
+        mixed = estimate(before[0], after[0], of_sums, seed)
+    elif mixed is not None and quantity == "relative":
+        mixed = Relative(mixed)
+    return Pooled(tuple(by_seed.tolist()), spread, over_items, mixed)
+
+
+def _values(before: OfSeeds, after: OfSeeds, of_sums: OfSums, quantity: Quantity) -> Callable[[np.ndarray], np.ndarray]:
+    """From counts of items ``[resamples, items]`` to the quantity of each seed ``[resamples, seeds]``."""
+
+    def values(counts: np.ndarray) -> np.ndarray:
+        second = np.stack([of_sums(counts @ each) for each in after], axis=1)
+        if quantity == "level":
+            return second
+        first = np.stack([of_sums(counts @ each) for each in before], axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return second - first if quantity == "change" else np.log(second / first)
+
+    return values
+
+
+def difference(before: OfSeeds, after: OfSeeds, of_sums: OfSums = ratio, seed: int = 0) -> Difference | None:
+    """The mean change of a metric over seeds with its 95 % interval; None where it is undefined for one of them."""
+    firsts, seconds = ([float(of_sums(each.sum(0))) for each in side] for side in (before, after))
+    if not all(map(math.isfinite, (*firsts, *seconds))):
+        return None
+    found = pool(before, after, of_sums, "change", seed).estimate
+    low, high = found.interval((1 - LEVEL) / 2) if found else (None, None)
+    first, second = sum(firsts) / len(firsts), sum(seconds) / len(seconds)
+    return Difference(len(after[0]), first, second, second - first, low, high, found.method if found else "few rows")
+
+
+@dataclass(frozen=True)
+class MeasuredSeeds:
+    """What ``evals.claims.decide`` needs, of several seeds: the statistics of base and tuned model of each, by metric.
+
+    ``seed`` is that of the resamples.
+    """
+
+    before: Sequence[Mapping[str, np.ndarray]]
+    after: Sequence[Mapping[str, np.ndarray]]
+    seed: int = 0
+
+    def n(self, metric: str) -> int:
+        """The number of items on which every seed has the metric; 0 where one has not."""
+        return len(self.after[0][metric]) if all(metric in each for each in (*self.before, *self.after)) else 0
+
+    def estimate(self, line: Line) -> Estimate | None:
+        """The quantity that ``line`` is about; None where it is undefined or rows are too few."""
+        if not self.n(line.metric):
+            return None
+        known, metric = entry(line.metric), line.metric
+        before, after = [each[metric] for each in self.before], [each[metric] for each in self.after]
+        return pool(before, after, known.of_sums if known else ratio, line.quantity, self.seed).estimate

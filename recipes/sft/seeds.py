@@ -1,0 +1,205 @@
+"""Several trainings that differ in nothing but their seed, as runs under one parent, and what they show together."""
+
+import json
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from statistics import median_low
+
+import numpy as np
+
+from data.errors import UserError
+from data.markdown import table
+from evals import claims as evaluated
+from evals import claims_report, metrics, seeds
+from evals.claims import Result
+from evals.claims_file import Claims
+from evals.paired import Difference
+from recipes import claims
+from recipes.promotion import promote
+from recipes.sft import record
+from recipes.sft.config import TuneConfig
+from recipes.sft.run import describe, prepare, require_same, tune
+from registry import lineage, row_statistics, runs, study_runs, versions
+from registry.champion import Promotion
+from registry.runs import Run
+from train import distributed
+
+#: Name of the artifacts that say what the seeds show together.
+RESULTS, PAGE = "seeds.json", "seeds.md"
+
+
+@dataclass(frozen=True)
+class Line:
+    """A metric over seeds: its change with its interval, and how much of the uncertainty is the seeds'.
+
+    ``over_seeds``: standard deviation of the change over seeds; ``over_items``: standard error of the mean change that
+    comes from the test rows alone.
+    """
+
+    metric: str
+    change: Difference
+    over_seeds: float
+    over_items: float
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The runs of all seeds: their versions, and the statistics of the test rows of base and tuned model of each."""
+
+    versions: Sequence[versions.Version]
+    before: Sequence[Mapping[str, np.ndarray]]
+    after: Sequence[Mapping[str, np.ndarray]]
+
+
+def tune_seeds(config: TuneConfig, run: Run) -> Iterator[str]:
+    """Train each of ``config.seeds`` as a run under ``run`` and report on all; yields the lines that are printed.
+
+    Raises:
+        UserError: wrong input, or a training failed; the seeds that ended are not trained again by ``resume``.
+    """
+    if distributed.world_size() > 1:
+        raise UserError("seeds trains in one process; start it without torchrun or accelerate launch, or give one seed")
+    claimed, primary = yield from _start(config, run)
+    for seed in config.all_seeds():
+        yield from _tune_seed(config, seed, run)
+    trained = _trained(config, run)
+    measured = seeds.MeasuredSeeds(trained.before, trained.after, config.seed)
+    found = evaluated.decide(claimed, measured.estimate, measured.n, by_rows=False)
+    lines = _lines(trained, config.seed)
+    run.require_server()
+    _record(config, run, lines, found)
+    yield _report(config, lines, found, trained, _promote(config, primary, trained, found))
+
+
+def _start(config: TuneConfig, run: Run) -> Generator[str, None, tuple[Claims, str]]:
+    """Check the input and record it with the parent; returns the claims and the primary metric."""
+    job = prepare(config, lineage.start_day(run))
+    if config.resume:
+        require_same(job, run)
+    record.record_start(job, run)
+    yield f"{describe(job)}\nSeeds   {config.seeds}: a run for each under this one"
+    return job.claims, job.primary
+
+
+def _tune_seed(config: TuneConfig, seed: int, parent: Run) -> Iterator[str]:
+    """Train one seed in a run of its own, or go on with it; nothing where it has ended."""
+    cell = f"seed-{seed}"
+    if cell in study_runs.ended(parent.run_id):
+        yield f"\nSeed {seed} was trained before"
+        return
+    known = [each for each in study_runs.children(parent.run_id, cell) if each.status != "FINISHED"]
+    left = next((each.run_id for each in known[::-1] if (parent.folder.parent / each.run_id).is_dir()), "")
+    outputs = parent.folder.parent
+    child = runs.reopen(left, outputs) if left else study_runs.start(parent.run_id, cell, cell, {"seed": seed}, outputs)
+    yield f"\nSeed {seed}: run {child.run_id}" + (" is resumed" if left else "")
+    try:
+        yield from tune(replace(config, seeds="", seed=seed, resume=left), child, parent.run_id)
+        child.require_server()
+        study_runs.claim(parent.run_id, cell, child.run_id)
+    except Exception as error:
+        child.fail(error)
+        raise
+    except BaseException:
+        child.finish("KILLED")
+        raise
+    child.finish()
+    child.discard()
+
+
+def _trained(config: TuneConfig, run: Run) -> Trained:
+    ended = study_runs.ended(run.run_id)
+    ids = [ended[f"seed-{seed}"] for seed in config.all_seeds()]
+    children = {each.run_id: each for each in study_runs.children(run.run_id)}
+    found = [versions.resolve(children[run_id].tags["registered_version"]) for run_id in ids]
+    before = [row_statistics.load(run_id, row_statistics.BASE) for run_id in ids]
+    return Trained(found, before, [row_statistics.load(run_id) for run_id in ids])
+
+
+def _lines(trained: Trained, seed: int) -> list[Line]:
+    """Every metric that all seeds have."""
+    found = []
+    for name in trained.after[0]:
+        known, all_sides = metrics.entry(name), (*trained.before, *trained.after)
+        if known is None or any(name not in each for each in all_sides):
+            continue
+        before, after = [each[name] for each in trained.before], [each[name] for each in trained.after]
+        change = seeds.difference(before, after, known.of_sums, seed)
+        if change:
+            pooled = seeds.pool(before, after, known.of_sums, "change", seed)
+            found.append(Line(name, change, pooled.over_seeds, pooled.over_items))
+    return found
+
+
+def _promote(config: TuneConfig, primary: str, trained: Trained, found: Sequence[Result]) -> Promotion:
+    """Make the version of the middle seed champion where all seeds together are better than the champion.
+
+    Not that of the best seed: its metric would be too high by what chance added to it.
+    """
+    healthy = sum(each.tags["verdict"] == "healthy" for each in trained.versions)
+    if healthy < len(trained.versions):
+        return Promotion(False, f"{healthy} of {len(trained.versions)} seeds are healthy")
+    values = [float(each.tags[f"test/{primary}"]) for each in trained.versions]
+    middle = values.index(median_low(values))
+    afters = [each[primary] for each in trained.after]
+    known = metrics.METRICS[primary]
+
+    def compare(theirs: np.ndarray) -> Difference | None:
+        return seeds.difference([theirs] * len(afters), afters, known.of_sums, config.seed)
+
+    return promote(
+        trained.versions[middle],
+        primary,
+        values[middle],
+        trained.after[middle],
+        config.least_gain,
+        claims.broken(found),
+        compare,
+    )
+
+
+def _record(config: TuneConfig, run: Run, lines: Sequence[Line], found: Sequence[Result]) -> None:
+    values: dict[str, float] = {}
+    for line in lines:
+        values |= {f"base/{line.metric}": line.change.before, f"test/{line.metric}": line.change.after}
+        values |= {f"sd_over_seeds/{line.metric}": line.over_seeds, f"se_over_items/{line.metric}": line.over_items}
+    run.log(0, {**values, **metrics.change_metrics({line.metric: line.change for line in lines})})
+    run.flush()
+    claims.record_results(found, f"{config.register_as}: seeds {config.seeds} together", run)
+    results = {"metrics": [asdict(line) for line in lines], "claims": claims_report.records(found)}
+    run.text(json.dumps(results, indent=1), RESULTS)
+    page = [f"# Seeds {config.seeds}", "", *table(HEADER, _cells(lines)), "", *claims_report.markdown(found)]
+    run.text("\n".join(page) + "\n", PAGE)
+
+
+HEADER = ("metric", "base", "tuned", "change (95 % interval)", "sd over seeds", "se over rows")
+
+
+def _cells(lines: Sequence[Line], headline: bool = False) -> list[tuple[str, ...]]:
+    found = []
+    for line in lines:
+        known = metrics.entry(line.metric)
+        if known is None or (headline and not known.headline):
+            continue
+        form, change = known.format, line.change
+        values = (f"{change.before:{form}}", f"{change.after:{form}}", change.text(form))
+        found.append((known.shown_as, *values, f"{line.over_seeds:{form}}", f"{line.over_items:{form}}"))
+    return found
+
+
+def _report(
+    config: TuneConfig, lines: Sequence[Line], found: Sequence[Result], trained: Trained, promotion: Promotion
+) -> str:
+    """The last lines on screen."""
+    cells = [HEADER, *_cells(lines, headline=True)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    rows = ["  ".join(f"{text:<{w}}" for text, w in zip(row, widths, strict=True)).rstrip() for row in cells]
+    moved = "it is the champion now" if promotion.moved else "the champion did not move"
+    names = ", ".join(f"{each.name}/{each.number}" for each in trained.versions)
+    under = "\n          "
+    return "\n".join([
+        "",
+        f"Seeds     {config.seeds} together",
+        f"Metrics   {under.join(rows)}",
+        f"Claims    {under.join(claims_report.screen(found))}",
+        f"Versions  {names}; {moved}: {promotion.reason}",
+    ])  # fmt: skip

@@ -1,0 +1,60 @@
+"""Several seeds together: their spread and that of the items are told apart, and the interval holds both."""
+
+import numpy as np
+import pytest
+
+from evals import claims, claims_file, seeds
+from evals.metrics import METRICS
+
+
+def means(values):
+    values = np.asarray(values, dtype=float)
+    return np.stack([values, np.ones_like(values)], axis=1)
+
+
+def trainings(rng, effects, n=45, noise=0.5):
+    """Base and tuned values of one item a row; each training's effect is common to all of its items."""
+    base, item = rng.normal(0, 1, n), rng.normal(0, noise, n)
+    return [means(base)] * len(effects), [means(base + item + each) for each in effects]
+
+
+def test_spread_over_seeds_and_over_items_are_told_apart():
+    rng = np.random.default_rng(0)
+    differing = seeds.pool(*trainings(rng, [0.5, 1.0, 1.5], noise=0.01), seeds.ratio)
+    noisy = seeds.pool(*trainings(rng, [1.0, 1.0, 1.0], noise=0.5), seeds.ratio)
+    assert differing.over_seeds == pytest.approx(0.5) and differing.over_items < 0.01
+    assert noisy.over_seeds == pytest.approx(0, abs=1e-9) and noisy.over_items == pytest.approx(0.5 / 45**0.5, rel=0.3)
+    assert differing.by_seed == pytest.approx((0.5, 1.0, 1.5), abs=0.02)
+
+
+def test_three_seeds_that_differ_give_a_wide_interval_and_agreeing_ones_a_narrow():
+    rng = np.random.default_rng(1)
+    wide, narrow = (seeds.difference(*trainings(rng, each)) for each in ([0.5, 1, 1.5], [0.99, 1, 1.01]))
+    assert wide.high - wide.low > 3 * (narrow.high - narrow.low)
+    assert wide.low < 1 < wide.high and narrow.is_increase
+
+
+@pytest.mark.parametrize("spread", [0.05, 0.3])
+def test_the_interval_covers_the_true_mean_over_seeds_and_items(spread):
+    rng, hits, trials = np.random.default_rng(2), 0, 80
+    for seed in range(trials):
+        found = seeds.difference(*trainings(rng, rng.normal(1, spread, 3)), seed=seed)
+        hits += found.low <= 1 <= found.high
+    assert hits / trials > 0.87  # 95 % is 76 of 80; below 70 with a chance of 1 %
+
+
+def test_claims_over_seeds_are_decided_by_the_pooled_interval_and_promise_no_number_of_rows():
+    rng = np.random.default_rng(3)
+    before, after = trainings(rng, [0.1, 1.0, 1.9], noise=0.05)
+    known = {"loss": METRICS["loss"].range}
+    found = claims_file.parse("claims:\n  - loss: {above: +0}\n  - loss: {of: change, above: -3}\n", "c.yaml", known)
+    measured = seeds.MeasuredSeeds([{"loss": each} for each in before], [{"loss": each} for each in after])
+    first, second = claims.decide(found, measured.estimate, measured.n, by_rows=False)
+    assert (first.outcome, second.outcome) == ("undecided", "confirmed")
+    assert first.more_rows is None and "rows or seeds" in first.reason and first.n == 45
+
+
+def test_equal_trainings_of_which_every_row_is_alike_have_the_interval_of_one():
+    flags = means([0] * 30), means([1] * 30)
+    found = seeds.difference([flags[0]] * 3, [flags[1]] * 3)
+    assert found.change == 1 and 0.7 < found.low < found.high
