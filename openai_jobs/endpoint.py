@@ -110,8 +110,11 @@ class Endpoint:
         return found
 
 
-def from_environment() -> Endpoint:
+def from_environment(setting: str = "provider=openai") -> Endpoint:
     """The API that ``OPENAI_BASE_URL`` names, as the SDK reads it.
+
+    Args:
+        setting: the flag and value that ask for it, for the error.
 
     Raises:
         ConfigError: there is no key for it.
@@ -119,7 +122,7 @@ def from_environment() -> Endpoint:
     endpoint = Endpoint(_without_secrets(os.environ.get("OPENAI_BASE_URL", "").strip()))
     if not os.environ.get("OPENAI_API_KEY", "").strip():
         raise ConfigError(
-            f"provider=openai: set OPENAI_API_KEY to your key for {endpoint.name} (any word where it asks for none), "
+            f"{setting}: set OPENAI_API_KEY to your key for {endpoint.name} (any word where it asks for none), "
             "and OPENAI_BASE_URL for another API than OpenAI's"
         )
     return endpoint

@@ -46,6 +46,15 @@ ALLOWED: dict[str, set[str]] = {
     "recipes/pretraining/model.py": {"story"},
     "recipes/pretraining/run.py": {"stories"},
     "demo/model_process.py": {"voices", "ask"},  # attributes of inference's ModelGroup, which it stands for
+    # A judge is what papers and tools call a model that compares answers (LLM-as-a-judge), and here a flag.
+    "evals/pairwise.py": {"judge"},
+    "evals/prediction_powered.py": {"judge"},
+    "recipes/evaluation/config.py": {"judge"},
+    "recipes/evaluation/judge_report.py": {"judge", "judged"},
+    "recipes/evaluation/judged.py": {"judge", "judged"},
+    "recipes/evaluation/judges.py": {"judge", "judges"},
+    "recipes/evaluation/run.py": {"judge", "judged"},
+    "steps/evaluate.py": {"judge"},
     "registry/votes/votes.py": {"voice", "asked", "cast"},  # keys of the JSON that votes are kept as
     "steps/base.py": {"stories"},  # the data set TinyStories
     "train/config.py": {"patience"},  # early stopping's, as in Transformers and Keras: a flag

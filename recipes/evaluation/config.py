@@ -9,14 +9,20 @@ LM_EVAL, INSPECT = "lm_eval:", "inspect:"
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """Evaluate a registered version beside its base, item by item, on suites or on tasks of a harness."""
+    """Evaluate a registered version beside its base, item by item, on suites, on tasks of a harness, or by a judge."""
 
     version: str = ""
     """Registered version, such as pirate/3 or pirate@champion."""
     suite: str = ""
     """lm_eval:TASK,TASK (names, or YAML files); inspect:FILE.py@TASK; or names of Parley's own suites."""
+    judge: str = ""
+    """Model that compares both sides' answers: a registered version, or openai:MODEL at OPENAI_BASE_URL."""
+    test_dataset: str = ""
+    """Prompts whose answers the judge compares; empty takes the test rows of the version's run."""
+    max_new_tokens: int = 64
+    """Longest answer that the judge compares, in tokens."""
     limit: int = 0
-    """Items of each task, the first so many; 0 takes all."""
+    """Items of each task, and prompts of the judge, the first so many; 0 takes all."""
     apply_chat_template: bool = False
     """Whether lm-eval writes its prompts with the model's chat template."""
     threads: int = 0
@@ -25,6 +31,7 @@ class EvaluateConfig:
     """Seed of resampled intervals, and of the harness or suite."""
 
     def __post_init__(self) -> None:
+        require(self.max_new_tokens > 0, f"max_new_tokens must be at least 1, not {self.max_new_tokens}")
         for name in ("limit", "threads", "seed"):
             require(getattr(self, name) >= 0, f"{name} must be at least 0, not {getattr(self, name)}")
         is_own = bool(self.suite) and not self.suite.startswith((LM_EVAL, INSPECT))
@@ -38,5 +45,5 @@ class EvaluateConfig:
         """
         if not self.version.strip():
             raise ConfigError("version names what is evaluated, such as version=pirate/3 or version=pirate@champion")
-        if not self.suite:
-            raise ConfigError("suite says on what it is evaluated, such as suite=facts or suite=lm_eval:arc_easy")
+        if not self.suite and not self.judge:
+            raise ConfigError("name a suite, such as suite=facts or suite=lm_eval:arc_easy, or a judge")

@@ -39,11 +39,19 @@ def find(reference: str) -> Sides:
     name = f"{version.name}/{version.number}"
     if part:
         raise UserError(f"version={reference}: name the version itself, {name}; its base is evaluated beside it")
-    resolver = Resolver(lambda base: base_model.resolve(base).folder)
-    tuned = resolver.place(name)
+    tuned = locate(name)
     if tuned.remote:
         raise UserError(f"version={reference} is a model behind an API, and only weights that are here are evaluated")
-    return Sides(version, resolver.place(f"{name}:base"), tuned)
+    return Sides(version, locate(f"{name}:base"), tuned)
+
+
+def locate(reference: str) -> ModelLocation:
+    """Where the weights of the model are that ``reference`` names.
+
+    Raises:
+        UserError: it names nothing, or its weights are unavailable.
+    """
+    return Resolver(lambda base: base_model.resolve(base).folder).place(reference)
 
 
 def each_side(sides: Sides) -> Iterator[tuple[Any, Any]]:

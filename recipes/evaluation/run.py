@@ -9,7 +9,7 @@ from typing import Any
 
 from data.errors import UserError
 from evals import metrics
-from recipes.evaluation import inspect_tasks, lm_eval_tasks, models, own_suites, report
+from recipes.evaluation import inspect_tasks, judge_report, judged, lm_eval_tasks, models, own_suites, report
 from recipes.evaluation.comparison import Comparison, Measured, compare, records
 from recipes.evaluation.config import INSPECT, LM_EVAL, EvaluateConfig
 from recipes.evaluation.models import Sides
@@ -30,13 +30,27 @@ def evaluate(config: EvaluateConfig, run: Run) -> Iterator[str]:
     sides = models.find(config.version)
     record_start(config, run, sides)
     yield f"Version {sides.reference} beside its base, {sides.tuned.info.base_model or sides.base.info.reference}"
-    before, after = measure(config, sides, run)
-    found = compare(before, after, config.seed)
-    if not found.before:
-        raise UserError(f"suite={config.suite} gave no metric")
-    record_results(config, run, sides, found)
-    run.table(records(before, after), "items.json")
-    yield "\n".join(["", report.table(found), *notes(found), "", f"Kept    in the run {run.run_id}"])
+    if config.suite:
+        before, after = measure(config, sides, run)
+        found = compare(before, after, config.seed)
+        if not found.before:
+            raise UserError(f"suite={config.suite} gave no metric")
+        record_results(config, run, sides, found)
+        run.table(records(before, after), "items.json")
+        yield "\n".join(["", report.table(found), *notes(found)])
+    if config.judge:
+        judged_ = judged.compare(config, sides, run)
+        record_judged(config, run, judged_)
+        yield "\n".join(["", *judge_report.lines(config.judge, judged_)])
+    yield f"\nKept    in the run {run.run_id}"
+
+
+def record_judged(config: EvaluateConfig, run: Run, found: judged.Judged) -> None:
+    """What the judge found, as metrics of the run, as JSON, and as a table of all prompts."""
+    run.log(0, judge_report.metrics_of(found))
+    run.flush()
+    run.text(json.dumps(judge_report.as_json(config.judge, found), indent=1), "judge.json")
+    run.table(judge_report.records(found), "judge_items.json")
 
 
 def require_available(config: EvaluateConfig) -> None:

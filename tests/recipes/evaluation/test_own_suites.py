@@ -23,7 +23,7 @@ def test_an_own_suite_is_named_without_a_harness(version, capsys):
         (["--version=pirate/1", "--suite=no_such"], "there is no such suite"),
         (["--version=pirate/1", "--suite=facts", "--limit=3"], "limit is for lm_eval and inspect"),
         (["--suite=facts"], "version names what is evaluated"),
-        (["--version=pirate/1"], "suite says on what it is evaluated"),
+        (["--version=pirate/1"], "name a suite, such as suite=facts"),
     ],
 )
 def test_what_can_not_be_is_one_line(version, flags, reason):
