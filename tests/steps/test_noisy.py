@@ -152,6 +152,31 @@ def test_a_random_base_answers_no_label_and_that_is_no_class(lora):
     assert "most answers are invalid" in lora.printed
 
 
+def test_a_base_without_valid_answers_is_compared_by_likelihood_and_every_metric_has_its_change(lora, tfidf):
+    found, results = lora.run.data.metrics, json.loads(lora.artifact("eval_results.json").read_text())
+    assert found["mcnemar_likelihood/n"] == found["base/n_probabilities"] == 20
+    assert results["mcnemar_likelihood"]["gain"] == pytest.approx(
+        found["test/likelihood_accuracy"] - found["base/likelihood_accuracy"]
+    )
+    assert lora.run.data.tags["verdict"] != "healthy", "20 rows with a fifth of wrong labels show no knowledge"
+    if lora.run.data.tags["verdict"] in ("worse", "not_better"):
+        assert "likelihood accuracy" in lora.run.data.tags["verdict_reasons"]
+    assert "McNemar by likelihood: " in lora.printed and "change of accuracy" in lora.printed
+    card = tfidf.artifact("model_card.md").read_text()
+    for name in ("likelihood_accuracy", "auc", "ece", "brier", "f1_macro", "recall_positive", "invalid_rate"):
+        assert {f"change/{name}", f"change/{name}_low", f"change/{name}_high"} <= tfidf.run.data.metrics.keys()
+    assert all(label in card for label in ("likelihood accuracy", "ECE, equal width", "answered accuracy"))
+
+
+def test_pruning_is_by_the_known_number_of_wrong_labels_and_by_the_estimated_one(tfidf):
+    found = tfidf.run.data.metrics
+    flipped = round(found["detection/flipped_share"] * 240)
+    assert (found["pruning/dropped"], found["pruning_by_estimate/dropped"]) == (
+        flipped, found["detection/estimated_flips"],
+    )  # fmt: skip
+    assert "labels are estimated to be wrong" in tfidf.printed and "are estimated to be flipped" in tfidf.printed
+
+
 def test_training_rows_are_scored_over_the_checkpoints(tfidf, lora):
     history = lora.client.get_metric_history(lora.run.info.run_id, "curve/memorised_share")
     assert [point.step for point in history] == [0, 7, 14]
