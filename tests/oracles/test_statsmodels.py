@@ -8,9 +8,11 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
+from statsmodels.stats.weightstats import ttost_paired
 
 from evals.classification import Prediction
 from evals.intervals import student_t, wilson
+from evals.paired import estimate
 from evals.significance import compare, holm
 
 
@@ -54,3 +56,15 @@ def test_holm_is_statsmodels():
 def test_the_interval_of_a_mean_is_scipys():
     values = [0.7, 0.8, 0.75, 0.6]
     assert student_t(values) == pytest.approx(stats.t.interval(0.95, 3, np.mean(values), stats.sem(values)))
+
+
+@pytest.mark.parametrize(("shift", "margin"), [(0.0, 0.2), (0.1, 0.2), (0.15, 0.2)])
+def test_equivalence_by_two_one_sided_tests_is_near_statsmodels(shift, margin):
+    rng = np.random.default_rng(7)
+    before = rng.normal(0, 1, 300)
+    after = before + shift + rng.normal(0, 1, 300)
+    found = estimate(*(np.stack([each, np.ones(300)], axis=1) for each in (before, after)))
+    assert found is not None
+    p_value = max(found.p_above(-margin), found.p_below(margin))
+    theirs = ttost_paired(after, before, -margin, margin)[0]
+    assert theirs - 1e-6 <= p_value <= theirs + 0.02  # of 2,000 resamples; never smaller than Student's
