@@ -11,7 +11,7 @@ from mlflow.tracking import MlflowClient
 
 from data import pirate as pirate_set
 from data.errors import ConfigError, UserError
-from registry import versions
+from registry import report_files, version_details, versions
 from steps.compare import compare
 from steps.noisy import noisy
 from steps.pirate import pirate
@@ -91,6 +91,33 @@ def test_versions_of_labels_are_compared_by_what_their_runs_predicted(client):
     own = [client.get_run(versions.resolve(f"noisy/{n}").run_id).data.metrics["test/accuracy"] for n in (1, 2)]
     assert [run.data.metrics[f"{side}/accuracy"] for side in ("first", "second")] == own
     assert "by probability of the true label" in text
+
+
+@pytest.mark.parametrize(("version", "primary"), [("pirate/1", "chrf"), ("noisy/2", "accuracy")])
+def test_a_training_run_keeps_a_report_with_its_claims_and_every_row(client, version, primary):
+    run = client.get_run(versions.resolve(version).run_id)
+    record = json.loads(Path(client.download_artifacts(run.info.run_id, "report.json")).read_text())
+    html = Path(client.download_artifacts(run.info.run_id, "report.html")).read_text()
+    assert record["verdict"] == run.data.tags["verdict"] and record["primary"] == primary
+    [line] = [each for each in record["metrics"] if each["name"] == primary]
+    assert line["change"]["low"] == run.data.metrics[f"change/{primary}_low"]
+    assert len(record["items"]) == record["rows"] and record["claims"]
+    assert 'aria-label="Claims"' in html and html.count("data:image/png") >= 1 and "<script" not in html
+    assert not re.search(r"(?:src|href)=\W*https?:", html)
+
+
+def test_a_version_without_a_report_says_so_and_one_with_it_has_it(client):
+    assert version_details.details_of(versions.resolve("pirate/1")).has_report
+    assert not version_details.details_of(versions.resolve("pirate/4")).has_report
+    assert report_files.load_page(versions.resolve("pirate/1").run_id).startswith("<!doctype html>")
+    assert report_files.load_page("0" * 32) == ""
+
+
+def test_another_metric_can_decide(client):
+    text = printed(compare, "--versions", "pirate/1,pirate/3", "--threads", "1", "--primary", "loss")
+    assert "(by loss)" in text
+    with pytest.raises(UserError, match="primary=loss: it must be auto or a metric of these rows"):
+        printed(compare, "--versions", "noisy/1,noisy/2", "--primary", "loss")
 
 
 @pytest.mark.parametrize(
