@@ -1,4 +1,8 @@
-"""The prediction-powered mean is that of ppi-python, and covers the truth as often as it claims."""
+"""The prediction-powered mean is that of ppi-python, and covers the truth as often as it claims.
+
+The values are what ``ppi_mean_pointestimate`` and ``ppi_mean_ci`` of ppi-python 0.2.3 gave on the same ratings. The
+package is no requirement: it installs a package called ``tests``, which then stands in for this folder.
+"""
 
 import numpy as np
 import pytest
@@ -12,15 +16,20 @@ def ratings(rng, n, agreement=0.8):
     return truth, np.where(rng.random(n) < agreement, truth, rng.choice([0.0, 0.5, 1.0], n))
 
 
-@pytest.mark.parametrize(("n", "others"), [(12, 45), (60, 400), (200, 30)])
-def test_it_is_that_of_ppi_python(n, others):
-    ppi = pytest.importorskip("ppi_py")
+@pytest.mark.parametrize(
+    ("n", "others", "value", "low", "high"),
+    [
+        (12, 45, 0.5430200131233596, 0.3008673281229397, 0.7851726981237794),
+        (60, 400, 0.6276667244586285, 0.566743790763878, 0.6885896581533789),
+        (200, 30, 0.6097467769996415, 0.5545181850355565, 0.6649753689637266),
+    ],
+)
+def test_it_is_that_of_ppi_python(n, others, value, low, high):
     rng = np.random.default_rng(n)
     (rated, predicted), (_, alone) = ratings(rng, n), ratings(rng, others)
     found = mean(rated, predicted, alone)
-    low, high = ppi.ppi_mean_ci(rated, predicted, alone, alpha=0.05)
-    assert found.interval == pytest.approx((float(np.squeeze(low)), float(np.squeeze(high))), abs=1e-9)
-    assert found.value == pytest.approx(float(np.squeeze(ppi.ppi_mean_pointestimate(rated, predicted, alone))))
+    assert found.value == pytest.approx(value, abs=1e-9)
+    assert found.interval == pytest.approx((low, high), abs=1e-9)
 
 
 def test_intervals_cover_the_truth_and_are_narrower_than_without_the_model():
