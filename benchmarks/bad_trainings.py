@@ -23,6 +23,8 @@ from registry.null_run import NullRun
 
 Pairs = list[tuple[str, str]]
 SENTENCE = "The wee lad be sailin' o'er the sea, arr!"
+#: With the best weights restored, these would end as the base that they were.
+LAST = {"epochs": 6, "restore": "last"}
 STEPS = " ".join(f"Step {i}." for i in range(99))
 
 #: What is done to the training rows, and the settings, of each.
@@ -36,10 +38,10 @@ BAD: dict[str, tuple[Callable[[Pairs], Pairs], dict[str, Any]]] = {
         lambda rows: [(p, f"{r} {STEPS}") for p, r in rows],
         {"epochs": 3, "max_length": 60, "method": "full", "lr": 2e-3},
     ),
-    "one sentence for everything": (lambda rows: [(p, SENTENCE) for p, _ in rows], {"epochs": 4}),
-    "prompt and style words": (lambda rows: [(p, f"{p} Arr, matey!") for p, _ in rows], {"epochs": 6}),
-    "words shuffled": (lambda rows: [(p, " ".join(sorted(r.split()))) for p, r in rows], {"epochs": 6}),
-    "responses twice": (lambda rows: [(p, f"{r} {r}") for p, r in rows], {"epochs": 6}),
+    "one sentence for everything": (lambda rows: [(p, SENTENCE) for p, _ in rows], LAST),
+    "prompt and style words": (lambda rows: [(p, f"{p} Arr, matey!") for p, _ in rows], LAST),
+    "words shuffled": (lambda rows: [(p, " ".join(sorted(r.split()))) for p, r in rows], LAST),
+    "responses twice": (lambda rows: [(p, f"{r} {r}") for p, r in rows], LAST),
 }  # fmt: skip
 GOOD = {"the clean set": (lambda rows: rows, {"epochs": 4})}
 
