@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 
+from data.errors import ConfigError, UserError
 from evals import claims, claims_report
 from evals.claims import Measured, Result
 from evals.claims_file import Claims, load, parse
@@ -41,6 +44,25 @@ def record_start(found: Claims, run: Run) -> None:
     run.params({"claims_digest": found.digest, "claims_text": found.text})
     run.tags({"claims_digest": found.digest})
     run.text(found.text, FILE)
+
+
+def record_file(place: str, run: Run) -> None:
+    """Keep the file with a run whose cells read it; nothing where the user named none.
+
+    Raises:
+        UserError: it can't be read, or it is another than the run began with.
+    """
+    if not place:
+        return
+    try:
+        content = Path(place).expanduser().read_bytes()
+    except OSError as error:
+        raise ConfigError(f"claims={place} can't be read: {error.strerror}") from None
+    digest = sha256(content).hexdigest()
+    if run.known_tags().get("claims_digest", digest) != digest:
+        raise UserError(f"resume={run.run_id}: the claims changed since the run began; put them back, or start anew")
+    run.tags({"claims_digest": digest})
+    run.text(content.decode("utf-8", "replace"), FILE)
 
 
 def describe(found: Claims, place: str) -> list[str]:

@@ -67,6 +67,8 @@ class StudyConfig:
     """Lora and full: longest answer in tokens; 0 is 8 for noise and 64 for pirate."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Lora and full: arithmetic of the forward and backward pass."""
+    claims: str = ""
+    """YAML file of claims and keeps that every cell is held against; empty takes those of its own recipe."""
     register_as: str = "study"
     """Name of the registered model whose versions the cells become."""
     engine: Literal["local", "ray"] = "local"
@@ -150,7 +152,7 @@ LISTS: dict[str, Callable[[str], Any]] = {
 #: Settings of where and how cells run, which may change when a study is resumed.
 EXECUTION = ("engine", "jobs", "ray_address", "retries", "resume")
 #: Settings that a study passes on to all cells, with the same name and default.
-SHARED = ("test_dataset", "base_model", "load", "lr", "max_length", "precision", "register_as")
+SHARED = ("claims", "test_dataset", "base_model", "load", "lr", "max_length", "precision", "register_as")
 #: Settings of a cell whose default depends on the grid: 0 is the cell's own default.
 PER_GRID = ("batch_size", "max_new_tokens")
 #: Settings that a noise study passes on to its cells.

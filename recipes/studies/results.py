@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from data.markdown import table
 from evals.metric import Data
 from evals.metrics import for_studies
 from evals.significance import mean_over_seeds
@@ -31,10 +32,25 @@ def record(config: StudyConfig, grid: Sequence[Cell], run: Run) -> str:
         page = noise_report.page(config, records, missing)
     else:
         page = sft_report.page(config, records, missing)
+    page += _claims(grid, records)
     _store_plots(config, records, run)
     run.text(page, "study.md")
     run.flush()
     return page
+
+
+def _claims(grid: Sequence[Cell], records: Records) -> str:
+    """What became of each cell's claims; empty where older code ran the cells."""
+    rows = [
+        (cell.name, each["claims"])
+        for cell in grid
+        for each in records
+        if each["claims"] and all(each[key] == value for key, value in cell.coordinates)
+    ]
+    if not rows:
+        return ""
+    note = "Corrected for the claims of a cell, not for the number of cells; each cell's run has its claims.png."
+    return "\n".join(["", "## Claims", "", note, "", *table(["cell", "claims"], rows, left=(0, 1)), ""])
 
 
 def collect(grid: Sequence[Cell], parent_id: str) -> list[Record]:
@@ -46,6 +62,7 @@ def collect(grid: Sequence[Cell], parent_id: str) -> list[Record]:
 
 def _record(cell: Cell, child: ChildRun) -> Record:
     found = {**dict(cell.coordinates), "run_id": child.run_id, "verdict": child.tags.get("verdict", "")}
+    found["claims"] = child.tags.get("claims", "")
     if cell.entry == "noisy":
         found |= {"base_accuracy": child.metrics.get("base/accuracy"), **_metrics(child, *NOISE_DATA)}
         found["rows"] = child.tags.get("clean_digest", "")

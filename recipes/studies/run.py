@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from data.errors import UserError
+from recipes.claims import record_file
 from recipes.studies import executors, results
 from recipes.studies.cell import DIED, CellResult, Task
 from recipes.studies.config import EXECUTION, StudyConfig
@@ -68,6 +69,7 @@ def _run_cells(config: StudyConfig, todo: Sequence[Cell], run: Run) -> Iterator[
 
 
 def _record_start(config: StudyConfig, grid: Sequence[Cell], run: Run) -> None:
+    record_file(config.claims, run)
     run.params({k: v for k, v in dataclasses.asdict(config).items() if k not in EXECUTION})
     run.tags({"cells": len(grid), "engine": config.engine, **lineage.code_state()})
     described = [{"digest": cell.digest, "entry": cell.entry, **dict(cell.coordinates)} for cell in grid]

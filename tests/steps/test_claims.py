@@ -1,0 +1,58 @@
+"""Claims through a whole run: kept before the first step, quoted at the end, and refused on resume where changed."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from data.errors import UserError
+from registry import versions
+from steps.pirate import pirate
+
+CLAIMS = "claims:\n  - chrf: {above: +0}\nkeeps:\n  - loss: {within: 1%}\n"
+
+
+def runs(client):
+    return client.search_runs([each.experiment_id for each in client.search_experiments()])
+
+
+def test_claims_are_kept_with_the_run_and_quoted_by_its_verdict(quick, settle, tmp_path, monkeypatch, capsys):
+    client = MlflowClient(settle(tmp_path, monkeypatch))
+    path = tmp_path / "claims.yaml"
+    path.write_text(CLAIMS)
+    pirate(quick(claims=path, epochs=1))
+    printed = capsys.readouterr().out
+    [run] = runs(client)
+    assert run.data.params["claims_digest"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert Path(client.download_artifacts(run.info.run_id, "claims.yaml")).read_text() == CLAIMS
+    assert "claimed: chrf above +0" in printed and "kept: loss within 1%" in printed
+    results = json.loads(Path(client.download_artifacts(run.info.run_id, "eval_results.json")).read_text())
+    assert [each["text"] for each in results["claims"]] == ["chrf above +0", "loss within 1%"]
+    assert results["claims"][1]["outcome"] == "refuted"
+    assert results["reasons"][-1] == run.data.tags["claims"] and "0 of 1 keep confirmed, 1 refuted" in printed
+    assert {"claims.png", "claims.csv"} <= {each.path for each in client.list_artifacts(run.info.run_id)}
+    assert "the champion did not move" in printed
+
+
+def test_an_unknown_metric_ends_the_run_before_training(quick, settle, tmp_path, monkeypatch):
+    settle(tmp_path, monkeypatch)
+    path = tmp_path / "claims.yaml"
+    path.write_text("claims:\n  - bleu: {above: +0}\n")
+    with pytest.raises(UserError, match="claims.yaml line 2: no metric 'bleu'"):
+        pirate(quick(claims=path))
+    assert versions.versions("pirate") == []
+
+
+def test_seeds_are_runs_under_one_parent_that_reports_them_together(quick, settle, tmp_path, monkeypatch, capsys):
+    client = MlflowClient(settle(tmp_path, monkeypatch))
+    pirate(quick(seeds="1,2", epochs=1, max_new_tokens=4))
+    printed = capsys.readouterr().out
+    found = {run.info.run_name: run for run in runs(client)}
+    parent = found["pirate"]
+    assert {found[f"seed-{n}"].data.tags["mlflow.parentRunId"] for n in (1, 2)} == {parent.info.run_id}
+    assert {each.tags["parent_run_id"] for each in versions.versions("pirate")} == {parent.info.run_id}
+    chrf = [found[f"seed-{n}"].data.metrics["test/chrf"] for n in (1, 2)]
+    assert parent.data.metrics["test/chrf"] == pytest.approx(sum(chrf) / 2)
+    assert parent.data.metrics["sd_over_seeds/chrf"] > 0 and "Seeds     1,2 together" in printed
