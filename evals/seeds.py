@@ -53,11 +53,11 @@ def pool(before: OfSeeds, after: OfSeeds, of_sums: OfSums, quantity: Quantity = 
     random = np.random.default_rng(seed)
     found = values(random.multinomial(n, np.full(n, 1 / n), RESAMPLES).astype(float))
     over_items = float(np.nanstd(found.mean(1)))
-    drawn = random.normal(0, spread / math.sqrt(seeds), RESAMPLES)
+    moved = random.normal(0, spread / math.sqrt(seeds), RESAMPLES)
     spreads = spread**2 * random.chisquare(seeds - 1, RESAMPLES) / (seeds - 1)
     errors = np.sqrt(spreads / seeds + over_items**2)
     mixed: Estimate | None = from_resamples(
-        mean, math.sqrt(spread**2 / seeds + over_items**2), found.mean(1) + drawn, errors, n - 1, METHOD
+        mean, math.sqrt(spread**2 / seeds + over_items**2), found.mean(1) + moved, errors, n - 1, METHOD
     )
     if mixed is None and quantity == "change":  # every seed and every item alike
         mixed = estimate(before[0], after[0], of_sums, seed)
