@@ -100,6 +100,17 @@ def probabilities(sharpness: float, noise: float = 0.7, base: float = 1.0) -> Dr
     return draw
 
 
+def ranked(first: float, second: float) -> Draw:
+    """(true label, score) of two models whose scores of label 1 lie so many standard deviations higher."""
+
+    def draw(random: np.random.Generator, n: int) -> Pair:
+        truth = (np.arange(n) % 2).astype(float)
+        scores = normals(random, n, 0.5) + np.array([[first], [second]]) * truth
+        return np.stack([truth, scores[0]], axis=1), np.stack([truth, scores[1]], axis=1)
+
+    return draw
+
+
 def squared(inner: Draw) -> Draw:
     """The same rows' statistics of the Brier score."""
 
@@ -139,7 +150,7 @@ SHAPES: dict[str, tuple[str, Draw, int]] = {
     "Brier score": ("brier", squared(probabilities(2.0)), 500),
     "AUC, equal": ("auc", probabilities(1.0), 1000),
     "AUC, worse": ("auc", probabilities(1.0, 2.0), 1000),
-    "AUC, near 1": ("auc", probabilities(1.0, 0.5, 3.0), 1000),
+    "AUC, .96 of both": ("auc", ranked(2.5, 2.5), 1000),
     "ECE, both calibrated": ("ece", probabilities(1.0, base=0.8), 200),
     "ECE, one too sure": ("ece", probabilities(4.0, base=0.8), 200),
     "ECE, both too sure": ("ece", probabilities(2.0, base=2.0), 200),
