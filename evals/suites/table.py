@@ -8,6 +8,7 @@ import numpy as np
 from data.errors import ConfigError
 from evals.suites import answers, likelihood
 from evals.suites import held_out as own_rows
+from evals.suites import own as files
 from evals.suites.suite import HeldOut, Suite, SuiteResult
 
 #: Every suite by its name: a function from a run's held-out rows to the suite, or to None where it does not apply.
@@ -31,11 +32,12 @@ def choose(held_out: HeldOut, setting: str = "auto", parameters: float = 0) -> l
     """The suites of the held-out rows that apply, and the others that ``setting`` chooses.
 
     Args:
-        setting: ``auto`` takes all that mean something for a model of so many ``parameters``; ``none``; or names,
-            separated by commas.
+        setting: ``auto`` takes all that mean something for a model of so many ``parameters``; ``none``; or names and
+            files (``evals.suites.own``), separated by commas.
 
     Raises:
         ConfigError: there is no suite of a name.
+        DataError: a file can't be used.
     """
     made = {name: suite for name, make in SUITES.items() if (suite := make(held_out)) is not None}
     others = {name: suite for name, suite in made.items() if not suite.on_held_out}
@@ -44,7 +46,12 @@ def choose(held_out: HeldOut, setting: str = "auto", parameters: float = 0) -> l
         return own + [suite for suite in others.values() if suite.least_parameters <= parameters]
     if setting == "none":
         return own
-    return own + [_named(name, others) for name in names_in(setting)]
+    chosen = [files.load(name, held_out) if files.is_file(name) else _named(name, others) for name in names_in(setting)]
+    if taken := {suite.name for suite in chosen if suite.name in made and suite is not made[suite.name]}:
+        raise ConfigError(
+            f"suites: the name {', '.join(sorted(taken))} is that of a bundled suite; give the file another"
+        )
+    return own + chosen
 
 
 def names_in(setting: str) -> list[str]:

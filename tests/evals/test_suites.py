@@ -5,8 +5,9 @@ import pytest
 
 from data import suites as bundled
 from data.conversation import Row
-from data.errors import ConfigError
+from data.errors import ConfigError, UserError
 from evals import metrics
+from evals.metric import flags
 from evals.suites import table
 from evals.suites.checks import CHECKS, count_items, refuses
 from evals.suites.suite import Alternatives, HeldOut
@@ -133,3 +134,52 @@ def test_a_base_and_its_adapter_are_evaluated_as_each_is_alone(tiny_base):
     before, after = table.evaluate_both(LanguageModel(model, base.tokenizer, Decoding(4)), suites)
     for found in (before, after):  # a fresh adapter changes nothing
         assert table.metrics(found) == pytest.approx(table.metrics(alone), rel=1e-3)
+
+
+YAML = """name: manners
+scorer: contains
+value: please
+items:
+  - {prompt: Ask for bread.}
+  - {prompt: "Say hi.", scorer: regex, value: "(?i)^hi"}
+  - {prompt: Repeat ab., scorer: exact, value: ab}
+  - {prompt: Be brief., scorer: python, value: "tests.evals.test_suites:is_brief"}
+"""
+
+
+def is_brief(prompt, answer):
+    return len(answer) < 10 and bool(prompt)
+
+
+def test_an_own_suite_of_every_scorer_is_read_and_scored(tmp_path):
+    (tmp_path / "m.yaml").write_text(YAML)
+    (tmp_path / "facts_too.jsonl").write_text(
+        '{"prompt": "Sky?", "scorer": "choice", "choices": ["blue", "red"]}\n'
+        '{"prompt": "Good?", "scorer": "label", "labels": ["no", "yes"], "value": "yes"}\n'
+    )
+    manners, facts, spread = table.choose(HELD_OUT, f"{tmp_path / 'm.yaml'},{tmp_path / 'facts_too.jsonl'},spread")
+    assert (manners.name, facts.name, spread.name) == ("manners", "facts_too", "spread")
+    report = manners.score(manners.items, ["Bread, Please", "Hi arr", "“Ab.”", "far too long for that"])
+    assert report.metrics() == {"accuracy": 0.75, "lexicon_rate": 0.25}
+    assert facts.items[1].answers == ("yes", "no")
+    assert metrics.changes({"manners/accuracy": flags([True] * 9)}, {"manners/accuracy": flags([False] * 9)})
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("a.yaml", YAML + "  - {prompt: X, scorer: exakt}\n", "a.yaml line 9: its scorer is 'exakt'; there are exact"),
+        ("a.yaml", YAML + "  - {prompt: X, scorer: regex, value: '('}\n", "a.yaml line 9: its value '(' can't be used"),
+        ("a.yaml", "name: [", "a.yaml line 1: it is not YAML"),
+        ("a.yaml", "scorer: exact\nitems: []\n", "a.yaml: it has no items"),
+        ("a.yaml", "name: facts\nscorer: exact\nvalue: a\nprompts: [b]\n", "the name facts is that of a bundled suite"),
+        ("a.jsonl", '{"prompt": "a", "scorer": "choice", "choices": ["a"]}', "a.jsonl line 1: choice needs choices"),
+        ("a.jsonl", '\n{"prompt": "a",', "a.jsonl line 2: it is not JSON"),
+        ("a.jsonl", '{"prompt": "a", "scorer": "python", "value": "nowhere:f"}', "line 1: its value 'nowhere:f' can't"),
+    ],
+)
+def test_a_fault_of_an_own_suite_is_one_line_with_file_and_line(tmp_path, name, text, problem):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UserError) as caught:
+        table.choose(HELD_OUT, str(tmp_path / name))
+    assert problem in str(caught.value) and len(str(caught.value).splitlines()) == 1
