@@ -33,7 +33,7 @@ class TuneConfig(ClaimsConfig, FinetuneConfig):
     primary: str = "auto"
     """Metric that must beat the base, the copied prompts and the champion; auto takes chrf, as rows have references."""
     suites: str = "auto"
-    """Retention suites: auto takes the bundled ones for bases of 50 million parameters and more; none; names or files."""
+    """Retention suites: auto takes the bundled ones for bases of 50 million parameters up; none; names or files."""
 
     seeds: str = ""
     """Comma-separated seeds: a run for each under one parent, and what they show together; empty trains seed alone."""
