@@ -46,7 +46,7 @@ SCORERS: dict[str, Scorer] = {
 """By name: ``exact`` without regard to case, quotation marks and final stop; ``python`` calls ``module:function`` with
 prompt and answer."""
 LIKELIHOOD = ("choice", "label")
-"""Scorers by the likeliest answer: of ``choices``, the first of which is right; of ``labels``, of which ``value`` is."""
+"""Scorers by the likeliest answer: of ``choices``, whose first is right, or of ``labels``, of which ``value`` is."""
 
 
 def is_file(name: str) -> bool:
