@@ -197,9 +197,10 @@ def test_the_versions_description_is_its_card(done):
 
 
 def test_the_report_ends_with_the_version_and_the_next_commands(done):
-    last = [line for line in done.printed.splitlines() if line.strip()][-3:]
+    last = [line for line in done.printed.splitlines() if line.strip()][-4:]
     assert last[0].startswith("Version   pirate/1") and "champion" in last[0]
-    assert "make ui" in last[1] and "make demo" in last[2]
+    assert last[1].startswith("Report    ") and last[1].endswith("report.html")
+    assert "make ui" in last[2] and "make demo" in last[3]
     assert "trained tokens" in done.printed and "prompt  " in done.printed and "tuned   " in done.printed
 
 

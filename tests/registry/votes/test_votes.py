@@ -345,7 +345,8 @@ def test_a_win_rate_leaves_ties_and_votes_for_neither_out():
     votes = [vote(choice) for choice in ["right"] * 3 + ["left", "tie", "tie", "both_bad"]]
     assert win_rates(votes) == [Standing(TUNED, 3, 1, 2, 1), Standing(BASE, 1, 3, 2, 1)]
     best = win_rates(votes)[0]
-    assert (best.votes, best.win_rate, best.interval) == (7, 0.75, wilson(3, 4))
+    assert (best.votes, best.win_rate) == (7, 0.75)
+    assert best.interval == pytest.approx(wilson(3, 4))
 
 
 def test_nothing_is_said_of_a_version_that_no_vote_decided_on():
