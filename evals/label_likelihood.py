@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from data.chat_format import chat_format
-from data.chat_template import prompt_ids
+from data.chat_template import prompt_ids, text_ids
 from data.conversation import Row
 from data.labelled import ANSWERS, AnyRow, Labels, QuestionRow
 from data.progress import progress_bar
@@ -48,7 +48,6 @@ class _Scored:
         return prompt + sum(each.trained - 1 for each in self.sequences)
 
 
-@torch.no_grad()
 def log_probs(
     model: Any, tokenizer: Any, rows: Sequence[Row], answers: Sequence[Sequence[str]], with_end: bool = False
 ) -> list[list[float]]:
@@ -57,21 +56,37 @@ def log_probs(
     A row's own answer does not matter, its prompt does. Answers to one prompt share its computation. ``with_end``
     counts the end token too: the chance that the answer is this and nothing more.
     """
-    model.eval()
-    device = next(model.parameters()).device
     tokens = {text: answer_tokens(tokenizer, text, with_end) for each in answers for text in each}
     scored = [
         _scored(prompt_ids(tokenizer, row.turns[:-1], row.prompt, row.system), [tokens[text] for text in each])
         for row, each in zip(rows, answers, strict=True)
     ]
+    return _sums(model, scored)
+
+
+def text_log_probs(
+    model: Any, tokenizer: Any, prompts: Sequence[str], answers: Sequence[Sequence[str]]
+) -> list[list[float]]:
+    """The same of answers that go on a text, after a space and without a chat template."""
+    scored = []
+    for prompt, each in zip(prompts, answers, strict=True):
+        ids = text_ids(tokenizer, prompt)
+        scored.append(_scored(ids, [text_ids(tokenizer, f"{prompt} {text}")[len(ids) :] for text in each]))
+    return _sums(model, scored)
+
+
+@torch.no_grad()
+def _sums(model: Any, scored: Sequence[_Scored]) -> list[list[float]]:
+    model.eval()
+    device = next(model.parameters()).device
     found: dict[int, list[float]] = {}
-    with progress_bar(len(rows), "scoring answers", "row") as bar:
+    with progress_bar(len(scored), "scoring answers", "row") as bar:
         for chosen in batches_by_length([each.tokens for each in scored], BATCH, BATCH_TOKENS):
             batch = [scored[i] for i in chosen]
             sums = iter(sequence_log_probs(model, pack(batch, _row_tokens(batch)), device).tolist())
             found |= {i: [next(sums) for _ in scored[i].sequences] for i in chosen}
             bar.update(len(chosen))
-    return [found[i] for i in range(len(rows))]
+    return [found[i] for i in range(len(scored))]
 
 
 def _scored(prompt: Sequence[int], answers: Sequence[Sequence[int]]) -> _Scored:

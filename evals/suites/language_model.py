@@ -11,7 +11,7 @@ from data.conversation import Row
 from data.labelled import QuestionRow
 from data.prompts import QUESTION
 from evals.generation import Decoding, answer, answer_both
-from evals.label_likelihood import log_probs, score_choices
+from evals.label_likelihood import log_probs, score_choices, text_log_probs
 from evals.multiple_choice import LogProbs
 from evals.suites.suite import Alternatives
 from train.encoding import IGNORE, Example, encode
@@ -59,9 +59,13 @@ class LanguageModel:
 
     def score_answers(self, items: Sequence[Alternatives]) -> list[np.ndarray]:
         """Log-probability in nats of each answer after each prompt, summed over its tokens: ``[prompts, answers]``."""
-        rows = [Row(((prompt, ""),)) for item in items for prompt in item.prompts]
+        prompts = [prompt for item in items for prompt in item.prompts]
         answers = [item.answers for item in items for _ in item.prompts]
-        found = iter(log_probs(self.model, self.tokenizer, rows, answers))
+        if all(item.is_text for item in items):
+            found = iter(text_log_probs(self.model, self.tokenizer, prompts, answers))
+        else:
+            rows = [Row(((prompt, ""),)) for prompt in prompts]
+            found = iter(log_probs(self.model, self.tokenizer, rows, answers))
         return [np.array([next(found) for _ in item.prompts]) for item in items]
 
     def score_answers_both(self, items: Sequence[Alternatives]) -> tuple[list[np.ndarray], list[np.ndarray]]:

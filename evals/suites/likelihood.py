@@ -34,10 +34,14 @@ def _score_texts(items: Sequence[Text], losses: Sequence[tuple[float, int]]) -> 
 def facts(held_out: HeldOut) -> Suite[Alternatives, np.ndarray]:
     """Questions with four answers, of which the one with the highest log-probability is the model's.
 
-    The answers are not listed in the prompt, so that none gains by its place: models of this size choose by place more
-    than by content (docs/log.md).
+    They are asked as a text, ``Question: ...`` and ``Answer:``, without chat template, so that what is measured is what
+    the model knows and not in which style it replies. The answers are not listed in the prompt, so that none gains by
+    its place: models of this size choose by place more than by content (docs/log.md).
     """
-    items = [Alternatives((each["question"],), tuple(each["choices"])) for each in bundled.items("facts")]
+    items = [
+        Alternatives((f"Question: {each['question']}\nAnswer:",), tuple(each["choices"]), is_text=True)
+        for each in bundled.items("facts")
+    ]
     return Suite("facts", items, "score_answers", _score_facts, least_parameters=LEAST_PARAMETERS)
 
 

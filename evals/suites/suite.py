@@ -29,10 +29,15 @@ Method = Literal["generate", "predict", "score_choices", "score_answers", "score
 
 @dataclass(frozen=True)
 class Alternatives:
-    """A question in one or more wordings, ``prompts``, and the answers of which one is to be the likeliest."""
+    """A question in one or more wordings, ``prompts``, and the answers of which one is to be the likeliest.
+
+    ``is_text``: the prompts are plain texts that the answers go on, and not messages in a chat template; a suite has
+    items of one kind.
+    """
 
     prompts: tuple[str, ...]
     answers: tuple[str, ...]
+    is_text: bool = False
 
 
 class Report(Protocol):

@@ -16,6 +16,7 @@ from evals.label_likelihood import (
     need_the_end,
     p_second,
     score_labels,
+    text_log_probs,
 )
 from train import trainable
 from train.config import FinetuneConfig
@@ -48,6 +49,17 @@ def test_log_probabilities_equal_those_of_each_row_alone(with_end, model, tokeni
     for row, pair in zip(asked, found, strict=True):
         wanted = [by_hand(model, tokenizer, row, label, with_end) for label in SENTIMENTS]
         assert pair == pytest.approx(wanted, abs=1e-4)
+
+
+def test_answers_that_go_on_a_text_are_scored_without_a_chat_template(model, tokenizer):
+    prompt, answers = "Question: Who goes there?\nAnswer:", ["Me.", "Nobody at all."]
+    before = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+    for answer_, found in zip(answers, text_log_probs(model, tokenizer, [prompt], [answers])[0], strict=True):
+        ids = torch.tensor([before + tokenizer(f" {answer_}", add_special_tokens=False)["input_ids"]])
+        with torch.no_grad():
+            logits = model(ids).logits[0].log_softmax(-1)
+        wanted = sum(float(logits[i - 1, ids[0, i]]) for i in range(len(before), ids.shape[1]))
+        assert found == pytest.approx(wanted, abs=1e-4)
 
 
 def test_each_row_may_have_answers_of_its_own(model, tokenizer):

@@ -87,7 +87,8 @@ def test_usual_phrases_of_refusal_are_seen_and_answers_that_only_look_alike_are_
 
 def test_no_answer_of_a_fact_can_gain_by_its_place_because_none_is_listed():
     suite = table.SUITES["facts"](HELD_OUT)
-    assert suite and all(len(item.prompts) == 1 and "\n" not in item.prompts[0] for item in suite.items)
+    asked = [(f"Question: {each['question']}\nAnswer:",) for each in bundled.items("facts")]
+    assert suite and [item.prompts for item in suite.items] == asked and all(item.is_text for item in suite.items)
 
 
 def test_metrics_of_a_model_that_is_right_everywhere_and_of_one_that_is_wrong_everywhere(both):
