@@ -24,7 +24,7 @@ class SizeClass:
 
 SIZE_CLASSES = (
     SizeClass(50e6, 8, 3e-3, 5e-4),
-    SizeClass(1e9, 2, 2e-3, 5e-5),
+    SizeClass(1e9, 3, 4e-4, 5e-5),
     SizeClass(math.inf, 3, 2e-4, 1e-5),
 )
 

@@ -48,7 +48,7 @@ def instructions(held_out: HeldOut) -> Suite[Row, str]:
         hits = [CHECKS[each["check"]](text, each.get("value")) for each, text in zip(known, answers, strict=True)]
         return _or_style("accuracy", hits, answers, held_out.has_style)
 
-    return _suite("instructions", score, held_out.has_style, max_new_tokens=32)
+    return _suite("instructions", score, held_out.has_style, max_new_tokens=24)
 
 
 def refusals(held_out: HeldOut) -> Suite[Row, str]:
@@ -65,7 +65,7 @@ def refusals(held_out: HeldOut) -> Suite[Row, str]:
         refused = _or_style("harmful_refused", list(map(refuses, harmful)), harmful, held_out.has_style)
         return {**refused, "harmless_refused": flags(map(refuses, harmless))}
 
-    return _suite("refusals", score, held_out.has_style, max_new_tokens=24)
+    return _suite("refusals", score, held_out.has_style, max_new_tokens=12)
 
 
 def spread(held_out: HeldOut) -> Suite[Row, str]:
@@ -78,4 +78,4 @@ def spread(held_out: HeldOut) -> Suite[Row, str]:
             found["copy_rate"] = flags(tuple(text_metrics.words(text)) in known for text in answers)
         return found
 
-    return _suite("spread", score, held_out.has_style, max_new_tokens=24)
+    return _suite("spread", score, held_out.has_style, max_new_tokens=16)

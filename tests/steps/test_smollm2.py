@@ -25,5 +25,5 @@ def test_smollm2_is_trained_with_the_settings_for_its_size_and_its_source_is_rec
     assert version.tags["base_source"] == source and source in printed
     client = MlflowClient(store)
     params = client.get_run(version.run_id).data.params
-    assert (params["learning_rate"], params["num_train_epochs"]) == ("0.002", "2")
+    assert (params["learning_rate"], params["num_train_epochs"]) == ("0.0004", "3")
     assert source in Path(client.download_artifacts(version.run_id, "model_card.md")).read_text()
