@@ -40,8 +40,8 @@ class BatchCache:
         self.shape = len(begins), columns + SPARE_COLUMNS  # of the tensors: rows, columns
         self._layers: list[_Layer] = []
         if can_join(model):
-            columns = weakref.proxy(self)  # a reference cycle would keep all of it in memory for long
-            found: list[Any] = [layer if type(layer) is DummyLayer else _Layer(columns) for layer in _layers(model)]
+            owner: Any = weakref.proxy(self)  # a reference cycle would keep all of it in memory for long
+            found: list[Any] = [layer if type(layer) is DummyLayer else _Layer(owner) for layer in _layers(model)]
             self._layers = [layer for layer in found if isinstance(layer, _Layer)]
             self.cache = Cache(layers=found)
         else:
