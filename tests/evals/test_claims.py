@@ -1,6 +1,5 @@
 """Claims are confirmed, refuted or undecided: test and interval agree, falsely so in at most alpha of cases."""
 
-import gc
 import json
 import math
 
@@ -14,14 +13,6 @@ from evals.claims import Measured
 from evals.metrics import METRICS
 
 RANGES = {name: METRICS[name].range for name in ("lexicon_rate", "loop_rate", "stop_rate", "loss", "perplexity")}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def quick_holm():
-    """Statsmodels collects garbage at every call, which takes longer than all of these tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gc, "collect", lambda *_: 0)
-        yield
 
 
 def means(values):
