@@ -6,6 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from data.columns import aligned
+from data.json_values import finite
 from data.markdown import table
 from evals.claims import Result
 from evals.claims_file import Line
@@ -24,10 +26,7 @@ KEY_AT = -0.85
 
 def screen(results: Sequence[Result]) -> list[str]:
     """A line for each claim and each keep, in columns."""
-    cells = [(_kind(each), each.line.text, _found(each), _interval(each), each.reason) for each in results]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    rows = (zip(row, widths, strict=True) for row in cells)
-    return ["  ".join(f"{text:<{width}}" for text, width in row).rstrip() for row in rows]
+    return aligned([(_kind(each), each.line.text, _found(each), _interval(each), each.reason) for each in results])
 
 
 def markdown(results: Sequence[Result]) -> list[str]:
@@ -43,9 +42,7 @@ def cells(result: Result) -> tuple[str, ...]:
 
 def records(results: Sequence[Result]) -> list[dict[str, Any]]:
     """One record a line, as JSON takes it: infinite ends are None."""
-    return [
-        _finite({**asdict(each.line), **{k: v for k, v in asdict(each).items() if k != "line"}}) for each in results
-    ]
+    return [finite({**asdict(each.line), **{k: v for k, v in asdict(each).items() if k != "line"}}) for each in results]
 
 
 def forest(results: Sequence[Result], title: str, path: Path) -> None:
@@ -159,7 +156,3 @@ def _p(result: Result) -> str:
 def sentence(result: Result) -> str:
     """One line in words: what was claimed, what was found, and the outcome."""
     return f"{_kind(result)} {result.line.text}: {_found(result)} {_interval(result)}, {result.reason}"
-
-
-def _finite(record: dict[str, Any]) -> dict[str, Any]:
-    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()}

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from data.columns import aligned
+from data.markdown import table
 from recipes.evaluation.comparison import Comparison
 
 HEAD = ("metric", "items", "base", "tuned", "change (95 % interval)")
@@ -20,17 +22,11 @@ def rows(found: Comparison) -> list[tuple[str, ...]]:
     return out
 
 
-def table(found: Comparison) -> str:
+def screen(found: Comparison) -> str:
     """All metrics, aligned for a terminal."""
-    lines = [HEAD, *rows(found)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        f"{name:<{widths[0]}}  {n:>{widths[1]}}  {base:>{widths[2]}}  {tuned:>{widths[3]}}  {change}".rstrip()
-        for name, n, base, tuned, change in lines
-    )
+    return "\n".join(aligned([HEAD, *rows(found)], right=(1, 2, 3)))
 
 
 def markdown(title: str, lines: Sequence[str], found: Comparison) -> str:
     """The same as a page."""
-    cells = [HEAD, ("---", "---:", "---:", "---:", "---"), *rows(found)]
-    return "\n".join([f"# {title}", "", *lines, "", *(f"| {' | '.join(row)} |" for row in cells), ""])
+    return "\n".join([f"# {title}", "", *lines, "", *table(HEAD, rows(found), left=(0, 4)), ""])

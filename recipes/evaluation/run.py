@@ -37,7 +37,7 @@ def evaluate(config: EvaluateConfig, run: Run) -> Iterator[str]:
             raise UserError(f"suite={config.suite} gave no metric")
         record_results(config, run, sides, found)
         run.table(records(before, after), "items.json")
-        yield "\n".join(["", report.table(found), *notes(found)])
+        yield "\n".join(["", report.screen(found), *notes(found)])
     if config.judge:
         judged_ = judged.compare(config, sides, run)
         record_judged(config, run, judged_)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from data.json_values import finite
 from evals.metrics import METRICS, entry, in_order
 from evals.paired import Difference
 
@@ -136,15 +137,7 @@ class ReportFacts:
         found = dataclasses.asdict(self)
         for line, kept in zip(self.metrics, found["metrics"], strict=True):
             kept["outcome"] = line.outcome
-        return _finite(found)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        return finite(found)
 
 
 def metric_lines(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from data.columns import aligned
 from recipes.html_report.facts import MetricLine
 
 INDENT = " " * 10
@@ -17,9 +18,4 @@ def metrics_table(lines: Sequence[MetricLine], sides: tuple[str, str], title: st
         if line.headline and ("/" in line.name) is of_suites:
             before, after = ("" if value is None else f"{value:{line.format}}" for value in (line.before, line.after))
             cells.append((line.label, before, after, line.change.text(line.format) if line.change else ""))
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    out = [
-        f"{name:<{widths[0]}}  {before:>{widths[1]}}  {after:>{widths[2]}}  {change}".rstrip()
-        for name, before, after, change in cells
-    ]
-    return f"\n{INDENT}".join(out)
+    return f"\n{INDENT}".join(aligned(cells, right=(1, 2)))

@@ -7,6 +7,7 @@ from statistics import median_low
 
 import numpy as np
 
+from data.columns import aligned
 from data.errors import UserError
 from data.markdown import table
 from evals import claims as evaluated
@@ -190,9 +191,7 @@ def _report(
     config: TuneConfig, lines: Sequence[Line], found: Sequence[Result], trained: Trained, promotion: Promotion
 ) -> str:
     """The last lines on screen."""
-    cells = [HEADER, *_cells(lines, headline=True)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    rows = ["  ".join(f"{text:<{w}}" for text, w in zip(row, widths, strict=True)).rstrip() for row in cells]
+    rows = aligned([HEADER, *_cells(lines, headline=True)])
     moved = "it is the champion now" if promotion.moved else "the champion did not move"
     names = ", ".join(f"{each.name}/{each.number}" for each in trained.versions)
     under = "\n          "
