@@ -1,26 +1,22 @@
 """Two language models compared: both are loaded and answer the same held-out rows with the same settings."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from data import pirate
-from data.chat_format import answer_directly
 from data.conversation import Row, digest
 from data.errors import UserError, first_line
 from data.formats import files
 from evals import metrics
 from evals.generation import Decoding, Scores, score
 from evals.primary import choose
-from inference.loading import load_model, load_tokenizer
 from inference.locations import ModelLocation
-from inference.precision import choose as choose_precision
 from recipes.compare.config import CompareConfig
 from recipes.compare.types import Measured, Side, primary_of
 from recipes.sft.config import TuneConfig
-from recipes.sft.data import Rows, has_style, load
+from recipes.sft.data import Rows, has_style
 from recipes.sft.page import items_of
-from registry.resolver import Resolver
-from train.base_model import context_length, pick_device, resolve
+from recipes.version_models import load, locate, rows_of
+from train.base_model import context_length
 
 DEFAULTS = TuneConfig()
 
@@ -34,8 +30,7 @@ def measure(config: CompareConfig, first: Side, second: Side) -> Measured:
     rows, source = held_out(config, first, second)
     style = has_style(rows)
     primary = choose(primary_of(config, first), "answers", () if style else ("lexicon_rate",))
-    resolver = Resolver(lambda name: resolve(name).folder)
-    locations = [resolver.place(side.name) for side in (first, second)]
+    locations = [locate(side.name) for side in (first, second)]
     for side, location in zip((first, second), locations, strict=True):
         if location.remote:
             raise UserError(f"versions: {side.name} is a model at an API; only versions with weights are compared")
@@ -91,9 +86,8 @@ def _rows_of(side: Side) -> Rows:
     Raises:
         UserError: they can't be.
     """
-    params = side.params
     try:
-        return load(TuneConfig(dataset=params.get("dataset", ""), test_dataset=params.get("test_dataset", "")))
+        return rows_of(side.params)
     except UserError as error:
         raise UserError(
             f"versions: the rows of {side.name} can't be read again ({first_line(error)}); name rows with dataset=FILE"
@@ -118,25 +112,9 @@ def _answers(
     style: Callable[[str], bool] | None,
 ) -> Scores:
     """Every metric of the model; it is loaded for this alone, so that only one is in memory."""
-    model, tokenizer = _loaded(location)
+    model, tokenizer = load(location)
     room = min(max_length, context_length(model))
     return score(model, tokenizer, rows, trained, decoding, room, style)
-
-
-def _loaded(location: ModelLocation) -> tuple[Any, Any]:
-    assert location.base and location.tokenizer
-    device = pick_device()
-    tokenizer = load_tokenizer(location.tokenizer)
-    if location.template:
-        tokenizer.chat_template = location.template
-    else:
-        answer_directly(tokenizer)
-    model = load_model(location.base, device, choose_precision(location.load, location.base, device))
-    if location.info.kind == "lora":
-        from peft import PeftModel
-
-        model = PeftModel.from_pretrained(model, str(location.folder)).eval()
-    return model, tokenizer
 
 
 def _number(params: Mapping[str, str], name: str) -> int:

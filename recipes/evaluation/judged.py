@@ -19,8 +19,7 @@ from recipes.evaluation import judges, models
 from recipes.evaluation.config import EvaluateConfig
 from recipes.evaluation.judges import Judge
 from recipes.evaluation.models import Sides
-from recipes.sft import data
-from recipes.sft.config import TuneConfig
+from recipes.version_models import rows_of
 from registry.runs import Run
 from registry.votes import store
 from registry.votes.votes import Vote
@@ -108,7 +107,7 @@ def reported_rows(sides: Sides, run: Run) -> list[Row]:
     if "dataset" not in params or "n_train" in params:
         raise UserError(f"test_dataset: {reference} has no run that names held-out prompts; give a file with prompts")
     try:
-        rows = data.load(TuneConfig(dataset=params["dataset"], test_dataset=params.get("test_dataset", "")))
+        rows = rows_of(params)
     except DataError as error:
         raise UserError(f"test_dataset: the rows of {reference}'s run can't be read ({error}); give a file") from error
     known = sides.version.tags.get("test_digest")

@@ -14,7 +14,7 @@ from openai_jobs.endpoint import Endpoint, from_environment
 from openai_jobs.request_pool import RequestPool
 from openai_jobs.requests import ChatRequest, RequestOptions
 from openai_jobs.response_log import ResponseLog
-from recipes.evaluation import models
+from recipes import version_models
 from train.base_model import context_length
 
 API = "openai:"
@@ -35,7 +35,7 @@ def make(judge: str, folder: Path, seed: int) -> Judge:
     if judge.startswith(API):
         endpoint = from_environment(f"judge={judge}")
         return partial(by_requests, endpoint, judge.removeprefix(API), folder, seed)
-    location = models.locate(judge)
+    location = version_models.locate(judge)
     if location.remote:
         raise UserError(f"judge={judge} is a model behind an API: write judge={API}{location.remote[0]}")
     return partial(by_likelihood, location)
@@ -46,7 +46,7 @@ def by_likelihood(location: ModelLocation, prompts: Sequence[str]) -> list[str]:
 
     A prompt that is too long for the model has an empty text.
     """
-    model, tokenizer = models.load(location)
+    model, tokenizer = version_models.load(location)
     room = context_length(model) - RESERVED_TOKENS
     letters = [""] * len(prompts)
     fitting = [i for i, prompt in enumerate(prompts) if len(prompt_ids(tokenizer, (), prompt)) <= room]

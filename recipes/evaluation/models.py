@@ -4,15 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from data.chat_format import direct_template
 from data.errors import UserError
-from inference.loading import load_model, load_tokenizer
 from inference.locations import ModelLocation
-from inference.precision import choose
+from recipes.version_models import load, locate
 from registry.references import split
-from registry.resolver import Resolver
 from registry.versions import Version
-from train import base_model
 
 
 @dataclass(frozen=True)
@@ -45,15 +41,6 @@ def find(reference: str) -> Sides:
     return Sides(version, locate(f"{name}:base"), tuned)
 
 
-def locate(reference: str) -> ModelLocation:
-    """Where the weights of the model are that ``reference`` names.
-
-    Raises:
-        UserError: it names nothing, or its weights are unavailable.
-    """
-    return Resolver(lambda base: base_model.resolve(base).folder).place(reference)
-
-
 def each_side(sides: Sides) -> Iterator[tuple[Any, Any]]:
     """Model and tokenizer of the base, then those of the version.
 
@@ -71,21 +58,3 @@ def each_side(sides: Sides) -> Iterator[tuple[Any, Any]]:
     with model.disable_adapter():
         yield model, tokenizer
     yield model, tokenizer
-
-
-def load(location: ModelLocation) -> tuple[Any, Any]:
-    """The model at ``location`` (a PEFT model where it is a LoRA version) and its tokenizer.
-
-    Raises:
-        UserError: the files can't be loaded.
-    """
-    from peft import PeftModel
-
-    assert location.folder and location.base and location.tokenizer
-    device = base_model.pick_device()
-    model = load_model(location.base, device, choose(location.load, location.base, device))
-    if location.info.kind == "lora":
-        model = PeftModel.from_pretrained(model, str(location.folder)).eval()
-    tokenizer = load_tokenizer(location.tokenizer)
-    tokenizer.chat_template = location.template or direct_template(tokenizer)
-    return model, tokenizer
