@@ -8,11 +8,12 @@ from evals.metrics import change_metrics, defined
 from recipes.compare import answered, recorded
 from recipes.compare.config import CompareConfig
 from recipes.compare.types import Measured, Side
-from recipes.html_report import examples, page, screen
+from recipes.html_report import examples, screen
 from recipes.html_report.commands import commands
 from recipes.html_report.facts import ReportFacts, metric_lines
 from recipes.html_report.limits import limits
-from registry import lineage, report_files, versions
+from recipes.html_report.record import record_page
+from registry import lineage, versions
 from registry.runs import Run
 
 
@@ -33,8 +34,7 @@ def compare(config: CompareConfig, run: Run) -> Iterator[str]:
     yield f"Rows    {measured.rows:,}: {measured.source}"
     facts = facts_of(config, first, second, measured, run.run_id)
     record(run, facts, measured)
-    place = report_files.save(run, page.html(facts), facts.record())
-    yield report(facts, place)
+    yield report(facts, record_page(run, facts))
 
 
 def sides(config: CompareConfig) -> tuple[Side, Side]:

@@ -1,21 +1,19 @@
 """The report page of a noisy-labels run."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 
 from data.labelled import AnyRow, Labels, QuestionRow
 from evals.metrics import METRICS
-from recipes.claims import PICTURE
-from recipes.html_report import page
+from recipes.html_report import page, record
 from recipes.html_report.commands import commands
 from recipes.html_report.facts import Figure, ReportFacts, flags, make_items, metric_lines, row_values
 from recipes.html_report.limits import limits
 from recipes.noisy_labels.learners.base import Learner
 from recipes.noisy_labels.report import title
 from recipes.noisy_labels.types import NoisyJob, NoisyOutcome
-from registry import lineage, report_files
+from registry import lineage
 from registry.runs import Run
 from registry.versions import Version
 
@@ -30,12 +28,8 @@ def record_page(job: NoisyJob, learner: Learner, run: Run, outcome: NoisyOutcome
     figures = page.figure("Training curve", CURVE, run.folder / "loss_curve.png")
     for heading, name in PICTURES:
         figures += page.figure(heading, heading, run.folder / "plots" / f"{name}.png")
-    facts = replace(
-        facts_of(job, learner, outcome, f"{version.name}/{version.number}", run.run_id, figures),
-        claims=page.claim_lines(outcome.claims),
-        claims_figures=page.figure("Claims", "The claims with their intervals.", run.folder / PICTURE),
-    )
-    return report_files.save(run, page.html(facts), facts.record())
+    facts = facts_of(job, learner, outcome, f"{version.name}/{version.number}", run.run_id, figures)
+    return record.record_page(run, facts, outcome.claims)
 
 
 def facts_of(
@@ -105,9 +99,8 @@ def _true(row: AnyRow, labels: Labels) -> str:
 
 
 def _lineage(job: NoisyJob, learner: Learner, run_id: str) -> tuple[tuple[str, str], ...]:
-    rows, digests, code = job.data, job.data.digests(), lineage.code_state()
+    rows, digests = job.data, job.data.digests()
     done = rows.corrupted.summary()
-    changed = ", with changes that were not committed" if code["git_dirty"] == "true" else ""
     wrong = f"{done['flipped']:,} labels wrong ({done['kind']}, rate {done['rate']:g}), mask {digests['mask_digest']}"
     return (
         ("training rows", f"{done['rows']:,} of {rows.dataset.name}, digest {digests['dataset_digest']}; {wrong}"),
@@ -115,7 +108,5 @@ def _lineage(job: NoisyJob, learner: Learner, run_id: str) -> tuple[tuple[str, s
         ("test rows", f"{len(rows.test):,}, digest {digests['test_digest']}"),
         ("texts cut", f"{rows.cut:,} at the learner's limit of tokens"),
         ("base", " ".join(filter(None, (learner.base, learner.base_digest, learner.base_source)))),
-        ("run", run_id),
-        ("code", code["git_commit"] + changed),
-        ("environment", ", ".join(f"{name} {version}" for name, version in lineage.environment().items())),
+        *record.origin_lines(run_id),
     )

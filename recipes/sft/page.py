@@ -1,18 +1,15 @@
 """The report page of a fine-tuning run."""
 
-from dataclasses import replace
-
 from data.conversation import Row
 from evals.generation import Scores
 from evals.metrics import METRICS
-from recipes.claims import PICTURE
-from recipes.html_report import page
+from recipes.html_report import page, record
 from recipes.html_report.commands import commands
 from recipes.html_report.facts import Figure, Item, ReportFacts, flags, make_items, metric_lines, row_values
 from recipes.html_report.limits import limits
 from recipes.sft.report import side_effects_line
 from recipes.sft.types import Job, Outcome
-from registry import lineage, report_files
+from registry import lineage
 from registry.runs import Run
 from registry.versions import Version
 
@@ -22,13 +19,8 @@ CURVE = "Loss by optimizer step of the training rows and of the validation rows;
 def record_page(job: Job, run: Run, outcome: Outcome, version: Version) -> str:
     """Keep the page with the run; returns where it is, for the screen."""
     curve = page.figure("Training curve", CURVE, run.folder / "loss_curve.png")
-    claimed = page.figure("Claims", "The claims with their intervals.", run.folder / PICTURE)
-    facts = replace(
-        facts_of(job, outcome, f"{version.name}/{version.number}", run.run_id, curve),
-        claims=page.claim_lines(outcome.claims),
-        claims_figures=claimed,
-    )
-    return report_files.save(run, page.html(facts), facts.record())
+    facts = facts_of(job, outcome, f"{version.name}/{version.number}", run.run_id, curve)
+    return record.record_page(run, facts, outcome.claims)
 
 
 def facts_of(job: Job, outcome: Outcome, version: str, run_id: str, figures: tuple[Figure, ...]) -> ReportFacts:
@@ -78,15 +70,12 @@ def items_of(rows: list[Row], before: Scores, after: Scores, primary: str) -> tu
 
 
 def _lineage(job: Job, run_id: str) -> tuple[tuple[str, str], ...]:
-    rows, source, digests, code = job.rows, job.base.source, job.rows.digests(), lineage.code_state()
-    changed = ", with changes that were not committed" if code["git_dirty"] == "true" else ""
+    rows, source, digests = job.rows, job.base.source, job.rows.digests()
     return (
         ("training rows", f"{len(rows.train):,} of {job.config.dataset}, digest {digests['dataset_digest']}"),
         ("validation rows", f"{len(rows.validation):,}, digest {digests['validation_digest']}"),
         ("held-out rows", f"{len(rows.test):,}, {rows.test_name}, digest {digests['test_digest']}"),
         ("rows left out", "; ".join(rows.notes) or "none; no held-out prompt is trained on"),
         ("base", f"{source.name}, weights {source.digest} ({source.source})"),
-        ("run", run_id),
-        ("code", code["git_commit"] + changed),
-        ("environment", ", ".join(f"{name} {version}" for name, version in lineage.environment().items())),
+        *record.origin_lines(run_id),
     )
