@@ -5,14 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from urllib.parse import urlsplit
 
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
-from mlflow.utils.file_utils import local_file_uri_to_path
 
 from registry.runs import Run
-from registry.store import connected, is_down
+from registry.store import connected, is_down, local_folder
 
 PAGE, RECORD = "report.html", "report.json"
 
@@ -21,10 +19,10 @@ def save(run: Run, page: str, record: Mapping[str, Any]) -> str:
     """Keep both as artifacts of the run; returns where the page is, in words for the screen."""
     run.text(json.dumps(record, indent=1), RECORD)
     run.text(page, PAGE)
-    uri = run.client.get_run(run.run_id).info.artifact_uri or ""
-    if urlsplit(uri).scheme not in ("", "file"):
+    folder = local_folder(run.client.get_run(run.run_id).info.artifact_uri or "")
+    if folder is None:
         return f"{PAGE} among the run's artifacts in MLflow"
-    path = Path(local_file_uri_to_path(uri)) / PAGE
+    path = folder / PAGE
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 

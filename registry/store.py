@@ -57,8 +57,14 @@ def artifact_location(uri: str, experiment: str) -> str | None:
 
 def is_writable(artifact_uri: str) -> bool:
     """False where artifacts are kept in a local folder that can't be written."""
+    folder = local_folder(artifact_uri)
+    return folder is None or not _writing_problem(folder, None)
+
+
+def local_folder(artifact_uri: str) -> Path | None:
+    """The folder on this machine that holds the artifacts; None where a server keeps them."""
     is_local = urlsplit(artifact_uri).scheme in ("", "file")
-    return not is_local or not _writing_problem(Path(local_file_uri_to_path(artifact_uri)), None)
+    return Path(local_file_uri_to_path(artifact_uri)) if is_local else None
 
 
 def _writing_problem(folder: Path, file: Path | None) -> str:

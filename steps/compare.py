@@ -1,9 +1,9 @@
 """``mlflow run . -e compare``: two registered versions on the same held-out rows, metric by metric and row by row."""
 
 from recipes.compare.config import CompareConfig
-from steps.cli import OUTPUTS, main
+from steps.cli import main
 from steps.flags import parse
-from steps.tracked_run import execute
+from steps.tracked_run import execute, start_run
 
 
 def compare(argv: list[str]) -> None:
@@ -11,12 +11,8 @@ def compare(argv: list[str]) -> None:
     config = parse(CompareConfig, argv)
     first, second = config.pair  # a wrong setting shows before a run is opened
     from recipes.compare.run import compare as work
-    from registry import runs, store
 
-    store.prepare(OUTPUTS)
-    run = runs.start("compare", OUTPUTS)
-    print(f"Run {run.run_id}")
-    execute(work, config, run, f"mlflow run . -e compare -P versions={first},{second}")
+    execute(work, config, start_run("compare"), f"mlflow run . -e compare -P versions={first},{second}")
 
 
 if __name__ == "__main__":

@@ -3,9 +3,9 @@
 from dataclasses import fields
 
 from recipes.evaluation.config import EvaluateConfig
-from steps.cli import OUTPUTS, main
+from steps.cli import main
 from steps.flags import parse
-from steps.tracked_run import execute
+from steps.tracked_run import execute, start_run
 
 
 def evaluate(argv: list[str]) -> None:
@@ -13,12 +13,9 @@ def evaluate(argv: list[str]) -> None:
     config = parse(EvaluateConfig, argv)
     config.require_work()
     from recipes.evaluation.run import evaluate as work
-    from registry import runs, store
 
-    store.prepare(OUTPUTS)
-    run = runs.start("evaluate", OUTPUTS)
+    run = start_run("evaluate")
     run.folder.mkdir(parents=True, exist_ok=True)
-    print(f"Run {run.run_id}", flush=True)
     execute(work, config, run, command(config))
 
 

@@ -37,6 +37,20 @@ def run_job(entry: str, config_type: type[C], work: "Callable[[C, Run], Iterator
     distributed.leave()
 
 
+def start_run(entry: str) -> "Run":
+    """A new run called ``entry``, for work that is not resumed.
+
+    Raises:
+        UserError: the store can't be written, or the tracking server does not answer.
+    """
+    from registry import runs, store
+
+    store.prepare(OUTPUTS)
+    run = runs.start(entry, OUTPUTS)
+    print(f"Run {run.run_id}", flush=True)
+    return run
+
+
 def open_run(entry: str, config: Any) -> "Run":
     """A new run called ``entry``, its folder with the settings made, or the run that ``config.resume`` names.
 
