@@ -39,8 +39,7 @@ class AnswerData:
     it was too long for the model. ``training_responses`` are those of the training rows. ``loss`` and ``train_loss``
     are means over response tokens in nats, on the held-out rows and on training rows (None without such rows).
     ``row_losses`` are the held-out rows' own, ``[rows, 2]``: loss summed over a row's response tokens, and how many
-    these are. ``has_style``: whether a
-    text has the style of the training responses; None where no such test is known.
+    these are. ``has_style``: whether a text has the style of the training responses; None where no such test is known.
     """
 
     prompts: Sequence[str]

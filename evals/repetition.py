@@ -2,7 +2,6 @@
 
 import math
 import zlib
-from math import ceil
 
 import regex
 
@@ -67,7 +66,7 @@ def _repeats_words(text: list[str]) -> bool:
     for n in range(1, (LONGEST_SIGN_LOOP if any(signs) else LONGEST_LOOP) + 1):
         for i in range(len(text) - 3 * n + 1):
             unit, of_signs = text[i : i + n], all(signs[i : i + n])
-            times = max(3, ceil(LEAST_SIGNS / n)) if of_signs else _times(unit, len(text))
+            times = max(3, math.ceil(LEAST_SIGNS / n)) if of_signs else _times(unit, len(text))
             if (of_signs or n <= LONGEST_LOOP) and unit * times == text[i : i + n * times]:
                 return True
     return False

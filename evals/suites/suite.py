@@ -70,7 +70,7 @@ class Values:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """A run's held-out rows, the names of the labels 0 and 1, and the seed of resampled intervals and of shuffling.
+    """A run's held-out rows, the names of the labels 0 and 1, and the seed of resampled intervals.
 
     ``has_style``: whether a text has the style of the training responses; None where no such test is known.
     ``training_responses``: those of the training rows.

@@ -173,14 +173,13 @@ def _with_pruning(
 ) -> TrainingEvaluation:
     """The same with the effect of leaving out as many suspect rows as were flipped, and as many as seem to be."""
     data, train = job.data, job.data.train
-    losses = label_errors.losses(p_positive, data.given)
 
     def pruned(dropped: int) -> label_errors.Pruning | None:
         if not 0 < dropped < len(train.rows):
             return None
         share = dropped / len(train.rows)
         return label_errors.prune_and_retrain(
-            fit, train.rows, train.originals, losses, share, data.test, before=_Scorer(learner)
+            fit, train.rows, train.originals, np.array(found.losses), share, data.test, before=_Scorer(learner)
         )
 
     flips, estimated = sum(train.flipped), label_errors.estimated_flips(p_positive, data.given)

@@ -32,7 +32,7 @@ def read(config: TuneConfig, rows: Rows, suites: Sequence[Suite[Any, Any]]) -> c
 def measured(rows: Rows, suites: Sequence[Suite[Any, Any]]) -> dict[str, tuple[float, float]]:
     """The range of every metric that is measured in pairs, on the test rows and by the suites, by name."""
     found = {metric.name: metric.range for metric in metrics.in_order("answers") if metric.statistics}
-    known = [metric for metric in metrics.in_order("suites")]
+    known = metrics.in_order("suites")
     for suite in suites:
         own = [metric for metric in known if metric.name.startswith(f"{suite.name}/")]
         own = own or [metric for metric in known if metric.name.startswith("suite/")]

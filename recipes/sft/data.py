@@ -62,9 +62,7 @@ def _without_near_duplicates(train: list[Row], held_out: list[Row], notes: list[
     Raises:
         DataError: fewer than ``splits.LEAST_TRAIN`` of them.
     """
-    near = near_duplicates(
-        *(["\n".join(prompt for prompt, _ in row.turns) for row in each] for each in (train, held_out))
-    )
+    near = near_duplicates(_prompts(train), _prompts(held_out))
     if not near:
         return train
     first, other = next(iter(near.items()))
