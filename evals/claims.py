@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from evals.bootstrap import OfSums, bootstrap
+from evals.bootstrap import LEAST_ROWS, OfSums, bootstrap
 from evals.claims_file import Claims, Line
 from evals.estimates import Constant, Estimate, PairedShares, Relative, RelativeShares, Share
 from evals.metrics import entry
@@ -33,7 +33,7 @@ class Result:
     ``value`` is the change, the relative change or the tuned model's value, as the line says, with its interval from
     ``low`` to ``high`` at ``level``: the level at which Holm's method tests this line. It lies within the bounds where
     the claim is confirmed, outside where it is refuted. ``p_value`` is that of the claim, ``p_opposite`` that of its
-    opposite, both adjusted. ``more_rows``: how many more test rows would decide, were the value as large as it seems;
+    opposite, both adjusted. ``more_rows``: how many more rows or items would decide, if the value is as it seems;
     None where it is decided, or where that can't be computed. All are None where the metric was not measured.
     """
 
@@ -56,10 +56,11 @@ class Result:
             return self.outcome
         if self.value is None:
             return f"undecided ({self.method})"
+        units = self.line.units
         if self.more_rows is None:
-            return "undecided (how many more rows or seeds would decide is not known)"
+            return f"undecided (how many more {units} or seeds would decide is not known)"
         more = f"{self.more_rows:,}" if self.more_rows <= MOST_ROWS else f"over {MOST_ROWS:,}"
-        return f"undecided ({more} more test rows would decide)"
+        return f"undecided ({more} more {units} would decide)"
 
 
 def decide(
@@ -107,7 +108,7 @@ def _result(
     line: Line, found: Estimate | None, n: int, alpha: float, raw: tuple[float, float], adjusted: tuple[float, float]
 ) -> Result:
     if found is None:
-        return Result(line, "undecided", n, method=f"no interval from {n} rows" if n else "not measured")
+        return Result(line, "undecided", n, method=_missing(line, n))
     outcome: Outcome = "undecided"
     if adjusted[0] <= alpha:
         outcome = "confirmed"
@@ -120,6 +121,15 @@ def _result(
     low, high = found.interval(tail)
     more = None if outcome != "undecided" else _more_rows(line, n, found.value, low, high)
     return Result(line, outcome, n, found.value, low, high, 1 - 2 * tail, *adjusted, more, found.method)
+
+
+def _missing(line: Line, n: int) -> str:
+    """Why there is no interval."""
+    if not n:
+        return "not measured"
+    if n < LEAST_ROWS:
+        return f"no interval from {n} {line.units}: it takes {LEAST_ROWS}"
+    return f"no interval: {'the base has 0' if line.quantity == 'relative' else 'undefined'} on {n} {line.units}"
 
 
 def _more_rows(line: Line, n: int, value: float, low: float, high: float) -> int | None:

@@ -50,6 +50,11 @@ class Line:
         """Whether both bounds are given, as for an equivalence."""
         return math.isfinite(self.low) and math.isfinite(self.high)
 
+    @property
+    def units(self) -> str:
+        """What the metric is measured on: ``suite items`` of a retention suite, else ``test rows``."""
+        return "suite items" if "/" in self.metric else "test rows"
+
 
 @dataclass(frozen=True)
 class Claims:

@@ -11,7 +11,7 @@ from train import base_model, defaults, distributed, trainable
 from train.base_model import Base
 from train.config import FinetuneConfig
 from train.encoding import Pair, TrainingRow
-from train.loop import Fitted, Tracker, fit
+from train.loop import Accept, Fitted, Tracker, fit
 from train.losses import DEFAULT_LOSS, Loss, add_reference
 from train.resume import StateFolder
 
@@ -111,6 +111,7 @@ def finetune(
     tracker: Tracker,
     state: StateFolder,
     loss: Loss = DEFAULT_LOSS,
+    accept: Accept | None = None,
 ) -> Finetuned:
     """Fine-tune ``base`` on tokenised ``rows``; the base's own model object becomes the tuned one.
 
@@ -119,6 +120,7 @@ def finetune(
         tracker: takes the metrics of steps and evaluations.
         state: where resume points are kept; if one is there, training goes on from it.
         loss: what is minimised; where it needs a reference model, that is the base as it is before training.
+        accept: whether a checkpoint may be chosen, see ``train.loop.fit``.
 
     Raises:
         ConfigError: ``config.distributed`` does not fit the method or how the processes were started.
@@ -130,7 +132,7 @@ def finetune(
         rows, eval_rows = (_with_reference(each, base, config) for each in (rows, eval_rows))
     model = trainable.make_trainable(base.model, config)
     fsdp = distributed.uses_fsdp(config.distributed, config.method)
-    return Finetuned(base, config, model, fit(model, rows, eval_rows, config, state, tracker, loss, fsdp))
+    return Finetuned(base, config, model, fit(model, rows, eval_rows, config, state, tracker, loss, fsdp, accept))
 
 
 def _with_reference(rows: Sequence[TrainingRow], base: LoadedBase, config: FinetuneConfig) -> Sequence[TrainingRow]:

@@ -29,6 +29,8 @@ from train.schedule import dropout_seed, eval_schedule, lr_factor
 #: Training metrics are logged at no more steps than this; longer runs log means over several steps.
 MOST_POINTS = 500
 T = TypeVar("T")
+#: Whether the weights that a model has after so many steps may be chosen as the best; where not, training ends.
+Accept = Callable[[nn.Module, int], bool]
 
 
 class Tracker(Protocol):
@@ -82,6 +84,7 @@ def fit(
     tracker: Tracker,
     loss: Loss = DEFAULT_LOSS,
     fsdp: bool = False,
+    accept: Accept | None = None,
 ) -> Fitted:
     """Train ``model`` in place on ``rows``, evaluating on ``eval_rows``; both lists are tokenised and not empty.
 
@@ -90,6 +93,8 @@ def fit(
         state: where resume points are kept; if one is there, training goes on from it.
         tracker: takes the metrics of steps and evaluations; flushed before each resume point, so none is lost.
         fsdp: whether several processes divide the weights among them (FSDP), and not only the rows (DDP).
+        accept: called after every evaluation, before its resume point is written; for one process. It must return
+            True at step 0, and the same again for the same weights.
 
     Raises:
         Diverged: a loss or gradient norm is not finite; the last resume point still is.
@@ -101,7 +106,7 @@ def fit(
     if not (config.epochs and config.lr):
         raise ValueError("epochs and lr must be above 0; train.defaults.complete fills them in")
     device, weights = next(model.parameters()).device, _trained(model)
-    loop = _Loop(model, rows, eval_rows, config, state, tracker, loss, fsdp)
+    loop = _Loop(model, rows, eval_rows, config, state, tracker, loss, fsdp, accept)
     found = state.load()
     distributed.wait()  # no process may write a new point before all have read the old one
     before = found[0].trained_tokens if found else 0
@@ -127,8 +132,9 @@ class _Loop:
         tracker: Tracker,
         loss: Loss,
         fsdp: bool,
+        accept: Accept | None,
     ) -> None:
-        self.rows, self.eval_rows, self.loss = rows, eval_rows, loss
+        self.rows, self.eval_rows, self.loss, self.accept = rows, eval_rows, loss, accept
         self.config, self.state, self.tracker = config, state, tracker
         self.device = next(model.parameters()).device
         self.model = distributed.wrap(model, fsdp)
@@ -249,8 +255,10 @@ class _Loop:
         self._require_numbers(progress.step, {"eval loss": loss})
         progress.history.append((progress.step, loss))
         self.tracker.log(progress.step, {"eval/loss": loss, f"eval/{self.loss.accuracy}": accuracy})
+        if self.accept is not None and not self.accept(self.module, progress.step):
+            progress.rejected.append(progress.step)
         since_best = sum(step > progress.best_step for step, _ in progress.history)
-        stopped = 0 < self.config.patience <= since_best
+        stopped = 0 < self.config.patience <= since_best or progress.step in progress.rejected
         progress.finished = stopped or progress.step == self.total_steps
         weights = distributed.gather(self.weights)
         optimizer = distributed.gather(optimizer_tensors(self.optimizer, self.weights))

@@ -16,17 +16,26 @@ POINTER = "latest.json"
 
 @dataclass
 class Progress:
-    """A run's position and results. ``history`` holds ``(step, eval loss)`` of every evaluation, step 0 included."""
+    """A run's position and results. ``history`` holds ``(step, eval loss)`` of every evaluation, step 0 included.
+
+    ``rejected``: the steps among them whose weights must not be chosen.
+    """
 
     step: int = 0
     trained_tokens: int = 0
     history: list[tuple[int, float]] = field(default_factory=list)
     finished: bool = False
+    rejected: list[int] = field(default_factory=list)
+
+    @property
+    def eligible(self) -> list[tuple[int, float]]:
+        """The points of ``history`` whose weights may be chosen."""
+        return [point for point in self.history if point[0] not in self.rejected]
 
     @property
     def best_step(self) -> int:
-        """The step of the lowest eval loss, the earliest if several share it."""
-        return min(self.history, key=lambda point: (point[1], point[0]))[0] if self.history else self.step
+        """Of the steps that may be chosen, that of the lowest eval loss, the earliest if several share it."""
+        return min(self.eligible, key=lambda point: (point[1], point[0]))[0] if self.eligible else self.step
 
 
 SavedState = tuple[Progress, dict[str, Tensor], dict[str, Tensor]]

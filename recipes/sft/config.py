@@ -37,6 +37,8 @@ class TuneConfig(ClaimsConfig, FinetuneConfig):
 
     seeds: str = ""
     """Comma-separated seeds: a run for each under one parent, and what they show together; empty trains seed alone."""
+    stop_on: str = ""
+    """Metrics whose keeps are tested at every evaluation: one that is broken ends training; keeps names all of them."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -44,6 +46,9 @@ class TuneConfig(ClaimsConfig, FinetuneConfig):
         if self.seeds:
             require(len(self.all_seeds()) > 1, f"seeds must name at least two, not {self.seeds}; for one give seed")
             require(self.seed == TuneConfig.seed, "give seed or seeds, not both")
+        require(
+            not self.stop_on or self.restore == "best", "stop_on chooses among checkpoints, so it needs restore=best"
+        )
 
     def all_seeds(self) -> list[int]:
         """The seeds of ``seeds``, each once.

@@ -8,6 +8,7 @@ from recipes.html_report.commands import commands
 from recipes.html_report.facts import Figure, Item, ReportFacts, flags, make_items, metric_lines, row_values
 from recipes.html_report.limits import limits
 from recipes.sft.report import side_effects_line
+from recipes.sft.stop_on import PICTURE
 from recipes.sft.types import Job, Outcome
 from registry import lineage
 from registry.runs import Run
@@ -19,7 +20,8 @@ CURVE = "Loss by optimizer step of the training rows and of the validation rows;
 def record_page(job: Job, run: Run, outcome: Outcome, version: Version) -> str:
     """Keep the page with the run; returns where it is, for the screen."""
     curve = page.figure("Training curve", CURVE, run.folder / "loss_curve.png")
-    facts = facts_of(job, outcome, f"{version.name}/{version.number}", run.run_id, curve)
+    by_step = page.figure("Side effects by step", "What was learned, and what was lost, by step.", run.folder / PICTURE)
+    facts = facts_of(job, outcome, f"{version.name}/{version.number}", run.run_id, curve + by_step)
     return record.record_page(run, facts, outcome.claims)
 
 
@@ -52,9 +54,13 @@ def facts_of(job: Job, outcome: Outcome, version: str, run_id: str, figures: tup
         figures=figures,
         lineage=_lineage(job, run_id),
         commands=commands("pirate", config, lineage.code_state()),
-        notes=(*rows.notes, f"side effects: {side_effects_line(outcome)}"),
+        notes=(*rows.notes, f"side effects: {side_effects_line(outcome)}", *_by_step(outcome)),
         limits=limits(primary, len(rows.test), items, seeds, rows.test_name, suites),
     )
+
+
+def _by_step(outcome: Outcome) -> tuple[str, ...]:
+    return tuple(f"stop_on: {each}" for each in outcome.by_step.sentences) if outcome.by_step else ()
 
 
 def items_of(rows: list[Row], before: Scores, after: Scores, primary: str) -> tuple[Item, ...]:

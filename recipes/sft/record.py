@@ -11,6 +11,7 @@ from evals.generation import probe
 from recipes import claims
 from recipes.promotion import promote
 from recipes.sft import report as reports
+from recipes.sft import stop_on
 from recipes.sft.types import Job, Outcome
 from registry import champion, lineage, registration, row_statistics, versions
 from registry.model_card import CardFacts, write_card
@@ -63,6 +64,7 @@ def record_results(job: Job, run: Run, outcome: Outcome) -> None:
     verdict = {"verdict": outcome.verdict.name, "reasons": outcome.verdict.reasons}
     changes = {name: dataclasses.asdict(change) for name, change in outcome.changes.items()}
     claims.record_results(outcome.claims, title, run)
+    stop_on.record(outcome.by_step, title, run)
     effects = outcome.side_effects.sentences if outcome.side_effects.measured else None
     beside = {"claims": claims_report.records(outcome.claims), "side_effects": effects}
     results = {**verdict, **scores, "changes": changes, **beside, "rows": table}
@@ -155,6 +157,7 @@ def report(job: Job, outcome: Outcome, version: versions.Version, promotion: cha
         f"Metrics   {reports.metrics_table(outcome, len(job.rows.test), job.primary)}",
         f"Claims    {reports.claims_table(outcome)}",
         *reports.side_effects_table(outcome),
+        *reports.by_step_lines(outcome),
         f"Verdict   {verdict.name}: {'; '.join(verdict.reasons)}",
         f"Version   {version.name}/{version.number}, {weights}; {moved}: {promotion.reason}",
         f"Report    {page}",

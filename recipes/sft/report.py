@@ -12,6 +12,7 @@ from evals.claims_report import markdown, screen
 from evals.generation import Scores
 from recipes.html_report.facts import metric_lines
 from recipes.html_report.screen import metrics_table as table_of
+from recipes.sft.stop_on import PICTURE
 from recipes.sft.types import Outcome
 from train.encoding import IGNORE, Example
 
@@ -84,6 +85,13 @@ def side_effects_table(outcome: Outcome) -> list[str]:
     return ["", f"Suites    {shown}", "", f"Effects   {side_effects_line(outcome)}"]
 
 
+def by_step_lines(outcome: Outcome) -> list[str]:
+    """What ``stop_on`` found over the checkpoints; no lines where it was not given."""
+    if outcome.by_step is None:
+        return []
+    return ["", f"Stop on   {f'{chr(10)}          '.join(outcome.by_step.sentences)}", ""]
+
+
 def side_effects_line(outcome: Outcome) -> str:
     """The side effects that were shown, in one line; what it means that there are none."""
     if not outcome.side_effects.measured:
@@ -109,6 +117,8 @@ def results_markdown(outcome: Outcome, table: Sequence[Mapping[str, str]]) -> st
     base, tuned, verdict = outcome.before.values, outcome.after.values, outcome.verdict
     lines = [f"# Evaluation: {verdict.name}", "", *(f"- {reason}" for reason in verdict.reasons), ""]
     lines += [f"Side effects: {side_effects_line(outcome)}.", ""]
+    if outcome.by_step:
+        lines += [f"![Side effects by step]({PICTURE})", "", *(f"- {each}" for each in outcome.by_step.sentences), ""]
     lines += [
         f"Changes have 95 % intervals over the same {len(table)} held-out rows (suites: over their items), in pairs.",
         "",

@@ -19,7 +19,7 @@ from evals.suites.suite import HeldOut
 from evals.verdict import decide
 from recipes import claims
 from recipes.sft import claims as own_claims
-from recipes.sft import page, record, report
+from recipes.sft import page, record, report, stop_on
 from recipes.sft.config import TuneConfig
 from recipes.sft.data import Rows, has_style, load
 from recipes.sft.types import Job, Outcome
@@ -82,7 +82,8 @@ def prepare(config: TuneConfig, day: date | None = None) -> Job:
     examples = encode(rows.train, base.tokenizer, config.labels, base.max_length)
     checks = encode(rows.validation, base.tokenizer, "response", base.max_length)
     complete = defaults.complete(config, base.parameters)
-    return Job(complete, rows, base, examples, checks, primary, chosen, written, claimed)
+    tested = stop_on.keeps(config, claimed)
+    return Job(complete, rows, base, examples, checks, primary, chosen, written, claimed, tested)
 
 
 def train(job: Job, run: Run) -> Finetuned:
@@ -92,7 +93,8 @@ def train(job: Job, run: Run) -> Finetuned:
         Diverged: the loss stopped being a number.
     """
     state = StateFolder(run.folder, keep_all=job.config.keeps_all)
-    return finetune(job.examples, job.checks, job.base, job.config, run, state)
+    accept = stop_on.KeepTest(job, run) if job.stop_on else None
+    return finetune(job.examples, job.checks, job.base, job.config, run, state, accept=accept)
 
 
 def train_and_evaluate(job: Job, run: Run) -> Outcome:
@@ -114,7 +116,7 @@ def train_and_evaluate(job: Job, run: Run) -> Outcome:
         evaluate_s = base_s + tuned_s
     fitted = tuned.fitted
     run.log(fitted.restored_step, {"time/train_s": fitted.seconds, "time/evaluate_s": evaluate_s})
-    losses = dict(fitted.progress.history)
+    losses = dict(fitted.progress.eligible)
     past_best = losses[fitted.restored_step] / min(losses.values())
     changes = metrics.changes(before.statistics, after.statistics, job.config.seed)
     assert after.data is not None
@@ -122,7 +124,8 @@ def train_and_evaluate(job: Job, run: Run) -> Outcome:
     effects = side_effects.find(changes, before.statistics, after.statistics)
     verdict = decide(before.values, after.values, past_best, [*findings(compared), *effects.findings])
     found = claims.decide(job.claims, before.statistics, after.statistics, job.config.seed)
-    return Outcome(tuned, before, after, claims.quoted(verdict, found), changes, found, effects)
+    by_step = stop_on.load(job, run, fitted)
+    return Outcome(tuned, before, after, claims.quoted(verdict, found), changes, found, effects, by_step)
 
 
 def require_same(job: Job, run: Run) -> None:

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evals.claims import Result
-from evals.claims_file import Claims
+from evals.claims_file import Claims, Line
 from evals.generation import Scores
 from evals.paired import Difference
 from evals.side_effects import SideEffects
+from evals.side_effects_by_step import ByStep
 from evals.suites.suite import Suite
 from evals.verdict import Verdict
 from recipes.sft.config import TuneConfig
@@ -23,7 +24,7 @@ class Job:
 
     ``primary``: the name of the primary metric. ``suites``: those that both models are evaluated on beside the test
     rows. ``date``: the date in every prompt, where the chat template holds one; else empty. ``claims``: what is claimed
-    of the outcome.
+    of the outcome. ``stop_on``: the keeps that are tested at every evaluation.
     """
 
     config: TuneConfig
@@ -35,6 +36,7 @@ class Job:
     suites: Sequence[Suite[Any, Any]] = ()
     date: str = ""
     claims: Claims = Claims(())
+    stop_on: tuple[Line, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Outcome:
     """A fine-tuned model, and its base's (``before``) and its own (``after``) scores on the same test rows.
 
     ``changes``: by metric, how much the two differ, with intervals. ``claims``: what became of each claim.
-    ``side_effects``: which of the changes are side effects.
+    ``side_effects``: which of the changes are side effects. ``by_step``: what ``stop_on`` measured at each checkpoint.
     """
 
     tuned: Finetuned
@@ -52,3 +54,4 @@ class Outcome:
     changes: Mapping[str, Difference]
     claims: Sequence[Result] = field(default_factory=tuple)
     side_effects: SideEffects = SideEffects()
+    by_step: ByStep | None = None

@@ -12,7 +12,8 @@ from evals import claims, claims_file, claims_report
 from evals.claims import Measured
 from evals.metrics import METRICS
 
-RANGES = {name: METRICS[name].range for name in ("lexicon_rate", "loop_rate", "stop_rate", "loss", "perplexity")}
+NAMES = ("lexicon_rate", "loop_rate", "stop_rate", "loss", "perplexity", "facts/accuracy")
+RANGES = {name: METRICS[name].range for name in NAMES}
 
 
 def means(values):
@@ -104,8 +105,20 @@ def test_what_undecided_lines_need_would_decide_them():
 def test_few_rows_and_metrics_that_were_not_measured_leave_a_claim_undecided():
     text = "claims:\n  - loss: {below: -0}\n  - stop_rate: {above: 0.5}\n"
     few, none = outcomes(text, {"loss": means([2, 3, 4])}, {"loss": means([1, 2, 3])})
-    assert (few.reason, none.reason) == ("undecided (no interval from 3 rows)", "undecided (not measured)")
+    assert (few.reason, none.reason) == (
+        "undecided (no interval from 3 test rows: it takes 8)",
+        "undecided (not measured)",
+    )
     json.dumps(claims_report.records([few, none]), allow_nan=False)
+
+
+def test_a_line_on_a_suite_asks_for_more_items_of_the_suite_and_not_for_test_rows():
+    flags, none = means([1] * 30 + [0] * 30), means([0] * 60)
+    text = "keeps:\n  - facts/accuracy: {not_below: -0.01}\n  - facts/accuracy: {not_below: -1%}\n"
+    [result, _] = outcomes(text, {"facts/accuracy": flags}, {"facts/accuracy": flags})
+    assert result.reason == f"undecided ({result.more_rows} more suite items would decide)"
+    [_, relative] = outcomes(text, {"facts/accuracy": none}, {"facts/accuracy": flags})
+    assert relative.reason == "undecided (no interval: the base has 0 on 60 suite items)"
 
 
 def test_equal_models_are_equivalent_but_for_shares_of_few_rows():

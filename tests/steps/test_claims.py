@@ -8,6 +8,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from data.errors import UserError
+from recipes.sft import record
 from registry import versions
 from steps.pirate import pirate
 
@@ -56,3 +57,49 @@ def test_seeds_are_runs_under_one_parent_that_reports_them_together(quick, settl
     chrf = [found[f"seed-{n}"].data.metrics["test/chrf"] for n in (1, 2)]
     assert parent.data.metrics["test/chrf"] == pytest.approx(sum(chrf) / 2)
     assert parent.data.metrics["sd_over_seeds/chrf"] > 0 and "Seeds     1,2 together" in printed
+
+
+def test_a_claims_file_that_changed_since_is_refused_on_resume(quick, settle, tmp_path, monkeypatch):
+    client = MlflowClient(settle(tmp_path, monkeypatch))
+    path = tmp_path / "claims.yaml"
+    path.write_text(CLAIMS)
+    with pytest.raises(UserError, match="diverged"):
+        pirate(quick(claims=path, epochs=60, method="full", lr=1e30, warmup=0))
+    [run] = runs(client)
+    path.write_text(CLAIMS.replace("1%", "2%"))
+    with pytest.raises(UserError, match=f"resume={run.info.run_id}: the claims changed since the run began"):
+        pirate([f"--resume={run.info.run_id}"])
+    assert client.get_run(run.info.run_id).info.status == "FAILED" and client.search_registered_models() == []
+
+
+def test_a_parent_of_seeds_is_resumed_with_the_claims_that_it_began_with(quick, settle, tmp_path, monkeypatch, capsys):
+    client = MlflowClient(settle(tmp_path, monkeypatch))
+    path = tmp_path / "claims.yaml"
+    path.write_text(CLAIMS)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(record, "record_results", killed_with_seed(2, record.record_results))
+        pirate(quick(seeds="1,2", epochs=1, max_new_tokens=4, claims=path, stop_on="loss"))
+    [parent] = [run.info.run_id for run in runs(client) if run.info.run_name == "pirate"]
+    path.write_text(CLAIMS.replace("1%", "2%"))
+    with pytest.raises(UserError, match=f"resume={parent}: the claims changed since the run began"):
+        pirate([f"--resume={parent}"])
+    path.write_text(CLAIMS)
+    pirate([f"--resume={parent}"])
+    printed = capsys.readouterr().out
+    assert "Seed 1 was trained before" in printed and "Seeds     1,2 together" in printed
+    assert "is resumed" in printed.partition("Seed 1 was trained before")[2]
+    found = {run.info.run_name: run for run in runs(client)}
+    assert {run.info.status for run in found.values()} == {"FINISHED"} and len(runs(client)) == 3
+    assert len(versions.versions("pirate")) == 2
+    assert all("loss" in found[f"seed-{seed}"].data.tags["stop_on"] for seed in (1, 2))
+
+
+def killed_with_seed(seed, work):
+    """``work``, which ends where the job has this seed."""
+
+    def run(job, *rest):
+        if job.config.seed == seed:
+            raise KeyboardInterrupt
+        work(job, *rest)
+
+    return run

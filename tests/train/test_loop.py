@@ -28,7 +28,7 @@ def train(gpt2, examples, notebook):
     for the faster arithmetic. The run is killed at its event number ``killed_at``.
     """
 
-    def run(folder, kind="full", killed_at=0, model=None, rows=None, evals=None, tracker=None, **settings):
+    def run(folder, kind="full", killed_at=0, model=None, rows=None, evals=None, tracker=None, accept=None, **settings):
         wide = {"vocabulary": 500, "width": 160, "n_layer": 1} if kind == "wide" else {}
         model = model or gpt2(dropout=0.1, **wide)
         method = "lora" if kind == "lora" else "full"
@@ -38,7 +38,7 @@ def train(gpt2, examples, notebook):
         model = trainable.make_trainable(model, config)
         rows, evals = rows or examples(10), evals or examples(3, seed=1)
         state, tracker = StateFolder(folder, config.keeps_all), tracker or notebook(killed_at)
-        return model, loop.fit(model, rows, evals, config, state, tracker)
+        return model, loop.fit(model, rows, evals, config, state, tracker, accept=accept)
 
     return run
 
@@ -107,6 +107,36 @@ def test_resuming_a_finished_run_trains_nothing_and_gives_its_weights(train, not
     again, same = train(tmp_path, tracker=tracker)
     assert_equal(weights(model), weights(again))
     assert (tracker.points, same.trained_tokens, same.progress) == ([], 0, fitted.progress)
+
+
+def test_a_checkpoint_that_is_not_accepted_ends_training_and_is_not_chosen(train, examples, tmp_path):
+    rows = examples(10)
+    _, fitted = train(tmp_path, rows=rows, evals=rows, epochs=4, accept=lambda model, step: step < 6)
+    assert [step for step, _ in fitted.progress.history] == [0, 3, 6] and fitted.progress.rejected == [6]
+    losses = dict(fitted.progress.history)
+    assert losses[6] < losses[3] and fitted.restored_step == 3
+
+
+def test_a_test_of_every_checkpoint_changes_no_weights_even_after_a_kill(train, examples, notebook, tmp_path):
+    def accept(model, step):
+        asked.append(step)
+        model.eval()
+        torch.rand(5)
+        return step < 9
+
+    asked, tracker, rows = [], notebook(), examples(10)
+    settings = {"kind": "lora", "rows": rows, "evals": rows, "epochs": 4}
+    train(tmp_path / "plain", **settings)
+    straight, expected = train(tmp_path / "straight", tracker=tracker, accept=accept, **settings)
+    assert asked == [0, 3, 6, 9] and expected.restored_step in (3, 6)
+    assert_equal(*(load_file(StateFolder(tmp_path / each).weights_file(9)) for each in ("plain", "straight")))
+    for killed_at in range(1, tracker.events + 1, 3):
+        folder = tmp_path / f"killed at {killed_at}"
+        with pytest.raises(KeyboardInterrupt):
+            train(folder, killed_at=killed_at, accept=accept, **settings)
+        resumed, fitted = train(folder, accept=accept, **settings)
+        assert_equal(weights(straight), weights(resumed))
+        assert fitted.progress == expected.progress
 
 
 def test_what_a_resumed_run_logs_completes_what_was_logged_before(train, notebook, tmp_path):
