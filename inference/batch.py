@@ -74,14 +74,16 @@ class Batch(Generic[Row]):
         how: Callable[[Row], TokenSampling],
         most: int = 0,
         continuations: Callable[[Row], Sequence[Sequence[int]]] | None = None,
+        every: Callable[[Tensor], None] | None = None,
     ) -> BatchStep[Row] | None:
         """Compute the logits, sample each row's next token by ``how`` and append it.
 
         Args:
             most: columns of the prompts to read in this step; 0 is all. None is returned while there are more.
             continuations: token ids that could come next in a row, to be scored before the token is sampled.
+            every: is given the logits of all columns that are read, as in ``read``.
         """
-        logits = self.read(most)
+        logits = self.read(most, every)
         if logits is None:
             return None
         scores = self.log_probs(logits, list(map(continuations, self.rows))) if continuations else []
@@ -90,17 +92,20 @@ class Batch(Generic[Row]):
         return BatchStep(list(self.rows), tokens, logits, scores)
 
     @torch.inference_mode()
-    def read(self, most: int = 0) -> Tensor | None:
+    def read(self, most: int = 0, every: Callable[[Tensor], None] | None = None) -> Tensor | None:
         """Run the model over the tokens that it has not read; the logits ``[rows, vocabulary]`` of the next token.
 
         Args:
             most: columns to read now; 0 is all. None is returned while there are more.
+            every: is given the logits ``[rows, columns, vocabulary]`` of all columns that are read now.
         """
         assert self._unread is not None
         now, later = (self._unread[:, :most], self._unread[:, most:]) if most else (self._unread, None)
-        out = self._forward(now, logits_to_keep=1)
+        out = self._forward(now, logits_to_keep=0 if every else 1)
         self._cache.at += now.shape[1]
         self._unread = later if later is not None and later.shape[1] else None
+        if every:
+            every(out.logits)
         return out.logits[:, -1] if self._unread is None else None
 
     def _forward(self, ids: Tensor, **settings: Any) -> Any:

@@ -224,6 +224,24 @@ def line_of(loaded: LoadedModel, messages: Messages) -> BatchRow:
     return BatchRow(loaded.model, loaded.adapter, ids, loaded.ends)
 
 
+def prompt_line(loaded: LoadedModel, prompt: str | Sequence[int]) -> BatchRow:
+    """The batch row that continues ``prompt``, a text or token ids, without a chat template.
+
+    A text is encoded as the tokenizer does by itself: with BOS where it adds one, and control tokens where their names
+    stand. An empty prompt is BOS, or the end token where there is none.
+
+    Raises:
+        UserError: a token id is none of the model's.
+    """
+    tokenizer = loaded.tokenizer
+    ids = tokenizer(prompt)["input_ids"] if isinstance(prompt, str) else list(prompt)
+    if not ids:
+        first = tokenizer.bos_token_id
+        ids = [tokenizer.eos_token_id if first is None else first]
+    _require_known(loaded, ids)
+    return BatchRow(loaded.model, loaded.adapter, ids, loaded.ends)
+
+
 def _as_turns(messages: Messages) -> tuple[Turns, str, str] | None:
     """Finished turns, the prompt after them and what the system says; None for any other order of roles."""
     system = messages[0][1] if messages and messages[0][0] == "system" else ""

@@ -7,8 +7,8 @@ from fastapi import Depends, Request
 
 from serve.batch_worker import BatchWorker
 from serve.config import ServeConfig
+from serve.http.answers import ChatEngine
 from serve.http.auth import Authenticator
-from serve.http.chat_completions import ChatEngine
 from serve.http.metrics import Metrics
 from serve.http.rate_limits import RateLimits
 from serve.model_catalog import ModelCatalog

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from data.errors import UserError, explain
 from inference.detokenizer import Detokenizer
-from inference.generation import LoadedModel, line_of
+from inference.generation import LoadedModel, line_of, prompt_line
 from inference.locations import ModelLocation
 from inference.model_pool import ModelPool
 from serve.engine.resolver import ModelResolver
@@ -178,9 +178,10 @@ class Engine:
     def _sequence(self, queued: _Request) -> ActiveSequence:
         model = self._load(queued.location)
         try:
-            row = line_of(model, queued.request.messages)
+            prompt = queued.request.prompt
+            row = line_of(model, queued.request.messages) if prompt is None else prompt_line(model, prompt)
         except Exception as error:  # a chat template is a program that came with the model
-            raise BadRequest(explain(error), "messages") from error
+            raise BadRequest(explain(error), queued.request.param) from error
         if model.tokenizer not in self._detokenizers:
             self._detokenizers[model.tokenizer] = Detokenizer(model.tokenizer)
         return ActiveSequence(queued.request, model, row, self._detokenizers[model.tokenizer])
@@ -245,11 +246,12 @@ def _call(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *args:
 
 def _require_valid(request: Request) -> None:
     """Raise ``BadRequest`` for settings out of their ranges."""
+    least = 1 if request.prompt is None else 0
     wrong = [
-        ("messages", not request.messages, "at least one message"),
+        ("messages", not (request.messages or request.prompt is not None), "at least one message"),
         ("temperature", not 0 <= request.temperature <= 2, "0 to 2"),
         ("top_p", not 0 < request.top_p <= 1, "above 0, up to 1"),
-        ("max_tokens", request.max_tokens is not None and request.max_tokens < 1, "at least 1"),
+        ("max_tokens", request.max_tokens is not None and request.max_tokens < least, f"at least {least}"),
         ("top_logprobs", not 0 <= (request.top_logprobs or 0) <= 20, "0 to 20"),
         ("presence_penalty", not -2 <= request.presence_penalty <= 2, "-2 to 2"),
         ("frequency_penalty", not -2 <= request.frequency_penalty <= 2, "-2 to 2"),

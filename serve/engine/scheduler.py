@@ -65,7 +65,7 @@ class Scheduler:
         """Batch new prompts as far as they, padded to one width, are one chunk; a longer prompt is alone."""
         while self._new:
             group, width = [self._new.popleft()], 0
-            while self._new and self._can_join:
+            while self._new and self._can_join and not (group[0].scores_prompt or self._new[0].scores_prompt):
                 width = max(len(group[-1].row.prompt), len(self._new[0].row.prompt), width)
                 if width * (len(group) + 1) > self._chunk:
                     break
@@ -77,7 +77,8 @@ class Scheduler:
         batch = self._prefilling.popleft()
         alone = len(batch.rows) == 1
         try:
-            step = batch.step(ActiveSequence.sampling, self._chunk if alone and self._can_join else 0)
+            every = batch.rows[0].score_prompt if batch.rows[0].scores_prompt else None  # such a row is alone
+            step = batch.step(ActiveSequence.sampling, self._chunk if alone and self._can_join else 0, every=every)
         except Exception as error:
             if alone:
                 return _fail(batch, error)

@@ -1,6 +1,7 @@
 """One answer that is being generated: how its tokens are sampled, and when it ends."""
 
 import secrets
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -9,9 +10,9 @@ from data.chat_format import chat_format
 from inference.batch import BatchRow, positions
 from inference.detokenizer import Detokenizer
 from inference.generation import LoadedModel, own_template
-from inference.sampling import TokenLogProbs, TokenSampling
-from serve.engine.text_stream import TextStream
-from serve.engine.types import AnswerStream, BadRequest, Piece, Request
+from inference.sampling import TokenLogProbs, TokenSampling, log_probs
+from serve.engine.text_stream import MIN_LOGPROB, TextStream, readable
+from serve.engine.types import AnswerStream, BadRequest, Piece, PromptToken, Request
 
 
 class ActiveSequence:
@@ -24,18 +25,24 @@ class ActiveSequence:
     def __init__(self, request: Request, model: LoadedModel, row: BatchRow, detokenizer: Detokenizer) -> None:
         limit = positions(row.model)
         left = limit - len(row.prompt)
-        if left < 1:
+        if left < (0 if request.max_tokens == 0 else 1):
+            takes, it = ("prompt takes", "it") if request.param == "prompt" else ("messages take", "them")
             raise BadRequest(
-                f"the messages take {len(row.prompt)} tokens, and this model has {limit} for the "
-                "messages and the answer: shorten them",
-                "messages",
+                f"the {takes} {len(row.prompt)} tokens, and this model has {limit} for the "
+                f"{request.param} and the answer: shorten {it}",
+                request.param,
                 "context_length_exceeded",
             )
         self.request, self.model, self.row = request, model, row
         self.answer = AnswerStream(len(row.prompt))
-        self._max_tokens = min(left, request.max_tokens or left)
-        with own_template(model) as tokenizer:
-            self._text = TextStream(detokenizer, request.stop, chat_format(tokenizer).thought)
+        self._max_tokens = left if request.max_tokens is None else min(left, request.max_tokens)
+        self._detokenizer = detokenizer
+        if request.prompt is None:
+            with own_template(model) as tokenizer:
+                self._text = TextStream(detokenizer, request.stop, chat_format(tokenizer).thought)
+        else:
+            self._text = TextStream(detokenizer, request.stop, keep_blanks=True)
+            self.answer.prompt_text = request.prompt if isinstance(request.prompt, str) else self._written(row.prompt)
         turn = sum(role == "assistant" for role, _ in request.messages)
         self._seed = (secrets.randbits(63) if request.seed is None else request.seed, turn)  # as for the page's turns
         self._penalized: set[int] = set()
@@ -55,19 +62,46 @@ class ActiveSequence:
             values[token] = bias
         return values
 
+    def _written(self, tokens: Sequence[int]) -> str:
+        return b"".join(map(self._detokenizer.token_bytes, tokens)).decode("utf-8", "replace")
+
+    @property
+    def scores_prompt(self) -> bool:
+        """Whether the prompt's log-probabilities are wanted; its row is then read alone."""
+        return self.request.prompt_logprobs is not None
+
+    def score_prompt(self, logits: Tensor) -> None:
+        """Append to ``answer.prompt`` what ``logits [1, columns, vocabulary]`` of its next columns predict."""
+        known, prompt = self.answer.prompt, self.row.prompt
+        if not known:
+            known.append(PromptToken(prompt[0], self._token_text(prompt[0])))
+        tokens = prompt[len(known) : len(known) + logits.shape[1]]
+        if tokens:
+            found = log_probs(logits[0, : len(tokens)], tokens, [self.request.prompt_logprobs] * len(tokens))
+            known += [self._prompt_token(token, each) for token, each in zip(tokens, found, strict=True) if each]
+
+    def _prompt_token(self, token: int, found: TokenLogProbs) -> PromptToken:
+        top = tuple((each, self._token_text(each), max(value, MIN_LOGPROB)) for each, value in found.top)
+        return PromptToken(token, self._token_text(token), max(found.logprob, MIN_LOGPROB), top)
+
+    def _token_text(self, token: int) -> str:
+        return readable(self._detokenizer.token_bytes(token))
+
     def sampling(self) -> TokenSampling:
         """How the next token is sampled."""
         request, seed = self.request, (*self._seed, self.answer.completion_tokens)
         return TokenSampling(request.temperature, request.top_p, seed, self._bias)
 
-    def append(self, token: int, log_probs: TokenLogProbs | None) -> Piece:
+    def append(self, token: int, scored: TokenLogProbs | None) -> Piece:
         """What ``token`` adds to the answer; ``ended`` is set where it is the last."""
+        if self._max_tokens == 0:
+            return self._text.end("length")
         if token in self.row.ends:
             return self._text.end("stop")
         self.answer.completion_tokens += 1
         if self._bias is not None:
             self._penalize(token, self._bias)
-        piece = self._text.append(token, log_probs)
+        piece = self._text.append(token, scored)
         if piece.ended or self.answer.completion_tokens < self._max_tokens:
             return piece
         last = self._text.end("length")

@@ -15,14 +15,19 @@ class TextStream:
     """The text of one answer as its tokens come.
 
     Blanks before its first word are the template's and left out, of the tokens there as well, so that the tokens' bytes
-    joined are the text. What could become a stop string is held back until it is one, or can't be.
+    joined are the text; with ``keep_blanks`` they are part of it. What could become a stop string is held back until it
+    is one, or can't be.
 
     ``thought``: the texts before and after a thought, where the model may write one. It is held back, and left out once
     it has ended; one that does not end is the answer.
     """
 
     def __init__(
-        self, detokenizer: Detokenizer, stop: Sequence[str] = (), thought: tuple[str, str] | None = None
+        self,
+        detokenizer: Detokenizer,
+        stop: Sequence[str] = (),
+        thought: tuple[str, str] | None = None,
+        keep_blanks: bool = False,
     ) -> None:
         self._detokenizer = detokenizer
         self._thought = tuple(text.strip().encode() for text in thought) if thought else None
@@ -30,7 +35,7 @@ class TextStream:
         self._stop = [each.encode() for each in stop if each]
         self._held = b""  # not shown yet
         self._tokens: list[tuple[Token, int]] = []  # those not shown whole, with their bytes that are not shown yet
-        self._started = False
+        self._started = keep_blanks
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def append(self, token: int, log_probs: TokenLogProbs | None = None) -> Piece:
@@ -69,7 +74,7 @@ class TextStream:
         return raw if self._started else raw.lstrip()
 
     def _token(self, token: int, raw: bytes, log_probs: TokenLogProbs) -> Token:
-        text = self._text_and_bytes(token)[0] if self._detokenizer.is_control(token) else _readable(raw)
+        text = self._text_and_bytes(token)[0] if self._detokenizer.is_control(token) else readable(raw)
         top = []
         for each, logprob in log_probs.top:
             its_text, its_bytes = self._text_and_bytes(each)
@@ -78,7 +83,7 @@ class TextStream:
 
     def _text_and_bytes(self, token: int) -> tuple[str, tuple[int, ...]]:
         raw = self._shown(token)
-        return _readable(raw), tuple(raw)
+        return readable(raw), tuple(raw)
 
     def _possible_stop(self) -> int:
         """Length of the longest end of what is held that a stop string begins with."""
@@ -98,9 +103,10 @@ class TextStream:
             self._tokens[0] = token, left
             shown = bytes(token.bytes[: len(token.bytes) - left])
             if ended and shown:  # a stop string begins inside of it
-                done.append(Token(_readable(shown), token.logprob, tuple(shown), token.top))
+                done.append(Token(readable(shown), token.logprob, tuple(shown), token.top))
         return Piece(text, tuple(done), ended)
 
 
-def _readable(raw: bytes) -> str:
+def readable(raw: bytes) -> str:
+    """``raw`` as text; bytes that are no whole character as escapes."""
     return raw.decode("utf-8", "backslashreplace")

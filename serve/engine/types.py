@@ -31,6 +31,9 @@ class Request:
     plain base model. ``messages``: (role, text), roles system, user and assistant. ``max_tokens``: None is what the
     model's positions leave. ``temperature`` 0 is greedy. ``seed``: None draws one. ``logit_bias``: by token id,
     -100 to 100. ``top_logprobs``: None for no log-probabilities, else 0 to 20 alternatives a token.
+
+    ``prompt``: in place of messages, a text or token ids that are continued as they are, without a chat template;
+    ``max_tokens`` 0 then only reads it. ``prompt_logprobs``: as ``top_logprobs``, of the tokens that are read.
     """
 
     reference: str
@@ -44,6 +47,23 @@ class Request:
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
     top_logprobs: int | None = None
+    prompt: str | tuple[int, ...] | None = None
+    prompt_logprobs: int | None = None
+
+    @property
+    def param(self) -> str:
+        """The field that holds what the model reads."""
+        return "messages" if self.prompt is None else "prompt"
+
+
+@dataclass(frozen=True)
+class PromptToken:
+    """A token of a prompt. ``logprob`` is None for the first, which nothing predicts; ``top``: (id, text, logprob)."""
+
+    id: int
+    text: str
+    logprob: float | None = None
+    top: tuple[tuple[int, str, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,6 +98,8 @@ class AnswerStream:
     def __init__(self, prompt_tokens: int) -> None:
         #: Tokens of the prompt, as the model reads it.
         self.prompt_tokens = prompt_tokens
+        #: The prompt's text, and its tokens once the first piece has come, where ``Request.prompt_logprobs`` is set.
+        self.prompt_text, self.prompt = "", list[PromptToken]()
         #: Tokens that the model has made so far, without the end token.
         self.completion_tokens = 0
         self.closed = False

@@ -1,0 +1,118 @@
+"""The fields by which a request says how its text is generated; chat completions and completions share them."""
+
+import hashlib
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr
+
+from serve.errors import RequestError
+from serve.http.schemas import BY_KIND, ELSE, IF_TEXT
+
+MAX_CHOICES = 128
+MAX_STOPS = 16  # OpenAI takes 4; evaluation harnesses send more
+SMALLEST_TOP_P = 1e-9
+#: Fields that are accepted and have no effect.
+WITHOUT_EFFECT = ("user", "store", "metadata", "service_tier", "reasoning_effort", "verbosity", "safety_identifier",
+                  "prompt_cache_key", "prompt_cache_retention")  # fmt: skip
+
+
+class StreamOptions(BaseModel):
+    """What a stream holds beside the text."""
+
+    include_usage: StrictBool | None = None
+    include_obfuscation: StrictBool | None = None
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool | str):
+        raise ValueError("must be a number")
+    return value
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def limit(value: Any) -> Any:
+    """A limit of tokens as it is meant: -1 is none, 5.0 is 5; what is no number unchanged."""
+    value = _whole(value)
+    return None if value == -1 and not isinstance(value, bool) else value
+
+
+Number = Annotated[float, BeforeValidator(_number)]
+Stops = Annotated[list[StrictStr], Field(max_length=MAX_STOPS)]
+TokenId = Annotated[str, Field(pattern=r"^\d{1,9}$")]
+#: A whole number; some clients write it as 5.0.
+Whole = Annotated[StrictInt, BeforeValidator(_whole)]
+#: The most tokens of an answer; -1, which llama.cpp's clients send, is no limit.
+MaxTokens = Annotated[Annotated[StrictInt, Field(ge=1, lt=2**31)] | None, BeforeValidator(limit)]
+
+
+class SamplingRequest(BaseModel):
+    """How text is generated. ``logit_bias`` is by the token ids of the model's own tokenizer."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model: Annotated[StrictStr, Field(min_length=1, max_length=400)]
+    temperature: Annotated[Number, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[Number, Field(ge=0, le=1)] | None = None
+    n: Annotated[Whole, Field(ge=1, le=MAX_CHOICES)] | None = None
+    stop: Annotated[Annotated[StrictStr, IF_TEXT] | Annotated[Stops, ELSE], BY_KIND] | None = None
+    seed: Annotated[Whole, Field(ge=-(2**63), lt=2**63)] | None = None
+    logit_bias: Annotated[dict[TokenId, Annotated[Number, Field(ge=-100, le=100)]], Field(max_length=1024)] | None = (
+        None
+    )
+    presence_penalty: Annotated[Number, Field(ge=-2, le=2)] | None = None
+    frequency_penalty: Annotated[Number, Field(ge=-2, le=2)] | None = None
+    stream: StrictBool | None = None
+    stream_options: StreamOptions | None = None
+
+    @property
+    def choices(self) -> int:
+        """How many answers are generated."""
+        return self.n or 1
+
+    @property
+    def wants_usage(self) -> bool:
+        """Whether a stream ends with its usage."""
+        return bool(self.stream_options and self.stream_options.include_usage)
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """The stop strings."""
+        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+
+    def require_supported(self) -> None:
+        """Check what the types of the fields can't.
+
+        Raises:
+            RequestError: a field is unknown, not supported, or needs another one; ``param`` names it.
+        """
+        for name, value in (self.model_extra or {}).items():
+            if name not in WITHOUT_EFFECT and value is not None:
+                shown = name[:100]
+                raise RequestError(f"Unrecognized or unsupported request argument: {shown}", param=shown)
+        if self.stream_options and not self.stream:
+            raise RequestError("stream_options needs stream to be true", param="stream_options")
+        if "" in self.stops:
+            raise RequestError("stop must not hold an empty text", param="stop")
+
+    def sampling(self, choice: int) -> dict[str, Any]:
+        """The fields of the engine's request that say how ``choice`` is sampled; each choice has a seed of its own."""
+        greedy = self.temperature == 0 or self.top_p == 0
+        return {
+            "temperature": 0.0 if greedy else 1.0 if self.temperature is None else self.temperature,
+            "top_p": 1.0 if greedy or self.top_p is None else max(self.top_p, SMALLEST_TOP_P),
+            "seed": self._seed(choice),
+            "stop": self.stops,
+            "logit_bias": {int(token): bias for token, bias in (self.logit_bias or {}).items()},
+            "presence_penalty": self.presence_penalty or 0.0,
+            "frequency_penalty": self.frequency_penalty or 0.0,
+        }
+
+    def _seed(self, choice: int) -> int | None:
+        if self.seed is None:
+            return None
+        if choice == 0:
+            return self.seed % 2**63
+        return int.from_bytes(hashlib.sha256(f"{self.seed} {choice}".encode()).digest()[:8]) % 2**63
