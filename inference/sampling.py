@@ -17,13 +17,14 @@ class TokenSampling:
     """How one token is sampled.
 
     ``temperature`` 0 takes the likeliest token. ``seed``: equal seeds give equal noise. ``bias [vocabulary]`` is added
-    to the logits first; None for none.
+    to the logits first; None for none. ``allowed [vocabulary]``: true for the tokens that can be sampled; None for all.
     """
 
     temperature: float
     top_p: float
     seed: tuple[int, ...]
     bias: Tensor | None = None
+    allowed: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,15 @@ def sample(logits: Tensor, how: Sequence[TokenSampling]) -> list[int]:
 
 
 def _biased(logits: Tensor, how: Sequence[TokenSampling]) -> Tensor:
-    """``logits`` with each row's bias added; the same tensor where no row has one."""
-    biased = [(i, each.bias) for i, each in enumerate(how) if each.bias is not None]
-    if biased:
+    """``logits`` with each row's bias added, and minus infinity for tokens that it does not allow."""
+    changed = [(i, each) for i, each in enumerate(how) if each.bias is not None or each.allowed is not None]
+    if changed:
         logits = logits.clone()
-        for i, bias in biased:
-            logits[i] += bias
+        for i, each in changed:
+            if each.bias is not None:
+                logits[i] += each.bias
+            if each.allowed is not None:
+                logits[i].masked_fill_(~each.allowed.to(logits.device), float("-inf"))
     return logits
 
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data.errors import UserError, explain
+from inference.constraints import GrammarCompiler, GrammarError
+from inference.constraints import check as check_grammar
 from inference.detokenizer import Detokenizer
 from inference.generation import LoadedModel, line_of, prompt_line
 from inference.locations import ModelLocation
@@ -67,6 +69,7 @@ class Engine:
         self._queue: deque[_Request] = deque()
         self._over_capacity: set[ModelLocation] | None = None  # those in use when they took more than the capacity
         self._detokenizers: weakref.WeakKeyDictionary[object, Detokenizer] = weakref.WeakKeyDictionary()
+        self._grammars: weakref.WeakKeyDictionary[object, GrammarCompiler] = weakref.WeakKeyDictionary()
         self._loaded: dict[str, weakref.ref[object]] = {}
         self._counts = dict.fromkeys(("answers", "prompt_tokens", "completion_tokens", "failures"), 0.0)
         self._wake, self._closed = threading.Condition(), False
@@ -83,6 +86,8 @@ class Engine:
             Broken: loading failed unexpectedly, or the engine is closed.
         """
         _require_valid(request)
+        if request.grammar is not None:
+            await _require_usable(request, request.grammar)
         if self._closed:
             raise Broken(CLOSED)
         location = await self._resolver.locate(request.reference)
@@ -184,7 +189,11 @@ class Engine:
             raise BadRequest(explain(error), queued.request.param) from error
         if model.tokenizer not in self._detokenizers:
             self._detokenizers[model.tokenizer] = Detokenizer(model.tokenizer)
-        return ActiveSequence(queued.request, model, row, self._detokenizers[model.tokenizer])
+        if model.tokenizer not in self._grammars:
+            self._grammars[model.tokenizer] = GrammarCompiler(model.tokenizer)
+        return ActiveSequence(
+            queued.request, model, row, self._detokenizers[model.tokenizer], self._grammars[model.tokenizer]
+        )
 
     def _load(self, location: ModelLocation) -> LoadedModel:
         """The model at ``location``; models in use stay loaded beside it."""
@@ -242,6 +251,14 @@ def _resolve(queued: _Request, reply: AnswerStream | Exception) -> None:
 def _call(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *args: object) -> None:
     with contextlib.suppress(RuntimeError):  # the loop is closed: nothing reads any more
         loop.call_soon_threadsafe(function, *args)
+
+
+async def _require_usable(request: Request, grammar: str) -> None:
+    """Raise ``BadRequest`` for a grammar that can't be used; the check can take a second."""
+    try:
+        await asyncio.to_thread(check_grammar, grammar)
+    except GrammarError as error:
+        raise BadRequest(f"{request.grammar_param} can't be enforced: {error}", request.grammar_param) from error
 
 
 def _require_valid(request: Request) -> None:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from data.chat_format import chat_format
 from inference.batch import BatchRow, positions
+from inference.constraints import Constraint, GrammarCompiler, GrammarError
 from inference.detokenizer import Detokenizer
 from inference.generation import LoadedModel, own_template
 from inference.sampling import TokenLogProbs, TokenSampling, log_probs
@@ -19,10 +20,18 @@ class ActiveSequence:
     """The answer to ``request`` by ``model``; ``row`` is its place in a batch, with the prompt's tokens.
 
     Raises:
-        BadRequest: the prompt leaves no positions for an answer, or a biased token does not exist.
+        BadRequest: the prompt leaves no positions for an answer, a biased token does not exist, or the grammar can't
+            be used with this model.
     """
 
-    def __init__(self, request: Request, model: LoadedModel, row: BatchRow, detokenizer: Detokenizer) -> None:
+    def __init__(
+        self,
+        request: Request,
+        model: LoadedModel,
+        row: BatchRow,
+        detokenizer: Detokenizer,
+        grammars: GrammarCompiler,
+    ) -> None:
         limit = positions(row.model)
         left = limit - len(row.prompt)
         if left < (0 if request.max_tokens == 0 else 1):
@@ -47,6 +56,8 @@ class ActiveSequence:
         self._seed = (secrets.randbits(63) if request.seed is None else request.seed, turn)  # as for the page's turns
         self._penalized: set[int] = set()
         self._bias = self._first_bias()
+        self._constraint = self._first_constraint(grammars)
+        self._failure: BadRequest | None = None
 
     def _first_bias(self) -> Tensor | None:
         """Values ``[vocabulary]`` to add to the logits: the bias, later also the penalties; None for neither."""
@@ -61,6 +72,19 @@ class ActiveSequence:
                                  "logit_bias")  # fmt: skip
             values[token] = bias
         return values
+
+    def _first_constraint(self, grammars: GrammarCompiler) -> Constraint | None:
+        if self.request.grammar is None:
+            return None
+        vocabulary = self.row.model.get_input_embeddings().weight.shape[0]
+        try:
+            return grammars.constraint(self.request.grammar, frozenset(self.row.ends), vocabulary)
+        except GrammarError as error:
+            raise self._no_grammar(error) from error
+
+    def _no_grammar(self, error: GrammarError) -> BadRequest:
+        param = self.request.grammar_param
+        return BadRequest(f"{param} can't be enforced: {error}", param)
 
     def _written(self, tokens: Sequence[int]) -> str:
         return b"".join(map(self._detokenizer.token_bytes, tokens)).decode("utf-8", "replace")
@@ -90,10 +114,21 @@ class ActiveSequence:
     def sampling(self) -> TokenSampling:
         """How the next token is sampled."""
         request, seed = self.request, (*self._seed, self.answer.completion_tokens)
-        return TokenSampling(request.temperature, request.top_p, seed, self._bias)
+        return TokenSampling(request.temperature, request.top_p, seed, self._bias, self._allowed())
 
-    def append(self, token: int, scored: TokenLogProbs | None) -> Piece:
-        """What ``token`` adds to the answer; ``ended`` is set where it is the last."""
+    def _allowed(self) -> Tensor | None:
+        if self._constraint is None or self._text.in_thought or self._failure:
+            return None
+        try:
+            return self._constraint.allowed()
+        except GrammarError as error:
+            self._failure = self._no_grammar(error)  # ``append`` returns it: the other rows of the batch go on
+            return None
+
+    def append(self, token: int, scored: TokenLogProbs | None) -> Piece | BadRequest:
+        """What ``token`` adds to the answer, ``ended`` is set where it is the last; or why the grammar ended it."""
+        if self._failure:
+            return self._failure
         if self._max_tokens == 0:
             return self._text.end("length")
         if token in self.row.ends:
@@ -101,11 +136,22 @@ class ActiveSequence:
         self.answer.completion_tokens += 1
         if self._bias is not None:
             self._penalize(token, self._bias)
+        is_complete = self._advance(token)
         piece = self._text.append(token, scored)
-        if piece.ended or self.answer.completion_tokens < self._max_tokens:
-            return piece
-        last = self._text.end("length")
+        if piece.ended or not (is_complete or self.answer.completion_tokens >= self._max_tokens):
+            return self._failure or piece
+        last = self._text.end("stop" if is_complete else "length")
         return Piece(piece.text + last.text, piece.tokens + last.tokens, last.ended)
+
+    def _advance(self, token: int) -> bool:
+        """Take ``token`` in the grammar; returns whether nothing may follow."""
+        if self._constraint is None or self._text.in_thought:
+            return False
+        try:
+            return self._constraint.advance(token)
+        except GrammarError as error:
+            self._failure = self._no_grammar(error)
+            return False
 
     def _penalize(self, token: int, bias: Tensor) -> None:
         """OpenAI's formula: the frequency penalty at each occurrence of a token, the presence penalty at the first."""

@@ -56,6 +56,11 @@ class TextStream:
         """What is left once the answer has ended."""
         return self._release(len(self._held), ended)
 
+    @property
+    def in_thought(self) -> bool:
+        """Whether the model is in a thought that the prompt opened."""
+        return self._thought is not None and not self._thought[0]
+
     def _thinks(self, token: int) -> bool:
         """Whether ``token`` belongs to a thought; at its end everything that is held is dropped."""
         if self._thought is None:

@@ -34,6 +34,8 @@ class Request:
 
     ``prompt``: in place of messages, a text or token ids that are continued as they are, without a chat template;
     ``max_tokens`` 0 then only reads it. ``prompt_logprobs``: as ``top_logprobs``, of the tokens that are read.
+
+    ``grammar``: what the answer fits, by ``inference.constraints``; ``grammar_param`` is the field that it came from.
     """
 
     reference: str
@@ -49,6 +51,8 @@ class Request:
     top_logprobs: int | None = None
     prompt: str | tuple[int, ...] | None = None
     prompt_logprobs: int | None = None
+    grammar: str | None = None
+    grammar_param: str = "response_format"
 
     @property
     def param(self) -> str:
@@ -68,7 +72,8 @@ class PromptToken:
 
 @dataclass(frozen=True)
 class Token:
-    """A token of an answer. ``logprob``: natural logarithm of its probability, before temperature, bias and penalties.
+    """A token of an answer. ``logprob``: natural logarithm of its probability, before temperature, bias, penalties and
+    grammar.
 
     ``text`` has bytes that are no whole character as escapes; ``bytes`` are exact. ``top``: (text, logprob, bytes) of
     the likeliest tokens there.

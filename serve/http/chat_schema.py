@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field, StrictBool, StrictInt, StrictStr
 from serve.engine.types import Request
 from serve.errors import RequestError
 from serve.http.answers import estimate_tokens
+from serve.http.response_format import grammar_of
 from serve.http.sampling_schema import MaxTokens, SamplingRequest
 from serve.http.schemas import BY_KIND, ELSE, IF_TEXT
 
@@ -60,12 +61,17 @@ class ChatRequest(SamplingRequest):
         super().require_supported()
         if self.top_logprobs is not None and not self.logprobs:
             raise RequestError("top_logprobs needs logprobs to be true", param="top_logprobs")
-        if (self.response_format or {}).get("type", "text") != "text":
-            raise RequestError(
-                "response_format can only be text here", param="response_format", code="unsupported_value"
-            )
+        self.grammar()  # what is wrong with its shape
         if self.modalities not in (None, [], ["text"]):
             raise RequestError('modalities can only be ["text"] here', param="modalities", code="unsupported_value")
+
+    def grammar(self) -> str | None:
+        """The grammar that the answer has to fit; None for any text.
+
+        Raises:
+            RequestError: ``response_format`` has another shape than OpenAI's.
+        """
+        return grammar_of(self.response_format)
 
     def estimated_tokens(self) -> int:
         """An estimate of the tokens that it takes, made before anything is tokenized: prompt and answers."""
@@ -75,12 +81,14 @@ class ChatRequest(SamplingRequest):
         """The engine's requests: one for each choice, with a seed of its own; ``reference`` names the model."""
         messages = tuple((ROLES.get(each.role, each.role), each.text) for each in self.messages)
         top = (self.top_logprobs or 0) if self.logprobs else None
+        grammar = self.grammar()
         return [
             Request(
                 reference,
                 messages,
                 max_tokens=self.max_answer_tokens,
                 top_logprobs=top,
+                grammar=grammar,
                 **self.sampling(choice),
             )
             for choice in range(self.choices)
