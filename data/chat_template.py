@@ -13,6 +13,7 @@ ends a turn, what it puts before an answer) is found by ``data.chat_format``.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid4
 
 from data.chat_format import chat_format, render
 from data.errors import DataError, first_line
@@ -100,6 +101,24 @@ def prompt_ids(tokenizer: Any, turns: Turns, prompt: str, system: str = "") -> l
 def text_ids(tokenizer: Any, text: str) -> list[int]:
     """The tokens of a whole prompt, encoded in one piece."""
     return [token for _, piece in pieces([Segment(text, is_answer=False)], tokenizer) for token in piece]
+
+
+def plain_ids(tokenizer: Any, messages: Sequence[tuple[str, str]]) -> list[int]:
+    """The tokens before the answer to ``messages``, in whose texts the names of control tokens are plain text.
+
+    Raises:
+        DataError: the chat template refuses this conversation.
+    """
+    control = chat_format(tokenizer).control
+    mark = f"\ue000{uuid4().hex}\ue001"  # stands for each name while the template is applied
+    names = [name for _, text in messages for name in control.findall(text)]
+    text = conversation_text(tokenizer, [(role, control.sub(mark, text)) for role, text in messages])
+    first, *rest = text.split(mark)
+    ids = text_ids(tokenizer, first)
+    for name, after in zip(names, rest, strict=True):
+        ids += tokenizer(name, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        ids += tokenizer(after, add_special_tokens=False)["input_ids"]
+    return ids
 
 
 def pieces(parts: Sequence[Segment], tokenizer: Any) -> Iterator[tuple[Segment, list[int]]]:

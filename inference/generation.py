@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from data.chat_format import control_tokens, stop_token_ids
-from data.chat_template import Turns, conversation_text, messages_of, prompt_ids, text_ids, visible_text
+from data.chat_template import Turns, conversation_text, messages_of, plain_ids, prompt_ids, text_ids, visible_text
 from data.errors import DataError, UserError, explain
 from inference import remote
 from inference.batch import BatchRow
@@ -208,17 +208,19 @@ class Generation:
 def line_of(loaded: LoadedModel, messages: Messages) -> BatchRow:
     """The batch row in which ``loaded`` answers ``messages``, which are encoded as in training where they are turns.
 
-    The tokenizer is changed meanwhile: only one thread at a time may use it.
+    The names of control tokens in them are plain text. The tokenizer is changed meanwhile: only one thread at a time
+    may use it.
 
     Raises:
-        UserError: a text holds a control token, or the chat template takes no such conversation.
+        UserError: the chat template takes no such conversation.
     """
-    _refuse_control_tokens(loaded, (text for _, text in messages))
     turns = _as_turns(messages)
-    if turns:
-        ids = chat_ids(loaded, *turns)
-    else:
-        with own_template(loaded) as tokenizer:
+    with own_template(loaded) as tokenizer:
+        if any(control_tokens(tokenizer).search(text) for _, text in messages):
+            ids = plain_ids(tokenizer, messages)
+        elif turns:
+            ids = chat_ids(loaded, *turns)
+        else:
             ids = text_ids(tokenizer, conversation_text(tokenizer, messages))
     _require_known(loaded, ids)
     return BatchRow(loaded.model, loaded.adapter, ids, loaded.ends)

@@ -86,6 +86,21 @@ def _require_own_shards(folder: Path) -> None:
             raise UserError(f"{folder} can't be loaded: {index.name} names weights outside of it")
 
 
+def positions(folder: Path) -> int:
+    """The longest sequence of the model in ``folder`` in tokens, by its configuration; 2048 where that names none.
+
+    Raises:
+        UserError: the configuration can't be read.
+    """
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False).get_text_config()
+    except Exception as error:
+        raise UserError(f"{folder} can't be loaded: {first_line(error)}") from error
+    return getattr(config, "max_position_embeddings", None) or 2048
+
+
 def load_tokenizer(folder: Path) -> Any:
     """The tokenizer alone."""
     from transformers import AutoTokenizer

@@ -9,6 +9,7 @@ from typing import Any
 from data.errors import UserError
 from registry import versions
 from registry.errors import TrackingUnavailable
+from serve.base_facts import facts_of
 from serve.engine.resolver import PLAIN
 from serve.errors import RequestError, no_model
 from serve.model_names import ModelNames
@@ -71,11 +72,14 @@ class ModelCatalog:
 
     def listing(self) -> dict[str, Any]:
         """All models: bases, their aliases, and every version."""
-        bases = [_describe(name, self.started_s) for name in self.names.listed()]
+        bases = [self._base(name) for name in self.names.listed()]
         with _registry():
             found = versions.search()
-        registered = [_describe(_id_of(version), int(at.timestamp())) for version, at in found]
+        registered = [_describe(_id_of(each), int(at.timestamp()), _base_of(each)) for each, at in found]
         return {"object": "list", "data": bases + registered}
+
+    def _base(self, name: str) -> dict[str, Any]:
+        return _describe(name, self.started_s, self.names.base_of(name))
 
     def get(self, model: str) -> dict[str, Any]:
         """The model's object.
@@ -84,11 +88,11 @@ class ModelCatalog:
             RequestError: there is no such model, or the registry does not answer.
         """
         if self.names.base_of(model) is not None:
-            return _describe(model, self.started_s)
+            return self._base(model)
         version, _ = self._version(model)
         with _registry():
             created = {each.number: at for each, at in versions.search(version.name)}.get(version.number)
-        return _describe(model, int(created.timestamp()) if created else self.started_s)
+        return _describe(model, int(created.timestamp()) if created else self.started_s, _base_of(version))
 
     def delete(self, model: str) -> dict[str, Any]:
         """Delete a version from the registry; its run, with the weights, stays in MLflow.
@@ -128,5 +132,13 @@ def _id_of(version: versions.Version) -> str:
     return version.tags.get(versions.OPENAI_ID) or f"{version.name}/{version.number}"
 
 
-def _describe(model: str, created_s: int) -> dict[str, Any]:
-    return {"id": model, "object": "model", "created": created_s, "owned_by": OWNER}
+def _base_of(version: versions.Version) -> str | None:
+    """The base whose positions and defaults a version has; None for one of another server."""
+    return None if version.tags.get("kind") == "openai" else version.tags.get("base_model")
+
+
+def _describe(model: str, created_s: int, base: str | None) -> dict[str, Any]:
+    """OpenAI's object of a model, with its positions and its base's own defaults of sampling where they are known."""
+    facts = facts_of(base) if base else None
+    known = {"max_model_len": facts.positions, "default_sampling_params": facts.sampling} if facts else {}
+    return {"id": model, "object": "model", "created": created_s, "owned_by": OWNER, **known}

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 from serve.ids import fresh_id
 
-#: OpenAI's chat models that can or could be fine-tuned; a date or a snapshot may follow.
+#: OpenAI's models that can or could be fine-tuned, and those of completions; a date or a snapshot may follow.
 OPENAI_MODELS = (
     "gpt-3.5-turbo", "gpt-4", "gpt-4-turbo", "gpt-4o", "gpt-4o-mini",
-    "gpt-4.1", "gpt-4.1-mini", "gpt-4.1-nano", "o4-mini",
+    "gpt-4.1", "gpt-4.1-mini", "gpt-4.1-nano", "o4-mini", "gpt-3.5-turbo-instruct", "davinci-002", "babbage-002",
 )  # fmt: skip
 _SNAPSHOT = re.compile(rf"({'|'.join(map(re.escape, OPENAI_MODELS))})(?:-\d{{4}}(?:-\d\d-\d\d)?)?")
 _REGISTERED_CHARACTERS = 100
@@ -24,6 +25,9 @@ class ModelNames:
 
     def __init__(self, base_model: str, table: Mapping[str, str]) -> None:
         self.base_model, self.table = base_model, dict(table)
+        self._bases: dict[str, str] = {}  # by the names that are shown
+        for base in (base_model, "bundled", *table.values()):
+            self._bases.setdefault(shown_name(base), base)
 
     def base_of(self, model: str) -> str | None:
         """The base that ``model`` stands for, or None; a request can use no other base."""
@@ -32,12 +36,18 @@ class ModelNames:
         match = _SNAPSHOT.fullmatch(model)
         if match:
             return self.table.get(match[1], self.base_model)
-        bases = {"bundled", self.base_model, *self.table.values()}
-        return model if model in bases else None
+        return self._bases.get(model)
 
     def listed(self) -> list[str]:
         """The names that a list of models shows: the bases, then their aliases."""
-        return list(dict.fromkeys([self.base_model, "bundled", *self.table.values(), *self.table, *OPENAI_MODELS]))
+        return list(dict.fromkeys([*self._bases, *self.table, *OPENAI_MODELS]))
+
+
+def shown_name(base: str) -> str:
+    """The public name of a base: of a folder or file its own name, without the path to it."""
+    path = Path(base).expanduser()
+    is_path = base.startswith((".", "/", "~")) or base.count("/") > 1 or path.exists()
+    return path.resolve().name if is_path else base
 
 
 def fine_tuned_name(model: str, organization: str, suffix: str | None) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 import uvicorn
 
 from data.errors import UserError
+from inference.loading import positions
 from registry import runs
 from serve.app import build
 from serve.config import ServeConfig
@@ -85,7 +86,7 @@ def make_state(config: ServeConfig, database: Database, outputs: Path) -> Server
     import torch
 
     torch.set_num_threads(config.chat_threads or torch.get_num_threads())
-    names = ModelNames(config.base_model, config.table())
+    names = ModelNames(_base(config.base_model), config.table())
     engine = Engine(
         lambda name: base_model.resolve(name).folder,
         int(config.memory_gb * GIB),
@@ -104,6 +105,18 @@ def make_state(config: ServeConfig, database: Database, outputs: Path) -> Server
         supervisor=Supervisor(database, config, outputs),
         metrics=Metrics(engine.stats, lambda: jobs.count_by_status(database)),
     )
+
+
+def _base(wanted: str) -> str:
+    """The name of the base that ``wanted`` is now; it is printed with its positions.
+
+    Raises:
+        UserError: it can't be had.
+    """
+    found = base_model.resolve(wanted)
+    why = f" ({found.reason})" if wanted == "auto" else ""
+    print(f"Base model: {found.name}, {positions(found.folder)} positions{why}", flush=True)
+    return found.name
 
 
 def _serve(config: ServeConfig, database: Database, outputs: Path, listener: socket.socket) -> None:
@@ -130,7 +143,7 @@ def _serve(config: ServeConfig, database: Database, outputs: Path, listener: soc
 
 async def _warm_up(state: ServerState) -> None:
     """Import and load what the first answer needs before it is requested."""
-    request = Request(PLAIN + state.config.base_model, (("user", "Hello."),), max_tokens=1)
+    request = Request(PLAIN + state.names.base_model, (("user", "Hello."),), max_tokens=1)
     with contextlib.suppress(UserError):  # the request that meets the error again reports it
         async for _ in await state.engine.generate(request):
             pass

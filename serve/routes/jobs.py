@@ -3,13 +3,14 @@
 import re
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt
 
 from serve.errors import RequestError
 from serve.http.schemas import BY_KIND, ELSE, IF_TEXT, After, Id, IdempotencyKey, Limit, Metadata, Name, Text
 from serve.state import State
 from serve.store import jobs
+from serve.training import lengths
 
 METADATA_FILTER = re.compile(r"metadata\[(.*)\]", re.DOTALL)
 
@@ -108,7 +109,11 @@ class JobRequest(BaseModel):
 def create(state: State, body: JobRequest, idempotency_key: IdempotencyKey = "") -> dict[str, Any]:
     """Create a job; it is queued."""
     config, fields = state.config, body.fields()
-    job_id = jobs.create(state.database, fields, state.names, config.organization, config.queue, idempotency_key)
+    base = state.names.base_of(fields["model"])
+    warnings = lengths.warnings_of(state.database, fields, base) if base else {}
+    job_id = jobs.create(
+        state.database, fields, state.names, config.organization, config.queue, idempotency_key, warnings
+    )
     state.supervisor.wake()
     return jobs.get(state.database, job_id)
 
@@ -159,6 +164,12 @@ def resume(state: State, job_id: Id) -> dict[str, Any]:
 def events(state: State, job_id: Id, after: After = None, limit: Limit = 20) -> dict[str, Any]:
     """The events of a job, newest first."""
     return jobs.event_listing(state.database, job_id, after, limit)
+
+
+@router.get("/{job_id}/step_metrics.csv", response_class=Response)
+def step_metrics(state: State, job_id: Id) -> Response:
+    """The metrics of each step so far as plain CSV; the job's result file, as OpenAI's, is this CSV in base64."""
+    return Response(jobs.step_metrics(state.database, job_id), media_type="text/csv")
 
 
 @router.get("/{job_id}/checkpoints")

@@ -12,7 +12,7 @@ from serve.ids import fresh_id
 from serve.store import idempotency
 from serve.store.database import Database, now_s, page
 from serve.store.tables import BATCH_FINISHED, FINISHED, batches, files, jobs, parts
-from serve.store.training_file import NOT_CHECKED, Checked
+from serve.store.training_file import NOT_CHECKED, Checked, plain_name
 
 PART_BYTES = 1 << 20
 ROUTE = "files"
@@ -145,6 +145,17 @@ def save(database: Database, file_id: str, path: Path) -> Path:
         for part in read(database, file_id):
             out.write(part)
     return path
+
+
+def save_in(database: Database, file_id: str, folder: Path) -> Path:
+    """Write a training file into ``folder`` under its own name, which messages about its rows then have.
+
+    Raises:
+        RequestError: there is no such file, or it has expired.
+    """
+    with database.read() as connection:
+        name = row_of(connection, file_id)["filename"]
+    return save(database, file_id, folder / plain_name(name))
 
 
 def delete(database: Database, file_id: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Nothing else writes a job's status. The functions that do (``queue``, ``start``,
 row, so that of two processes that change a job at once the second sees what the first has done.
 """
 
+import base64
 import hashlib
 import json
 import secrets
@@ -24,6 +25,7 @@ from serve.store.tables import ACTIVE, FINISHED, jobs, pairs
 from serve.store.transitions import Transition
 
 ROUTE = "jobs"
+NO_WARNINGS: Mapping[str, str] = {}
 FIRST_STATUS = "validating_files"
 #: What can happen to a job, by event. A job that is started again after its process ended is running already.
 TRANSITIONS: Mapping[str, Transition] = {
@@ -41,9 +43,12 @@ TRANSITIONS: Mapping[str, Transition] = {
 
 
 def create(
-    database: Database, fields: Mapping[str, Any], known: ModelNames, organization: str, queue_length: int, key: str
-) -> str:
+    database: Database, fields: Mapping[str, Any], known: ModelNames, organization: str, queue_length: int, key: str,
+    warnings: Mapping[str, str] = NO_WARNINGS,
+) -> str:  # fmt: skip
     """Create the job that ``fields`` (checked fields of the request) describe; returns its id.
+
+    ``warnings``: messages of events that say what of its files is not used, by the events' marks.
 
     Raises:
         RequestError: a file or model can't be used, the method is not supported, or the queue is full.
@@ -62,6 +67,8 @@ def create(
         job_events.add_event(connection, job_id, "created", f"Created fine-tuning job: {job_id}")
         validating = f"Validating training file: {fields['training_file']}"
         job_events.add_event(connection, job_id, "validating", validating)
+        for mark, message in warnings.items():
+            job_events.add_event(connection, job_id, mark, message, "warn")
         idempotency.record(connection, ROUTE, key, digest, job_id)
     return job_id
 
@@ -144,8 +151,8 @@ def succeed(database: Database, job_id: str, models: Mapping[int, str], trained_
 
 def _add_results(connection: Connection, row: RowMapping, models: Mapping[int, str]) -> dict[str, Any]:
     metrics = job_events.metrics_by_step(connection, row["id"])
-    csv = job_events.result_csv(metrics)
-    result_file = files.add_small(connection, csv, "step_metrics.csv", "fine-tune-results")
+    encoded = base64.b64encode(job_events.result_csv(metrics))  # as OpenAI's is; scripts decode it
+    result_file = files.add_small(connection, encoded, "step_metrics.csv", "fine-tune-results")
     for step, model in sorted(models.items()):
         values = {name: value for name, value in metrics.get(step, {}).items() if name != "total_steps"}
         checkpoints.add(connection, row["id"], step, model, values)
@@ -267,6 +274,13 @@ def event_listing(database: Database, job_id: str, after: str | None, limit: int
     with database.read() as connection:
         row_of(connection, job_id)
         return job_events.listing(connection, job_id, after, limit)
+
+
+def step_metrics(database: Database, job_id: str) -> bytes:
+    """The metrics of the job's steps so far as CSV, as its result file holds them in base64."""
+    with database.read() as connection:
+        row_of(connection, job_id)
+        return job_events.result_csv(job_events.metrics_by_step(connection, job_id))
 
 
 def checkpoint_listing(database: Database, job_id: str, after: str | None, limit: int) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def check(content: IO[bytes], filename: str) -> Checked:
         RequestError: a line is invalid; the message has the line number and the reason of the first five.
     """
     with tempfile.TemporaryDirectory(prefix="parley-upload-") as folder:
-        path = Path(folder, _plain(filename))
+        path = Path(folder, plain_name(filename))
         with path.open("wb") as out:
             shutil.copyfileobj(content, out)
         content.seek(0)
@@ -90,7 +90,7 @@ def unused(path: Path) -> list[str]:
     return list(found)
 
 
-def _plain(filename: str) -> str:
+def plain_name(filename: str) -> str:
     """The file's name without folders and control characters, ending in .jsonl, by which its format is known."""
     name = "".join(ch for ch in PurePath(filename.replace("\\", "/")).name if ch.isprintable() and ch != "/")[:40]
     return name if name.lower().endswith(".jsonl") else f"{name or 'file'}.jsonl"

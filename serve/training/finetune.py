@@ -25,6 +25,7 @@ from serve import model_names
 from serve.store import files, job_events, jobs, training_file
 from serve.store.database import Database
 from serve.store.hyperparameters import passes
+from serve.training.lengths import cut_message
 from serve.training.progress import JobInterrupted, JobTracker
 from train import defaults, plots
 from train.encoding import Example, encode
@@ -93,6 +94,7 @@ def prepare(database: Database, row: Mapping[str, Any], threads: int, keep: int,
     fix_date(base.tokenizer, datetime.fromtimestamp(row["created_at"]).date())
     examples = _encode(train, base, "training_file")
     checks = _encode(validation, base, "validation_file") or examples[:STAND_INS]
+    _warn_of_cut(database, row, {"training_file": examples, "validation_file": checks if validation else []}, base)
     steps_per_epoch = -(-len(examples) // (config.batch_size * config.accumulation))
     evaluations = min(steps_per_epoch, 1 + steps_per_epoch // POINT_STEPS)
     lr = defaults.complete(config, base.parameters).lr * row["hyperparameters"]["learning_rate_multiplier"]
@@ -123,7 +125,7 @@ def _rows(database: Database, row: Mapping[str, Any], param: str) -> list[Any]:
     if row[param] is None:
         return []
     with tempfile.TemporaryDirectory(prefix="parley-job-") as folder:
-        path = files.save(database, row[param], Path(folder, "rows.jsonl"))
+        path = files.save_in(database, row[param], Path(folder))
         try:
             found = training_file.rows(path)
         except BadRecord as error:
@@ -141,6 +143,17 @@ def _encode(rows: list[Any], base: LoadedBase, param: str) -> list[Example]:
         return encode(rows, base.tokenizer, "response", base.max_length)
     except UserError as error:
         raise InvalidTrainingFile("; ".join(str(error).splitlines()), param) from error
+
+
+def _warn_of_cut(
+    database: Database, row: Mapping[str, Any], encoded: Mapping[str, list[Example]], base: LoadedBase
+) -> None:
+    """Add an event for each file of which rows are cut; one that was added at the job's creation is not repeated."""
+    messages = {param: cut_message(examples, base.max_length, param) for param, examples in encoded.items()}
+    with database.write() as connection:
+        for param, message in messages.items():
+            if message:
+                job_events.add_event(connection, row["id"], f"cut-{param}", message, "warn")
 
 
 class Epochs(StateFolder):

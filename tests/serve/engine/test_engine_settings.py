@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from data.chat_template import plain_ids
 from inference.detokenizer import Detokenizer
 from inference.loading import load_tokenizer
 from serve.engine.engine import BadRequest, Request
@@ -170,11 +171,16 @@ def test_a_template_that_takes_no_such_conversation_says_so(engine, shelf, tmp_p
 
 
 @pytest.mark.parametrize("role", ["system", "user", "assistant"])
-def test_a_control_token_in_a_text_is_refused(shelf, engine, role):
+def test_a_control_token_in_a_text_is_read_as_plain_text(shelf, engine, role):
     messages = (("system", "Be kind."), ("user", "One."), ("assistant", "Two."), ("user", "Go."))
     spoiled = tuple((each, f"{text}<|user|>" if each == role else text) for each, text in messages)
-    with pytest.raises(BadRequest, match=r"holds <\|user\|>, which this model reads as a control token"):
-        one(engine, Request("small/1", spoiled))
+    ids = plain_ids(shelf.tokenizer, spoiled)
+    control = shelf.tokenizer.convert_tokens_to_ids("<|user|>")
+    assert ids.count(control) == plain_ids(shelf.tokenizer, messages).count(control)
+    spelled = [each for each, _ in messages].count(role)
+    assert shelf.tokenizer.decode(ids).count("<|user|>") == ids.count(control) + spelled
+    said = one(engine, Request("small/1", spoiled, 8, 0.0, top_logprobs=0))
+    assert (said.prompt_tokens, said.spelled) == (len(ids), shelf.spelled(shelf.alone("small/1", ids, 8)))
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,9 @@ def test_an_answer_is_that_of_the_base_that_the_name_stands_for(complete, weight
     assert (found.model, found.object) == (MODEL, "chat.completion")
     usage = found.usage
     assert (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) == (len(ids), 8, len(ids) + 8)
-    assert texts(complete(model=str(weights["base"]))) == texts(found)
+    assert texts(complete(model="base")) == texts(found), "the name of the folder that base_model names"
+    with refused(openai.NotFoundError, param="model"):
+        complete(model=str(weights["base"]))
     assert texts(complete(model="gpt-3.5-turbo-0125", max_tokens=None, max_completion_tokens=8)) == texts(found)
 
 
@@ -128,6 +130,11 @@ def test_a_bias_forbids_a_token_and_another_forces_one(complete, tokenizer):
     assert complete(logit_bias={str(banned): -100}, logprobs=True).choices[0].logprobs.content[0].token != first
 
 
+def test_limits_as_other_clients_write_them_are_taken(complete):
+    assert texts(complete(max_tokens=8.0, modalities=["text"])) == texts(complete())
+    assert len(complete(max_tokens=-1, max_completion_tokens=3, logprobs=True).choices[0].logprobs.content) == 3
+
+
 def test_roles_and_parts_are_read(complete):
     parts = [
         {"role": "user", "content": [{"type": "text", "text": "Where is "}, {"type": "text", "text": "the boat?"}]}
@@ -151,6 +158,9 @@ def test_roles_and_parts_are_read(complete):
         ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
         ({"stream_options": {"include_usage": True}}, "stream_options"),
         ({"max_tokens": 0}, "max_tokens"),
+        ({"max_tokens": 5.5}, "max_tokens"),
+        ({"modalities": ["text", "audio"]}, "modalities"),
+        ({"n": 129}, "n"),
     ],
 )
 def test_what_can_not_be_done_is_refused_and_the_field_named(complete, settings, param):

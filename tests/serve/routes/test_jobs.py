@@ -1,6 +1,8 @@
 """``/v1/fine_tuning/jobs`` through the real SDK: one job that is paused, resumed and outlives its server, and others
 that wait behind it."""
 
+import base64
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +15,7 @@ import torch
 from mlflow import MlflowClient
 
 from inference.loading import load
+from openai_jobs.monitor import decode_result_file
 from tests.processes import wait_until
 from tests.serve.served import Served, ended, refused, training_lines, upload
 
@@ -187,6 +190,21 @@ def test_files_of_another_kind_or_with_too_few_rows_are_refused(server, jobs):
         jobs.create(model=MODEL, training_file=upload(client, training_lines(9)))
 
 
+def test_rows_longer_than_the_models_positions_are_told_when_the_job_is_created(server, jobs, long):
+    def line(question, answer):
+        messages = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+        return json.dumps({"messages": messages}).encode() + b"\n"
+
+    client = server.client()
+    some = training_lines(10) + line("Where is the boat?", "the boat " * 400) * 2
+    with waiting(jobs, upload(client, some, "reviews.jsonl")) as job:
+        warnings = [each.message for each in jobs.list_events(job.id) if each.level == "warn"]
+        assert len(warnings) == 1 and "2 of 12 rows of training_file are cut at 256 tokens" in warnings[0]
+    whole = upload(client, training_lines(10) + line("Where is the boat? " * 400, "Here."), "reviews.jsonl")
+    with refused(openai.BadRequestError, "reviews.jsonl row 11", code="invalid_training_file", param="training_file"):
+        jobs.create(model=MODEL, training_file=whole)
+
+
 def test_a_file_that_a_job_needs_is_not_deleted(server, long, rows):
     with refused(openai.ConflictError, long, code="file_in_use"):
         server.client().files.delete(rows)
@@ -271,7 +289,11 @@ def test_the_result_file_has_the_curves(server, finished):
     (file_id,) = finished.result_files
     client = server.client()
     assert client.files.retrieve(file_id).purpose == "fine-tune-results"
-    lines = client.files.content(file_id).text.splitlines()
+    encoded = client.files.content(file_id)
+    plain = server.http().get(f"/v1/fine_tuning/jobs/{finished.id}/step_metrics.csv").content
+    assert base64.b64decode(encoded.read(), validate=True) == plain
+    assert decode_result_file(encoded.read()) == decode_result_file(plain) == plain.decode()
+    lines = plain.decode().splitlines()
     assert lines[0] == "step,train_loss,train_accuracy,valid_loss,valid_mean_token_accuracy"
     assert [int(line.partition(",")[0]) for line in lines[1:]] == list(range(1, STEPS + 1))
 

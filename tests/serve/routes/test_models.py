@@ -27,8 +27,15 @@ def versions(served, weights):
 
 def test_bases_names_and_versions_are_listed(client, versions, weights):
     ids = [model.id for model in client.models.list()]
-    assert {str(weights["base"]), "bundled", "gpt-4o-mini", "gpt-3.5-turbo", "catalog/1", FINE_TUNED} <= set(ids)
+    assert {"base", "bundled", "gpt-4o-mini", "gpt-3.5-turbo", "catalog/1", FINE_TUNED} <= set(ids)
     assert len(ids) == len(set(ids))
+    assert str(weights["base"]) not in ids, "a path is no public name"
+
+
+def test_each_model_says_how_many_positions_it_has(client, versions):
+    for model in client.models.list():
+        found = model.model_extra["max_model_len"]
+        assert found == 256 and client.models.retrieve(model.id).model_extra["max_model_len"] == found
 
 
 @pytest.mark.parametrize("model", ["gpt-4o-mini", "gpt-4o-mini-2024-07-18", "catalog/1", FINE_TUNED])

@@ -1,5 +1,6 @@
 """A job's life: every event in every status, with what is written beside the status."""
 
+import base64
 import io
 
 import pytest
@@ -107,7 +108,9 @@ def test_a_job_that_succeeds_gets_its_results_in_the_same_transaction(database, 
     assert EVENTS["succeeded"](database, job_id)
     row = row_of(database, job_id)
     assert row["trained_tokens"] == 99
-    assert b"".join(files.read(database, row["result_file"])).startswith(b"step,train_loss")
+    encoded = b"".join(files.read(database, row["result_file"]))
+    assert base64.b64decode(encoded, validate=True) == jobs.step_metrics(database, job_id)
+    assert jobs.step_metrics(database, job_id).startswith(b"step,train_loss")
     found = jobs.checkpoint_listing(database, job_id, None, 10)["data"]
     assert [each["fine_tuned_model_checkpoint"] for each in found] == ["ft:last", "ft:step"]
     assert messages(database, job_id)[2:] == [
