@@ -101,9 +101,7 @@ def local_model(folder: str) -> Any:
     from lm_eval.models.huggingface import HFLM
 
     backend: Any = HFLM
-    return backend(
-        pretrained=folder, device="cpu", dtype="float32", max_length=2047
-    )  # as the client's: one is generated
+    return backend(pretrained=folder, device="cpu", dtype="float32", max_length=2047)  # one is generated
 
 
 def run(model: Any, tasks: list[str]) -> dict[str, Any]:

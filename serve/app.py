@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 
 from serve.batch_worker import BatchWorker
 from serve.errors import RequestError
@@ -36,7 +37,7 @@ def build(state: ServerState) -> FastAPI:
         title="Parley",
         description="An OpenAI-compatible API: files, fine-tuning jobs, models, chat completions and batches.",
         version="1",
-        middleware=[middleware],
+        middleware=[_cors(state.config.origins()), middleware],
         lifespan=_lifespan,
         docs_url=None,
         redoc_url=None,
@@ -50,6 +51,20 @@ def build(state: ServerState) -> FastAPI:
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(OperationalError, _on_database_error)
     return app
+
+
+def _cors(origins: list[str]) -> Middleware:
+    """Lets pages of ``origins`` read the answers, errors included; in front of the check of keys, for a browser asks
+    by OPTIONS first, without one.
+    """
+    return Middleware(
+        CORSMiddleware,
+        allow_origins=origins,
+        allow_methods=["GET", "POST", "DELETE"],
+        allow_headers=["*"],
+        expose_headers=["*"],
+        max_age=3600,
+    )
 
 
 @asynccontextmanager

@@ -1,9 +1,12 @@
 """Settings of the server."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
 from data.errors import ConfigError
+
+ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?|https?://\[[0-9A-Fa-f:]+\](:\d{1,5})?")
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ class ServeConfig:
     """Largest uploaded file, in MB."""
     body_mb: int = 8
     """Largest body of any other request, in MB."""
+    cors: str = ""
+    """Origins whose web pages may send requests, comma-separated, such as https://lab.example; * is every origin."""
 
     def __post_init__(self) -> None:
         if not (self.port == 0 or 1024 <= self.port <= 65535):
@@ -72,6 +77,19 @@ class ServeConfig:
         if not self.database.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
             raise ConfigError("database must be sqlite:///FILE or postgresql://USER@HOST/NAME")
         self.table()
+        self.origins()
+
+    def origins(self) -> list[str]:
+        """The origins that ``cors`` lists.
+
+        Raises:
+            ConfigError: an entry is no origin.
+        """
+        found = [each for each in (part.strip() for part in self.cors.split(",")) if each]
+        wrong = [each for each in found if each != "*" and not ORIGIN.fullmatch(each)]
+        if wrong:
+            raise ConfigError(f"cors lists origins such as https://lab.example:8080, without a path, not {wrong[0]!r}")
+        return found
 
     def table(self) -> dict[str, str]:
         """The bases that ``models`` lists, by name.

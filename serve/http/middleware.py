@@ -47,7 +47,7 @@ class ServerMiddleware:
             return
         response = _Response(scope, send, self.config.organization, self.metrics)
         try:
-            if scope["path"].startswith(API_PATH):
+            if scope["path"].startswith(API_PATH) and scope["method"] != "OPTIONS":
                 await self._authenticate(scope, response)
                 receive = await self._limit_body(scope, receive)
             await self.app(scope, receive, response.send)

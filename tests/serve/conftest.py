@@ -15,9 +15,11 @@ from inference.detokenizer import Detokenizer
 from inference.loading import load_tokenizer
 from serve.engine.engine import AnswerStream, Engine, Piece, Request, Token
 from tests.inference import tiny
+from tests.processes import free_port
 from tests.serve.served import Served
 
 GIB = 1 << 30
+PAGE_PORT = free_port()  # of web pages that may send requests
 ADAPTERS = {
     "small": {"r": 2},
     "large": {"r": 8, "lora_alpha": 4, "target_modules": ["c_attn", "c_fc", "c_proj"]},
@@ -181,7 +183,7 @@ def serve(launcher, empty_store, weights, tmp_path_factory):
 @pytest.fixture(scope="session")
 def served(serve) -> Served:
     """One server for all who leave it as it was; more files, jobs and models may be there than a test's own."""
-    return serve()
+    return serve(cors=f"http://127.0.0.1:{PAGE_PORT}")
 
 
 @pytest.fixture
