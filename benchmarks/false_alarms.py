@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from evals import metrics, power
+from evals.estimates import Share
 from evals.metric import flags
 from evals.paired import Difference, difference
 
@@ -144,10 +145,13 @@ SHAPES: dict[str, tuple[str, Draw, int]] = {
     "answered share .60 / .80": ("answered_accuracy", share_of_some(0.6, 0.8), 1000),
     "overlap (chrF), equal": ("content_rate", overlap(0.0), 500),
     "overlap (chrF), better": ("content_rate", overlap(0.8), 500),
-    "perplexity, equal": ("perplexity", losses(0.0), 500),
-    "perplexity, better": ("perplexity", losses(0.5), 500),
-    "macro F1": ("f1_macro", classes(probabilities(1.0, 2.0)), 500),
-    "Brier score": ("brier", squared(probabilities(2.0)), 500),
+    "perplexity, equal": ("perplexity", losses(0.0), 1500),
+    "perplexity, better": ("perplexity", losses(0.5), 1500),
+    "macro F1, worse": ("f1_macro", classes(probabilities(1.0, 2.0)), 2000),
+    "macro F1, equal": ("f1_macro", classes(probabilities(1.0)), 2000),
+    "Brier score, sharper": ("brier", squared(probabilities(2.0)), 2000),
+    "Brier score, far too sure": ("brier", squared(probabilities(4.0, base=0.8)), 2000),
+    "Brier score, equal": ("brier", squared(probabilities(1.0)), 2000),
     "AUC, equal": ("auc", probabilities(1.0), 1000),
     "AUC, worse": ("auc", probabilities(1.0, 2.0), 1000),
     "AUC, .96 of both": ("auc", ranked(2.5, 2.5), 1000),
@@ -260,14 +264,28 @@ def runs(folder: Path, count: int) -> None:
                      "verdict": verdict, "line": line})  # fmt: skip
 
 
-def pairs_of_runs(folder: Path) -> tuple[int, int]:
-    """(ordered pairs of runs of which the second would take the alias from the first, all pairs), by chrF."""
+def winners(folder: Path) -> np.ndarray:
+    """Whether run ``[j]`` would take the alias from run ``[i]``, by chrF: ``[i, j]``."""
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder.resolve()}/mlflow.db"
     from registry import row_statistics, versions
 
     kept = [row_statistics.load(each.run_id)["chrf"] for each in versions.versions("same")]
-    changes = [metrics.change("chrf", first, second) for first, second in permutations(kept, 2)]
-    return sum(each is not None and each.is_increase for each in changes), len(changes)
+    wins = np.zeros((len(kept), len(kept)), dtype=bool)
+    for (i, first), (j, second) in permutations(enumerate(kept), 2):
+        change = metrics.change("chrf", first, second)
+        wins[i, j] = change is not None and change.is_increase
+    return wins
+
+
+def between(wins: np.ndarray) -> tuple[float, float]:
+    """95 % interval of the share of ordered pairs, by the jackknife over runs, since a run is in many pairs."""
+    from scipy.stats import t
+
+    n, total = len(wins), int(wins.sum())
+    left_out = (total - wins.sum(0) - wins.sum(1)) / ((n - 1) * (n - 2))
+    share, error = total / (n * (n - 1)), float(np.sqrt((n - 1) / n * ((left_out - left_out.mean()) ** 2).sum()))
+    half = float(t.ppf(0.975, n - 1)) * error
+    return max(0.0, share - half), share + half
 
 
 def show(out: Path, folder: Path | None) -> None:
@@ -283,10 +301,15 @@ def show(out: Path, folder: Path | None) -> None:
             print(f"{line['shape']}, n = {line['n']}: a fall of {line['effect']:.3f} is found in {line['found']:.3f}")
     if folder:
         done = read(folder / "runs.jsonl")
-        moved = sum(line["moved"] for line in done[1:])
-        print(f"runs: {moved} of {len(done) - 1} moved the champion; {[line['verdict'][10:17] for line in done]}")
-        winning, every = pairs_of_runs(folder)
-        print(f"ordered pairs of runs that would: {winning} of {every}, {winning / every:.3f}; at most {MOST_MOVED}")
+        moved = Share(sum(line["moved"] for line in done[1:]), len(done) - 1)
+        low, high = moved.interval(0.025)
+        healthy = sum(line["verdict"].split()[1] == "healthy:" for line in done)
+        print(f"runs: {moved.hits} of {moved.n} moved the champion ({low:.3f} to {high:.3f}, exact); {healthy} healthy")
+        wins = winners(folder)
+        (low, high), runs_ = between(wins), len(wins)
+        print(f"ordered pairs of runs that would: {int(wins.sum())} of {runs_ * (runs_ - 1)}, "
+              f"{wins.sum() / (runs_ * (runs_ - 1)):.3f} ({low:.3f} to {high:.3f}, runs left out in turn); "
+              f"at most {MOST_MOVED}")  # fmt: skip
 
 
 def _covered(line: dict | None) -> str:

@@ -31,7 +31,7 @@ class Bootstrapped:
     value: float
     error: float
     deviations: np.ndarray
-    freedom: int
+    freedom: float
     method: str = "studentised bootstrap"
 
     def interval(self, tail: float) -> Interval:
@@ -64,12 +64,13 @@ class Bootstrapped:
         return max(p, students, 1 / len(self.deviations))
 
 
-def bootstrap(rows: np.ndarray, of_sums: OfSums, seed: int = 0) -> Bootstrapped | None:
+def bootstrap(rows: np.ndarray, of_sums: OfSums, seed: int = 0, freedom: float | None = None) -> Bootstrapped | None:
     """A quantity that is a function of sums over rows, which are resampled.
 
     Args:
         rows: statistics ``[n, k]``.
         seed: of the resamples.
+        freedom: degrees of freedom of the standard error; None for n - 1.
 
     Returns:
         None for fewer than ``LEAST_ROWS`` rows, or where no resample has a spread.
@@ -80,7 +81,7 @@ def bootstrap(rows: np.ndarray, of_sums: OfSums, seed: int = 0) -> Bootstrapped 
     counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), RESAMPLES).astype(float)
     (value,), (error,) = with_standard_error(np.ones((1, n)), rows, of_sums)
     resampled, errors = with_standard_error(counts, rows, of_sums)
-    return from_resamples(float(value), float(error), resampled, errors, n - 1)
+    return from_resamples(float(value), float(error), resampled, errors, freedom or n - 1)
 
 
 def from_resamples(
@@ -88,7 +89,7 @@ def from_resamples(
     error: float,
     resampled: np.ndarray,
     errors: np.ndarray,
-    freedom: int,
+    freedom: float,
     method: str = Bootstrapped.method,
 ) -> Bootstrapped | None:
     """The estimate from its resamples and their standard errors; None where there is no spread."""
@@ -106,9 +107,34 @@ def with_standard_error(counts: np.ndarray, rows: np.ndarray, of_sums: OfSums) -
         rows: statistics ``[n, k]``.
     """
     (n, k), sums = rows.shape, counts @ rows
-    steps = np.diag(np.maximum(np.abs(rows).sum(0), 1e-9) * STEP)
-    slopes = np.stack([(of_sums(sums + step) - of_sums(sums - step)) / (2 * step.max()) for step in steps], axis=-1)
+    slopes = _slopes(sums, rows, of_sums)
     products = (counts @ (rows[:, :, None] * rows[:, None, :]).reshape(n, k * k)).reshape(-1, k, k)
     covariance = (products - sums[:, :, None] * sums[:, None, :] / n) * n / (n - 1)
     variance = np.einsum("bi,bij,bj->b", slopes, covariance, slopes)
     return of_sums(sums), np.sqrt(np.maximum(variance, 0.0))
+
+
+def influences(rows: np.ndarray, of_sums: OfSums) -> np.ndarray:
+    """How much each row moves a function of the sums, to first order, less the mean: ``[n]``."""
+    moved = rows @ _slopes(rows.sum(0), rows, of_sums)
+    return moved - moved.mean()
+
+
+def satterthwaite(influence: np.ndarray) -> float:
+    """Degrees of freedom of the standard error: n - 1, or fewer where a few rows make most of it; at least 2.
+
+    Those of a chi-squared variable with the variance that the rows' kurtosis gives to their variance (Satterthwaite, An
+    Approximate Distribution of Estimates of Variance Components, Biometrics Bulletin 2, 1946).
+
+    Args:
+        influence: ``[n]``, not all 0.
+    """
+    n = len(influence)
+    kurtosis = float((influence**4).mean() / (influence**2).mean() ** 2)
+    return min(n - 1, max(2.0, 2 * n / (kurtosis - 1 + 2 / (n - 1))))
+
+
+def _slopes(sums: np.ndarray, rows: np.ndarray, of_sums: OfSums) -> np.ndarray:
+    """The derivatives ``[..., k]`` of a function at ``sums`` ``[..., k]``, by central differences."""
+    steps = np.diag(np.maximum(np.abs(rows).sum(0), 1e-9) * STEP)
+    return np.stack([(of_sums(sums + step) - of_sums(sums - step)) / (2 * step.max()) for step in steps], axis=-1)

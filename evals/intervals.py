@@ -9,14 +9,14 @@ Interval = tuple[float, float]
 LEVEL = 0.95
 
 
-def wilson(successes: int, trials: int, level: float = LEVEL) -> Interval:
+def wilson(successes: float, trials: float, level: float = LEVEL) -> Interval:
     """Wilson's score interval of ``successes / trials`` (Wilson, JASA 22, 1927), without a correction for continuity.
 
     It keeps its level with few trials and for shares of 0 or 1. Computed here in microseconds, where SciPy takes 200,
-    because p-values by inversion need it many times.
+    because p-values by inversion need it many times. Both numbers may be fractions, as those of weighted rows are.
 
     Raises:
-        ValueError: fewer than one trial, or more successes than trials.
+        ValueError: no trial, or more successes than trials.
     """
     if not 0 <= successes <= trials or not trials:
         raise ValueError(f"{successes} successes of {trials} trials")

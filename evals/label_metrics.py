@@ -12,6 +12,7 @@ from evals.calibration import compare_ece
 from evals.metric import NOT_NEGATIVE, Metric, flags
 from evals.paired import ratio
 from evals.paired_auc import compare_auc
+from evals.paired_bounded import CompareBounded
 
 
 def _hits(report: Any) -> np.ndarray:
@@ -137,13 +138,13 @@ LABEL_METRICS = (
     ),
     Metric("precision_macro", ("labels",), lambda report: report.macro.precision,
            "Mean of both labels' precision.", True, tag=False,
-           statistics=_macro("precision"), of_sums=_mean_ratio),
+           statistics=_macro("precision"), of_sums=_mean_ratio, compare=CompareBounded(_mean_ratio)),
     Metric("recall_macro", ("labels",), lambda report: report.macro.recall,
            "Mean of both labels' recall.", True, tag=False,
-           statistics=_macro("recall"), of_sums=_mean_ratio),
+           statistics=_macro("recall"), of_sums=_mean_ratio, compare=CompareBounded(_mean_ratio)),
     Metric("f1_macro", ("labels",), lambda report: report.macro.f1,
            "Mean of both labels' F1.", True, label="macro F1", rank=6, headline=True,
-           statistics=_macro("f1"), of_sums=_mean_ratio),
+           statistics=_macro("f1"), of_sums=_mean_ratio, compare=CompareBounded(_mean_ratio)),
     Metric("n_probabilities", ("labels",), lambda report: report.n_probabilities,
            "Number of rows whose probability of a label is known.", None, NOT_NEGATIVE, format=".0f", tag=False),
     Metric(
@@ -151,6 +152,7 @@ LABEL_METRICS = (
         "Brier score: mean squared error of the probability of label 1.",
         False, label="Brier", rank=8, headline=True,
         statistics=lambda report: _means(report, lambda truth, p: (p - truth) ** 2),
+        compare=CompareBounded(ratio, is_continuous=True),
     ),
     Metric(
         "ece", ("labels",), lambda report: report.ece,
@@ -214,6 +216,7 @@ LABEL_METRICS = (
         "TruthfulQA's MC2: mean share of the correct answers in the probability of all.",
         True, label="MC2", rank=12, headline=True, study="record",
         statistics=lambda report: np.stack([report.shares, np.ones(len(report.shares))], axis=-1),
+        compare=CompareBounded(ratio, is_continuous=True),
     ),
 )  # fmt: skip
 """Entries of the table of metrics."""

@@ -102,8 +102,13 @@ class Metric:
 
     def difference(self, before: np.ndarray, after: np.ndarray, seed: int = 0) -> Difference | None:
         """How much it differs between two models on the same rows, from their statistics; None where undefined."""
-        found, width = difference(before, after, self.of_sums, seed, self.compare), self.range[1] - self.range[0]
-        if found is None or found.low is None or found.high is None:
+        found = difference(before, after, self.of_sums, seed, self.compare)
+        return found and self.within_range(found)
+
+    def within_range(self, found: Difference) -> Difference:
+        """The same with its interval cut at the largest change that the metric can have."""
+        width = self.range[1] - self.range[0]
+        if found.low is None or found.high is None:
             return found
         return replace(found, low=max(found.low, -width), high=min(found.high, width))
 

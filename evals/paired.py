@@ -13,6 +13,7 @@ import numpy as np
 from evals.bootstrap import LEAST_ROWS, OfSums, bootstrap
 from evals.estimates import Constant, Estimate, Joined, PairedShares
 from evals.intervals import LEVEL, Interval, wilson
+from evals.paired_bounded import CompareBounded, of_equal_rows
 
 #: What compares two models: from the statistics of both, ``[rows, k]``, and a seed, to (value of the first, value of
 #: the second, the estimate of the change, None where there are too few rows for one); None where a value is undefined.
@@ -127,14 +128,16 @@ def estimate(before: np.ndarray, after: np.ndarray, of_sums: OfSums = ratio, see
     """The change of a metric, from the statistics ``[rows, k]`` of both models on the same rows.
 
     Shares (k = 2, hits of 0 or 1 and ones) get Newcombe's interval for paired proportions, which holds for few rows
-    and for shares of 0 and 1; shares of some rows (hits among those with a second 1, such as those answered) one of
-    the same kind; all others the studentised bootstrap, in which a row is drawn with both models' statistics. None for
-    too few rows for that.
+    and for shares of 0 and 1; shares of some rows (hits among those with a second 1, such as those answered) and other
+    ratios of small counts, such as F1, one of the same kind; all others the studentised bootstrap, in which a row is
+    drawn with both models' statistics. None for too few rows for that.
     """
     if of_sums is ratio and is_share(before) and is_share(after):
         return PairedShares.of(before[:, 0] == 1, after[:, 0] == 1)
     if of_sums is ratio and is_share_of_some(before) and is_share_of_some(after):
         return _shares_of_some(before, after)
+    if of_sums is ratio and is_count_ratio(before) and is_count_ratio(after):
+        return (CompareBounded(ratio)(before, after, seed) or (0, 0, None))[2]
     if len(before) >= LEAST_ROWS and (before == after).all():
         return Constant(0.0)
     k = before.shape[1]
@@ -157,6 +160,13 @@ def is_share_of_some(statistics: np.ndarray) -> bool:
     )
 
 
+def is_count_ratio(statistics: np.ndarray) -> bool:
+    """Whether they are those of a ratio of counts such as F1: each 0, 1 or 2, the first at most the second."""
+    return statistics.shape[1] == 2 and bool(
+        np.isin(statistics, (0, 1, 2)).all() and (statistics[:, 0] <= statistics[:, 1]).all()
+    )
+
+
 def _shares_of_some(before: np.ndarray, after: np.ndarray) -> Joined:
     """Wilson's intervals of both shares, joined; the correlation is that of the linearised ratios."""
     counts = [tuple(map(int, rows.sum(0))) for rows in (before, after)]
@@ -169,4 +179,6 @@ def _shares_of_some(before: np.ndarray, after: np.ndarray) -> Joined:
     residuals = [rows[:, 0] - share * rows[:, 1] for rows, share in ((before, first), (after, second))]
     spread = math.sqrt(float((residuals[0] ** 2).sum() * (residuals[1] ** 2).sum()))
     correlation = float((residuals[0] * residuals[1]).sum()) / spread if spread > 0 else 0.0
+    if (before == after).all():
+        correlation = of_equal_rows(first, counts[0][1])
     return Joined(second - first, (first, second), ends, correlation, "Wilson's intervals, joined")

@@ -2,7 +2,9 @@
 
 A hierarchical bootstrap: one resample draws seeds, then items. All trainings are evaluated on the same items, so these
 are drawn with replacement once for all. Of so few seeds nothing can be drawn with replacement (of three, a ninth of the
-resamples would hold one seed only), so their mean is drawn from a normal distribution with the spread that they have.
+resamples would hold one seed only), so their mean is drawn from Student's t with the spread that they have. The sum of
+both is Behrens and Fisher's solution for a sum of two means whose variances are estimated apart (Barnard, Comparing the
+Means of Two Independent Samples, Applied Statistics 33, 1984).
 """
 
 import math
@@ -19,6 +21,8 @@ from evals.metrics import entry
 from evals.paired import Difference, estimate, ratio
 
 METHOD = "hierarchical bootstrap over seeds, then items"
+#: So many seeds say enough of their spread to take off what items add to it.
+LEAST_CORRECTED = 3
 #: The statistics of each item, ``[items, k]``, of every seed.
 OfSeeds = Sequence[np.ndarray]
 
@@ -38,8 +42,9 @@ class Pooled:
 def pool(before: OfSeeds, after: OfSeeds, of_sums: OfSums, quantity: Quantity = "change", seed: int = 0) -> Pooled:
     """The mean of a quantity over two or more seeds.
 
-    The bootstrap is studentised, and a resample has a spread over seeds of its own: where seeds matter and items do
-    not, the interval is that of Student's t, wide for two or three seeds.
+    Where seeds matter and items do not, the interval is that of Student's t, wide for two or three seeds. The spread
+    over seeds is also that of answers to the same items that happen to differ; from three seeds on this part, which the
+    items' resamples show, is taken off it.
 
     Args:
         seed: of the resamples.
@@ -53,17 +58,36 @@ def pool(before: OfSeeds, after: OfSeeds, of_sums: OfSums, quantity: Quantity = 
     random = np.random.default_rng(seed)
     found = values(random.multinomial(n, np.full(n, 1 / n), RESAMPLES).astype(float))
     over_items = float(np.nanstd(found.mean(1)))
-    moved = random.normal(0, spread / math.sqrt(seeds), RESAMPLES)
-    spreads = spread**2 * random.chisquare(seeds - 1, RESAMPLES) / (seeds - 1)
-    errors = np.sqrt(spreads / seeds + over_items**2)
-    mixed: Estimate | None = from_resamples(
-        mean, math.sqrt(spread**2 / seeds + over_items**2), found.mean(1) + moved, errors, n - 1, METHOD
-    )
+    of_seeds = _corrected(spread, found) / math.sqrt(seeds)
+    items = (found.mean(1) - mean) * np.sqrt((n - 1) / random.chisquare(n - 1, RESAMPLES))
+    moved = of_seeds * random.permutation(_student_t(seeds - 1))
+    error = math.hypot(of_seeds, over_items)
+    mixed: Estimate | None = from_resamples(mean, error, mean + items + moved, np.full(RESAMPLES, error), n - 1, METHOD)
     if mixed is None and quantity == "change":  # every seed and every item alike
         mixed = estimate(before[0], after[0], of_sums, seed)
     elif mixed is not None and quantity == "relative":
         mixed = Relative(mixed)
     return Pooled(tuple(by_seed.tolist()), spread, over_items, mixed)
+
+
+def _corrected(spread: float, found: np.ndarray) -> float:
+    """The standard deviation over seeds without that of the items.
+
+    Args:
+        found: the values of resamples, ``[resamples, seeds]``.
+    """
+    seeds = found.shape[1]
+    if seeds < LEAST_CORRECTED:
+        return spread
+    of_items = float(np.nanvar(found - found.mean(1, keepdims=True), axis=0).sum()) / (seeds - 1)
+    return math.sqrt(max(0.0, spread**2 - of_items))
+
+
+def _student_t(freedom: int) -> np.ndarray:
+    """Quantiles of Student's t that divide it into equal parts: with so heavy tails, random draws give noisy ends."""
+    from scipy.stats import t
+
+    return t.ppf((np.arange(RESAMPLES) + 0.5) / RESAMPLES, freedom)
 
 
 def _values(before: OfSeeds, after: OfSeeds, of_sums: OfSums, quantity: Quantity) -> Callable[[np.ndarray], np.ndarray]:

@@ -126,6 +126,7 @@ def _lines(trained: Trained, seed: int) -> list[Line]:
         before, after = [each[name] for each in trained.before], [each[name] for each in trained.after]
         change = seeds.difference(before, after, known.of_sums, seed)
         if change:
+            change = known.within_range(change)
             pooled = seeds.pool(before, after, known.of_sums, "change", seed)
             found.append(Line(name, change, pooled.over_seeds, pooled.over_items))
     return found
@@ -172,6 +173,10 @@ def _record(config: TuneConfig, run: Run, lines: Sequence[Line], found: Sequence
     run.text("\n".join(page) + "\n", PAGE)
 
 
+TWO_SEEDS = (
+    "Note      two seeds say little of how much seeds differ: where they do, intervals are about three times as wide "
+    "as those of three seeds"
+)
 HEADER = ("metric", "base", "tuned", "change (95 % interval)", "sd over seeds", "se over rows")
 
 
@@ -199,6 +204,7 @@ def _report(
         "",
         f"Seeds     {config.seeds} together",
         f"Metrics   {under.join(rows)}",
+        *([TWO_SEEDS] if len(trained.versions) == 2 else []),
         f"Claims    {under.join(claims_report.screen(found))}",
         f"Versions  {names}; {moved}: {promotion.reason}",
     ])  # fmt: skip

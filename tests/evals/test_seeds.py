@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from evals import claims, claims_file, seeds
+from evals.intervals import student_t
 from evals.metrics import METRICS
 
 
@@ -34,13 +35,29 @@ def test_three_seeds_that_differ_give_a_wide_interval_and_agreeing_ones_a_narrow
     assert wide.low < 1 < wide.high and narrow.is_increase
 
 
-@pytest.mark.parametrize("spread", [0.05, 0.3])
-def test_the_interval_covers_the_true_mean_over_seeds_and_items(spread):
+@pytest.mark.parametrize(("number", "spread"), [(2, 0.3), (3, 0.05), (3, 0.3)])
+def test_the_interval_covers_the_true_mean_over_seeds_and_items(number, spread):
     rng, hits, trials = np.random.default_rng(2), 0, 80
     for seed in range(trials):
-        found = seeds.difference(*trainings(rng, rng.normal(1, spread, 3)), seed=seed)
+        found = seeds.difference(*trainings(rng, rng.normal(1, spread, number)), seed=seed)
         hits += found.low <= 1 <= found.high
     assert hits / trials > 0.87  # 95 % is 76 of 80; below 70 with a chance of 1 %
+
+
+def test_seeds_that_differ_alone_have_students_interval_and_what_items_add_is_taken_off():
+    rng = np.random.default_rng(4)
+    effects = [0.5, 1.0, 1.8]
+    found = seeds.difference(*trainings(rng, effects, noise=1e-6))
+    low, high = student_t(effects)
+    assert (found.low, found.high) == pytest.approx((low, high), rel=0.02)
+    widths = []
+    for _ in range(
+        15
+    ):  # seeds that differ by the noise of their items alone: Student's t of three means is twice as wide
+        base = rng.normal(0, 1, 45)
+        pooled = seeds.difference([means(base)] * 3, [means(base + rng.normal(1, 0.5, 45)) for _ in range(3)])
+        widths.append(pooled.high - pooled.low)
+    assert np.median(widths) < 0.28
 
 
 def test_claims_over_seeds_are_decided_by_the_pooled_interval_and_promise_no_number_of_rows():

@@ -57,6 +57,7 @@ def test_seeds_are_runs_under_one_parent_that_reports_them_together(quick, settl
     chrf = [found[f"seed-{n}"].data.metrics["test/chrf"] for n in (1, 2)]
     assert parent.data.metrics["test/chrf"] == pytest.approx(sum(chrf) / 2)
     assert parent.data.metrics["sd_over_seeds/chrf"] > 0 and "Seeds     1,2 together" in printed
+    assert "Note      two seeds say little of how much seeds differ" in printed
 
 
 def test_a_claims_file_that_changed_since_is_refused_on_resume(quick, settle, tmp_path, monkeypatch):
