@@ -70,7 +70,7 @@ class ChatFormat:
             raise DataError(["the chat template has no place for reasoning_content: remove it, or take another base"])
         return self.thought[0] + thought + self.thought[1] + answer
 
-    def accepted(self, messages: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    def accepted(self, messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """``messages`` as the template takes them.
 
         Where it refuses or ignores a system message, the system's text is put before the first prompt.
@@ -156,10 +156,16 @@ def _dated(template: str, day: date) -> str:
     return now + "{{ '' }}" + template  # a line break right after a block would be lost
 
 
-def render(tokenizer: Any, messages: Sequence[dict[str, str]], add_generation_prompt: bool = False) -> str:
-    """The text of ``messages`` by the template in use; whatever the template raises is raised."""
+def render(
+    tokenizer: Any,
+    messages: Sequence[dict[str, Any]],
+    add_generation_prompt: bool = False,
+    tools: Sequence[Any] | None = None,
+) -> str:
+    """The text of ``messages`` by the template in use, which may call ``tools``; what the template raises is raised."""
     return tokenizer.apply_chat_template(
         messages,
+        tools=tools,
         chat_template=template_of(tokenizer),
         tokenize=False,
         add_generation_prompt=add_generation_prompt,

@@ -99,6 +99,8 @@ def _one_line(message: str) -> str:
     """The part of llguidance's ``message`` that says what is wrong, without the grammar and the parser's state."""
     if message.startswith("NoExtension"):
         return "no text fits it"
+    if "doesn't satisfy the grammar; forced bytes" in message:
+        return "it has characters that this model's tokenizer has no tokens for"
     lines = [line for line in message.partition("<state>")[0].splitlines() if not SHOWN_GRAMMAR.match(line)]
     text = PLACE.sub("", " ".join(" ".join(lines).split()))
     return re.sub(r"^Unimplemented keys: \[(.*)\]", r"it has keywords without support: \1", text)[:300]

@@ -1,7 +1,8 @@
 """The answers of all panes to one prompt: local models token by token, remote ones as their pieces come."""
 
+import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from data.chat_format import control_tokens, stop_token_ids
 from data.chat_template import Turns, conversation_text, messages_of, plain_ids, prompt_ids, text_ids, visible_text
 from data.errors import DataError, UserError, explain
+from data.tool_format import tool_prompt
 from inference import remote
 from inference.batch import BatchRow
 from inference.lockstep import Step, decode
@@ -240,6 +242,19 @@ def prompt_line(loaded: LoadedModel, prompt: str | Sequence[int]) -> BatchRow:
     if not ids:
         first = tokenizer.bos_token_id
         ids = [tokenizer.eos_token_id if first is None else first]
+    _require_known(loaded, ids)
+    return BatchRow(loaded.model, loaded.adapter, ids, loaded.ends)
+
+
+def tool_line(loaded: LoadedModel, messages: Sequence[Mapping[str, Any]], tools: Sequence[Any]) -> BatchRow:
+    """As ``line_of``, of OpenAI's messages that may hold calls of tools and their results; the prompt lists ``tools``.
+
+    Raises:
+        UserError: a text holds a control token, or the chat template takes no such conversation.
+    """
+    _refuse_control_tokens(loaded, (json.dumps([message, *tools], ensure_ascii=False) for message in messages))
+    with own_template(loaded) as tokenizer:
+        ids = text_ids(tokenizer, tool_prompt(tokenizer, messages, tools))
     _require_known(loaded, ids)
     return BatchRow(loaded.model, loaded.adapter, ids, loaded.ends)
 

@@ -18,9 +18,10 @@ from data.errors import UserError, explain
 from inference.constraints import GrammarCompiler, GrammarError
 from inference.constraints import check as check_grammar
 from inference.detokenizer import Detokenizer
-from inference.generation import LoadedModel, line_of, prompt_line
+from inference.generation import LoadedModel, line_of, prompt_line, tool_line
 from inference.locations import ModelLocation
 from inference.model_pool import ModelPool
+from inference.tool_calls import parameters_grammar
 from serve.engine.resolver import ModelResolver
 from serve.engine.scheduler import Output, Scheduler, broken
 from serve.engine.sequence import ActiveSequence
@@ -86,8 +87,8 @@ class Engine:
             Broken: loading failed unexpectedly, or the engine is closed.
         """
         _require_valid(request)
-        if request.grammar is not None:
-            await _require_usable(request, request.grammar)
+        if request.grammar is not None or request.tool_use is not None:
+            await asyncio.to_thread(_require_enforceable, request)
         if self._closed:
             raise Broken(CLOSED)
         location = await self._resolver.locate(request.reference)
@@ -184,7 +185,13 @@ class Engine:
         model = self._load(queued.location)
         try:
             prompt = queued.request.prompt
-            row = line_of(model, queued.request.messages) if prompt is None else prompt_line(model, prompt)
+            use = queued.request.tool_use
+            if prompt is not None:
+                row = prompt_line(model, prompt)
+            elif use is not None:
+                row = tool_line(model, use.messages, use.tools)
+            else:
+                row = line_of(model, queued.request.messages)
         except Exception as error:  # a chat template is a program that came with the model
             raise BadRequest(explain(error), queued.request.param) from error
         if model.tokenizer not in self._detokenizers:
@@ -253,12 +260,21 @@ def _call(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *args:
         loop.call_soon_threadsafe(function, *args)
 
 
-async def _require_usable(request: Request, grammar: str) -> None:
-    """Raise ``BadRequest`` for a grammar that can't be used; the check can take a second."""
+def _require_enforceable(request: Request) -> None:
+    """Raise ``BadRequest`` for a grammar, or a tool's, that can't be enforced; the check can take a second."""
+    if request.grammar is not None:
+        _require_grammar(request.grammar, request.grammar_param, request.grammar_param)
+    for i, tool in enumerate(request.tool_use.tools if request.tool_use else ()):
+        name = tool["function"]["name"]
+        param = f"tools.{i}.function.parameters"
+        _require_grammar(parameters_grammar(tool), f"the parameters of the tool {name!r}", param)
+
+
+def _require_grammar(grammar: str, name: str, param: str) -> None:
     try:
-        await asyncio.to_thread(check_grammar, grammar)
+        check_grammar(grammar)
     except GrammarError as error:
-        raise BadRequest(f"{request.grammar_param} can't be enforced: {error}", request.grammar_param) from error
+        raise BadRequest(f"{name} can't be enforced: {error}", param) from error
 
 
 def _require_valid(request: Request) -> None:

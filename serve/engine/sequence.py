@@ -7,11 +7,13 @@ import torch
 from torch import Tensor
 
 from data.chat_format import chat_format
+from data.tool_format import tool_format
 from inference.batch import BatchRow, positions
 from inference.constraints import Constraint, GrammarCompiler, GrammarError
 from inference.detokenizer import Detokenizer
 from inference.generation import LoadedModel, own_template
 from inference.sampling import TokenLogProbs, TokenSampling, log_probs
+from inference.tool_calls import ToolCallReader, call_grammar
 from serve.engine.text_stream import MIN_LOGPROB, TextStream, readable
 from serve.engine.types import AnswerStream, BadRequest, Piece, PromptToken, Request
 
@@ -48,7 +50,10 @@ class ActiveSequence:
         self._detokenizer = detokenizer
         if request.prompt is None:
             with own_template(model) as tokenizer:
-                self._text = TextStream(detokenizer, request.stop, chat_format(tokenizer).thought)
+                with_calls = request.tool_use is not None and bool(request.tool_use.names)
+                self._text = TextStream(
+                    detokenizer, request.stop, chat_format(tokenizer).thought, keep_control=with_calls
+                )
         else:
             self._text = TextStream(detokenizer, request.stop, keep_blanks=True)
             self.answer.prompt_text = request.prompt if isinstance(request.prompt, str) else self._written(row.prompt)
@@ -74,16 +79,23 @@ class ActiveSequence:
         return values
 
     def _first_constraint(self, grammars: GrammarCompiler) -> Constraint | None:
-        if self.request.grammar is None:
+        grammar, use = self.request.grammar, self.request.tool_use
+        if use is not None and use.names:
+            with own_template(self.model) as tokenizer:
+                found, format_ = tool_format(tokenizer), chat_format(tokenizer)
+                control = {token.content: i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+            grammar = call_grammar(found, use, control, grammar)
+            self.answer.reader = ToolCallReader(found, format_.control)
+        if grammar is None:
             return None
         vocabulary = self.row.model.get_input_embeddings().weight.shape[0]
         try:
-            return grammars.constraint(self.request.grammar, frozenset(self.row.ends), vocabulary)
+            return grammars.constraint(grammar, frozenset(self.row.ends), vocabulary)
         except GrammarError as error:
             raise self._no_grammar(error) from error
 
     def _no_grammar(self, error: GrammarError) -> BadRequest:
-        param = self.request.grammar_param
+        param = "tools" if self.request.grammar is None else self.request.grammar_param
         return BadRequest(f"{param} can't be enforced: {error}", param)
 
     def _written(self, tokens: Sequence[int]) -> str:

@@ -15,8 +15,8 @@ class TextStream:
     """The text of one answer as its tokens come.
 
     Blanks before its first word are the template's and left out, of the tokens there as well, so that the tokens' bytes
-    joined are the text; with ``keep_blanks`` they are part of it. What could become a stop string is held back until it
-    is one, or can't be.
+    joined are the text; with ``keep_blanks`` they are part of it, and with ``keep_control`` so are control tokens. What
+    could become a stop string is held back until it is one, or can't be.
 
     ``thought``: the texts before and after a thought, where the model may write one. It is held back, and left out once
     it has ended; one that does not end is the answer.
@@ -28,6 +28,7 @@ class TextStream:
         stop: Sequence[str] = (),
         thought: tuple[str, str] | None = None,
         keep_blanks: bool = False,
+        keep_control: bool = False,
     ) -> None:
         self._detokenizer = detokenizer
         self._thought = tuple(text.strip().encode() for text in thought) if thought else None
@@ -35,12 +36,12 @@ class TextStream:
         self._stop = [each.encode() for each in stop if each]
         self._held = b""  # not shown yet
         self._tokens: list[tuple[Token, int]] = []  # those not shown whole, with their bytes that are not shown yet
-        self._started = keep_blanks
+        self._started, self._keep_control = keep_blanks, keep_control
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def append(self, token: int, log_probs: TokenLogProbs | None = None) -> Piece:
         """What can be shown once ``token`` has come; ``ended`` is stop where it completes a stop string."""
-        raw = b"" if self._detokenizer.is_control(token) else self._shown(token)
+        raw = b"" if self._detokenizer.is_control(token) and not self._keep_control else self._shown(token)
         if log_probs:
             self._tokens.append((self._token(token, raw, log_probs), len(raw)))
         self._started = self._started or bool(raw)

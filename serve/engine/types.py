@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from data.errors import UserError
+from inference.tool_calls import ToolCallReader, ToolUse
 
 
 class UnknownModel(UserError):
@@ -35,6 +36,8 @@ class Request:
     ``prompt``: in place of messages, a text or token ids that are continued as they are, without a chat template;
     ``max_tokens`` 0 then only reads it. ``prompt_logprobs``: as ``top_logprobs``, of the tokens that are read.
 
+    ``tool_use``: the messages once more, as OpenAI's objects, where they hold tools or the answer may call some.
+
     ``grammar``: what the answer fits, by ``inference.constraints``; ``grammar_param`` is the field that it came from.
     """
 
@@ -51,6 +54,7 @@ class Request:
     top_logprobs: int | None = None
     prompt: str | tuple[int, ...] | None = None
     prompt_logprobs: int | None = None
+    tool_use: ToolUse | None = None
     grammar: str | None = None
     grammar_param: str = "response_format"
 
@@ -105,6 +109,8 @@ class AnswerStream:
         self.prompt_tokens = prompt_tokens
         #: The prompt's text, and its tokens once the first piece has come, where ``Request.prompt_logprobs`` is set.
         self.prompt_text, self.prompt = "", list[PromptToken]()
+        #: Takes the calls of tools out of the text; None where the answer may call none.
+        self.reader: ToolCallReader | None = None
         #: Tokens that the model has made so far, without the end token.
         self.completion_tokens = 0
         self.closed = False

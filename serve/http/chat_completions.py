@@ -8,6 +8,7 @@ from typing import Any
 from serve.engine.types import AnswerStream, Piece, Token
 from serve.http.answers import DONE, SYSTEM_FINGERPRINT, ChatEngine, begin_answers, collect_all, event, merged
 from serve.http.chat_schema import ChatRequest
+from serve.http.tools import AnswerReader, whole_message
 from serve.ids import fresh_id
 
 #: OpenAI's counts of what these models never have.
@@ -56,18 +57,22 @@ class ChatCompletion:
             RequestError: an answer failed.
         """
         pieces = await collect_all(self.answers, self.request.model)
-        choices = [_choice(index, piece, self.request) for index, piece in enumerate(pieces)]
+        readers = [AnswerReader(answer) for answer in self.answers]
+        choices = [_choice(index, piece, readers[index], self.request) for index, piece in enumerate(pieces)]
         return {**self.object("chat.completion", choices), "usage": self.usage()}
 
     async def events(self) -> AsyncGenerator[str, None]:
         """The completion as server-sent events."""
+        readers = [AnswerReader(answer) for answer in self.answers]
         for index in range(len(self.answers)):
             yield event(_chunk(self, index, {"role": "assistant", "content": "", "refusal": None}))
         async for index, piece in merged(self.answers):
-            if piece.text or piece.tokens:
-                yield event(_chunk(self, index, {"content": piece.text}, piece.tokens))
+            deltas = readers[index].deltas(piece) or ([{"content": ""}] if piece.tokens else [])
+            for at, delta in enumerate(deltas):
+                yield event(_chunk(self, index, delta, () if at else piece.tokens))
             if piece.ended:
-                yield event(_chunk(self, index, {}, finish_reason=piece.ended))
+                reason = readers[index].finish_reason(piece, self.request.is_tool_named)
+                yield event(_chunk(self, index, {}, finish_reason=reason))
         if self.request.wants_usage:
             yield event({**self.object("chat.completion.chunk", []), "usage": self.usage()})
         yield DONE
@@ -94,10 +99,11 @@ async def begin(engine: ChatEngine, request: ChatRequest, reference: str) -> Cha
     return ChatCompletion(request, await begin_answers(engine, request.requests(reference), request.model))
 
 
-def _choice(index: int, piece: Piece, request: ChatRequest) -> dict[str, Any]:
-    message = {"role": "assistant", "content": piece.text, "refusal": None, "annotations": []}
+def _choice(index: int, piece: Piece, reader: AnswerReader, request: ChatRequest) -> dict[str, Any]:
+    message = whole_message(reader.deltas(piece))
+    reason = reader.finish_reason(piece, request.is_tool_named)
     logprobs = _logprobs(piece.tokens) if request.logprobs else None
-    return {"index": index, "message": message, "finish_reason": piece.ended, "logprobs": logprobs}
+    return {"index": index, "message": message, "finish_reason": reason, "logprobs": logprobs}
 
 
 def _logprobs(tokens: tuple[Token, ...]) -> dict[str, Any]:

@@ -155,7 +155,6 @@ def test_roles_and_parts_are_read(complete):
         ({"stop": [""]}, "stop"),
         ({"logit_bias": {"999999": 1}}, "logit_bias"),
         ({"response_format": {"type": "xml"}}, "response_format.type"),
-        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
         ({"stream_options": {"include_usage": True}}, "stream_options"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"max_tokens": 5.5}, "max_tokens"),

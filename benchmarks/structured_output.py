@@ -1,0 +1,155 @@
+"""Structured output on SmolLM2: what it costs in tokens a second, and whether every answer fits its schema.
+
+Run from the project's root::
+
+    python -m benchmarks.structured_output [--rounds 5] [--schemas 300]
+
+Cost: ``ROWS`` chats at once are answered freely and by a schema in turns, with the same number of tokens each; the ratio
+of the tokens a second is the median over the rounds, of which the first warms up. In a mixed batch every second is free.
+
+Fit: each drawn schema (``tests/serve/json_schemas.py``) is answered once, sampled at temperature .7, sixteen at a time. An
+answer that ended by itself has to parse, and to fit by the package jsonschema with formats.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
+
+import jsonschema
+
+from inference.constraints import json_grammar
+from serve.engine.engine import Engine, Request
+from serve.engine.types import BadRequest
+from tests.serve.json_schemas import usable_schemas
+from train.base_model import resolve
+
+ROWS, TOKENS, AT_ONCE, MOST_TOKENS = 8, 128, 16, 300
+BOUND = 0.75
+PEOPLE = {
+    "type": "array",
+    "minItems": 1000,
+    "items": {
+        "type": "object",
+        "properties": {
+            "name": {"type": "string"},
+            "age": {"type": "integer", "minimum": 0, "maximum": 120},
+            "email": {"type": "string", "format": "email"},
+            "tags": {"type": "array", "items": {"enum": ["red", "green", "blue"]}},
+        },
+        "required": ["name", "age", "email", "tags"],
+        "additionalProperties": False,
+    },
+}
+
+
+def request(prompt: str, grammar: str | None, max_tokens: int, **settings: Any) -> Request:
+    """A request to SmolLM2 of one message."""
+    return Request("base:smollm2", (("user", prompt),), max_tokens, grammar=grammar, **settings)
+
+
+async def answer(engine: Engine, asked: Request) -> tuple[str, str, int]:
+    """(text, how it ended, tokens) of the answer to ``asked``."""
+    stream = await engine.generate(asked)
+    pieces = [piece async for piece in stream]
+    return "".join(piece.text for piece in pieces), pieces[-1].ended, stream.completion_tokens
+
+
+async def rate(engine: Engine, grammars: Sequence[str | None], end: int) -> float:
+    """Tokens a second of answers of ``TOKENS`` tokens, one for each of ``grammars``, all at once."""
+    start = time.perf_counter()
+    asked = [
+        request(f"List many people, number {i} first.", grammar, TOKENS, temperature=0.0, logit_bias={end: -100.0})
+        for i, grammar in enumerate(grammars)
+    ]
+    found = await asyncio.gather(*(answer(engine, each) for each in asked))
+    return sum(tokens for _, _, tokens in found) / (time.perf_counter() - start)
+
+
+async def cost(engine: Engine, rounds: int, end: int) -> bool:
+    """Print the ratios of tokens a second; returns whether the bound is met."""
+    grammar, met = json_grammar(PEOPLE), True
+    for name, rows in (("1 chat", 1), (f"{ROWS} chats", ROWS)):
+        kinds: dict[str, list[str | None]] = {"free": [None] * rows, "by schema": [grammar] * rows}
+        if rows > 1:
+            kinds["every second by schema"] = [grammar if i % 2 else None for i in range(rows)]
+        rates: dict[str, list[float]] = {kind: [] for kind in kinds}
+        for _ in range(rounds + 1):
+            for kind, grammars in kinds.items():
+                rates[kind].append(await rate(engine, grammars, end))
+        for kind in list(kinds)[1:]:
+            ratios = [a / b for a, b in zip(rates[kind][1:], rates["free"][1:], strict=True)]
+            met = met and median(ratios) >= BOUND
+            own, free = median(rates[kind][1:]), median(rates["free"][1:])
+            spread = f"{min(ratios):.3f} to {max(ratios):.3f}"
+            print(
+                f"{name}, {kind}: {own:.1f} tokens/s, free {free:.1f}, ratio {median(ratios):.3f} ({spread})",
+                flush=True,
+            )
+    return met
+
+
+async def fit(engine: Engine, schemas: Sequence[dict[str, Any]]) -> bool:
+    """Answer each schema once; returns whether every answer fits."""
+    room, counts, tokens = asyncio.Semaphore(AT_ONCE), dict.fromkeys(("fit", "cut", "wrong", "refused"), 0), 0
+
+    async def one(i: int, schema: dict[str, Any]) -> None:
+        nonlocal tokens
+        async with room:
+            prompt = f"Answer with a short JSON value for this schema: {json.dumps(schema)[:600]}"
+            try:
+                text, ended, made = await answer(
+                    engine, request(prompt, json_grammar(schema), MOST_TOKENS, temperature=0.7, seed=i)
+                )
+            except BadRequest as error:
+                counts["refused"] += 1
+                print(f"refused: {json.dumps(schema)[:200]}: {error}")
+                return
+        tokens += made
+        if ended == "length":
+            counts["cut"] += 1
+            print(f"cut after {made} tokens: {json.dumps(schema)[:200]}: {text[-120:]!r}")
+            return
+        try:
+            jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker()).validate(
+                json.loads(text)
+            )
+            counts["fit"] += 1
+        except ValueError as error:
+            counts["wrong"] += 1
+            print(f"does not parse: {json.dumps(schema)[:300]}: {text[:200]!r}: {error}")
+        except jsonschema.ValidationError as error:
+            counts["wrong"] += 1
+            print(f"does not fit: {json.dumps(schema)[:300]}: {text[:200]!r}: {error.message[:200]}")
+
+    start = time.perf_counter()
+    await asyncio.gather(*(one(i, schema) for i, schema in enumerate(schemas)))
+    print(f"{len(schemas)} schemas: {counts}, {tokens} tokens in {time.perf_counter() - start:.0f} s", flush=True)
+    return counts["fit"] == len(schemas)
+
+
+def main() -> None:
+    """Measure and print; exit with 1 where a bound is missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5, help="of the cost; 0 leaves it out")
+    parser.add_argument("--schemas", type=int, default=300)
+    args = parser.parse_args()
+    engine = Engine(lambda name: resolve(name).folder, 4 << 30)
+    from transformers import AutoTokenizer
+
+    end = AutoTokenizer.from_pretrained(resolve("smollm2").folder).eos_token_id
+    met = not args.rounds or asyncio.run(cost(engine, args.rounds, end))
+    if args.schemas:
+        schemas, refused = usable_schemas(args.schemas)
+        print(f"{len(schemas)} schemas drawn, {len(refused)} between them refused")
+        met = asyncio.run(fit(engine, schemas)) and met
+    engine.close()
+    sys.exit(0 if met else 1)
+
+
+if __name__ == "__main__":
+    main()
