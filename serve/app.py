@@ -18,7 +18,7 @@ from serve.http.middleware import ServerMiddleware
 from serve.http.schemas import validation_error
 from serve.routes import ROUTERS, chat
 from serve.state import ServerState
-from serve.store import files
+from serve.store import files, responses
 
 SWEEP_S = 60.0
 ERROR = {
@@ -84,10 +84,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _sweep(state: ServerState) -> None:
-    """Delete expired files once a minute."""
+    """Delete expired files and responses once a minute."""
     while True:
         await asyncio.sleep(SWEEP_S)
-        await asyncio.to_thread(files.delete_expired, state.database)
+        for delete_expired in (files.delete_expired, responses.delete_expired):
+            await asyncio.to_thread(delete_expired, state.database)
 
 
 def _response(error: RequestError) -> JSONResponse:

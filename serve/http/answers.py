@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from registry.errors import TrackingUnavailable
-from serve.engine.types import AnswerStream, BadRequest, Broken, Piece, Request, UnknownModel
+from serve.engine.types import AnswerStream, BadRequest, Broken, Piece, Request, Token, UnknownModel
 from serve.errors import RequestError, no_model
 from serve.model_catalog import registry_unavailable
 
@@ -165,6 +165,21 @@ async def merged(answers: Sequence[AnswerStream]) -> AsyncIterator[tuple[int, Pi
 def event(value: Mapping[str, Any], name: str = "") -> str:
     """A server-sent event that holds ``value`` as JSON; ``name`` is its type, where it has one."""
     return (f"event: {name}\n" if name else "") + f"data: {json.dumps(value, ensure_ascii=False)}\n\n"
+
+
+def logprobs_of(tokens: Sequence[Token]) -> list[dict[str, Any]]:
+    """OpenAI's log-probabilities of the tokens of an answer."""
+    return [
+        {
+            "token": token.text,
+            "logprob": token.logprob,
+            "bytes": list(token.bytes),
+            "top_logprobs": [
+                {"token": text, "logprob": logprob, "bytes": list(raw)} for text, logprob, raw in token.top
+            ],
+        }
+        for token in tokens
+    ]
 
 
 async def reported(generation: Generation, model: str) -> AsyncGenerator[str, None]:

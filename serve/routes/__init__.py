@@ -3,6 +3,8 @@
 Paths under ``/v1/`` need an API key; others (``/healthz``, ``/metrics``) are public.
 """
 
-from serve.routes import batches, chat, completions, files, graders, jobs, models, pages, permissions
+from serve.routes import batches, chat, completions, files, graders, jobs, models, pages, permissions, responses
 
-ROUTERS = tuple(each.router for each in (files, jobs, permissions, graders, models, chat, completions, batches, pages))
+ROUTERS = tuple(
+    each.router for each in (files, jobs, permissions, graders, models, chat, completions, responses, batches, pages)
+)

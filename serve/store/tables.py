@@ -177,6 +177,16 @@ answers = Table(
     Column("record", JSON, nullable=False),
 )
 
+responses = Table(
+    "responses",
+    schema,
+    _number(),
+    _id(),
+    Column("created_at", BigInteger, nullable=False, index=True),
+    Column("object", JSON, nullable=False),
+    Column("messages", JSON, nullable=False),  # [role, text] of the whole conversation, without instructions
+)
+
 #: Idempotency keys, and the objects that the requests with them have created.
 idempotency_keys = Table(
     "promises",
