@@ -10,11 +10,14 @@ import pytest
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from data.errors import ConfigError
+from data.errors import ConfigError, UserError
+from evals.claims_file import Claims
 from recipes.sft import stop_on
+from recipes.sft.config import TuneConfig
 from registry import versions
 from steps.pirate import pirate
 from tests.steps.test_resume import kept_tensors, runs_of, twice
+from train import distributed
 
 #: Training lowers this perplexity by 1.8 % in 4 steps and by 2.6 % in 5.
 CLAIMS = "keeps:\n  - everyday/perplexity: {not_below: -2%}\n  - stop_rate: {not_below: -1}\n"
@@ -93,6 +96,13 @@ def test_a_broken_keep_ends_training_and_the_run_is_the_same_where_it_was_killed
     assert kept_tensors(cut.client, cut.run.info.run_id) == kept_tensors(calm.client, calm.run.info.run_id)
     assert cut.text("side_effects_by_step.csv") == calm.text("side_effects_by_step.csv")
     assert cut.run.data.tags["stop_on"] == calm.run.data.tags["stop_on"]
+
+
+def test_several_processes_are_refused(monkeypatch):
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
+    with pytest.raises(UserError, match="stop_on evaluates suites in one process"):
+        stop_on.keeps(TuneConfig(stop_on="keeps"), Claims(()))
+    assert stop_on.keeps(TuneConfig(), Claims(())) == ()
 
 
 @pytest.mark.parametrize(
