@@ -18,6 +18,7 @@ from evals.claims_file import Claims, Line
 from evals.estimates import Constant, Estimate, PairedShares, Relative, RelativeShares, Share
 from evals.metrics import entry
 from evals.paired import estimate, is_share, known_rows, ratio
+from evals.paired_bounded import CompareBounded
 from evals.significance import holm
 
 Outcome = Literal["confirmed", "refuted", "undecided"]
@@ -174,7 +175,7 @@ class Measured:
         if line.quantity == "change":
             return estimate(before, after, of_sums, self.seed)
         if line.quantity == "level":
-            return _level(after, of_sums, self.seed)
+            return compare.level(after) if isinstance(compare, CompareBounded) else _level(after, of_sums, self.seed)
         return _relative(before, after, of_sums, self.seed)
 
     def _rows(self, metric: str) -> tuple[np.ndarray, np.ndarray]:

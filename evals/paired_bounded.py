@@ -85,6 +85,11 @@ class CompareBounded:
 
         return first, second, Joined(second - first, (first, second), ends, correlation, METHOD)
 
+    def level(self, rows: np.ndarray) -> Bounded | None:
+        """The metric of one model; None for fewer than ``LEAST_ROWS`` rows."""
+        value = float(self.of_sums(rows.sum(0)))
+        return self._side(value, influences(rows.astype(float), self.of_sums)) if len(rows) >= LEAST_ROWS else None
+
     def _side(self, value: float, influence: np.ndarray) -> Bounded:
         n, variance = len(influence), float((influence**2).mean())
         if variance <= 0:

@@ -89,11 +89,15 @@ class ClaimLine:
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture: its heading, what it shows in words, and the PNG file in base64."""
+    """A picture: its heading, what it shows in words, and the PNG file in base64.
+
+    ``caption``: what stands under it; empty takes a short description.
+    """
 
     title: str
     description: str
     png: str
+    caption: str = ""
 
 
 @dataclass(frozen=True)

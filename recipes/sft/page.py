@@ -1,5 +1,8 @@
 """The report page of a fine-tuning run."""
 
+from dataclasses import replace
+from pathlib import Path
+
 from data.conversation import Row
 from evals.generation import Scores
 from evals.metrics import METRICS
@@ -20,8 +23,8 @@ CURVE = "Loss by optimizer step of the training rows and of the validation rows;
 def record_page(job: Job, run: Run, outcome: Outcome, version: Version) -> str:
     """Keep the page with the run; returns where it is, for the screen."""
     curve = page.figure("Training curve", CURVE, run.folder / "loss_curve.png")
-    by_step = page.figure("Side effects by step", "What was learned, and what was lost, by step.", run.folder / PICTURE)
-    facts = facts_of(job, outcome, f"{version.name}/{version.number}", run.run_id, curve + by_step)
+    figures = curve + _by_step(outcome, run.folder / PICTURE)
+    facts = facts_of(job, outcome, f"{version.name}/{version.number}", run.run_id, figures)
     return record.record_page(run, facts, outcome.claims)
 
 
@@ -54,13 +57,17 @@ def facts_of(job: Job, outcome: Outcome, version: str, run_id: str, figures: tup
         figures=figures,
         lineage=_lineage(job, run_id),
         commands=commands("pirate", config, lineage.code_state()),
-        notes=(*rows.notes, f"side effects: {side_effects_line(outcome)}", *_by_step(outcome)),
+        notes=(*rows.notes, f"side effects: {side_effects_line(outcome)}"),
         limits=limits(primary, len(rows.test), items, seeds, rows.test_name, suites),
     )
 
 
-def _by_step(outcome: Outcome) -> tuple[str, ...]:
-    return tuple(f"stop_on: {each}" for each in outcome.by_step.sentences) if outcome.by_step else ()
+def _by_step(outcome: Outcome, picture: Path) -> tuple[Figure, ...]:
+    """The picture of side effects by step with what it shows; empty without ``stop_on``."""
+    if outcome.by_step is None:
+        return ()
+    found = page.figure("Side effects by step", "", picture)
+    return tuple(replace(each, caption=f"{'. '.join(outcome.by_step.sentences)}.") for each in found)
 
 
 def items_of(rows: list[Row], before: Scores, after: Scores, primary: str) -> tuple[Item, ...]:

@@ -7,6 +7,9 @@ import pytest
 from statsmodels.stats.proportion import proportion_confint
 
 from evals import metrics
+from evals.claims import Measured, decide
+from evals.claims_file import parse
+from evals.metrics import METRICS
 from evals.paired import estimate, ratio
 from evals.paired_bounded import Bounded, CompareBounded
 
@@ -86,6 +89,16 @@ def test_an_f1_of_one_label_and_a_model_without_any_spread_have_intervals():
     flat, good = squares(np.ones(20), np.full(20, 0.5)), squares(np.ones(20), np.linspace(0.7, 0.95, 20))
     first, second, found = CompareBounded(ratio, is_continuous=True)(flat, good)
     assert first == 0.25 and found.interval(0.025)[0] < second - first < found.interval(0.025)[1] < 0
+
+
+def test_a_claim_on_the_value_itself_takes_the_same_interval():
+    rng = np.random.default_rng(5)
+    first, second = (macro_f1(*each) for each in probabilities(rng, 12, 0.7))
+    known = {"f1_macro": METRICS["f1_macro"].range}
+    found = parse("claims:\n  - f1_macro: {above: 0.1}\n", "c.yaml", known)
+    measured = Measured({"f1_macro": first}, {"f1_macro": second})
+    [result] = decide(found, measured.estimate, measured.n)
+    assert result.method == "interval of effective sample size" and 0 < result.low < result.value < result.high <= 1
 
 
 def test_few_rows_and_undefined_values_have_no_interval():

@@ -89,6 +89,7 @@ def test_a_broken_keep_ends_training_and_the_run_is_the_same_where_it_was_killed
     page = json.loads(calm.text("report.json"))
     assert [each["title"] for each in page["figures"]] == ["Training curve", "Side effects by step"]
     assert "everyday/perplexity, 200 items, by step (0: 6" in page["figures"][1]["description"]
+    assert f"<figcaption>training ended at step {BROKEN}: " in calm.text("report.html")
     points = calm.client.get_metric_history(calm.run.info.run_id, "eval/everyday/perplexity")
     assert [point.step for point in points] == [0, 2, FINE, BROKEN]
 
