@@ -4,11 +4,12 @@ Run from the project's root::
 
     python -m benchmarks.structured_output [--rounds 5] [--schemas 300]
 
-Cost: ``ROWS`` chats at once are answered freely and by a schema in turns, with the same number of tokens each; the ratio
-of the tokens a second is the median over the rounds, of which the first warms up. In a mixed batch every second is free.
+Cost: ``ROWS`` chats at once are answered freely and by a schema in turns, with the same number of tokens each; the
+ratio of the tokens a second is the median over the rounds, of which the first warms up. In a mixed batch every second
+one is free.
 
-Fit: each drawn schema (``tests/serve/json_schemas.py``) is answered once, sampled at temperature .7, sixteen at a time. An
-answer that ended by itself has to parse, and to fit by the package jsonschema with formats.
+Fit: each drawn schema (``tests/serve/json_schemas.py``) is answered once, sampled at temperature .7, sixteen at a time.
+An answer that ended by itself has to parse, and to fit by the package jsonschema with formats.
 """
 
 import argparse
@@ -28,7 +29,7 @@ from serve.engine.types import BadRequest
 from tests.serve.json_schemas import usable_schemas
 from train.base_model import resolve
 
-ROWS, TOKENS, AT_ONCE, MOST_TOKENS = 8, 128, 16, 300
+ROWS, TOKENS, AT_ONCE, MOST_TOKENS = 8, 128, 16, 1000
 BOUND = 0.75
 PEOPLE = {
     "type": "array",

@@ -10,13 +10,16 @@ Training and answering use the same functions, so a prompt can't differ between 
 ends a turn, what it puts before an answer) is found by ``data.chat_format``.
 """
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
 from data.chat_format import chat_format, render
+from data.conversation import Row
 from data.errors import DataError, first_line
+from data.tool_format import tool_prompt, tool_steps
 
 SPECIAL_TOKENS = ("<|endoftext|>", "<|endofprompt|>", "<|im_start|>", "<|im_end|>", "<|start|>", "<|end|>")
 
@@ -70,17 +73,62 @@ def sequences(tokenizer: Any, turns: Turns, system: str = "", thoughts: Sequence
         DataError: the chat template refuses the conversation, changes the answer's text, or has no place for thoughts.
     """
     found = chat_format(tokenizer)
+    befores = (prompt_text(tokenizer, turns[:i], prompt, system) for i, (prompt, _) in enumerate(turns))
+    answers = (found.answer_text(answer, thoughts[i] if thoughts else "") for i, (_, answer) in enumerate(turns))
+    return _joined(zip(befores, answers, strict=True), found.end_text)
+
+
+def _joined(steps: Iterable[tuple[str, str]], end: str) -> list[list[Segment]]:
+    """Sequences of (everything before an answer, the answer): an answer that continues the last one stands after it."""
     out: list[list[Segment]] = []
     done = ""
-    for i, (prompt, answer) in enumerate(turns):
-        before = prompt_text(tokenizer, turns[:i], prompt, system)
+    for i, (before, text) in enumerate(steps):
         if not out or not before.startswith(done):
             out.append([])
             done = ""
-        text = found.answer_text(answer, thoughts[i] if thoughts else "")
         out[-1] += [Segment(before[len(done) :], is_answer=False), Segment(text, is_answer=True, turn=i)]
-        done = before + text + found.end_text
+        done = before + text + end
     return out
+
+
+def row_sequences(tokenizer: Any, row: Row) -> list[list[Segment]]:
+    """``sequences`` of a training row, which may call tools.
+
+    Raises:
+        DataError: see ``sequences``; or the template can't write calls of tools.
+    """
+    if row.chat is None:
+        return sequences(tokenizer, row.turns, row.system, row.thoughts)
+    messages, tools = json.loads(row.chat.messages), json.loads(row.chat.tools)
+    steps = tool_steps(tokenizer, messages, tools, trained=True)
+    return _joined(steps, chat_format(tokenizer).end_text)
+
+
+def row_prompt_ids(tokenizer: Any, row: Row) -> list[int]:
+    """Tokens before the last answer of ``row``, exactly as they are trained.
+
+    Raises:
+        DataError: see ``row_sequences``.
+    """
+    if row.chat is None:
+        return prompt_ids(tokenizer, row.turns[:-1], row.prompt, row.system)
+    *before, _answer = row_sequences(tokenizer, row)[-1]
+    return [token for _, piece in pieces(before, tokenizer) for token in piece]
+
+
+def tool_prompt_ids(tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any]) -> list[int]:
+    """Tokens before the answer to OpenAI's ``messages``, which may call ``tools``, exactly as they are trained.
+
+    Raises:
+        DataError: the chat template refuses this conversation.
+    """
+    prompt = tool_prompt(tokenizer, messages, tools)
+    try:
+        steps = tool_steps(tokenizer, messages, tools)
+    except DataError:  # such a conversation is not trained
+        return text_ids(tokenizer, prompt)
+    *before, _answer = _joined([*steps, (prompt, "...")], chat_format(tokenizer).end_text)[-1]
+    return [token for _, piece in pieces(before, tokenizer) for token in piece]
 
 
 def segments(tokenizer: Any, turns: Turns, system: str = "") -> list[Segment]:

@@ -11,11 +11,20 @@ THOUGHT = "<think>"
 
 
 @dataclass(frozen=True)
+class ToolChat:
+    """OpenAI's messages of a conversation that calls tools, and those tools, both as text of JSON."""
+
+    messages: str
+    tools: str
+
+
+@dataclass(frozen=True)
 class Row:
     """One conversation: (prompt, answer) ``turns``, oldest first, and where it was read.
 
     ``muted``: the turns, counted from 0, whose answers are only read and never learned (weight 0). ``thoughts``: of
     each turn what the model thinks before it answers (``reasoning_content``), empty for none; or no entries at all.
+    ``chat``: the conversation where it calls or offers tools; ``turns`` are then texts of it, for what reads texts.
     """
 
     turns: Turns
@@ -23,6 +32,7 @@ class Row:
     where: str = "row"
     muted: tuple[int, ...] = ()
     thoughts: tuple[str, ...] = ()
+    chat: ToolChat | None = None
 
     @property
     def has_thoughts(self) -> bool:
@@ -46,6 +56,7 @@ def digest(rows: Iterable[Row]) -> str:
     for row in rows:
         muted = [row.muted] if row.muted else []
         thoughts = [{"thoughts": row.thoughts}] if any(row.thoughts) else []
-        state.update(json.dumps([row.system, row.turns, *muted, *thoughts], ensure_ascii=True).encode())
+        chat = [{"messages": row.chat.messages, "tools": row.chat.tools}] if row.chat else []
+        state.update(json.dumps([row.system, row.turns, *muted, *thoughts, *chat], ensure_ascii=True).encode())
         state.update(b"\n")
     return state.hexdigest()[:16]

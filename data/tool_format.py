@@ -86,6 +86,34 @@ def tool_prompt(tokenizer: Any, messages: Sequence[Message], tools: Sequence[Mes
     return _render(tokenizer, messages, tools, add_generation_prompt=True)
 
 
+def tool_steps(
+    tokenizer: Any, messages: Sequence[Message], tools: Sequence[Message], trained: bool = False
+) -> list[tuple[str, str]]:
+    """For each message by assistant the text before it, and what the template writes of it, up to the end of the turn.
+
+    Args:
+        trained: whether the messages are trained on: the plain way is then an error.
+
+    Raises:
+        DataError: the chat template refuses this conversation, or does not write calls as it starts and ends answers.
+    """
+    if trained and tool_format(tokenizer).is_plain:
+        raise DataError(
+            ["it calls or offers tools, which the chat template of this base can't write: leave such rows out, or take "
+             "another base"]
+        )  # fmt: skip
+    end, found = chat_format(tokenizer).end_text, []
+    for i, message in enumerate(messages):
+        if message["role"] == "assistant":
+            before = _render(tokenizer, messages[:i], tools, add_generation_prompt=True)
+            whole = _render(tokenizer, messages[: i + 1], tools)
+            text, is_ended, _ = whole.removeprefix(before).partition(end)
+            if not (whole.startswith(before) and is_ended):
+                raise DataError(["the chat template starts or ends an answer with calls of tools in another way"])
+            found.append((before, text))
+    return found
+
+
 def _render(tokenizer: Any, messages: Sequence[Message], tools: Sequence[Message], **settings: Any) -> str:
     found = tool_format(tokenizer)
     written = plain_messages(messages, tools) if found.is_plain else template_messages(messages, found.as_text)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from data.chat_format import stop_token_ids
-from data.chat_template import prompt_ids, visible_text
+from data.chat_template import prompt_ids, row_prompt_ids, visible_text
 from data.conversation import Row
 from data.errors import ConfigError
 from data.progress import progress_bar
@@ -110,7 +110,7 @@ def _answers(
     limit = context_length(model) - decoding.max_new_tokens
     if limit < 1:
         raise ConfigError(f"max_new_tokens={decoding.max_new_tokens}: the model has {context_length(model)} positions")
-    prompts = [prompt_ids(tokenizer, r.turns[:-1], r.prompt, r.system) for r in rows]
+    prompts = [row_prompt_ids(tokenizer, row) for row in rows]
     found: list[dict[int, Answer]] = [{} for _ in models]
     ends = stop_token_ids(tokenizer, model)
     lengths = [(min(len(prompt), limit) + decoding.max_new_tokens) * len(models) for prompt in prompts]
@@ -238,7 +238,7 @@ def probe(model: Any, tokenizer: Any, rows: Sequence[Row], max_new_tokens: int) 
     They are computed in float32, as a logged model does on any machine.
     """
     ids = prompt_ids(tokenizer, (), rows[0].prompt)
-    alone = [replace(row, turns=row.turns[-1:], system="") for row in rows]
+    alone = [replace(row, turns=row.turns[-1:], system="", chat=None) for row in rows]
     device = next(model.parameters()).device
     with torch.no_grad(), in_float32(model):
         texts = [each.text for each in answer(model, tokenizer, alone, Decoding(max_new_tokens))]

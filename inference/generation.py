@@ -1,16 +1,19 @@
 """The answers of all panes to one prompt: local models token by token, remote ones as their pieces come."""
 
-import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from data.chat_format import control_tokens, stop_token_ids
-from data.chat_template import Turns, conversation_text, messages_of, plain_ids, prompt_ids, text_ids, visible_text
+from data.chat_template import (
+    Turns,
+    messages_of,
+    prompt_ids,
+    visible_text,
+)
 from data.errors import DataError, UserError, explain
-from data.tool_format import tool_prompt
 from inference import remote
 from inference.batch import BatchRow
 from inference.lockstep import Step, decode
@@ -116,9 +119,9 @@ class Generation:
 
     def _line(self, i: int, turns: Turns) -> BatchRow:
         loaded = self.loaded[i]
-        _refuse_control_tokens(loaded, (self.prompt, self.system, *(prompt for prompt, _ in turns)))
+        refuse_control_tokens(loaded, (self.prompt, self.system, *(prompt for prompt, _ in turns)))
         ids = chat_ids(loaded, turns, self.prompt, self.system)
-        _require_known(loaded, ids)
+        require_known(loaded, ids)
         return BatchRow(loaded.model, loaded.adapter, ids, self._ends[i])
 
     def advance(self, frame_s: float) -> None:
@@ -207,69 +210,6 @@ class Generation:
             self.replies[i] = replace(self.replies[i], ended=how, error=error, seconds=seconds)
 
 
-def line_of(loaded: LoadedModel, messages: Messages) -> BatchRow:
-    """The batch row in which ``loaded`` answers ``messages``, which are encoded as in training where they are turns.
-
-    The names of control tokens in them are plain text. The tokenizer is changed meanwhile: only one thread at a time
-    may use it.
-
-    Raises:
-        UserError: the chat template takes no such conversation.
-    """
-    turns = _as_turns(messages)
-    with own_template(loaded) as tokenizer:
-        if any(control_tokens(tokenizer).search(text) for _, text in messages):
-            ids = plain_ids(tokenizer, messages)
-        elif turns:
-            ids = chat_ids(loaded, *turns)
-        else:
-            ids = text_ids(tokenizer, conversation_text(tokenizer, messages))
-    _require_known(loaded, ids)
-    return BatchRow(loaded.model, loaded.adapter, ids, loaded.ends)
-
-
-def prompt_line(loaded: LoadedModel, prompt: str | Sequence[int]) -> BatchRow:
-    """The batch row that continues ``prompt``, a text or token ids, without a chat template.
-
-    A text is encoded as the tokenizer does by itself: with BOS where it adds one, and control tokens where their names
-    stand. An empty prompt is BOS, or the end token where there is none.
-
-    Raises:
-        UserError: a token id is none of the model's.
-    """
-    tokenizer = loaded.tokenizer
-    ids = tokenizer(prompt)["input_ids"] if isinstance(prompt, str) else list(prompt)
-    if not ids:
-        first = tokenizer.bos_token_id
-        ids = [tokenizer.eos_token_id if first is None else first]
-    _require_known(loaded, ids)
-    return BatchRow(loaded.model, loaded.adapter, ids, loaded.ends)
-
-
-def tool_line(loaded: LoadedModel, messages: Sequence[Mapping[str, Any]], tools: Sequence[Any]) -> BatchRow:
-    """As ``line_of``, of OpenAI's messages that may hold calls of tools and their results; the prompt lists ``tools``.
-
-    Raises:
-        UserError: a text holds a control token, or the chat template takes no such conversation.
-    """
-    _refuse_control_tokens(loaded, (json.dumps([message, *tools], ensure_ascii=False) for message in messages))
-    with own_template(loaded) as tokenizer:
-        ids = text_ids(tokenizer, tool_prompt(tokenizer, messages, tools))
-    _require_known(loaded, ids)
-    return BatchRow(loaded.model, loaded.adapter, ids, loaded.ends)
-
-
-def _as_turns(messages: Messages) -> tuple[Turns, str, str] | None:
-    """Finished turns, the prompt after them and what the system says; None for any other order of roles."""
-    system = messages[0][1] if messages and messages[0][0] == "system" else ""
-    rest = messages[1:] if system else messages
-    roles = [role for role, _ in rest]
-    if roles != [("user", "assistant")[i % 2] for i in range(len(rest))] or len(rest) % 2 == 0:
-        return None
-    texts = [text for _, text in rest]
-    return tuple(zip(texts[:-1:2], texts[1::2], strict=True)), texts[-1], system
-
-
 def chat_ids(loaded: LoadedModel, turns: Turns, prompt: str, system: str = "") -> list[int]:
     """The prompt's token ids as this version was trained to read them.
 
@@ -290,7 +230,8 @@ def own_template(loaded: LoadedModel) -> Iterator[Any]:
         tokenizer.chat_template = own
 
 
-def _refuse_control_tokens(loaded: LoadedModel, texts: Iterable[str]) -> None:
+def refuse_control_tokens(loaded: LoadedModel, texts: Iterable[str]) -> None:
+    """Raise ``UserError`` where one of ``texts`` holds the name of a control token."""
     with own_template(loaded) as tokenizer:
         pattern = control_tokens(tokenizer)
     for text in texts:
@@ -299,7 +240,8 @@ def _refuse_control_tokens(loaded: LoadedModel, texts: Iterable[str]) -> None:
             raise UserError(f"the prompt holds {found[0]}, which this model reads as a control token")
 
 
-def _require_known(loaded: LoadedModel, ids: Sequence[int]) -> None:
+def require_known(loaded: LoadedModel, ids: Sequence[int]) -> None:
+    """Raise ``UserError`` where one of ``ids`` is no token of the model."""
     if max(ids) >= loaded.model.get_input_embeddings().weight.shape[0]:
         raise UserError("its tokenizer is not its model's: it makes tokens that the model does not know")
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from data.chat_format import chat_format
-from data.chat_template import Segment, pieces, sequences
+from data.chat_template import Segment, pieces, row_sequences
 from data.conversation import Row
 from data.errors import DataError
 
@@ -96,7 +96,7 @@ def encode(rows: Sequence[Row], tokenizer: Any, labels: str = "response", max_le
 
 
 def _encode_row(row: Row, tokenizer: Any, labels: str, max_length: int) -> list[Example]:
-    found = sequences(tokenizer, row.turns, row.system, row.thoughts)
+    found = row_sequences(tokenizer, row)
     muted = row.muted if labels == "response" else ()
     whole = [_encode_sequence(each, tokenizer, labels, muted) for each in found]
     kept = [each for each in (_cut(example, max_length) for example in whole) if each.trained]

@@ -13,10 +13,13 @@ SHAREGPT_ROLES = {"human": "user", "gpt": "assistant", "chatgpt": "assistant", "
 TOOL_ROLES = ("tool", "function", "ipython", "observation", "function_call")
 #: What a record or a message holds where tools are called.
 TOOL_KEYS = ("tools", "functions", "tool_calls", "function_call", "tool_call_id")
-TOOLS_PROBLEM = "it calls or offers tools, which can't be trained; leave such rows out"
+TOOLS_PROBLEM = (
+    "it calls or offers tools, which can't be trained in this form; write messages with tools and tool_calls as OpenAI "
+    "has them, or leave such rows out"
+)
 #: What a model thinks before it answers, by the names that it has beside an answer.
 THOUGHT_KEYS = ("reasoning_content", "reasoning", "thinking", "thought")
-USED_KEYS = ("role", "content", "weight", *THOUGHT_KEYS)
+USED_KEYS = ("role", "content", "weight", "tool_calls", "tool_call_id", *THOUGHT_KEYS)
 
 
 @dataclass(frozen=True)
@@ -27,17 +30,6 @@ class Message:
     text: str
     weight: int = 1
     thought: str = ""
-
-
-def tool_problems(value: dict[str, Any]) -> list[str]:
-    """One problem where a record has tools, in whatever place; none where their lists are empty."""
-    messages = [each for held in value.values() if isinstance(held, list) for each in held if isinstance(each, dict)]
-    found = any(
-        not is_blank(each.get(key)) and each.get(key) not in ("[]", "{}")
-        for each in (value, *messages)
-        for key in TOOL_KEYS
-    ) or any(each.get(key) in TOOL_ROLES for each in messages for key in ("role", "from"))
-    return [TOOLS_PROBLEM] if found else []
 
 
 def as_list(value: Any, name: str) -> tuple[Any, str]:

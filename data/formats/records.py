@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from data.conversation import Row, Turns
-from data.formats import conversations
+from data.formats import conversations, tool_messages
 from data.formats.conversations import Message, as_list, plain
 from data.formats.texts import cleaned, is_blank, kind_of, text_problem
 
@@ -87,7 +87,7 @@ def check(records: Iterable[Record]) -> Checked:
             continue
         found.columns.update(dict.fromkeys(unused_columns(record.value)))
         found.message_keys.update(dict.fromkeys(unused_message_keys(record.value)))
-        earlier = first.setdefault((row.system, row.turns, row.thoughts), row.where)
+        earlier = first.setdefault((row.system, row.turns, row.thoughts, row.chat), row.where)
         if earlier == row.where:
             found.rows.append(row)
         elif not is_preference(record.value):
@@ -145,12 +145,15 @@ def to_row(record: Record) -> Row:
 
     Raises:
         BadRecord: its keys are wrong, a text is missing, no text, blank or not printable, the messages do not
-            alternate, or it holds what can't be trained: tools, a weight other than 0 and 1.
+            alternate, or it holds what can't be trained: tools in another form than OpenAI's, a weight other than 0
+            and 1.
     """
     value = record.value
     _refuse(filter(None, [key_problem(value)]))
-    _refuse(conversations.tool_problems(value))
     layout = layout_of(value)
+    if tool_messages.has_tools(value):
+        _refuse(tool_messages.problems(value))
+        return _with_system(tool_messages.row(value, record.where), _system(value))
     if layout[0] in CONVERSATIONS:
         messages, problem = _messages(value)
         _refuse(filter(None, [problem]))
@@ -166,6 +169,13 @@ def to_row(record: Record) -> Row:
         return _pair(record, prompt, answer, f"the {answer}")
     _refuse(conversations.problems(messages, layout[0]))
     return _conversation(record, conversations.checked(messages))
+
+
+def _with_system(row: Row, column: str) -> Row:
+    """A row with tools, and the system text of its record's columns, where it has any."""
+    if column and row.system != column:
+        raise BadRecord("it has a system column beside tools; write it as the first message")
+    return row
 
 
 def _messages(value: dict[str, Any]) -> tuple[Any, str]:
@@ -247,7 +257,7 @@ def _history(value: dict[str, Any]) -> tuple[Turns, list[str]]:
 def unused_columns(value: dict[str, Any]) -> Iterator[str]:
     """Columns of a record that hold something and are not used."""
     layout = layout_of(value)
-    used = {*layout, *SYSTEM_COLUMNS} - {"rejected"}
+    used = {*layout, *SYSTEM_COLUMNS, "tools"} - {"rejected"}
     if layout[0] not in CONVERSATIONS and isinstance(value[layout[0]], str):
         used |= {*PROMPT_PARTS, *THOUGHT_COLUMNS, "history"}
     yield from (str(key) for key, held in value.items() if key not in used and not is_blank(held))

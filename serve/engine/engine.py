@@ -18,9 +18,10 @@ from data.errors import UserError, explain
 from inference.constraints import GrammarCompiler, GrammarError
 from inference.constraints import check as check_grammar
 from inference.detokenizer import Detokenizer
-from inference.generation import LoadedModel, line_of, prompt_line, tool_line
+from inference.generation import LoadedModel
 from inference.locations import ModelLocation
 from inference.model_pool import ModelPool
+from inference.prompts import line_of, prompt_line, tool_line
 from inference.tool_calls import parameters_grammar
 from serve.engine.resolver import ModelResolver
 from serve.engine.scheduler import Output, Scheduler, broken

@@ -181,9 +181,12 @@ TOOLS = "it calls or offers tools"
 @pytest.mark.parametrize(
     ("record", "words"),
     [
-        ({"messages": [*said("Hi."), {"role": "assistant", "content": None, "tool_calls": [CALL]}]}, TOOLS),
-        ({"messages": [*said("Hi.", "Ho."), {"role": "tool", "content": "9"}, *said("", "Aye.")[1:]]}, TOOLS),
-        ({"messages": said("Hi.", "Ahoy."), "tools": [{"type": "function"}]}, TOOLS),
+        (
+            {"messages": [*said("Hi."), {"role": "assistant", "content": None, "tool_calls": [CALL]}]},
+            "calls 'f', which is none of",
+        ),
+        ({"messages": [*said("Hi.", "Ho."), {"role": "tool", "content": "9"}, *said("", "Aye.")[1:]]}, "3 is by tool"),
+        ({"messages": said("Hi.", "Ahoy."), "tools": [{"type": "function"}]}, "tool 1 is no object of type function"),
         ({"conversations": [{"from": "human", "value": "a"}, {"from": "function_call", "value": "b"}]}, TOOLS),
         ({"messages": [*said("Hi."), {**said("", "Ahoy.")[1], "weight": 0.5}]}, "message 2 has the weight 0.5"),
         ({"messages": [{**said("Hi.")[0], "weight": 1}, *said("", "Ahoy.")[1:]]}, "only those by assistant can"),
