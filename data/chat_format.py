@@ -161,14 +161,19 @@ def render(
     messages: Sequence[dict[str, Any]],
     add_generation_prompt: bool = False,
     tools: Sequence[Any] | None = None,
+    **settings: Any,
 ) -> str:
-    """The text of ``messages`` by the template in use, which may call ``tools``; what the template raises is raised."""
+    """The text of ``messages`` by the template in use, which may call ``tools``; what the template raises is raised.
+
+    ``settings``: further variables of the template.
+    """
     return tokenizer.apply_chat_template(
         messages,
         tools=tools,
         chat_template=template_of(tokenizer),
         tokenize=False,
         add_generation_prompt=add_generation_prompt,
+        **settings,
     )
 
 

@@ -11,7 +11,7 @@ ends a turn, what it puts before an answer) is found by ``data.chat_format``.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -25,6 +25,7 @@ SPECIAL_TOKENS = ("<|endoftext|>", "<|endofprompt|>", "<|im_start|>", "<|im_end|
 
 Turns = tuple[tuple[str, str], ...]
 Messages = Sequence[dict[str, str]]
+NO_SETTINGS: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -48,13 +49,17 @@ def prompt_text(tokenizer: Any, turns: Turns, prompt: str, system: str = "") -> 
     return _prompt_text(tokenizer, [*messages_of(turns, system), {"role": "user", "content": prompt}])
 
 
-def conversation_text(tokenizer: Any, messages: Sequence[tuple[str, str]]) -> str:
+def conversation_text(
+    tokenizer: Any, messages: Sequence[tuple[str, str]], settings: Mapping[str, Any] = NO_SETTINGS
+) -> str:
     """Everything before the answer to ``messages``: (role, text) in whatever order the template bears.
+
+    ``settings``: variables of the template, such as ``enable_thinking``.
 
     Raises:
         DataError: the chat template refuses this conversation.
     """
-    return _prompt_text(tokenizer, [{"role": role, "content": text} for role, text in messages])
+    return _prompt_text(tokenizer, [{"role": role, "content": text} for role, text in messages], settings)
 
 
 def sequences(tokenizer: Any, turns: Turns, system: str = "", thoughts: Sequence[str] = ()) -> list[list[Segment]]:
@@ -151,7 +156,9 @@ def text_ids(tokenizer: Any, text: str) -> list[int]:
     return [token for _, piece in pieces([Segment(text, is_answer=False)], tokenizer) for token in piece]
 
 
-def plain_ids(tokenizer: Any, messages: Sequence[tuple[str, str]]) -> list[int]:
+def plain_ids(
+    tokenizer: Any, messages: Sequence[tuple[str, str]], settings: Mapping[str, Any] = NO_SETTINGS
+) -> list[int]:
     """The tokens before the answer to ``messages``, in whose texts the names of control tokens are plain text.
 
     Raises:
@@ -160,7 +167,7 @@ def plain_ids(tokenizer: Any, messages: Sequence[tuple[str, str]]) -> list[int]:
     control = chat_format(tokenizer).control
     mark = f"\ue000{uuid4().hex}\ue001"  # stands for each name while the template is applied
     names = [name for _, text in messages for name in control.findall(text)]
-    text = conversation_text(tokenizer, [(role, control.sub(mark, text)) for role, text in messages])
+    text = conversation_text(tokenizer, [(role, control.sub(mark, text)) for role, text in messages], settings)
     first, *rest = text.split(mark)
     ids = text_ids(tokenizer, first)
     for name, after in zip(names, rest, strict=True):
@@ -206,9 +213,9 @@ def messages_of(turns: Turns, system: str = "") -> list[dict[str, str]]:
     return messages
 
 
-def _prompt_text(tokenizer: Any, messages: Messages) -> str:
+def _prompt_text(tokenizer: Any, messages: Messages, settings: Mapping[str, Any] = NO_SETTINGS) -> str:
     found = chat_format(tokenizer)
     try:
-        return render(tokenizer, found.accepted(messages), add_generation_prompt=True)
+        return render(tokenizer, found.accepted(messages), add_generation_prompt=True, **settings)
     except Exception as error:  # a chat template is a program that came with the model
         raise DataError([f"the chat template refuses this conversation: {first_line(error)}"]) from error

@@ -170,6 +170,10 @@ class Batch(Generic[Row]):
             self._unread = self._unread[:-1]
         self._adapters.drop(row)
         self._cache.drop(row)
+        padding = self._cache.start - self._cache.at
+        if self._unread is not None and padding > 0:  # no row that is left has a token there
+            self._unread = self._unread[:, padding:]
+            self._cache.skip(padding)
 
     def drop_all(self, rows: Iterable[int]) -> None:
         """Remove several rows, by the numbers that they have before."""

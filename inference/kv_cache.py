@@ -51,8 +51,8 @@ class BatchCache:
 
     @property
     def used(self) -> int:
-        """Columns that hold something."""
-        return self.at - self.start
+        """Columns that hold something; none where every row begins later."""
+        return max(0, self.at - self.start)
 
     def read(self, row: int) -> int:
         """How many tokens ``row`` has read."""
@@ -78,6 +78,11 @@ class BatchCache:
         rows, columns = self.shape
         if self._layers and self.begins and rows * columns > WASTE * len(self.begins) * (self.used + SPARE_COLUMNS):
             self._rebuild(len(self.begins), self.used + SPARE_COLUMNS)
+
+    def skip(self, columns: int) -> None:
+        """Leave out the next ``columns``, in which no row has a token."""
+        self.begins = [begin - columns for begin in self.begins]
+        self._note()
 
     def absorb(self, other: "BatchCache") -> None:
         """Take in the rows of ``other``, after those that are here."""

@@ -9,26 +9,32 @@ from data.chat_template import Turns, conversation_text, plain_ids, text_ids, to
 from inference.batch import BatchRow
 from inference.generation import LoadedModel, Messages, chat_ids, own_template, refuse_control_tokens, require_known
 
+NO_SETTINGS: Mapping[str, Any] = {}
 
-def line_of(loaded: LoadedModel, messages: Messages) -> BatchRow:
+
+def line_of(loaded: LoadedModel, messages: Messages, settings: Mapping[str, Any] = NO_SETTINGS) -> BatchRow:
     """The batch row in which ``loaded`` answers ``messages``, which are encoded as in training where they are turns.
 
-    The names of control tokens in them are plain text. The tokenizer is changed meanwhile: only one thread at a time
-    may use it.
+    The names of control tokens in them are plain text. ``settings``: variables of the chat template. The tokenizer is
+    changed meanwhile: only one thread at a time may use it.
 
     Raises:
         UserError: the chat template takes no such conversation.
     """
+    ids = message_ids(loaded, messages, settings)
+    require_known(loaded, ids)
+    return BatchRow(loaded.model, loaded.adapter, ids, loaded.ends)
+
+
+def message_ids(loaded: LoadedModel, messages: Messages, settings: Mapping[str, Any] = NO_SETTINGS) -> list[int]:
+    """The tokens that ``loaded``, of which only the tokenizer is needed, reads before it answers; see ``line_of``."""
     turns = _as_turns(messages)
     with own_template(loaded) as tokenizer:
         if any(control_tokens(tokenizer).search(text) for _, text in messages):
-            ids = plain_ids(tokenizer, messages)
-        elif turns:
-            ids = chat_ids(loaded, *turns)
-        else:
-            ids = text_ids(tokenizer, conversation_text(tokenizer, messages))
-    require_known(loaded, ids)
-    return BatchRow(loaded.model, loaded.adapter, ids, loaded.ends)
+            return plain_ids(tokenizer, messages, settings)
+        if turns and not settings:
+            return chat_ids(loaded, *turns)
+        return text_ids(tokenizer, conversation_text(tokenizer, messages, settings))
 
 
 def prompt_line(loaded: LoadedModel, prompt: str | Sequence[int]) -> BatchRow:

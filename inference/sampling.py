@@ -5,6 +5,7 @@ with one seed and one distribution get the same token.
 """
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,10 @@ class TokenSampling:
 
     ``temperature`` 0 takes the likeliest token. ``seed``: equal seeds give equal noise. ``bias [vocabulary]`` is added
     to the logits first; None for none. ``allowed [vocabulary]``: true for the tokens that can be sampled; None for all.
+
+    ``top_k`` most likely tokens can be sampled; 0 is all. ``min_p``: only those at least so many times as likely as the
+    likeliest (Nguyen et al. 2024). ``seen [vocabulary]``: tokens whose logits ``repetition_penalty`` divides where they
+    are above 0, and multiplies elsewhere (Keskar et al. 2019), before the bias.
     """
 
     temperature: float
@@ -25,6 +30,15 @@ class TokenSampling:
     seed: tuple[int, ...]
     bias: Tensor | None = None
     allowed: Tensor | None = None
+    top_k: int = 0
+    min_p: float = 0.0
+    seen: Tensor | None = None
+    repetition_penalty: float = 1.0
+
+    @property
+    def changes_logits(self) -> bool:
+        """Whether the logits are changed before the temperature."""
+        return not (self.bias is None and self.allowed is None and self.seen is None)
 
 
 @dataclass(frozen=True)
@@ -47,16 +61,21 @@ def sample(logits: Tensor, how: Sequence[TokenSampling]) -> list[int]:
         noise = gumbel(logits.shape[-1], seeds)
         if 1 < len(seeds) < len(settings):
             noise = noise[[seeds.index(each.seed) for each in settings]]
-        chosen[random] = sample_by_noise(rows, temperature, [each.top_p for each in settings], noise)
+        cuts = [(each.min_p, each.top_k) for each in settings]
+        chosen[random] = sample_by_noise(rows, temperature, [each.top_p for each in settings], noise, cuts)
     return chosen.tolist()
 
 
 def _biased(logits: Tensor, how: Sequence[TokenSampling]) -> Tensor:
-    """``logits`` with each row's bias added, and minus infinity for tokens that it does not allow."""
-    changed = [(i, each) for i, each in enumerate(how) if each.bias is not None or each.allowed is not None]
+    """``logits`` with each row's penalty and bias, and minus infinity for tokens that it does not allow."""
+    changed = [(i, each) for i, each in enumerate(how) if each.changes_logits]
     if changed:
         logits = logits.clone()
         for i, each in changed:
+            if each.seen is not None:
+                penalized = torch.where(logits[i] > 0, logits[i] / each.repetition_penalty,
+                                        logits[i] * each.repetition_penalty)  # fmt: skip
+                logits[i] = torch.where(each.seen, penalized, logits[i])
             if each.bias is not None:
                 logits[i] += each.bias
             if each.allowed is not None:
@@ -77,15 +96,28 @@ def gumbel(count: int, seeds: Sequence[tuple[int, ...]]) -> Tensor:
     return noise.log_().neg_().log_().neg_().float()
 
 
-def sample_by_noise(logits: Tensor, temperature: Tensor | float, top_p: Sequence[float], noise: Tensor) -> Tensor:
+def sample_by_noise(
+    logits: Tensor,
+    temperature: Tensor | float,
+    top_p: Sequence[float],
+    noise: Tensor,
+    cuts: Sequence[tuple[float, int]] = (),
+) -> Tensor:
     """A sample of each row of ``logits [rows, vocabulary]`` by ``noise``, which is as large or one row for all.
 
     Args:
         temperature: above 0; of all, or ``[rows, 1]``.
         top_p: one a row; only the smallest set of tokens whose probabilities reach it can be sampled.
+        cuts: (min_p, top_k) of each row, which leave out tokens before ``top_p`` does.
     """
     scores = logits.float()
     scores = (scores - scores.amax(-1, keepdim=True)) / temperature  # no overflow, however low it is
+    for i, (min_p, top_k) in enumerate(cuts):
+        least = math.log(min_p) if min_p > 0 else -math.inf  # the likeliest has 0
+        if 0 < top_k < scores.shape[-1]:
+            least = max(least, float(scores[i].topk(top_k).values[-1]))
+        if least > -math.inf:
+            scores[i] = scores[i].masked_fill(scores[i] < least, -math.inf)
     cut = [i for i, share in enumerate(top_p) if share < 1]
     if cut:
         scores[cut] = _keep_likeliest(scores[cut], scores.new_tensor([[top_p[i]] for i in cut]))

@@ -1,7 +1,7 @@
 """What is known of a base without loading its weights: its positions, its defaults of sampling, its tokenizer."""
 
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ def _sampling(folder: Path) -> dict[str, Any]:
     return {name: given[name] for name in SAMPLING if given.get(name) is not None}
 
 
-@cache
+@lru_cache(16)
 def tokenizer_in(folder: Path) -> Any:
     """The tokenizer in ``folder``, to be used by one thread at a time."""
     return load_tokenizer(folder)

@@ -11,7 +11,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from data.errors import UserError, explain
@@ -106,6 +106,10 @@ class Engine:
             queued.cancelled = True
             raise
 
+    async def locate(self, reference: str) -> ModelLocation:
+        """Where the files of a model are; raises as ``generate`` does."""
+        return await self._resolver.locate(reference)
+
     def loaded(self) -> list[str]:
         """References of the models that are in memory now."""
         return sorted(name for name, model in list(self._loaded.items()) if model() is not None)
@@ -192,7 +196,10 @@ class Engine:
             elif use is not None:
                 row = tool_line(model, use.messages, use.tools)
             else:
-                row = line_of(model, queued.request.messages)
+                row = line_of(model, queued.request.messages, queued.request.template_settings)
+            if queued.request.stop_token_ids or queued.request.ignore_eos:
+                ends = frozenset() if queued.request.ignore_eos else frozenset(row.ends)
+                row = replace(row, ends=ends | queued.request.stop_token_ids)
         except Exception as error:  # a chat template is a program that came with the model
             raise BadRequest(explain(error), queued.request.param) from error
         if model.tokenizer not in self._detokenizers:
@@ -283,8 +290,8 @@ def _require_valid(request: Request) -> None:
     least = 1 if request.prompt is None else 0
     wrong = [
         ("messages", not (request.messages or request.prompt is not None), "at least one message"),
-        ("temperature", not 0 <= request.temperature <= 2, "0 to 2"),
-        ("top_p", not 0 < request.top_p <= 1, "above 0, up to 1"),
+        ("temperature", request.temperature is not None and not 0 <= request.temperature <= 2, "0 to 2"),
+        ("top_p", request.top_p is not None and not 0 < request.top_p <= 1, "above 0, up to 1"),
         ("max_tokens", request.max_tokens is not None and request.max_tokens < least, f"at least {least}"),
         ("top_logprobs", not 0 <= (request.top_logprobs or 0) <= 20, "0 to 20"),
         ("presence_penalty", not -2 <= request.presence_penalty <= 2, "-2 to 2"),

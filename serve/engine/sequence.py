@@ -2,6 +2,8 @@
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +18,24 @@ from inference.sampling import TokenLogProbs, TokenSampling, log_probs
 from inference.tool_calls import ToolCallReader, call_grammar
 from serve.engine.text_stream import MIN_LOGPROB, TextStream, readable
 from serve.engine.types import AnswerStream, BadRequest, Piece, PromptToken, Request
+
+
+def settings_of(request: Request, generation_config: Any) -> TokenSampling:
+    """How the tokens of ``request`` are sampled; what it leaves open is the model's own ``generation_config``'s."""
+
+    def value(name: str, off: float) -> Any:
+        given = getattr(request, name)
+        given = getattr(generation_config, name, None) if given is None else given
+        return off if given is None else given
+
+    return TokenSampling(
+        value("temperature", 1.0),
+        value("top_p", 1.0),
+        (),
+        top_k=value("top_k", 0),
+        min_p=value("min_p", 0.0),
+        repetition_penalty=value("repetition_penalty", 1.0),
+    )
 
 
 class ActiveSequence:
@@ -60,7 +80,9 @@ class ActiveSequence:
         turn = sum(role == "assistant" for role, _ in request.messages)
         self._seed = (secrets.randbits(63) if request.seed is None else request.seed, turn)  # as for the page's turns
         self._penalized: set[int] = set()
+        self._settings = settings_of(request, row.model.generation_config)
         self._bias = self._first_bias()
+        self._seen = self._first_seen()
         self._constraint = self._first_constraint(grammars)
         self._failure: BadRequest | None = None
 
@@ -77,6 +99,15 @@ class ActiveSequence:
                                  "logit_bias")  # fmt: skip
             values[token] = bias
         return values
+
+    def _first_seen(self) -> Tensor | None:
+        """Whether each token ``[vocabulary]`` has occurred, of the prompt at first; None without a penalty for that."""
+        if self._settings.repetition_penalty == 1:
+            return None
+        weight = self.row.model.get_input_embeddings().weight
+        seen = torch.zeros(weight.shape[0], dtype=torch.bool, device=weight.device)
+        seen[torch.tensor(self.row.prompt, device=weight.device)] = True
+        return seen
 
     def _first_constraint(self, grammars: GrammarCompiler) -> Constraint | None:
         grammar, use = self.request.grammar, self.request.tool_use
@@ -125,8 +156,8 @@ class ActiveSequence:
 
     def sampling(self) -> TokenSampling:
         """How the next token is sampled."""
-        request, seed = self.request, (*self._seed, self.answer.completion_tokens)
-        return TokenSampling(request.temperature, request.top_p, seed, self._bias, self._allowed())
+        seed = (*self._seed, self.answer.completion_tokens)
+        return replace(self._settings, seed=seed, bias=self._bias, allowed=self._allowed(), seen=self._seen)
 
     def _allowed(self) -> Tensor | None:
         if self._constraint is None or self._text.in_thought or self._failure:
@@ -148,6 +179,8 @@ class ActiveSequence:
         self.answer.completion_tokens += 1
         if self._bias is not None:
             self._penalize(token, self._bias)
+        if self._seen is not None:
+            self._seen[token] = True
         is_complete = self._advance(token)
         piece = self._text.append(token, scored)
         if piece.ended or not (is_complete or self.answer.completion_tokens >= self._max_tokens):

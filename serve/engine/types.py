@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from data.errors import UserError
 from inference.tool_calls import ToolCallReader, ToolUse
@@ -36,6 +37,10 @@ class Request:
     ``prompt``: in place of messages, a text or token ids that are continued as they are, without a chat template;
     ``max_tokens`` 0 then only reads it. ``prompt_logprobs``: as ``top_logprobs``, of the tokens that are read.
 
+    ``temperature``, ``top_p``, ``top_k`` (0 is all), ``min_p``, ``repetition_penalty``: None is what the model's own
+    ``generation_config`` says. ``stop_token_ids`` end an answer too, and with ``ignore_eos`` alone.
+    ``template_settings``: variables of the chat template.
+
     ``tool_use``: the messages once more, as OpenAI's objects, where they hold tools or the answer may call some.
 
     ``grammar``: what the answer fits, by ``inference.constraints``; ``grammar_param`` is the field that it came from.
@@ -44,8 +49,8 @@ class Request:
     reference: str
     messages: tuple[tuple[str, str], ...]
     max_tokens: int | None = None
-    temperature: float = 1.0
-    top_p: float = 1.0
+    temperature: float | None = 1.0
+    top_p: float | None = 1.0
     seed: int | None = None
     stop: tuple[str, ...] = ()
     logit_bias: Mapping[int, float] = field(default_factory=dict)
@@ -57,6 +62,12 @@ class Request:
     tool_use: ToolUse | None = None
     grammar: str | None = None
     grammar_param: str = "response_format"
+    top_k: int | None = 0
+    min_p: float | None = 0.0
+    repetition_penalty: float | None = 1.0
+    stop_token_ids: frozenset[int] = frozenset()
+    ignore_eos: bool = False
+    template_settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def param(self) -> str:

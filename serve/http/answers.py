@@ -6,8 +6,9 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Any, Protocol
 
+from inference.locations import ModelLocation
 from registry.errors import TrackingUnavailable
-from serve.engine.types import AnswerStream, BadRequest, Broken, Piece, Request, Token, UnknownModel
+from serve.engine.types import AnswerStream, BadRequest, Broken, Piece, PromptToken, Request, Token, UnknownModel
 from serve.errors import RequestError, no_model
 from serve.model_catalog import registry_unavailable
 
@@ -22,6 +23,10 @@ class ChatEngine(Protocol):
 
     async def generate(self, request: Request) -> AnswerStream:
         """The answer to ``request``, which has begun."""
+        ...
+
+    async def locate(self, reference: str) -> ModelLocation:
+        """Where the files of a model are."""
         ...
 
     def stats(self) -> Mapping[str, float]:
@@ -180,6 +185,16 @@ def logprobs_of(tokens: Sequence[Token]) -> list[dict[str, Any]]:
         }
         for token in tokens
     ]
+
+
+def prompt_logprobs_of(tokens: Sequence[PromptToken]) -> list[dict[str, Any] | None]:
+    """vLLM's ``prompt_logprobs``: for each token of a prompt the log-probabilities by token id, its own first."""
+    found: list[dict[str, Any] | None] = []
+    for token in tokens:
+        each = [] if token.logprob is None else [(token.id, token.text, token.logprob), *token.top]
+        listed = {str(id): {"logprob": value, "rank": None, "decoded_token": text} for id, text, value in each}
+        found.append(listed or None)
+    return found
 
 
 async def reported(generation: Generation, model: str) -> AsyncGenerator[str, None]:

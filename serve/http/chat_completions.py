@@ -15,6 +15,7 @@ from serve.http.answers import (
     event,
     logprobs_of,
     merged,
+    prompt_logprobs_of,
 )
 from serve.http.chat_schema import ChatRequest
 from serve.http.tools import AnswerReader, whole_message
@@ -68,7 +69,10 @@ class ChatCompletion:
         pieces = await collect_all(self.answers, self.request.model)
         readers = [AnswerReader(answer) for answer in self.answers]
         choices = [_choice(index, piece, readers[index], self.request) for index, piece in enumerate(pieces)]
-        return {**self.object("chat.completion", choices), "usage": self.usage()}
+        found = {**self.object("chat.completion", choices), "usage": self.usage()}
+        if self.request.prompt_logprobs is not None:
+            found["prompt_logprobs"] = prompt_logprobs_of(self.answers[0].prompt)
+        return found
 
     async def events(self) -> AsyncGenerator[str, None]:
         """The completion as server-sent events."""

@@ -73,6 +73,7 @@ class ChatRequest(SamplingRequest):
     tools: Annotated[list[Tool], Field(max_length=MAX_TOOLS)] | None = None
     tool_choice: Choice | None = None
     parallel_tool_calls: StrictBool | None = None
+    chat_template_kwargs: Annotated[dict[str, Any], Field(max_length=32)] | None = None
 
     @property
     def max_answer_tokens(self) -> int | None:
@@ -89,21 +90,24 @@ class ChatRequest(SamplingRequest):
         super().require_supported()
         if self.top_logprobs is not None and not self.logprobs:
             raise RequestError("top_logprobs needs logprobs to be true", param="top_logprobs")
-        self.grammar()  # what is wrong with its shape
         require_calls_answered(self.messages)
         if self.tool_choice not in (None, "none") and not self.tools:
             raise RequestError("tool_choice needs tools", param="tool_choice")
-        self.tool_use()
+        if self.tool_use() and self.chat_template_kwargs:
+            raise RequestError("chat_template_kwargs can't be used with tools", param="chat_template_kwargs")
         if self.modalities not in (None, [], ["text"]):
             raise RequestError('modalities can only be ["text"] here', param="modalities", code="unsupported_value")
 
-    def grammar(self) -> str | None:
-        """The grammar that the answer has to fit; None for any text.
+    def form(self) -> tuple[str | None, str]:
+        """(the grammar that the answer has to fit or None, the field that asks for it).
 
         Raises:
-            RequestError: ``response_format`` has another shape than OpenAI's.
+            RequestError: ``response_format`` has another shape than OpenAI's, or a field of vLLM's asks for one too.
         """
-        return grammar_of(self.response_format)
+        grammar, (guided, param) = grammar_of(self.response_format), super().form()
+        if grammar and guided:
+            raise RequestError(f"keep one of response_format and {param}", param=param)
+        return guided or grammar, param
 
     @property
     def is_tool_named(self) -> bool:
@@ -129,15 +133,16 @@ class ChatRequest(SamplingRequest):
         """The engine's requests: one for each choice, with a seed of its own; ``reference`` names the model."""
         messages = tuple((ROLES.get(each.role, each.role), each.text) for each in self.messages)
         top = (self.top_logprobs or 0) if self.logprobs else None
-        grammar, use = self.grammar(), self.tool_use()
+        use = self.tool_use()
         return [
             Request(
                 reference,
                 messages,
                 max_tokens=self.max_answer_tokens,
                 top_logprobs=top,
-                grammar=grammar,
                 tool_use=use,
+                prompt_logprobs=self.prompt_logprobs,
+                template_settings=self.chat_template_kwargs or {},
                 **self.sampling(choice),
             )
             for choice in range(self.choices)

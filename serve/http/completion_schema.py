@@ -68,6 +68,7 @@ class CompletionRequest(SamplingRequest):
 
     def requests(self, reference: str) -> list[Request]:
         """The engine's requests: for each prompt one for each choice; ``reference`` names the model."""
+        wanted = [each for each in (self.logprobs if self.echo else None, self.prompt_logprobs) if each is not None]
         return [
             Request(
                 reference,
@@ -75,7 +76,7 @@ class CompletionRequest(SamplingRequest):
                 max_tokens=self.max_tokens,
                 prompt=each if isinstance(each, str) else tuple(each),
                 top_logprobs=self.logprobs,
-                prompt_logprobs=self.logprobs if self.echo else None,
+                prompt_logprobs=max(wanted) if wanted else None,
                 **self.sampling(choice),
             )
             for each in self.prompt

@@ -6,7 +6,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from serve.engine.types import AnswerStream, Piece, PromptToken, Token
-from serve.http.answers import DONE, SYSTEM_FINGERPRINT, ChatEngine, begin_answers, collect_all, event, merged
+from serve.http.answers import (
+    DONE,
+    SYSTEM_FINGERPRINT,
+    ChatEngine,
+    begin_answers,
+    collect_all,
+    event,
+    merged,
+    prompt_logprobs_of,
+)
 from serve.http.completion_schema import CompletionRequest
 from serve.ids import fresh_id
 
@@ -84,8 +93,13 @@ class Completion:
     def _choice(self, index: int, piece: Piece, offset: int, is_first: bool) -> dict[str, Any]:
         """A choice, or the part of one that ``piece`` adds after ``offset`` characters."""
         answer, echoed = self.answers[index], self.request.echo and is_first
-        scored = [*map(_prompt_scored, answer.prompt if echoed else ()), *map(_scored, piece.tokens)]
+        scored = [
+            *(_prompt_scored(token, self.request.logprobs or 0) for token in (answer.prompt if echoed else ())),
+            *map(_scored, piece.tokens),
+        ]
+        wanted = self.request.prompt_logprobs is not None
         return {
+            **({"prompt_logprobs": prompt_logprobs_of(answer.prompt)} if wanted else {}),
             "index": index,
             "text": (answer.prompt_text if echoed else "") + piece.text,
             "finish_reason": piece.ended or None,
@@ -93,10 +107,10 @@ class Completion:
         }
 
 
-def _prompt_scored(token: PromptToken) -> Scored:
+def _prompt_scored(token: PromptToken, most: int) -> Scored:
     if token.logprob is None:
         return token.text, None, None
-    return token.text, token.logprob, _alternatives((text, value) for _, text, value in token.top)
+    return token.text, token.logprob, _alternatives((text, value) for _, text, value in token.top[:most])
 
 
 def _scored(token: Token) -> Scored:

@@ -18,7 +18,8 @@ from serve.http.rate_limits import Allowance, RateLimits
 from serve.ids import fresh_id
 
 API_VERSION = "2020-10-01"  # the version of OpenAI's API, for the header openai-version
-API_PATH = "/v1/"
+#: Paths for which a key is needed.
+API_PATHS = ("/v1/", "/tokenize", "/detokenize")
 UPLOAD_PATH = "/v1/files"
 MIB = 1 << 20
 FORM_BYTES = 1 << 16  # of an upload, beside its file
@@ -47,7 +48,7 @@ class ServerMiddleware:
             return
         response = _Response(scope, send, self.config.organization, self.metrics)
         try:
-            if scope["path"].startswith(API_PATH) and scope["method"] != "OPTIONS":
+            if scope["path"].startswith(API_PATHS) and scope["method"] != "OPTIONS":
                 await self._authenticate(scope, response)
                 receive = await self._limit_body(scope, receive)
             await self.app(scope, receive, response.send)

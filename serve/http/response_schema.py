@@ -139,8 +139,11 @@ class ResponseRequest(BaseModel):
             reference,
             (*system, *earlier, *self.messages),
             max_tokens=self.max_output_tokens,
-            temperature=0.0 if greedy else 1.0 if self.temperature is None else self.temperature,
-            top_p=1.0 if greedy or self.top_p is None else max(self.top_p, SMALLEST_TOP_P),
+            temperature=0.0 if greedy else self.temperature,
+            top_p=1.0 if greedy else self.top_p and max(self.top_p, SMALLEST_TOP_P),
+            top_k=None,
+            min_p=None,
+            repetition_penalty=None,
             top_logprobs=(self.top_logprobs or 0) if self.wants_logprobs else None,
             grammar=self.grammar(),
         )

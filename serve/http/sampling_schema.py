@@ -1,10 +1,14 @@
 """The fields by which a request says how its text is generated; chat completions and completions share them."""
 
 import hashlib
+import json
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
+from data.errors import first_line
+from inference.constraints import choice_grammar, json_grammar, regex_grammar
 from serve.errors import RequestError
 from serve.http.schemas import BY_KIND, ELSE, IF_TEXT
 
@@ -48,8 +52,26 @@ Whole = Annotated[StrictInt, BeforeValidator(_whole)]
 MaxTokens = Annotated[Annotated[StrictInt, Field(ge=1, lt=2**31)] | None, BeforeValidator(limit)]
 
 
+#: What makes a grammar of the value of each kind of structured output.
+GRAMMARS: Mapping[str, Callable[[Any], str]] = {
+    "json": json_grammar,
+    "regex": regex_grammar,
+    "choice": choice_grammar,
+}
+
+
+class StructuredOutputs(BaseModel):
+    """vLLM's form of an answer: one of a JSON schema, a regular expression, and texts to choose from."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    json_schema: Annotated[dict[str, Any] | StrictStr | None, Field(alias="json")] = None
+    regex: Annotated[StrictStr, Field(max_length=10_000)] | None = None
+    choice: Annotated[list[StrictStr], Field(min_length=1, max_length=1000)] | None = None
+
+
 class SamplingRequest(BaseModel):
-    """How text is generated. ``logit_bias`` is by the token ids of the model's own tokenizer."""
+    """How text is generated: OpenAI's fields, then vLLM's. ``logit_bias`` is by the model's own token ids."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -64,6 +86,16 @@ class SamplingRequest(BaseModel):
     )
     presence_penalty: Annotated[Number, Field(ge=-2, le=2)] | None = None
     frequency_penalty: Annotated[Number, Field(ge=-2, le=2)] | None = None
+    top_k: Annotated[Whole, Field(ge=-1, lt=2**31)] | None = None
+    min_p: Annotated[Number, Field(ge=0, le=1)] | None = None
+    repetition_penalty: Annotated[Number, Field(gt=0, le=2)] | None = None
+    stop_token_ids: Annotated[list[Annotated[StrictInt, Field(ge=0, lt=2**31)]], Field(max_length=64)] | None = None
+    ignore_eos: StrictBool | None = None
+    prompt_logprobs: Annotated[Whole, Field(ge=0, le=20)] | None = None
+    guided_json: dict[str, Any] | StrictStr | None = None
+    guided_regex: Annotated[StrictStr, Field(max_length=10_000)] | None = None
+    guided_choice: Annotated[list[StrictStr], Field(min_length=1, max_length=1000)] | None = None
+    structured_outputs: StructuredOutputs | None = None
     stream: StrictBool | None = None
     stream_options: StreamOptions | None = None
 
@@ -96,13 +128,53 @@ class SamplingRequest(BaseModel):
             raise RequestError("stream_options needs stream to be true", param="stream_options")
         if "" in self.stops:
             raise RequestError("stop must not hold an empty text", param="stop")
+        if self.prompt_logprobs is not None and self.stream:
+            raise RequestError("prompt_logprobs can't be streamed", param="prompt_logprobs")
+        self.form()
+
+    def form(self) -> tuple[str | None, str]:
+        """(the grammar that the answer has to fit or None, the field that asks for it).
+
+        Raises:
+            RequestError: several fields do, or one can't be used.
+        """
+        nested = self.structured_outputs or StructuredOutputs()
+        given = [
+            (name, kind, value)
+            for name, kind, value in (
+                ("guided_json", "json", self.guided_json),
+                ("guided_regex", "regex", self.guided_regex),
+                ("guided_choice", "choice", self.guided_choice),
+                ("structured_outputs", "json", nested.json_schema),
+                ("structured_outputs", "regex", nested.regex),
+                ("structured_outputs", "choice", nested.choice),
+            )
+            if value is not None
+        ]
+        if len(given) > 1:
+            raise RequestError(f"keep one of {given[0][0]} and {given[1][0]}", param=given[1][0])
+        if not given:
+            return None, "response_format"
+        name, kind, value = given[0]
+        try:
+            return GRAMMARS[kind](json.loads(value) if kind == "json" and isinstance(value, str) else value), name
+        except Exception as error:  # what is no JSON, no regular expression, or can't be enforced
+            raise RequestError(f"Invalid value for '{name}': {first_line(error)}", param=name) from error
 
     def sampling(self, choice: int) -> dict[str, Any]:
         """The fields of the engine's request that say how ``choice`` is sampled; each choice has a seed of its own."""
         greedy = self.temperature == 0 or self.top_p == 0
+        grammar, grammar_param = self.form()
         return {
-            "temperature": 0.0 if greedy else 1.0 if self.temperature is None else self.temperature,
-            "top_p": 1.0 if greedy or self.top_p is None else max(self.top_p, SMALLEST_TOP_P),
+            "temperature": 0.0 if greedy else self.temperature,
+            "top_p": 1.0 if greedy else self.top_p and max(self.top_p, SMALLEST_TOP_P),
+            "top_k": self.top_k and max(self.top_k, 0),
+            "min_p": self.min_p,
+            "repetition_penalty": self.repetition_penalty,
+            "stop_token_ids": frozenset(self.stop_token_ids or ()),
+            "ignore_eos": bool(self.ignore_eos),
+            "grammar": grammar,
+            "grammar_param": grammar_param,
             "seed": self._seed(choice),
             "stop": self.stops,
             "logit_bias": {int(token): bias for token, bias in (self.logit_bias or {}).items()},

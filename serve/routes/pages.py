@@ -24,6 +24,19 @@ def healthz(state: State) -> dict[str, str]:
     return {"status": "ok"}
 
 
+@router.get("/health")
+def health(state: State) -> Response:
+    """As ``/healthz``; vLLM's name of it."""
+    healthz(state)
+    return Response()
+
+
+@router.get("/version")
+def version(request: Request) -> dict[str, str]:
+    """The version of this API."""
+    return {"version": request.app.version}
+
+
 @router.get("/metrics")
 def metrics(state: State) -> Response:
     """The metrics, for Prometheus."""

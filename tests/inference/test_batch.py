@@ -161,3 +161,14 @@ def test_what_an_earlier_row_left_can_not_spoil_a_later_one(base, model):
     logits = batch.read()
     assert logits is not None and logits.isfinite().all()
     assert int(logits[1].argmax()) == tiny.greedy(base, None, [8], 2)[1]
+
+
+def test_rows_that_leave_before_anything_is_read_leave_the_last_one_as_it_was(base, model):
+    """The one that stays begins after columns of padding; what was wanted of the others is far more than it needs."""
+    prompts = [[5 + i % 90 for i in range(120)], *[[7, 9, 11, 13]] * 9]
+    batch = Batch([BatchRow(model, None, ids, frozenset()) for ids in prompts], list(range(len(prompts))))
+    for _ in range(len(prompts) - 1):
+        batch.drop(0)
+    logits = batch.read()
+    assert batch.rows != [0] and logits is not None
+    assert logits[0].argmax().item() == tiny.greedy(base, None, prompts[-1], 1)[0]
