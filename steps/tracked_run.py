@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from data.errors import ConfigError, UserError
 from steps.cli import DISK_IS_FULL, OUTPUTS, Stopped, disk_is_full
 from steps.flags import parse
+from steps.openmp import spin_if_idle
 from train.config import FitConfig
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def run_job(entry: str, config_type: type[C], work: "Callable[[C, Run], Iterator
     run FAILED; a signal leaves it KILLED and prints how to resume it.
     """
     config = parse(config_type, argv)
+    spin_if_idle()
     from registry.null_run import NullRun  # after parsing, so that --help and a wrong flag are answered at once
     from train import distributed
 
