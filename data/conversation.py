@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 Turns = tuple[tuple[str, str], ...]
 #: How answers begin that hold a thought in their own text, as Qwen's and DeepSeek's do.
@@ -40,6 +41,14 @@ class Row:
         return any(self.thoughts) or any(answer.startswith(THOUGHT) for _, answer in self.turns)
 
     @property
+    def content(self) -> list[Any]:
+        """All that is learned from the row, as plain values: rows are equal where these are."""
+        muted = [self.muted] if self.muted else []
+        thoughts = [{"thoughts": self.thoughts}] if any(self.thoughts) else []
+        chat = [{"messages": self.chat.messages, "tools": self.chat.tools}] if self.chat else []
+        return [self.system, self.turns, *muted, *thoughts, *chat]
+
+    @property
     def prompt(self) -> str:
         """The last prompt."""
         return self.turns[-1][0]
@@ -54,9 +63,6 @@ def digest(rows: Iterable[Row]) -> str:
     """First 16 hex digits of the SHA-256 over the rows' texts in order: equal data, equal digest."""
     state = hashlib.sha256()
     for row in rows:
-        muted = [row.muted] if row.muted else []
-        thoughts = [{"thoughts": row.thoughts}] if any(row.thoughts) else []
-        chat = [{"messages": row.chat.messages, "tools": row.chat.tools}] if row.chat else []
-        state.update(json.dumps([row.system, row.turns, *muted, *thoughts, *chat], ensure_ascii=True).encode())
+        state.update(json.dumps(row.content, ensure_ascii=True).encode())
         state.update(b"\n")
     return state.hexdigest()[:16]

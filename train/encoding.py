@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +13,7 @@ from data.chat_format import chat_format
 from data.chat_template import Segment, pieces, row_sequences
 from data.conversation import Row
 from data.errors import DataError
+from data.preferences import Preference, Rating
 
 IGNORE = -100
 
@@ -64,8 +65,31 @@ class Pair:
         return (self.chosen, self.rejected)
 
 
+@dataclass(frozen=True)
+class Rated:
+    """One tokenised answer that is good or bad, and another row's answer to the same prompt.
+
+    ``reference``: the log-probabilities of both under a reference model, each summed over its trained tokens, in nats.
+    """
+
+    answer: Example
+    mismatched: Example
+    good: bool
+    reference: tuple[float, float] | None = None
+
+    @property
+    def trained(self) -> int:
+        """How many tokens of the answer are trained; nothing is learned of the other."""
+        return self.answer.trained
+
+    @property
+    def sequences(self) -> tuple[Example, ...]:
+        """The token sequences of this row: the answer, then the other row's."""
+        return (self.answer, self.mismatched)
+
+
 #: What a loss is computed from: one training row.
-TrainingRow = Example | Pair
+TrainingRow = Example | Pair | Rated
 
 
 def encode(rows: Sequence[Row], tokenizer: Any, labels: str = "response", max_length: int = 512) -> list[Example]:
@@ -93,6 +117,39 @@ def encode(rows: Sequence[Row], tokenizer: Any, labels: str = "response", max_le
     if problems:
         raise DataError(problems)
     return examples
+
+
+def encode_pairs(rows: Sequence[Preference], tokenizer: Any, max_length: int = 512) -> list[Pair]:
+    """Tokenise preferences: of both answers the last turn is trained, with its end.
+
+    Raises:
+        DataError: as ``encode``, of both answers.
+    """
+    chosen, rejected = (
+        _last_answers([each.side(answer) for each, answer in zip(rows, answers, strict=True)], tokenizer, max_length)
+        for answers in ([row.response for row in rows], [row.rejected for row in rows])
+    )
+    return [Pair(*both) for both in zip(chosen, rejected, strict=True)]
+
+
+def encode_rated(rows: Sequence[Rating], tokenizer: Any, max_length: int = 512) -> list[Rated]:
+    """Tokenise rated answers, each with the answer of the row after it as the mismatched one (the last: the first's).
+
+    Raises:
+        DataError: as ``encode``.
+    """
+    others = [*rows[1:], *rows[:1]]
+    answers = _last_answers([row.side(row.response) for row in rows], tokenizer, max_length)
+    mismatched = [row.side(other.response) for row, other in zip(rows, others, strict=True)]
+    found = zip(answers, _last_answers(mismatched, tokenizer, max_length), rows, strict=True)
+    return [Rated(answer, other, row.good) for answer, other, row in found]
+
+
+def _last_answers(rows: Sequence[Row], tokenizer: Any, max_length: int) -> list[Example]:
+    """One example a row, in which its last answer alone is trained."""
+    return encode(
+        [replace(row, muted=tuple(range(len(row.turns) - 1))) for row in rows], tokenizer, "response", max_length
+    )
 
 
 def _encode_row(row: Row, tokenizer: Any, labels: str, max_length: int) -> list[Example]:

@@ -20,7 +20,7 @@ from train import distributed
 from train.config import FitConfig
 from train.cpu_kernels import accelerated
 from train.encoding import TrainingRow
-from train.losses import DEFAULT_LOSS, Loss, measure
+from train.losses import DEFAULT_LOSS, Loss, measure_all
 from train.optimizer import load_optimizer, make_optimizer, optimizer_tensors
 from train.packing import pack, step_rows
 from train.resume import Progress, SavedState, StateFolder
@@ -145,7 +145,7 @@ class _Loop:
         self.total_steps = self.steps_per_epoch * config.epochs
         self.autocast = choose_autocast(config.precision, self.device, holds_bf16(model))
         self.optimizer = make_optimizer(self.weights.values(), config.lr, config)
-        self.since_point: list[tuple[float, float]] = []
+        self.since_point: list[tuple[float, ...]] = []
         self.steps_per_point = math.ceil(self.total_steps / MOST_POINTS)
         self.eval_steps = eval_schedule(self.steps_per_epoch, config.epochs, config.evals_per_epoch)
 
@@ -158,11 +158,11 @@ class _Loop:
             for epoch, order in self._steps_from(progress.step):
                 if progress.finished:
                     break
-                loss, accuracy, tokens, norm = self._step(order, progress.step)
+                loss, beside, tokens, norm = self._step(order, progress.step)
                 progress.step += 1
                 progress.trained_tokens += tokens
                 due = progress.step in self.eval_steps
-                self.since_point.append((loss, accuracy))
+                self.since_point.append((loss, *beside))
                 self._log_step(progress.step, epoch, norm, due)
                 bar.update()
                 rate = (progress.trained_tokens - tokens_before) / (perf_counter() - began)
@@ -178,9 +178,10 @@ class _Loop:
     def _log_step(self, step: int, epoch: float, norm: float, due: bool) -> None:
         """Log the means since the last point; long runs get a point every few steps, short ones every step."""
         if due or step % self.steps_per_point == 0:
-            loss, accuracy = (sum(each) / len(self.since_point) for each in zip(*self.since_point, strict=True))
+            loss, *means = (sum(each) / len(self.since_point) for each in zip(*self.since_point, strict=True))
+            beside = {f"train/{name}": value for name, value in self.loss.named(means).items()}
             rest = {"train/grad_norm": norm, "train/lr": self._lr_at(step - 1), "epoch": epoch}
-            self.tracker.log(step, {"train/loss": loss, f"train/{self.loss.accuracy}": accuracy, **rest})
+            self.tracker.log(step, {"train/loss": loss, **beside, **rest})
             self.since_point.clear()
 
     def _resume(self, found: SavedState | None) -> Progress:
@@ -198,28 +199,28 @@ class _Loop:
                 if epoch * self.steps_per_epoch + i >= step:
                     yield epoch + (i + 1) / self.steps_per_epoch, order
 
-    def _step(self, order: np.ndarray, step: int) -> tuple[float, float, int, float]:
-        """One step on the rows ``order``: (mean loss, share of correct units, trained tokens, gradient norm)."""
+    def _step(self, order: np.ndarray, step: int) -> tuple[float, list[float], int, float]:
+        """One step on the rows ``order``: (mean loss, means beside it, trained tokens, gradient norm)."""
         self.model.train()
         torch.manual_seed(dropout_seed(self.config.seed, step))
         units = sum(self.loss.units(self.rows[i]) for i in order)
-        loss, hits = 0.0, 0.0
+        loss, beside = 0.0, np.zeros(1 + len(self.loss.measures))
         for chosen, share, context in self._passes(order):
             batch = pack([self.rows[i] for i in chosen], self.config.row_tokens)
             with context:
                 with self.autocast():
-                    total, correct = self.loss.compute(self.model, batch, self.device)
+                    total, found = self.loss.compute(self.model, batch, self.device)
                 part = total * share / units
                 part.backward()
-            loss, hits = loss + part.item(), hits + correct.item() * share
-        loss, hits = (distributed.mean_value(each, self.device) for each in (loss, hits))
+            loss, beside = loss + part.item(), beside + found.cpu().double().numpy() * share
+        loss, *sums = (distributed.mean_value(each, self.device) for each in (loss, *beside.tolist()))
         norm = self._clip()
         self._require_numbers(step + 1, {"loss": loss, "gradient norm": norm})
         for group in self.optimizer.param_groups:
             group["lr"] = self._lr_at(step)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        return loss, hits / units, sum(self.rows[i].trained for i in order), norm
+        return loss, [each / units for each in sums], sum(self.rows[i].trained for i in order), norm
 
     def _passes(self, order: np.ndarray) -> Iterator[tuple[np.ndarray, int, AbstractContextManager[None]]]:
         """This process's passes on the rows ``order``: (row numbers, factor of their loss, context of the pass).
@@ -251,10 +252,12 @@ class _Loop:
     def _evaluate(self, progress: Progress) -> None:
         with self.autocast():
             size, row_tokens = self.config.batch_size * 4, self.config.row_tokens
-            loss, accuracy = measure(self.module, self.eval_rows, self.loss, size, row_tokens)
+            loss, beside = measure_all(self.module, self.eval_rows, self.loss, size, row_tokens)
         self._require_numbers(progress.step, {"eval loss": loss})
         progress.history.append((progress.step, loss))
-        self.tracker.log(progress.step, {"eval/loss": loss, f"eval/{self.loss.accuracy}": accuracy})
+        self.tracker.log(
+            progress.step, {"eval/loss": loss, **{f"eval/{name}": value for name, value in beside.items()}}
+        )
         if self.accept is not None and not self.accept(self.module, progress.step):
             progress.rejected.append(progress.step)
         since_best = sum(step > progress.best_step for step, _ in progress.history)

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from train.encoding import IGNORE, Example, Pair
+from train.encoding import IGNORE, Example, Pair, Rated
 
 
 class Packable(Protocol):
@@ -32,7 +32,9 @@ class Batch:
     the flattened ``R * L`` whose output predicts ``targets`` ``[N]``; one position can predict for several sequences.
     ``owners``: ``[N]``, for each target the number of its sequence, 0 to ``S - 1`` in the order in which the rows were
     given; the sequences of pair ``k`` of a batch of pairs are ``2 * k`` (chosen) and ``2 * k + 1`` (rejected).
+    Those of rated row ``k`` are ``2 * k`` (its answer) and ``2 * k + 1`` (another row's).
     ``reference``: ``[S]`` summed log-probabilities under a reference model in nats, or None.
+    ``good``: ``[S / 2]`` booleans, whether the answer of each rated row is a good one; None without such rows.
     """
 
     input_ids: np.ndarray
@@ -42,6 +44,7 @@ class Batch:
     targets: np.ndarray
     owners: np.ndarray
     reference: np.ndarray | None = None
+    good: np.ndarray | None = None
 
 
 def epoch_order(n: int, seed: int, epoch: int) -> np.ndarray:
@@ -84,7 +87,8 @@ def pack(training_rows: Sequence[Packable], row_tokens: int, pad_id: int = 0) ->
     sources = np.concatenate([r * length + np.array(row.sources) for r, row in enumerate(rows)])
     targets = np.concatenate([np.array(row.targets) for row in rows])
     owners = np.concatenate([np.array(row.owners) for row in rows])
-    return Batch(ids, positions, _mask(rows, length), sources, targets, owners, _reference(training_rows))
+    return Batch(ids, positions, _mask(rows, length), sources, targets, owners, _reference(training_rows),
+                 _good(training_rows))  # fmt: skip
 
 
 def _first_fit(rows: Sequence[Packable], row_tokens: int) -> list[list[tuple[int, Example]]]:
@@ -116,8 +120,13 @@ def _size(unit: Sequence[tuple[int, Example]]) -> int:
 
 
 def _reference(rows: Sequence[Packable]) -> np.ndarray | None:
-    found = [row.reference for row in rows if isinstance(row, Pair) and row.reference is not None]
+    found = [row.reference for row in rows if isinstance(row, Pair | Rated) and row.reference is not None]
     return np.array(found, dtype=np.float32).reshape(-1) if rows and len(found) == len(rows) else None
+
+
+def _good(rows: Sequence[Packable]) -> np.ndarray | None:
+    found = [row.good for row in rows if isinstance(row, Rated)]
+    return np.array(found, dtype=bool) if found else None
 
 
 def _tree(examples: Sequence[tuple[int, Example]]) -> _Row:
