@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -46,6 +46,11 @@ class Rating(Row):
     good: bool = True
 
     @property
+    def flipped(self) -> "Rating":
+        """The opposite rating."""
+        return replace(self, good=not self.good)
+
+    @property
     def content(self) -> list[Any]:
         """All that is learned from the row, as plain values."""
         return [*super().content, {"good": self.good}]
@@ -53,6 +58,9 @@ class Rating(Row):
     def side(self, answer: str) -> Row:
         """The conversation with ``answer`` as its last answer."""
         return _with_answer(self, answer)
+
+
+P = TypeVar("P", Preference, Rating)
 
 
 def _with_answer(row: Row, answer: str) -> Row:
@@ -76,7 +84,7 @@ def usable(rows: Sequence[Preference]) -> tuple[list[Preference], list[str]]:
     _note(notes, len(once) - len(kept), "pairs left out: the same annotator chose both ways")
     keys = {_key(row) for row in kept}
     _note(notes, sum(_key(row.flipped) in keys for row in kept), "pairs on which annotators disagree stay")
-    return kept, [*notes, *_length_note(kept)]
+    return kept, notes
 
 
 def _key(row: Preference) -> tuple[object, ...]:
@@ -88,7 +96,8 @@ def _note(notes: list[str], count: int, what: str) -> None:
         notes.append(f"{count} {what}")
 
 
-def _length_note(rows: Sequence[Preference]) -> Iterable[str]:
+def length_note(rows: Sequence[Preference]) -> Iterable[str]:
+    """A sentence that warns where length alone predicts which answer was chosen; none where it does not."""
     if not rows:
         return
     words = np.array([(len(row.response.split()), len(row.rejected.split())) for row in rows])
@@ -102,14 +111,14 @@ def _length_note(rows: Sequence[Preference]) -> Iterable[str]:
             )
 
 
-def flip(rows: Sequence[Preference], rate: float, seed: int) -> tuple[list[Preference], list[bool]]:
+def flip(rows: Sequence[P], rate: float, seed: int) -> tuple[list[P], list[bool]]:
     """``rows`` with a share ``rate`` of them turned round, and which these are, in row order.
 
     Which rows are drawn depends on their number, the rate and the seed alone; with a higher rate the same and others.
     """
-    drawn = np.random.default_rng(seed).permutation(len(rows))[: round(rate * len(rows))]
-    mask = [bool(each) for each in np.isin(np.arange(len(rows)), drawn)]
-    return [row.flipped if turned else row for row, turned in zip(rows, mask, strict=True)], mask
+    chosen = np.random.default_rng(seed).permutation(len(rows))[: round(rate * len(rows))]
+    mask = [bool(each) for each in np.isin(np.arange(len(rows)), chosen)]
+    return [cast(P, row.flipped) if turned else row for row, turned in zip(rows, mask, strict=True)], mask
 
 
 def rated(rows: Iterable[Preference | Rating]) -> list[Rating]:

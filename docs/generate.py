@@ -21,6 +21,7 @@ if str(ROOT) not in sys.path:  # MkDocs imports this file by its path
 from demo.config import DemoConfig  # noqa: E402
 from recipes.autopsy.config import AutopsyConfig  # noqa: E402
 from recipes.compare.config import CompareConfig  # noqa: E402
+from recipes.dpo.config import DpoConfig  # noqa: E402
 from recipes.evaluation.config import EvaluateConfig  # noqa: E402
 from recipes.noisy_labels.config import NoisyConfig  # noqa: E402
 from recipes.pretraining.config import BaseConfig  # noqa: E402
@@ -38,6 +39,7 @@ from steps.votes import VotesConfig  # noqa: E402
 MARK = re.compile(r"^<!-- generate: (\w+)(?: (\w+))? -->$", re.MULTILINE)
 CONFIGS: dict[str, type] = {
     "pirate": TuneConfig,
+    "dpo": DpoConfig,
     "base": BaseConfig,
     "ui": UiConfig,
     "demo": DemoConfig,
@@ -220,6 +222,8 @@ DIRECTIONS = {True: "higher", False: "lower", None: ""}
 def metric_range(ends: tuple[float, float]) -> str:
     """A range in words: ``0 to 1``, or ``0 and more`` where it has no upper end."""
     low, high = ends
+    if math.isinf(low):
+        return "any number" if math.isinf(high) else f"{high:g} and less"
     return f"{low:g} and more" if math.isinf(high) else f"{low:g} to {high:g}"
 
 

@@ -195,6 +195,26 @@ class PairedShares(ByInversion):
 
 
 @dataclass(frozen=True)
+class ShareLessConstant(ByInversion):
+    """A share of rows less a constant that is known exactly, such as the share that guessing has: Wilson's interval."""
+
+    hits: int
+    n: int
+    constant: float
+    method: str = "Wilson's interval, less a constant"
+
+    @property
+    def value(self) -> float:
+        """The share less the constant."""
+        return self.hits / self.n - self.constant
+
+    def interval(self, tail: float) -> Interval:
+        """Both ends."""
+        low, high = wilson(self.hits, self.n, 1 - 2 * tail)
+        return low - self.constant, high - self.constant
+
+
+@dataclass(frozen=True)
 class RelativeShares:
     """The relative change of a share, after / before - 1, by ``PairedShares`` of scales at which they differ by 0."""
 

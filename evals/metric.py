@@ -13,9 +13,10 @@ from evals.paired import Compare, Difference, difference, ratio
 
 #: What a metric is computed from: ``answers`` is an ``AnswerData``, ``labels`` a ``ClassificationReport``
 #: (``evals.classification``), ``choices`` a ``ChoiceReport`` (``evals.multiple_choice``), ``training`` a
-#: ``TrainingEvaluation`` (``recipes.noisy_labels.types``), and ``suites`` the statistics ``[items, k]`` that a
+#: ``TrainingEvaluation`` (``recipes.noisy_labels.types``), ``preferences`` a ``PreferenceData``
+#: (``evals.preference_metrics``), and ``suites`` the statistics ``[items, k]`` that a
 #: retention suite finds for the metric.
-Data = Literal["answers", "labels", "choices", "training", "suites"]
+Data = Literal["answers", "labels", "choices", "training", "preferences", "suites"]
 #: A number, None where it is undefined, or several metrics by their names (one for each label).
 Value = float | None | Mapping[str, float | None]
 #: Of each row, ``[rows, k]``; None where they are not known.

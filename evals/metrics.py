@@ -15,6 +15,7 @@ from evals.label_metrics import LABEL_METRICS
 from evals.metric import MOST_NATS, NOT_NEGATIVE, AnswerData, Data, Metric, flags, perplexity_of_sums
 from evals.paired import Difference, difference, ratio
 from evals.paired_perplexity import compare_perplexity
+from evals.preference_metrics import PREFERENCE_METRICS
 from evals.repetition import repeats
 from evals.suites.metrics import SUITE_METRICS
 
@@ -225,6 +226,7 @@ METRICS: dict[str, Metric] = {
             True, label="pirate lexicon", short_label="lexicon", format=".2f", rank=1, headline=True, study="plot",
             statistics=_in_style,
         ),
+        *PREFERENCE_METRICS,
         *LABEL_METRICS,
         *SUITE_METRICS,
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evals.bootstrap import LEAST_ROWS, OfSums, bootstrap
-from evals.estimates import Constant, Estimate, Joined, PairedShares
+from evals.estimates import Constant, Estimate, Joined, PairedShares, ShareLessConstant
 from evals.intervals import LEVEL, Interval, wilson
 from evals.paired_bounded import CompareBounded, of_equal_rows
 
@@ -129,11 +129,14 @@ def estimate(before: np.ndarray, after: np.ndarray, of_sums: OfSums = ratio, see
 
     Shares (k = 2, hits of 0 or 1 and ones) get Newcombe's interval for paired proportions, which holds for few rows
     and for shares of 0 and 1; shares of some rows (hits among those with a second 1, such as those answered) and other
-    ratios of small counts, such as F1, one of the same kind; all others the studentised bootstrap, in which a row is
-    drawn with both models' statistics. None for too few rows for that.
+    ratios of small counts, such as F1, one of the same kind; a share after half a hit in every row, as guessing has,
+    Wilson's; all others the studentised bootstrap, in which a row is drawn with both models' statistics. None for too
+    few rows for that.
     """
     if of_sums is ratio and is_share(before) and is_share(after):
         return PairedShares.of(before[:, 0] == 1, after[:, 0] == 1)
+    if of_sums is ratio and _is_guessing(before) and is_share(after):
+        return ShareLessConstant(int(after[:, 0].sum()), len(after), 0.5)
     if of_sums is ratio and is_share_of_some(before) and is_share_of_some(after):
         return _shares_of_some(before, after)
     if of_sums is ratio and is_count_ratio(before) and is_count_ratio(after):
@@ -151,6 +154,11 @@ def estimate(before: np.ndarray, after: np.ndarray, of_sums: OfSums = ratio, see
 def is_share(statistics: np.ndarray) -> bool:
     """Whether the statistics are those of a share of rows: hits of 0 or 1, and ones."""
     return statistics.shape[1] == 2 and bool((statistics[:, 1] == 1).all() and np.isin(statistics[:, 0], (0, 1)).all())
+
+
+def _is_guessing(statistics: np.ndarray) -> bool:
+    """Whether every row is half a hit."""
+    return statistics.shape[1] == 2 and len(statistics) > 0 and bool((statistics == (0.5, 1.0)).all())
 
 
 def is_share_of_some(statistics: np.ndarray) -> bool:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 #: Worst first but for ``healthy``: the first of them that was found names the verdict.
 VERDICTS = (
     "healthy", "diverged", "looping", "echoing", "memorising", "unfinished", "wrong_length", "unrelated", "garbled",
-    "not_learned", "not_better", "side_effects", "not_shown",
+    "likelihood_collapse", "not_learned", "preference_not_learned", "length_gaming", "not_better", "side_effects",
+    "not_shown",
 )  # fmt: skip
 
 
@@ -70,10 +71,28 @@ def decide(
     model. The worst verdict that applies is taken; all that apply give reasons.
     """
     found = [*_training(base, tuned, past_best, limits), *_answers(base, tuned, limits), *compared]
+    shown = f"held-out loss {base['loss']:.2f} -> {tuned['loss']:.2f}, no fault of the answers above its limit"
+    return _worst(found, shown)
+
+
+def decide_preferences(
+    base: Mapping[str, float],
+    tuned: Mapping[str, float],
+    compared: Iterable[Finding],
+    limits: Thresholds = Thresholds(),
+) -> Verdict:
+    """The same for a model that was trained on preferences, of which the held-out loss of chosen answers says little.
+
+    ``compared``: what held-out pairs show (``evals.preference_verdict``), and side effects.
+    """
+    shown = f"reward accuracy {tuned['reward_accuracy']:.2f}, no fault of the answers above its limit"
+    return _worst([*_answers(base, tuned, limits), *compared], shown)
+
+
+def _worst(found: list[Finding], healthy: str) -> Verdict:
     found.sort(key=lambda finding: VERDICTS.index(finding.verdict))
     if not found:
-        shown = f"held-out loss {base['loss']:.2f} -> {tuned['loss']:.2f}, no fault of the answers above its limit"
-        return Verdict("healthy", (shown,))
+        return Verdict("healthy", (healthy,))
     return Verdict(found[0].verdict, tuple(finding.reason for finding in found))
 
 

@@ -1,19 +1,27 @@
 """Fine-tuning a base model: the one function that recipes, noisy-label learners and server jobs call."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from data.chat_format import answer_directly, chat_format, stop_token_ids, template_of
+from data.errors import UserError
 from inference import precision
+from inference.locations import ModelLocation
 from train import base_model, defaults, distributed, trainable
 from train.base_model import Base
 from train.config import FinetuneConfig
-from train.encoding import Pair, TrainingRow
+from train.encoding import Example, TrainingRow
 from train.loop import Accept, Fitted, Tracker, fit
-from train.losses import DEFAULT_LOSS, Loss, add_reference
+from train.losses import DEFAULT_LOSS, Loss, log_probs
 from train.resume import StateFolder
+
+#: Log-probabilities of training and validation rows under the reference model: ``[rows, 2]`` in nats.
+REFERENCE = "reference_log_probs.npy"
 
 
 @dataclass(frozen=True)
@@ -70,26 +78,53 @@ class Finetuned:
         return folders
 
 
-def load_base(config: FinetuneConfig, answer_tokens: int = 0, thoughts: bool = False) -> LoadedBase:
+def load_base(
+    config: FinetuneConfig, answer_tokens: int = 0, thoughts: bool = False, start: ModelLocation | None = None
+) -> LoadedBase:
     """Find and load the base that ``config`` names, and check that its layers can be adapted as ``config`` says.
 
     Args:
         answer_tokens: positions that are left free for an answer after the longest row.
         thoughts: whether thoughts are trained, so that the model must write its own; else its chat template is made to
             answer directly.
+        start: a model that goes on being trained, in place of the one that ``config`` names; the adapter of a LoRA one
+            is loaded, and trained further.
 
     Raises:
         UserError: the base can't be had, its chat template can't be used, or ``targets`` names no layer of it.
     """
-    found = distributed.first_alone(lambda: base_model.resolve(config.base_model))
+    found = distributed.first_alone(lambda: _found(config, start))
     device = base_model.pick_device()
+    if start and config.load == "auto":
+        config = replace(config, load=start.load)  # as its weights were trained
     held = distributed.first_alone(lambda: _held(config, found.folder, device))
     model, tokenizer = base_model.load(found, device, held)
-    if not thoughts:
+    if start and start.template:
+        tokenizer.chat_template = start.template
+    elif not thoughts:
         answer_directly(tokenizer)
-    trainable.check_targets(model, config)
+    if start and start.info.kind == "lora":
+        model = trainable.load_adapter(model, start.folder)
+    else:
+        trainable.check_targets(model, config)
     room = base_model.context_length(model) - answer_tokens
     return LoadedBase(found, model, tokenizer, min(config.max_length, room), held)
+
+
+def _found(config: FinetuneConfig, start: ModelLocation | None) -> Base:
+    """The base that ``config`` names, or that of ``start``; the folder of a model whose weights are whole is one."""
+    if start is None:
+        return base_model.resolve(config.base_model)
+    info, folder = start.info, start.base
+    assert folder
+    try:
+        named = base_model.resolve(info.base_model)
+    except UserError:
+        named = None
+    if info.kind == "lora" and named and named.digest == info.base_digest:
+        return replace(named, folder=folder, reason=f"the base of {info.reference}")
+    digest, name = (info.base_digest, info.base_model) if info.kind == "lora" else (info.digest, str(folder))
+    return Base(name, folder, "", digest, f"the base of {info.reference}", "a registered version")
 
 
 def _held(config: FinetuneConfig, folder: Path, device: str) -> str:
@@ -129,14 +164,45 @@ def finetune(
     """
     config = defaults.complete(config, base.parameters)
     if loss.needs_reference:
-        rows, eval_rows = (_with_reference(each, base, config) for each in (rows, eval_rows))
+        rows, eval_rows = _with_references(rows, eval_rows, base, config, state.folder)
     model = trainable.make_trainable(base.model, config)
     fsdp = distributed.uses_fsdp(config.distributed, config.method)
     return Finetuned(base, config, model, fit(model, rows, eval_rows, config, state, tracker, loss, fsdp, accept))
 
 
-def _with_reference(rows: Sequence[TrainingRow], base: LoadedBase, config: FinetuneConfig) -> Sequence[TrainingRow]:
-    """The pairs among ``rows`` with the base model as their reference, unless they have one already."""
-    missing = [row for row in rows if isinstance(row, Pair) and row.reference is None]
-    found = iter(add_reference(base.model, missing, config.batch_size, config.row_tokens))
-    return [next(found) if isinstance(row, Pair) and row.reference is None else row for row in rows]
+def _with_references(
+    rows: Sequence[TrainingRow],
+    eval_rows: Sequence[TrainingRow],
+    base: LoadedBase,
+    config: FinetuneConfig,
+    folder: Path,
+) -> tuple[Sequence[TrainingRow], Sequence[TrainingRow]]:
+    """Both lists with the base model as their reference, unless they have one already.
+
+    The log-probabilities are computed once, before the first step, and kept in ``folder``; a resumed run reads them.
+    """
+    missing: list[Any] = [row for row in (*rows, *eval_rows) if not isinstance(row, Example) and row.reference is None]
+    path = folder / REFERENCE
+    if path.is_file():
+        known = np.load(path)
+        if len(known) != len(missing):
+            raise UserError(f"{path} holds {len(known)} rows, not {len(missing)}: it is of other data; remove it")
+    else:
+        known = log_probs(base.model, missing, config.batch_size * 4, config.row_tokens)
+        _keep(known, path)
+    pairs = iter(
+        [replace(row, reference=(one, other)) for row, (one, other) in zip(missing, known.tolist(), strict=True)]
+    )
+    complete = [
+        [row if isinstance(row, Example) or row.reference is not None else next(pairs) for row in each]
+        for each in (rows, eval_rows)
+    ]
+    return complete[0], complete[1]
+
+
+def _keep(found: np.ndarray, path: Path) -> None:
+    if distributed.rank() == 0:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_suffix(".new.npy")
+        np.save(fresh, found)
+        os.replace(fresh, path)

@@ -151,21 +151,26 @@ def _summed_log_probs(model: nn.Module, batch: Batch, device: torch.device) -> t
 
 
 @torch.no_grad()
-def add_reference(model: nn.Module, pairs: Sequence[P], batch_size: int = 16, row_tokens: int = 512) -> list[P]:
-    """``pairs`` with the log-probabilities of their answers under ``model`` as ``reference``.
-
-    They are computed once, before training, so that no second model is in memory while one is trained.
+def log_probs(model: nn.Module, rows: Sequence[P], batch_size: int = 16, row_tokens: int = 512) -> np.ndarray:
+    """Log-probabilities of the two sequences of each row under ``model``, each summed over its trained tokens, in nats:
+    ``[rows, 2]``.
     """
     model.eval()
     device = next(model.parameters()).device
-    found: list[P] = []
-    for start in range(0, len(pairs), batch_size):
-        group = pairs[start : start + batch_size]
-        sums = sequence_log_probs(model, pack(group, row_tokens), device).reshape(-1, 2).tolist()
-        found += [
-            replace(pair, reference=(chosen, rejected)) for pair, (chosen, rejected) in zip(group, sums, strict=True)
-        ]
-    return found
+    found: list[Tensor] = []
+    for start in range(0, len(rows), batch_size):
+        batch = pack(rows[start : start + batch_size], row_tokens)
+        found.append(sequence_log_probs(model, batch, device).reshape(-1, 2).cpu())
+    return torch.cat(found).double().numpy() if found else np.zeros((0, 2))
+
+
+def add_reference(model: nn.Module, rows: Sequence[P], batch_size: int = 16, row_tokens: int = 512) -> list[P]:
+    """``rows`` with the log-probabilities of their answers under ``model`` as ``reference``.
+
+    They are computed once, before training, so that no second model is in memory while one is trained.
+    """
+    known = log_probs(model, rows, batch_size, row_tokens).tolist()
+    return [replace(row, reference=(one, other)) for row, (one, other) in zip(rows, known, strict=True)]
 
 
 def measure(

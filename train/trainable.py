@@ -10,6 +10,8 @@ from train.config import FinetuneConfig
 def make_trainable(model: Any, config: FinetuneConfig) -> Any:
     """The model to train: ``model`` itself with all weights trainable, or wrapped with a fresh adapter.
 
+    A model that has an adapter already (``load_adapter``) goes on with it.
+
     Adapters are drawn from the global generator right after it is seeded with ``config.seed``.
 
     Raises:
@@ -18,6 +20,8 @@ def make_trainable(model: Any, config: FinetuneConfig) -> Any:
     import torch
 
     torch.manual_seed(config.seed)
+    if hasattr(model, "peft_config"):
+        return model
     if config.method == "full":
         return model.requires_grad_(True)
     from peft import LoraConfig, get_peft_model
@@ -34,6 +38,26 @@ def make_trainable(model: Any, config: FinetuneConfig) -> Any:
             task_type="CAUSAL_LM",
         ),
     )
+
+
+def load_adapter(model: Any, folder: Path | None) -> Any:
+    """``model`` with the adapter in ``folder``, whose weights are trainable."""
+    from peft import PeftModel
+
+    return PeftModel.from_pretrained(model, str(folder), is_trainable=True)
+
+
+def adapter_settings(model: Any) -> dict[str, Any]:
+    """Rank, alpha, dropout and targets of a model's adapter, as the config fields of these names; else none."""
+    for adapter in getattr(model, "peft_config", {}).values():
+        targets = ",".join(sorted(adapter.target_modules))
+        return {
+            "rank": adapter.r,
+            "alpha": float(adapter.lora_alpha),
+            "dropout": adapter.lora_dropout,
+            "targets": targets,
+        }
+    return {}
 
 
 def check_targets(model: Any, config: FinetuneConfig) -> None:

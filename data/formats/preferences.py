@@ -58,7 +58,7 @@ def check(records: Iterable[Record]) -> tuple[list[Preference | Rating], list[st
         try:
             rows.append(to_preference(record))
         except BadRecord as error:
-            problems += [f"{record.where}: {fault}" for fault in error.faults]
+            problems += [f"{record.where}: {problem}" for problem in error.faults]
             continue
         used = {*OPENAI, *RATED, "chosen", "rejected", "system", "source", "vote_id", "preferred", *ANNOTATORS}
         unused.update(
@@ -147,15 +147,17 @@ def _side(record: Record, prompt: Any, answer: Any, name: str) -> Row:
     try:
         row = to_row(Record(record.where, value))
     except BadRecord as error:
-        faults = [fault.replace("the response", f"the {name} answer") for fault in error.faults]
+        faults = [problem.replace("the response", f"the {name} answer") for problem in error.faults]
         raise BadRecord(*(f"{name}: {each}" if "messages" in value else each for each in faults)) from None
+    if row.chat:
+        raise BadRecord("it calls or offers tools, which preferences can't be trained on; leave such rows out")
     return replace(row, muted=())
 
 
-def transcript(text: str) -> list[Mapping[str, str]]:
+def transcript(whole: str) -> list[Mapping[str, str]]:
     """The messages of a transcript of Anthropic's helpful-harmless data: turns after ``Human:`` and ``Assistant:``."""
-    parts = TURN.split(text)[1:]
-    return [{"role": ROLES[role], "content": said.strip()} for role, said in zip(parts[::2], parts[1::2], strict=True)]
+    parts = TURN.split(whole)[1:]
+    return [{"role": ROLES[role], "content": text.strip()} for role, text in zip(parts[::2], parts[1::2], strict=True)]
 
 
 def header_problems(header: list[str], where: str) -> list[str]:

@@ -51,12 +51,12 @@ def load(config: TuneConfig) -> Rows:
     leaks = splits.overlap(train, held_out)
     if leaks:
         raise DataError(leaks)
-    train = _without_near_duplicates(train, held_out, notes)
+    train = without_near_duplicates(train, held_out, notes)
     validation, test = splits.validation_and_test(held_out)
     return Rows(train, validation, test, name, tuple(dict.fromkeys(notes)))
 
 
-def _without_near_duplicates(train: list[Row], held_out: list[Row], notes: list[str]) -> list[Row]:
+def without_near_duplicates(train: list[Row], held_out: list[Row], notes: list[str]) -> list[Row]:
     """The training rows whose prompts are not nearly those of a held-out row; adds a note on the others.
 
     Raises:

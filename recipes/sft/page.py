@@ -56,7 +56,7 @@ def facts_of(job: Job, outcome: Outcome, version: str, run_id: str, figures: tup
         lowest_is_best=METRICS[job.primary].higher_is_better is False,
         figures=figures,
         lineage=_lineage(job, run_id),
-        commands=commands("pirate", config, lineage.code_state()),
+        commands=commands(job.entry, config, lineage.code_state()),
         notes=(*rows.notes, f"side effects: {side_effects_line(outcome)}"),
         limits=limits(primary, len(rows.test), items, seeds, rows.test_name, suites),
     )

@@ -30,7 +30,7 @@ def record_start(job: Job, run: Run) -> None:
     run.params({"learning_rate": config.lr, "num_train_epochs": config.epochs})  # MLflow has logged lr and epochs as 0
     digests = rows.digests()
     found = {**source.tags, "base_name": source.name, "base_revision": source.revision or "none"}
-    run.tags({**digests, **found, **lineage.code_state(), "base_reason": source.reason, "kind": config.method})
+    run.tags({**digests, **found, **lineage.code_state(), "base_reason": source.reason, **job.lineage_tags})
     run.datasets([
         (f"{config.dataset} train"[:250], digests["dataset_digest"], config.dataset, len(rows.train), "training"),
         ("validation", digests["validation_digest"], rows.test_name, len(rows.validation), "validation"),
@@ -89,7 +89,7 @@ def register(job: Job, run: Run, outcome: Outcome, parent_id: str = "") -> tuple
     tags = {
         "verdict": outcome.verdict.name,
         "side_effects": reports.side_effects_line(outcome),
-        "kind": job.config.method,
+        **job.lineage_tags,
         "primary": job.primary,
         **job.base.source.tags,
         "step": tuned.fitted.restored_step,

@@ -1,9 +1,9 @@
 """Supervised fine-tuning: load, tokenize, evaluate the base, train, evaluate the tuned model, record, register."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from data.chat_format import chat_format, fix_date, template_name
 from data.conversation import Row
@@ -32,12 +32,29 @@ from train.finetune import Finetuned, finetune, load_base
 from train.loop import timed
 from train.resume import StateFolder
 
+J = TypeVar("J", bound=Job)
 
-def tune(config: TuneConfig, run: Run, parent_id: str = "") -> Iterator[str]:
+
+@dataclass(frozen=True)
+class Recipe(Generic[J]):
+    """What distinguishes one fine-tuning experiment from another; ``tune`` is the same for all.
+
+    ``prepare``: from settings and the date in prompts to a job. ``train``: on any process. ``train_and_evaluate``: on
+    the one that has the run. ``record_more``: what it records beside what all do, before its version is registered.
+    """
+
+    prepare: Callable[[Any, date | None], J]
+    train: Callable[[J, Run], Finetuned]
+    train_and_evaluate: Callable[[J, Run], Outcome]
+    record_more: Callable[[J, Run, Outcome], None] = lambda job, run, outcome: None
+
+
+def tune(config: TuneConfig, run: Run, parent_id: str = "", recipe: Recipe[Any] | None = None) -> Iterator[str]:
     """Run the experiment and yield the lines that are printed. Beside rank 0, only train.
 
     Args:
         parent_id: the run of all seeds, where this is one of them.
+        recipe: None for supervised fine-tuning.
 
     Raises:
         UserError: wrong input, or a diverged training; nothing is registered then.
@@ -46,17 +63,19 @@ def tune(config: TuneConfig, run: Run, parent_id: str = "") -> Iterator[str]:
 
     torch.set_num_threads(config.threads or torch.get_num_threads())
     leads = distributed.rank() == 0
-    job = prepare(config, distributed.share(lineage.start_day(run)))
+    recipe = recipe or SFT
+    job = recipe.prepare(config, distributed.share(lineage.start_day(run)))
     if not leads:
-        train(job, run)
+        recipe.train(job, run)
         return
     if config.resume:
         require_same(job, run)
     record.record_start(job, run)
     yield describe(job)
-    outcome = train_and_evaluate(job, run)
+    outcome = recipe.train_and_evaluate(job, run)
     run.require_server()
     record.record_results(job, run, outcome)
+    recipe.record_more(job, run, outcome)
     version, promotion = record.register(job, run, outcome, parent_id)
     place = page.record_page(job, run, outcome, version)
     yield record.report(job, outcome, version, promotion, place)
@@ -77,7 +96,7 @@ def prepare(config: TuneConfig, day: date | None = None) -> Job:
     base = load_base(config, thoughts=any(row.has_thoughts for row in rows.train))
     day = day or datetime.now().date()
     written = day.isoformat() if fix_date(base.tokenizer, day) else ""
-    chosen = suites.choose(_held_out(rows, config), config.suites, base.parameters)
+    chosen = suites.choose(held_out(rows, config), config.suites, base.parameters)
     claimed = own_claims.read(config, rows, chosen)
     examples = encode(rows.train, base.tokenizer, config.labels, base.max_length)
     checks = encode(rows.validation, base.tokenizer, "response", base.max_length)
@@ -128,6 +147,10 @@ def train_and_evaluate(job: Job, run: Run) -> Outcome:
     return Outcome(tuned, before, after, claims.quoted(verdict, found), changes, found, effects, by_step)
 
 
+SFT = Recipe(prepare, train, train_and_evaluate)
+"""Supervised fine-tuning."""
+
+
 def require_same(job: Job, run: Run) -> None:
     """Refuse to go on with other rows or another base than the run began with.
 
@@ -170,7 +193,7 @@ def describe(job: Job) -> str:
 def template_notes(job: Job) -> Iterator[str]:
     """What the base's chat template does to the rows, one sentence each."""
     rows = job.rows.train
-    if len(job.examples) > len(rows):
+    if job.is_split:
         yield (
             f"the chat template writes earlier turns differently once others follow, so {len(rows)} rows make "
             f"{len(job.examples)} examples, one an answer"
@@ -200,7 +223,8 @@ def _evaluated(job: Job) -> tuple[Any, list[Row], list[Row], Decoding, int, Call
     return base.tokenizer, rows.test, rows.train, decoding, base.max_length, has_style(rows.test)
 
 
-def _held_out(rows: Rows, config: TuneConfig) -> HeldOut:
+def held_out(rows: Rows, config: TuneConfig) -> HeldOut:
+    """What suites take of the rows of a run."""
     responses = [row.response for row in rows.train]
     return HeldOut(rows.test, seed=config.seed, has_style=has_style(rows.test), training_responses=responses)
 

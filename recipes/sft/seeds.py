@@ -4,6 +4,7 @@ import json
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from statistics import median_low
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from recipes import claims
 from recipes.promotion import promote
 from recipes.sft import record
 from recipes.sft.config import TuneConfig
-from recipes.sft.run import describe, prepare, require_same, tune
+from recipes.sft.run import SFT, Recipe, describe, require_same, tune
 from registry import lineage, row_statistics, runs, study_runs, versions
 from registry.champion import Promotion
 from registry.runs import Run
@@ -52,7 +53,7 @@ class Trained:
     after: Sequence[Mapping[str, np.ndarray]]
 
 
-def tune_seeds(config: TuneConfig, run: Run) -> Iterator[str]:
+def tune_seeds(config: TuneConfig, run: Run, recipe: Recipe[Any] = SFT) -> Iterator[str]:
     """Train each of ``config.seeds`` as a run under ``run`` and report on all; yields the lines that are printed.
 
     Raises:
@@ -60,9 +61,9 @@ def tune_seeds(config: TuneConfig, run: Run) -> Iterator[str]:
     """
     if distributed.world_size() > 1:
         raise UserError("seeds trains in one process; start it without torchrun or accelerate launch, or give one seed")
-    claimed, primary = yield from _start(config, run)
+    claimed, primary = yield from _start(config, run, recipe)
     for seed in config.all_seeds():
-        yield from _tune_seed(config, seed, run)
+        yield from _tune_seed(config, seed, run, recipe)
     trained = _trained(config, run)
     measured = seeds.MeasuredSeeds(trained.before, trained.after, config.seed)
     found = evaluated.decide(claimed, measured.estimate, measured.n, by_rows=False)
@@ -72,9 +73,9 @@ def tune_seeds(config: TuneConfig, run: Run) -> Iterator[str]:
     yield _report(config, lines, found, trained, _promote(config, primary, trained, found))
 
 
-def _start(config: TuneConfig, run: Run) -> Generator[str, None, tuple[Claims, str]]:
+def _start(config: TuneConfig, run: Run, recipe: Recipe[Any]) -> Generator[str, None, tuple[Claims, str]]:
     """Check the input and record it with the parent; returns the claims and the primary metric."""
-    job = prepare(config, lineage.start_day(run))
+    job = recipe.prepare(config, lineage.start_day(run))
     if config.resume:
         require_same(job, run)
     record.record_start(job, run)
@@ -82,7 +83,7 @@ def _start(config: TuneConfig, run: Run) -> Generator[str, None, tuple[Claims, s
     return job.claims, job.primary
 
 
-def _tune_seed(config: TuneConfig, seed: int, parent: Run) -> Iterator[str]:
+def _tune_seed(config: TuneConfig, seed: int, parent: Run, recipe: Recipe[Any]) -> Iterator[str]:
     """Train one seed in a run of its own, or go on with it; nothing where it has ended."""
     cell = f"seed-{seed}"
     if cell in study_runs.ended(parent.run_id):
@@ -94,7 +95,7 @@ def _tune_seed(config: TuneConfig, seed: int, parent: Run) -> Iterator[str]:
     child = runs.reopen(left, outputs) if left else study_runs.start(parent.run_id, cell, cell, {"seed": seed}, outputs)
     yield f"\nSeed {seed}: run {child.run_id}" + (" is resumed" if left else "")
     try:
-        yield from tune(replace(config, seeds="", seed=seed, resume=left), child, parent.run_id)
+        yield from tune(replace(config, seeds="", seed=seed, resume=left), child, parent.run_id, recipe)
         child.require_server()
         study_runs.claim(parent.run_id, cell, child.run_id)
     except Exception as error:

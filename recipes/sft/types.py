@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from evals.claims import Result
 from evals.claims_file import Claims, Line
@@ -24,8 +24,12 @@ class Job:
 
     ``primary``: the name of the primary metric. ``suites``: those that both models are evaluated on beside the test
     rows. ``date``: the date in every prompt, where the chat template holds one; else empty. ``claims``: what is claimed
-    of the outcome. ``stop_on``: the keeps that are tested at every evaluation.
+    of the outcome. ``stop_on``: the keeps that are tested at every evaluation. ``kind``: the tag of its versions; empty
+    takes the method. ``start``: the version that training started from, empty where that is the base.
     """
+
+    entry: ClassVar[str] = "pirate"
+    """The entry point that starts such a run."""
 
     config: TuneConfig
     rows: Rows
@@ -37,6 +41,18 @@ class Job:
     date: str = ""
     claims: Claims = Claims(())
     stop_on: tuple[Line, ...] = ()
+    kind: str = ""
+    start: str = ""
+
+    @property
+    def is_split(self) -> bool:
+        """Whether the chat template made several examples of a training row."""
+        return len(self.examples) > len(self.rows.train)
+
+    @property
+    def lineage_tags(self) -> dict[str, str]:
+        """Kind, and where it started, as tags of run and version."""
+        return {"kind": self.kind or self.config.method, **({"start": self.start} if self.start else {})}
 
 
 @dataclass(frozen=True)

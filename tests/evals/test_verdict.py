@@ -104,4 +104,5 @@ def test_every_documented_verdict_can_be_reached():
     reached = {decide(BASE, {**GOOD, **scores}, past).name for _, scores, past, _ in EDGES}
     reached |= {decide(BASE, GOOD, 1.0).name, decide(BASE, {**GOOD, "loss": 9.0}, 1.0).name}
     reached |= {decide_with(BASE, GOOD, 1.0, [Finding(each, "")]).name for each in COMPARED}
-    assert reached | {"side_effects"} == set(VERDICTS)  # tests/evals/test_side_effects.py
+    of_preferences = {"likelihood_collapse", "preference_not_learned", "length_gaming"}  # test_preference_verdict.py
+    assert reached | {"side_effects"} | of_preferences == set(VERDICTS)  # tests/evals/test_side_effects.py

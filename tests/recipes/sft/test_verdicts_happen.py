@@ -74,4 +74,6 @@ def test_a_learning_rate_far_too_high_diverges(learn, lr):
 def test_no_verdict_of_training_is_left_out_of_this_file():
     made = {"healthy", "not_learned", "unfinished", "echoing", "memorising", "looping", "diverged"}
     of_answers = {"wrong_length", "unrelated", "garbled", "not_better", "not_shown"}  # tests/evals/test_verdict_gate.py
-    assert made | of_answers | {"side_effects"} == set(VERDICTS)  # tests/evals/test_side_effects.py
+    of_preferences = {"likelihood_collapse", "preference_not_learned", "length_gaming"}  # test_preference_verdict.py
+    others = {"side_effects"} | of_preferences  # tests/evals/test_side_effects.py
+    assert made | of_answers | others == set(VERDICTS)

@@ -1,0 +1,1 @@
+"""Training on preferences: direct preference optimization and its relatives."""

@@ -1,0 +1,223 @@
+"""Training on preferences: load, tokenize, measure the start, train, measure the tuned model, record, register."""
+
+import json
+from dataclasses import replace
+from datetime import date, datetime
+from typing import Any
+
+import numpy as np
+
+from data.chat_format import fix_date
+from data.errors import UserError
+from data.preferences import Preference
+from evals import metrics, preference_verdict, side_effects
+from evals.generation import Scores
+from evals.preference_metrics import PreferenceData
+from evals.primary import choose
+from evals.suites import table as suites
+from evals.verdict import decide_preferences
+from inference.locations import ModelLocation
+from recipes import claims
+from recipes.dpo import claims as own_claims
+from recipes.dpo import curves
+from recipes.dpo.config import DpoConfig
+from recipes.dpo.data import PreferenceRows, load, longer_share
+from recipes.dpo.types import PreferenceJob
+from recipes.sft import run as sft
+from recipes.sft import stop_on
+from recipes.sft.run import Recipe
+from recipes.sft.types import Outcome
+from recipes.version_models import locate
+from registry.runs import Run
+from train import defaults, distributed, trainable
+from train.encoding import Rated, encode_pairs, encode_rated
+from train.finetune import REFERENCE, Finetuned, LoadedBase, finetune, load_base
+from train.loop import timed
+from train.losses import PREFERENCE_LOSSES, log_probs
+from train.resume import StateFolder
+
+#: The default learning rate is this share of that of supervised fine-tuning.
+LR_SHARE = 0.25
+
+
+def prepare(config: DpoConfig, day: date | None = None) -> PreferenceJob:
+    """Load the preferences and what training starts from, and tokenize: whatever is wrong with the input shows here.
+
+    Args:
+        day: the date that stands in prompts where the chat template holds one; None for today.
+
+    Raises:
+        UserError: a row or the start can't be used.
+    """
+    distributed.uses_fsdp(config.distributed, config.method)
+    rows = load(config)
+    without = () if sft.has_style(rows.test) else ("lexicon_rate",)
+    primary = choose(config.primary, "answers", without).name
+    start = distributed.first_alone(lambda: _start(config))
+    base = load_base(config, thoughts=any(row.has_thoughts for row in rows.train), start=start)
+    day = day or datetime.now().date()
+    written = day.isoformat() if fix_date(base.tokenizer, day) else ""
+    chosen = suites.choose(sft.held_out(rows, config), config.suites, base.parameters)
+    claimed = own_claims.read(config, rows, chosen)
+    encoded = tuple(_encode(each, base) for each in rows.preferences)
+    examples, checks = ([one for row in each for one in row.sequences] for each in encoded[:2])
+    return PreferenceJob(
+        _complete(config, base),
+        rows,
+        base,
+        examples,
+        checks,
+        primary,
+        chosen,
+        written,
+        claimed,
+        stop_on.keeps(config, claimed),
+        kind="dpo",
+        start=start.info.reference if start else "",
+        preferences=(encoded[0], encoded[1], encoded[2]),
+        loss=PREFERENCE_LOSSES[config.loss](config.settings),
+        before=log_probs(base.model, encoded[2]),
+    )
+
+
+def _start(config: DpoConfig) -> ModelLocation | None:
+    found = locate(config.start) if config.start else None
+    if found and found.remote:
+        raise UserError(f"start={config.start} is a model behind an API: its weights are not here")
+    if found and found.info.kind == "lora":
+        given = [n for n in ("rank", "alpha", "dropout", "targets") if getattr(config, n) != getattr(DpoConfig, n)]
+        if given or config.method != "lora":
+            raise UserError(
+                f"start={config.start} is an adapter with its own {', '.join(given) or 'method'}; leave it out"
+            )
+    return found
+
+
+def _complete(config: DpoConfig, base: LoadedBase) -> DpoConfig:
+    """The settings with defaults for the size of the base, and those of an adapter that is trained further."""
+    complete = defaults.complete(config, base.parameters)
+    lr = config.lr or complete.lr * LR_SHARE
+    return replace(complete, lr=lr, **trainable.adapter_settings(base.model))
+
+
+def _encode(rows: Any, base: LoadedBase) -> list[Any]:
+    pairs = all(isinstance(row, Preference) for row in rows)
+    return (encode_pairs if pairs else encode_rated)(rows, base.tokenizer, base.max_length)
+
+
+def train(job: PreferenceJob, run: Run) -> Finetuned:
+    """Train, or go on where an interrupted run stopped.
+
+    Raises:
+        Diverged: the loss stopped being a number.
+    """
+    state = StateFolder(run.folder, keep_all=job.config.keeps_all)
+    accept = stop_on.KeepTest(job, run) if job.stop_on else None
+    rows, checks, _ = job.preferences
+    return finetune(rows, checks, job.base, job.config, run, state, job.loss, accept)
+
+
+def train_and_evaluate(job: PreferenceJob, run: Run) -> Outcome:
+    """Measure the start and the tuned model on the same held-out prompts and preferences, and reach a verdict.
+
+    Raises:
+        Diverged: the loss stopped being a number.
+    """
+    if job.config.method == "lora" and not job.start:
+        tuned = train(job, run)
+        (before, after), evaluate_s = timed(sft.evaluate_both, job, tuned.model)
+    else:  # training changes the weights that it starts from
+        before, start_s = timed(sft.evaluate, job, job.base.model)
+        tuned = train(job, run)
+        after, tuned_s = timed(sft.evaluate, job, tuned.model)
+        evaluate_s = start_s + tuned_s
+    run.log(tuned.fitted.restored_step, {"time/train_s": tuned.fitted.seconds, "time/evaluate_s": evaluate_s})
+    before = with_preferences(job, before, job.before)
+    after = with_preferences(job, after, log_probs(tuned.model, job.preferences[2]))
+    return _outcome(job, run, tuned, before, after)
+
+
+def _outcome(job: PreferenceJob, run: Run, tuned: Finetuned, before: Scores, after: Scores) -> Outcome:
+    seed = job.config.seed
+    changes = metrics.changes(before.statistics, after.statistics, seed)
+    effects = side_effects.find(changes, before.statistics, after.statistics)
+    words = [len(row.response.split()) for row in job.rows.test]
+    found = preference_verdict.findings(
+        changes, before.values["answer_words"], after.values["answer_words"], float(np.mean(words)),
+        longer_share(_rows(job).preferences[0]),
+    )  # fmt: skip
+    verdict = decide_preferences(before.values, after.values, [*found, *effects.findings])
+    decided = claims.decide(job.claims, before.statistics, after.statistics, seed)
+    by_step = stop_on.load(job, run, tuned.fitted)
+    return Outcome(tuned, before, after, claims.quoted(verdict, decided), changes, decided, effects, by_step)
+
+
+def _rows(job: PreferenceJob) -> PreferenceRows:
+    assert isinstance(job.rows, PreferenceRows)
+    return job.rows
+
+
+def with_preferences(job: PreferenceJob, scores: Scores, found: np.ndarray) -> Scores:
+    """``scores`` with the metrics of held-out preferences.
+
+    Args:
+        found: log-probabilities of the two sequences of each test row under the model, ``[rows, 2]`` in nats.
+    """
+    data = preference_data(job, scores, found)
+    return replace(
+        scores,
+        values={**scores.values, **metrics.defined(metrics.evaluate("preferences", data))},
+        statistics={**scores.statistics, **metrics.statistics("preferences", data)},
+    )
+
+
+def preference_data(job: PreferenceJob, scores: Scores, found: np.ndarray) -> PreferenceData:
+    """What the metrics of held-out preferences are computed from.
+
+    A rated answer is a pair whose other side has no tokens.
+    """
+    test = job.preferences[2]
+    tokens = np.array([[one.trained for one in row.sequences] for row in test])
+    sides = np.ones_like(tokens)
+    for i, row in enumerate(test):
+        if isinstance(row, Rated):  # its first sequence is the answer, its second another row's
+            sides[i] = 0
+            tokens[i] = tokens[i, 0] * np.array([row.good, not row.good])
+    log_probs_ = [np.where(sides, of, of[:, :1] * (tokens > 0)) for of in (found, job.before)]
+    return PreferenceData(
+        log_probs_[0],
+        log_probs_[1],
+        tokens,
+        _config(job).beta,
+        [each.text for each in scores.answers],
+        [row.response for row in job.rows.test],
+    )
+
+
+def record_more(job: PreferenceJob, run: Run, outcome: Outcome) -> None:
+    """The reference log-probabilities, which preferences were turned round, the votes, and curves of the rewards."""
+    path = run.folder / REFERENCE
+    if path.is_file():
+        run.file(path)
+    rows, config = _rows(job), _config(job)
+    run.tags({"loss": config.loss})
+    if config.rate:
+        flipped = [
+            {"where": row.where, "flipped": turned} for row, turned in zip(rows.training, rows.flipped, strict=True)
+        ]
+        run.text(json.dumps(flipped, indent=1), "flipped.json")
+    if rows.votes:
+        run.text(json.dumps(rows.votes, indent=1), "votes.json")
+        run.tags({"votes": str(len(rows.votes))})
+    picture = run.folder / curves.PICTURE
+    curves.write(run.history, picture, f"{config.register_as}: {config.loss}, {len(rows.preferences[0])} preferences")
+    run.file(picture)
+
+
+def _config(job: PreferenceJob) -> DpoConfig:
+    assert isinstance(job.config, DpoConfig)
+    return job.config
+
+
+PREFERENCES = Recipe(prepare, train, train_and_evaluate, record_more)
+"""Training on preferences."""

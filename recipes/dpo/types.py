@@ -1,0 +1,29 @@
+"""What the steps of training on preferences pass to each other."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+
+from recipes.sft.types import Job
+from train.losses import DEFAULT_LOSS, Loss
+
+
+@dataclass(frozen=True)
+class PreferenceJob(Job):
+    """What is decided before training starts.
+
+    ``preferences``: the tokenised preferences of training, validation and test. ``loss``: with its settings.
+    ``before``: log-probabilities of the two sequences of each test row under the start, ``[rows, 2]`` in nats.
+    """
+
+    entry: ClassVar[str] = "dpo"
+    preferences: tuple[Sequence[Any], Sequence[Any], Sequence[Any]] = ((), (), ())
+    loss: Loss = DEFAULT_LOSS
+    before: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
+
+    @property
+    def is_split(self) -> bool:
+        """False: a preference is two examples, and of each its last answer alone is trained."""
+        return False

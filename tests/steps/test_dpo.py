@@ -1,0 +1,154 @@
+"""``-e dpo`` end to end: what it leaves in the store, from which version it starts, and that it is resumed exactly."""
+
+import contextlib
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mlflow.tracking import MlflowClient
+from safetensors.torch import load_file
+
+from data.errors import ConfigError, DataError, UserError
+from registry import versions
+from registry.checkpoints import checkpoint_folder
+from registry.resolver import Resolver
+from steps.dpo import dpo
+from steps.pirate import pirate
+from train import base_model
+
+QUICK = {"epochs": 1, "max_new_tokens": 6, "threads": 1, "precision": "fp32", "lr": "1e-3", "batch_size": 4}
+
+
+def write_rows(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def preferences(n):
+    """Pairs whose chosen answer is one word, and whose rejected one is three."""
+    nouns = ["cat", "dog", "sun", "sea", "hat", "cup", "key", "bed", "car", "egg", "pen", "map", "ant", "bag", "fox"]
+    return [
+        {"prompt": f"Is the {a} near the {b}?", "chosen": "Yes.", "rejected": f"No, the {a} is far."}
+        for a, b in zip(nouns * 4, nouns[3:] * 4 + nouns, strict=False)
+    ][:n]
+
+
+@pytest.fixture(scope="module")
+def done(tiny_base, settle, tmp_path_factory):
+    """A pirate version, a DPO run that starts from it, and another one of the base, in a store of their own."""
+    folder = tmp_path_factory.mktemp("dpo")
+    with pytest.MonkeyPatch.context() as patch:
+        client = MlflowClient(settle(folder, patch))
+        rows = write_rows(folder / "pairs.jsonl", preferences(24))
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            pirate(flags(base_model=tiny_base, dataset="tiny"))
+            dpo(flags(start="pirate/1", dataset=rows, evals_per_epoch=2, rate=0.25))
+        yield client, rows, printed.getvalue()
+
+
+def flags(**given):
+    return [f"--{name}={value}" for name, value in {**QUICK, **given}.items()]
+
+
+def run_of(client, reference):
+    return client.get_run(versions.resolve(reference).run_id)
+
+
+def test_a_version_goes_on_being_trained_and_its_start_is_the_reference(done):
+    client, _, printed = done
+    tags, run = versions.resolve("dpo/1").tags, run_of(client, "dpo/1")
+    assert (tags["kind"], tags["start"]) == ("dpo", "pirate/1")
+    assert (run.data.params["rank"], run.data.params["beta"]) == ("16", "0.1")
+    first = client.get_metric_history(run.info.run_id, "eval/loss")[0]
+    assert (first.step, first.value) == (0, pytest.approx(np.log(2), abs=1e-5))  # the start is its own reference
+    assert "dpo/1" in printed and "reward accuracy" in printed
+    places = [Resolver(lambda base: base_model.resolve(base).folder).place(each) for each in ("pirate/1", "dpo/1")]
+    assert places[0].info.base_digest == places[1].info.base_digest
+    before, after = (load_file(place.folder / "adapter_model.safetensors") for place in places)
+    moved = [float((after[name] - before[name]).abs().max()) for name in before]
+    assert before.keys() == after.keys() and 0 < max(moved) < 0.1
+
+
+def test_curves_metrics_and_files_are_kept(done):
+    client, _, _ = done
+    run = run_of(client, "dpo/1")
+    metrics = run.data.metrics
+    for name in ("loss", "reward_accuracy", "reward_margin", "log_probs_chosen", "log_probs_rejected"):
+        assert {f"train/{name}", f"eval/{name}"} <= metrics.keys()
+    assert metrics["base/reward_accuracy"] == 0.5
+    assert {
+        "test/reward_accuracy_low",
+        "test/answer_words",
+        "base/answer_words",
+        "change/rouge1_recall",
+    } <= metrics.keys()
+    files = {each.path for each in client.list_artifacts(run.info.run_id)}
+    assert {"preference_curves.png", "reference_log_probs.npy", "flipped.json", "report.html"} <= files
+    flipped = json.loads(Path(client.download_artifacts(run.info.run_id, "flipped.json")).read_text())
+    assert sum(each["flipped"] for each in flipped) == round(len(flipped) / 4)
+    assert run.data.tags["verdict"] == versions.resolve("dpo/1").tags["verdict"]
+
+
+@pytest.mark.parametrize("loss", ["ipo", "orpo", "kto"])
+def test_every_loss_trains_from_the_base(done, tiny_base, loss):
+    client, rows, _ = done
+    dpo(flags(base_model=tiny_base, dataset=rows, loss=loss, sft_weight=0.1, register_as=loss))
+    assert run_of(client, f"{loss}/1").data.tags["loss"] == loss
+    assert "start" not in versions.resolve(f"{loss}/1").tags
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_same_weights(done, monkeypatch):
+    client, rows, _ = done
+    from train import loop
+
+    def stopping(self, order, step, original=loop._Loop._step):
+        if step == 4:
+            raise KeyboardInterrupt
+        return original(self, order, step)
+
+    given = flags(start="pirate/1", dataset=rows, evals_per_epoch=2, rate=0.25, register_as="again")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(loop._Loop, "_step", stopping)
+        dpo(given)
+    [stopped] = [each for each in client.search_runs(["1"]) if each.info.status not in ("FINISHED",)]
+    dpo([f"--resume={stopped.info.run_id}"])
+    for step in (3, 5):
+        found = [
+            checkpoint_folder(versions.resolve(name), step) / "adapter_model.safetensors"
+            for name in ("dpo/1", "again/1")
+        ]
+        assert found[0].read_bytes() == found[1].read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"beta": 0}, "beta must be"),
+        ({"loss": "ipo", "label_smoothing": 0.1}, "label_smoothing applies"),
+        ({"rate": 2}, "rate is a share"),
+        ({"since": "yesterday", "dataset": "votes"}, "since must be a day"),
+        ({"versions": "pirate/1"}, "only apply to dataset=votes"),
+        ({"start": "pirate/1", "base_model": "bundled"}, "not both"),
+        ({"labels": "all"}, "labels=all"),
+    ],
+)
+def test_settings_that_contradict_are_named(given, words):
+    with pytest.raises(ConfigError, match=words):
+        dpo(flags(**given))
+
+
+def test_wrong_input_registers_nothing(done, tmp_path):
+    _, rows, _ = done
+    bad = write_rows(tmp_path / "bad.jsonl", [{"prompt": "a", "chosen": "", "rejected": "b"}, {"prompt": "a"}])
+    with pytest.raises(DataError, match="the chosen answer is blank"):
+        dpo(flags(dataset=bad, register_as="none"))
+    with pytest.raises(DataError, match="0 pairs of 0 votes"):
+        dpo(flags(dataset="votes", register_as="none"))
+    with pytest.raises(UserError, match="its own rank"):
+        dpo(flags(start="pirate/1", dataset=rows, rank=4, register_as="none"))
+    with pytest.raises(UserError, match="no version nowhere/1"):
+        dpo(flags(start="nowhere/1", dataset=rows, register_as="none"))
+    assert versions.versions("none") == []
