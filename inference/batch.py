@@ -4,7 +4,8 @@ This is the one decoding step: ``inference.lockstep`` runs rows that start toget
 that join and leave.
 """
 
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -46,6 +47,23 @@ class BatchStep(Generic[Row]):
     scores: list[list[float]]
 
 
+@contextmanager
+def _observed(model: Any, hidden: Callable[[Tensor], None] | None) -> Iterator[None]:
+    """Give ``hidden`` the last hidden states of what ``model`` reads within."""
+    if hidden is None:
+        yield
+        return
+
+    def take(module: object, args: object, output: Any) -> None:
+        hidden(output.last_hidden_state)
+
+    handle = model.get_decoder().register_forward_hook(take)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
 class Batch(Generic[Row]):
     """Sequences of one model in one batch; ``rows[i]`` is the caller's object for sequence ``i``.
 
@@ -75,15 +93,16 @@ class Batch(Generic[Row]):
         most: int = 0,
         continuations: Callable[[Row], Sequence[Sequence[int]]] | None = None,
         every: Callable[[Tensor], None] | None = None,
+        hidden: Callable[[Tensor], None] | None = None,
     ) -> BatchStep[Row] | None:
         """Compute the logits, sample each row's next token by ``how`` and append it.
 
         Args:
             most: columns of the prompts to read in this step; 0 is all. None is returned while there are more.
             continuations: token ids that could come next in a row, to be scored before the token is sampled.
-            every: is given the logits of all columns that are read, as in ``read``.
+            every: is given the logits of all columns that are read, as in ``read``; ``hidden`` their hidden states.
         """
-        logits = self.read(most, every)
+        logits = self.read(most, every, hidden)
         if logits is None:
             return None
         scores = self.log_probs(logits, list(map(continuations, self.rows))) if continuations else []
@@ -92,16 +111,23 @@ class Batch(Generic[Row]):
         return BatchStep(list(self.rows), tokens, logits, scores)
 
     @torch.inference_mode()
-    def read(self, most: int = 0, every: Callable[[Tensor], None] | None = None) -> Tensor | None:
+    def read(
+        self,
+        most: int = 0,
+        every: Callable[[Tensor], None] | None = None,
+        hidden: Callable[[Tensor], None] | None = None,
+    ) -> Tensor | None:
         """Run the model over the tokens that it has not read; the logits ``[rows, vocabulary]`` of the next token.
 
         Args:
             most: columns to read now; 0 is all. None is returned while there are more.
             every: is given the logits ``[rows, columns, vocabulary]`` of all columns that are read now.
+            hidden: is given the model's last hidden states ``[rows, columns, width]`` of these columns.
         """
         assert self._unread is not None
         now, later = (self._unread[:, :most], self._unread[:, most:]) if most else (self._unread, None)
-        out = self._forward(now, logits_to_keep=0 if every else 1)
+        with _observed(self.model, hidden):
+            out = self._forward(now, logits_to_keep=0 if every else 1)
         self._cache.at += now.shape[1]
         self._unread = later if later is not None and later.shape[1] else None
         if every:

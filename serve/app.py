@@ -14,6 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from serve.batch_worker import BatchWorker
 from serve.errors import RequestError
+from serve.http.absent import absent
 from serve.http.middleware import ServerMiddleware
 from serve.http.schemas import validation_error
 from serve.routes import ROUTERS, chat
@@ -109,7 +110,9 @@ def _on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     message, code = str(error.detail), None
     if error.status_code == 404:
-        message, code = f"Invalid URL ({request.method} {request.url.path})", "unknown_url"
+        instead = absent(request.url.path)
+        message = f"Invalid URL ({request.method} {request.url.path})" + (f": {instead}" if instead else "")
+        code = "unknown_url"
     elif error.status_code == 405:
         message = f"Not allowed to {request.method} on {request.url.path}"
     return _response(RequestError(message, error.status_code, code=code, headers=dict(error.headers or {})))

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from serve.ids import fresh_id
 
-#: OpenAI's models that can or could be fine-tuned, and those of completions; a date or a snapshot may follow.
+#: OpenAI's models that can or could be fine-tuned, and those of completions and embeddings; a date may follow.
 OPENAI_MODELS = (
     "gpt-3.5-turbo", "gpt-4", "gpt-4-turbo", "gpt-4o", "gpt-4o-mini",
     "gpt-4.1", "gpt-4.1-mini", "gpt-4.1-nano", "o4-mini", "gpt-3.5-turbo-instruct", "davinci-002", "babbage-002",
+    "text-embedding-3-small", "text-embedding-3-large", "text-embedding-ada-002",
 )  # fmt: skip
 _SNAPSHOT = re.compile(rf"({'|'.join(map(re.escape, OPENAI_MODELS))})(?:-\d{{4}}(?:-\d\d-\d\d)?)?")
 _REGISTERED_CHARACTERS = 100

@@ -65,7 +65,7 @@ class Scheduler:
         """Batch new prompts as far as they, padded to one width, are one chunk; a longer prompt is alone."""
         while self._new:
             group, width = [self._new.popleft()], 0
-            while self._new and self._can_join and not (group[0].scores_prompt or self._new[0].scores_prompt):
+            while self._new and self._can_join and not (group[0].is_alone or self._new[0].is_alone):
                 width = max(len(group[-1].row.prompt), len(self._new[0].row.prompt), width)
                 if width * (len(group) + 1) > self._chunk:
                     break
@@ -77,8 +77,13 @@ class Scheduler:
         batch = self._prefilling.popleft()
         alone = len(batch.rows) == 1
         try:
-            every = batch.rows[0].score_prompt if batch.rows[0].scores_prompt else None  # such a row is alone
-            step = batch.step(ActiveSequence.sampling, self._chunk if alone and self._can_join else 0, every=every)
+            first = batch.rows[0]  # where something of its prompt is wanted, it is alone
+            step = batch.step(
+                ActiveSequence.sampling,
+                self._chunk if alone and self._can_join else 0,
+                every=first.score_prompt if first.scores_prompt else None,
+                hidden=first.add_hidden if first.request.embeds else None,
+            )
         except Exception as error:
             if alone:
                 return _fail(batch, error)

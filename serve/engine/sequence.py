@@ -134,8 +134,13 @@ class ActiveSequence:
 
     @property
     def scores_prompt(self) -> bool:
-        """Whether the prompt's log-probabilities are wanted; its row is then read alone."""
+        """Whether the prompt's log-probabilities are wanted."""
         return self.request.prompt_logprobs is not None
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether its prompt is read in a batch of its own: something of every token of it is wanted."""
+        return self.scores_prompt or self.request.embeds
 
     def score_prompt(self, logits: Tensor) -> None:
         """Append to ``answer.prompt`` what ``logits [1, columns, vocabulary]`` of its next columns predict."""
@@ -153,6 +158,12 @@ class ActiveSequence:
 
     def _token_text(self, token: int) -> str:
         return readable(self._detokenizer.token_bytes(token))
+
+    def add_hidden(self, hidden: Tensor) -> None:
+        """Add the last hidden states ``[1, columns, width]`` of its next columns to ``answer.hidden``."""
+        total = hidden[0].float().sum(0)
+        known = self.answer.hidden
+        self.answer.hidden = (total + total.new_tensor(known) if known else total).tolist()
 
     def sampling(self) -> TokenSampling:
         """How the next token is sampled."""

@@ -39,7 +39,7 @@ class Request:
 
     ``temperature``, ``top_p``, ``top_k`` (0 is all), ``min_p``, ``repetition_penalty``: None is what the model's own
     ``generation_config`` says. ``stop_token_ids`` end an answer too, and with ``ignore_eos`` alone.
-    ``template_settings``: variables of the chat template.
+    ``template_settings``: variables of the chat template. ``embeds``: the hidden states of what is read are wanted.
 
     ``tool_use``: the messages once more, as OpenAI's objects, where they hold tools or the answer may call some.
 
@@ -68,6 +68,7 @@ class Request:
     stop_token_ids: frozenset[int] = frozenset()
     ignore_eos: bool = False
     template_settings: Mapping[str, Any] = field(default_factory=dict)
+    embeds: bool = False
 
     @property
     def param(self) -> str:
@@ -122,6 +123,8 @@ class AnswerStream:
         self.prompt_text, self.prompt = "", list[PromptToken]()
         #: Takes the calls of tools out of the text; None where the answer may call none.
         self.reader: ToolCallReader | None = None
+        #: The sum ``[width]`` of the last hidden states over the prompt's tokens, where ``Request.embeds`` is set.
+        self.hidden: list[float] = []
         #: Tokens that the model has made so far, without the end token.
         self.completion_tokens = 0
         self.closed = False

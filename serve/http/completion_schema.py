@@ -17,7 +17,7 @@ DEFAULT_MAX_TOKENS = 16  # OpenAI's
 TokenIds = Annotated[list[Annotated[StrictInt, Field(ge=0, lt=2**31)]], Field(max_length=1_000_000)]
 
 
-def _as_list(prompt: object) -> object:
+def as_list(prompt: object) -> object:
     """One prompt as a list of one; token ids are one prompt."""
     if prompt is None:
         return [""]
@@ -31,7 +31,7 @@ class CompletionRequest(SamplingRequest):
     prompt: Annotated[
         list[Annotated[Annotated[StrictStr, IF_TEXT] | Annotated[TokenIds, ELSE], BY_KIND]],
         Field(min_length=1, max_length=MAX_PROMPTS),
-        BeforeValidator(_as_list),
+        BeforeValidator(as_list),
     ]
     max_tokens: Annotated[Annotated[StrictInt, Field(ge=0, lt=2**31)] | None, BeforeValidator(limit)] = (
         DEFAULT_MAX_TOKENS

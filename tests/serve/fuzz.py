@@ -20,6 +20,8 @@ from tests.serve.served import Served, training_lines, upload
 PLACE = re.compile(r"row (\d+)(?: \(line (\d+)\))?: (.+)")
 ENVELOPE = {"message", "type", "param", "code"}
 URL = "/v1/chat/completions"
+#: What limits the answers of each route that generates text.
+SHORTENED = {URL: "max_tokens", "/v1/completions": "max_tokens", "/v1/responses": "max_output_tokens"}
 USER, ANSWER = {"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Ahoy!"}
 QUIET: Any = {"database": None, "deadline": None, "suppress_health_check": list(hypothesis.HealthCheck)}
 
@@ -101,7 +103,8 @@ def use_known(case: Any, known: Mapping[str, list[str]], some: Any) -> None:
     if isinstance(case.body, dict) and "messages" in case.body:
         for name in set(case.body) - set(ChatRequest.model_fields):
             del case.body[name]
-        case.body["max_tokens"] = some.randint(1, 8)
+    if isinstance(case.body, dict) and case.operation.path in SHORTENED:
+        case.body[SHORTENED[case.operation.path]] = some.randint(1, 8)
 
 
 def problems_of(case: Any, reply: Any) -> Iterator[str]:

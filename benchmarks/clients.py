@@ -1,0 +1,122 @@
+"""Real clients at pinned versions against the server, one line a capability: works, refused in words, or FAILS.
+
+    python -m benchmarks.clients [--only lm-eval] [--environments FOLDER] [--base smollm2] [--write FILE.md]
+
+Each client is installed into a virtual environment of its own below ``--environments`` (a temporary folder by default;
+what is there is used again) and runs its script in ``benchmarks/client_checks`` against a server on an empty store.
+``--write`` writes the table as Markdown; that in ``docs/reference/clients.md`` is made so. The exit code is 1 where a
+line FAILS. To add a client, add a script and an entry of ``CLIENTS``.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import venv
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.processes import Launcher
+from tests.serve.served import KEY, Served
+
+ROOT = Path(__file__).resolve().parent.parent
+TIMEOUT_S = 540
+
+
+@dataclass(frozen=True)
+class Client:
+    """A client: what is installed for it, and its script."""
+
+    name: str
+    requirements: tuple[str, ...]
+    script: str
+
+
+CLIENTS = (
+    Client("openai 3.57.0", ("openai==3.57.0",), "openai_python"),
+    Client("openai 2.54.0", ("openai==2.54.0",), "openai_python"),
+    Client("lm-eval 0.4.13", ("lm-eval[api]==0.4.13",), "lm_eval_tasks"),
+)
+
+
+@dataclass(frozen=True)
+class Line:
+    """What a client's script says of one capability."""
+
+    client: str
+    capability: str
+    state: str
+    words: str
+
+
+def main() -> None:
+    """Run the clients and print the table; exit with 1 where a line FAILS."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help="clients whose names begin so")
+    parser.add_argument("--environments", default="", help="folder of the virtual environments")
+    parser.add_argument("--base", default="bundled", help="the server's base_model")
+    parser.add_argument("--write", default="", help="Markdown file of the table")
+    args = parser.parse_args()
+    written = Path(args.write).absolute() if args.write else None
+    os.environ |= {"PYTHONPATH": str(ROOT)}
+    with tempfile.TemporaryDirectory(prefix="parley-clients-") as place:
+        environments = Path(args.environments or place).absolute()
+        launcher = Launcher(Path(place))
+        try:
+            served = Served(launcher, Path(place), f"sqlite:///{place}/mlflow.db", base_model=args.base).start()
+            chosen = [client for client in CLIENTS if client.name.startswith(args.only)]
+            lines = [line for client in chosen for line in run(client, environments, served.address)]
+        finally:
+            launcher.close()
+    if written:
+        written.write_text(table(lines))
+    sys.exit(any(line.state == "FAILS" for line in lines))
+
+
+def run(client: Client, environments: Path, address: str) -> list[Line]:
+    """Install the client where it is not there yet, run its script, and print what it says."""
+    python = install(client, environments)
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    env |= {"OPENAI_BASE_URL": f"{address}/v1", "OPENAI_API_KEY": KEY, "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [str(python), "-m", f"benchmarks.client_checks.{client.script}"],
+        cwd=ROOT, env=env, capture_output=True, text=True, timeout=TIMEOUT_S,
+    )  # fmt: skip
+    parts = [line.split("\t") for line in done.stdout.splitlines() if line.count("\t") == 2]
+    lines = [Line(client.name, *each) for each in parts]
+    if done.returncode or not lines:
+        lines.append(Line(client.name, "the script", "FAILS", done.stderr.strip().splitlines()[-1][:300]))
+    for line in lines:
+        print(f"{line.client:<16} {line.capability:<58} {line.state:<8} {line.words}".rstrip(), flush=True)
+    return lines
+
+
+def install(client: Client, environments: Path) -> Path:
+    """The Python of the client's environment, which is made where it is missing."""
+    folder = environments / client.name.replace(" ", "-")
+    python = folder / "bin" / "python"
+    if not (folder / "installed").is_file():
+        venv.create(folder, with_pip=True, clear=True)
+        command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *client.requirements]
+        subprocess.run(command, check=True)
+        (folder / "installed").touch()
+    return python
+
+
+def table(lines: list[Line]) -> str:
+    """The lines as a page in Markdown."""
+    rows = "".join(f"| {each.client} | {each.capability} | {each.state} | {_cell(each.words)} |\n" for each in lines)
+    return (
+        "# Clients\n\nWhat real clients can do at [the server](../how-to/server.md), each in an environment of its own "
+        "at the version\nthat is named: `python -m benchmarks.clients --write docs/reference/clients.md`.\n\n"
+        "| client | capability | | in words |\n| --- | --- | --- | --- |\n" + rows
+    )
+
+
+def _cell(words: str) -> str:
+    return words.replace("|", "\\|").replace("<", "&lt;")
+
+
+if __name__ == "__main__":
+    main()
