@@ -70,6 +70,20 @@ class ModelCatalog:
             except UserError as error:
                 raise no_model(model, str(error)) from error
 
+    def trained(self, model: str) -> str:
+        """The URI of the version that ``model`` names, for a job that continues from it; empty where it names none.
+
+        Raises:
+            RequestError: the registry does not answer.
+        """
+        try:
+            version, part = self._version(model)
+        except RequestError as error:
+            if error.status == 404:
+                return ""
+            raise
+        return "" if part or version.tags.get("kind") in ("openai", "tfidf") else version.uri
+
     def listing(self) -> dict[str, Any]:
         """All models: bases, their aliases, and every version."""
         bases = [self._base(name) for name in self.names.listed()]

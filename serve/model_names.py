@@ -53,8 +53,13 @@ def shown_name(base: str) -> str:
 
 def fine_tuned_name(model: str, organization: str, suffix: str | None) -> str:
     """A new model id in OpenAI's format: ``ft:gpt-4o-mini:parley:my-suffix:7p4lURel``."""
-    base, org, given = (_plain(part) for part in (model, organization, suffix or ""))
+    base, org, given = (_plain(part) for part in (base_part(model), organization, suffix or ""))
     return f"ft:{base}:{org}:{given}:{fresh_id('', 8)}"
+
+
+def base_part(model: str) -> str:
+    """What of a model's name goes into the names of those that are trained from it: of ``ft:BASE:...`` its base."""
+    return model.split(":")[1] if model.startswith("ft:") and model.count(":") > 1 else model
 
 
 def registered_name(model: str, suffix: str | None) -> str:
@@ -62,7 +67,7 @@ def registered_name(model: str, suffix: str | None) -> str:
 
     Jobs with equal model and suffix register versions of one model.
     """
-    parts = ["ft", model, *([suffix] if suffix else [])]
+    parts = ["ft", base_part(model), *([suffix] if suffix else [])]
     return _plain("-".join(parts))[:_REGISTERED_CHARACTERS]
 
 

@@ -70,7 +70,7 @@ def report(found: "list[Vote]", name: str) -> Iterator[str]:
             yield from _table(title, [(each.version, each) for each in rates])
             pairs = head_to_head(found, blind=is_blind)
             yield ""
-            yield from _table("Head to head", [(f"{each.version} : {each.rival}", each) for each in pairs])
+            yield from _pairs_table([(f"{each.version} : {each.rival}", each) for each in pairs])
 
 
 def _table(title: str, rows: "list[tuple[str, Standing]]") -> Iterator[str]:
@@ -81,6 +81,16 @@ def _table(title: str, rows: "list[tuple[str, Standing]]") -> Iterator[str]:
         if each.win_rate is not None and each.interval is not None:
             rate = f"{each.win_rate:.2f} ({each.interval[0]:.2f} to {each.interval[1]:.2f})"
         yield f"{name:<{width}}  {each.wins:4}  {each.losses:6}  {each.ties:4}  {each.both_bad:8}  {rate}"
+
+
+def _pairs_table(rows: "list[tuple[str, Standing]]") -> Iterator[str]:
+    """The same of pairs of versions, with the sign test and how many more votes would decide between the two."""
+    title, *lines = _table("Head to head", rows)
+    width = max(map(len, (title, *lines)))
+    yield f"{title:<{width}}  sign test p  more votes to decide"
+    for line, (_, each) in zip(lines, rows, strict=True):
+        p = "-" if each.p_value is None else f"{each.p_value:.3f}"
+        yield f"{line:<{width}}  {p:>11}  {'-' if each.more_votes is None else each.more_votes:>20}"
 
 
 def export(found: "Iterable[Vote]", config: VotesConfig) -> str:

@@ -4,6 +4,7 @@
 """
 
 import json
+import math
 import re
 import time
 import uuid
@@ -19,6 +20,8 @@ from inference.transcript import ModelInfo, Reply, Sampling, Transcript
 Choice = Literal["left", "right", "tie", "both_bad"]
 LONGEST_COMMENT = 500
 SIDES = ("left", "right")
+#: Quantile of the standard normal distribution that 2.5 % lie above.
+Z_95 = 1.959963984540054
 
 
 @dataclass(frozen=True)
@@ -168,6 +171,28 @@ class Standing:
 
         found = binomtest(self.wins, decided).proportion_ci(method="wilson")
         return float(found.low), float(found.high)
+
+    @property
+    def p_value(self) -> float | None:
+        """Two-sided p of the sign test that either side is as likely to win; None where no vote decided."""
+        decided = self.wins + self.losses
+        if not decided:
+            return None
+        from scipy.stats import binomtest
+
+        return float(binomtest(self.wins, decided).pvalue)
+
+    @property
+    def more_votes(self) -> int | None:
+        """How many more deciding votes would put the interval to one side of 1/2, were the win rate what it seems.
+
+        0 where it lies there already, None where no vote decided or both sides won as often. Wilson's interval leaves
+        1/2 out from (z / (2 |rate - 1/2|))^2 votes on.
+        """
+        rate, decided = self.win_rate, self.wins + self.losses
+        if rate is None or self.wins == self.losses:
+            return None
+        return max(0, math.ceil((Z_95 / (2 * abs(rate - 0.5))) ** 2) - decided)
 
 
 def win_rates(votes: Iterable[Vote], blind: bool = True) -> list[Standing]:

@@ -24,6 +24,7 @@ def _number(value: Any) -> Any:
 
 
 Auto = Annotated[Literal["auto"], IF_TEXT]
+Beta = Annotated[float, BeforeValidator(_number), Field(gt=0, le=2, allow_inf_nan=False)]
 Multiplier = Annotated[float, BeforeValidator(_number), Field(gt=0, le=1000, allow_inf_nan=False)]
 
 
@@ -38,9 +39,21 @@ class Hyperparameters(BaseModel):
 
 
 class Settings(BaseModel):
-    """The settings of one method."""
+    """The settings of supervised training."""
 
     hyperparameters: Hyperparameters | None = None
+
+
+class DpoHyperparameters(Hyperparameters):
+    """``auto``, or numbers."""
+
+    beta: Annotated[Auto | Annotated[Beta, ELSE], BY_KIND] | None = None
+
+
+class DpoSettings(BaseModel):
+    """The settings of training on preferences."""
+
+    hyperparameters: DpoHyperparameters | None = None
 
 
 class Method(BaseModel):
@@ -48,7 +61,7 @@ class Method(BaseModel):
 
     type: Literal["supervised", "dpo", "reinforcement"]
     supervised: Settings | None = None
-    dpo: dict[str, Any] | None = None
+    dpo: DpoSettings | None = None
     reinforcement: dict[str, Any] | None = None
 
 
@@ -88,10 +101,12 @@ class JobRequest(BaseModel):
             RequestError: the method is not supported.
         """
         method = self.method or Method(type="supervised")
-        if method.type != "supervised":
-            message = f"this server trains by the supervised method only; {method.type} is not supported"
+        if method.type == "reinforcement":
+            message = "this server trains by the methods supervised and dpo; reinforcement is not supported"
             raise RequestError(message, param="method", code="unsupported_method")
-        given = (method.supervised and method.supervised.hyperparameters) or self.hyperparameters or Hyperparameters()
+        own = method.dpo if method.type == "dpo" else method.supervised
+        kind = DpoHyperparameters if method.type == "dpo" else Hyperparameters
+        given = (own and own.hyperparameters) or kind(**(self.hyperparameters or Hyperparameters()).model_dump())
         integrations = [
             {"type": each.type, "wandb": {**each.wandb.model_dump(), "run_id": None}}
             for each in self.integrations or ()
@@ -111,8 +126,9 @@ def create(state: State, body: JobRequest, idempotency_key: IdempotencyKey = "")
     config, fields = state.config, body.fields()
     base = state.names.base_of(fields["model"])
     warnings = lengths.warnings_of(state.database, fields, base) if base else {}
+    start = "" if base else state.catalog.trained(fields["model"])
     job_id = jobs.create(
-        state.database, fields, state.names, config.organization, config.queue, idempotency_key, warnings
+        state.database, fields, state.names, config.organization, config.queue, idempotency_key, warnings, start
     )
     state.supervisor.wake()
     return jobs.get(state.database, job_id)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from recipes.dpo.config import DpoConfig
 from recipes.sft.config import TuneConfig
 
 #: OpenAI's rule for n_epochs=auto: three epochs, unless fewer or more rows than these are trained on in all.
@@ -13,9 +14,14 @@ MAX_ROWS_PER_PASS = 32
 
 
 def resolve(given: Mapping[str, Any], rows: int) -> dict[str, Any]:
-    """The hyperparameters for a training file of ``rows`` rows: those ``given``, and numbers for ``auto`` or None."""
+    """The hyperparameters for a training file of ``rows`` rows: those ``given``, and numbers for ``auto`` or None.
+
+    ``beta``, of the method dpo, is there where it is among those given, as a number or not.
+    """
     numbers = {name: value for name, value in given.items() if value not in (None, "auto")}
+    beta = {"beta": numbers.get("beta", DpoConfig.beta)} if "beta" in given else {}
     return {
+        **beta,
         "n_epochs": numbers.get("n_epochs", _auto_epochs(rows)),
         "batch_size": numbers.get("batch_size", _auto_batch(rows)),
         "learning_rate_multiplier": numbers.get("learning_rate_multiplier", 1.0),

@@ -13,10 +13,7 @@ from serve.store.tables import ACTIVE, jobs
 
 def unknown_base(model: str) -> RequestError:
     """The error for a model that is no base a job can start from."""
-    if model.startswith("ft:"):
-        why = "a model that is fine-tuned already can't be fine-tuned again here; name its base"
-    else:
-        why = "GET /v1/models lists the bases; start the server with --models NAME=BASE to add one"
+    why = "GET /v1/models lists bases and fine-tuned models; start the server with --models NAME=BASE to add a base"
     return RequestError(
         f"Model {model} is not available for fine-tuning: {why}", param="model", code="model_not_available"
     )

@@ -44,17 +44,18 @@ TRANSITIONS: Mapping[str, Transition] = {
 
 def create(
     database: Database, fields: Mapping[str, Any], known: ModelNames, organization: str, queue_length: int, key: str,
-    warnings: Mapping[str, str] = NO_WARNINGS,
+    warnings: Mapping[str, str] = NO_WARNINGS, start: str = "",
 ) -> str:  # fmt: skip
     """Create the job that ``fields`` (checked fields of the request) describe; returns its id.
 
-    ``warnings``: messages of events that say what of its files is not used, by the events' marks.
+    ``warnings``: messages of events that say what of its files is not used, by the events' marks. ``start``: URI of the
+    registered version that the model's name means, where it is no base; the job continues from it.
 
     Raises:
         RequestError: a file or model can't be used, the method is not supported, or the queue is full.
     """
-    base = known.base_of(fields["model"])
-    if base is None:
+    base = known.base_of(fields["model"]) or start
+    if not base:
         raise job_checks.unknown_base(fields["model"])
     digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
     with database.write() as connection:

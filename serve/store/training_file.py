@@ -9,11 +9,13 @@ from pathlib import Path, PurePath
 from typing import IO, Any
 
 from data.conversation import Row
-from data.formats import jsonl, openai
+from data.formats import jsonl, openai, preferences
 from data.formats.records import BadRecord, Record, to_row, unused_columns, unused_message_keys
+from data.preferences import Preference
 from serve.errors import RequestError
 
 MAX_SHOWN = 5
+SUPERVISED, DPO = "supervised", "dpo"
 DPO_KEYS = {"input", "preferred_output", "non_preferred_output"}
 
 
@@ -46,7 +48,7 @@ def check_path(path: Path) -> Checked:
     """Check the file at ``path``, as ``check`` does."""
     kind = _kind(path)
     found = []
-    for problem in openai.problems(path, least=1):
+    for problem in preference_problems(path) if kind == DPO else openai.problems(path, least=1):
         found.append(problem)
         if len(found) > MAX_SHOWN:
             found[-1] = "..."
@@ -59,14 +61,23 @@ def check_path(path: Path) -> Checked:
 
 def _kind(path: Path) -> str:
     first = next(iter(jsonl.stream(path, [])), None)
-    if first and isinstance(first.value, dict) and set(first.value) & DPO_KEYS:
-        raise RequestError(
-            f"Invalid file format. {first.where}: it is a preference (input, preferred_output, non_preferred_output); "
-            "this server trains by the supervised method only, which needs messages",
-            param="file",
-            code="unsupported_method",
-        )
-    return "supervised"
+    return DPO if first and isinstance(first.value, dict) and set(first.value) & DPO_KEYS else SUPERVISED
+
+
+def preference_problems(path: Path) -> list[str]:
+    """Everything that is wrong with the file at ``path``, whose lines must be OpenAI's preferences."""
+    problems: list[str] = []
+    records = list(jsonl.stream(path, problems))
+    other = [each.where for each in records if not (isinstance(each.value, dict) and each.value.keys() >= DPO_KEYS)]
+    if other:
+        problems.append(f"{other[0]}: its keys must be input, preferred_output and non_preferred_output")
+    return [*problems, *preferences.check(each for each in records if each.where not in other)[1]]
+
+
+def preference_rows(path: Path) -> list[Preference]:
+    """The preferences of a file that was checked."""
+    found = preferences.check(jsonl.stream(path, []))[0]
+    return [row for row in found if isinstance(row, Preference)]
 
 
 def rows(path: Path) -> list[Row]:

@@ -9,15 +9,21 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from data import preferences
 from data.chat_format import fix_date
 from data.errors import UserError
 from data.formats.records import BadRecord
 from evals.generation import probe
 from inference.precision import Load
+from recipes.dpo.config import DpoConfig
+from recipes.dpo.data import PreferenceRows
+from recipes.dpo.run import LR_SHARE
+from recipes.dpo.types import PreferenceJob
 from recipes.sft import record
 from recipes.sft.config import TuneConfig
 from recipes.sft.data import Rows
 from recipes.sft.types import Job
+from recipes.version_models import locate
 from registry import registration, runs, versions
 from registry.registration import LanguageModelFiles
 from registry.runs import Run
@@ -27,9 +33,10 @@ from serve.store.database import Database
 from serve.store.hyperparameters import passes
 from serve.training.lengths import cut_message
 from serve.training.progress import JobInterrupted, JobTracker
-from train import defaults, plots
-from train.encoding import Example, encode
-from train.finetune import Finetuned, LoadedBase, finetune, load_base
+from train import defaults, plots, trainable
+from train.encoding import Example, encode, encode_pairs
+from train.finetune import REFERENCE, Finetuned, LoadedBase, finetune, load_base
+from train.losses import PREFERENCE_LOSSES
 from train.resume import Progress, StateFolder
 from train.schedule import eval_schedule
 
@@ -38,6 +45,8 @@ POINT_STEPS = 50
 #: Without a validation file the training loop still evaluates, on so few training rows; the result is not reported.
 STAND_INS = 1
 TAG_CHARACTERS = 5000
+#: How the column ``base`` of a job begins that continues from a registered version.
+REGISTERED = "models:/"
 
 
 @dataclass(frozen=True)
@@ -90,23 +99,47 @@ def prepare(database: Database, row: Mapping[str, Any], threads: int, keep: int,
     config = _config(row, threads, load)
     train, validation = (_rows(database, row, param) for param in ("training_file", "validation_file"))
     thoughts = any(each.has_thoughts for each in train)
-    base = load_base(replace(config, max_length=sys.maxsize), thoughts=thoughts)
+    start = locate(row["base"]) if row["base"].startswith(REGISTERED) else None
+    base = load_base(replace(config, max_length=sys.maxsize), thoughts=thoughts, start=start)
     fix_date(base.tokenizer, datetime.fromtimestamp(row["created_at"]).date())
-    examples = _encode(train, base, "training_file")
-    checks = _encode(validation, base, "validation_file") or examples[:STAND_INS]
+    learned = _encode(train, base, "training_file")
+    chosen_by = _encode(validation, base, "validation_file") or learned[:STAND_INS]
+    examples, checks = ([one for each in rows for one in each.sequences] for rows in (learned, chosen_by))
     _warn_of_cut(database, row, {"training_file": examples, "validation_file": checks if validation else []}, base)
-    steps_per_epoch = -(-len(examples) // (config.batch_size * config.accumulation))
+    steps_per_epoch = -(-len(learned) // (config.batch_size * config.accumulation))
     evaluations = min(steps_per_epoch, 1 + steps_per_epoch // POINT_STEPS)
-    lr = defaults.complete(config, base.parameters).lr * row["hyperparameters"]["learning_rate_multiplier"]
-    config = replace(config, lr=lr, max_length=base.max_length, evals_per_epoch=evaluations)
-    job = Job(config, Rows(train, validation, [], ""), base, examples, checks)
+    config = replace(config, max_length=base.max_length, evals_per_epoch=evaluations)
+    job = _job(row, config, base, (train, validation), (learned, chosen_by))
     return PreparedJob(row, job, eval_schedule(steps_per_epoch, config.epochs, 1), keep)
+
+
+def _job(row: Mapping[str, Any], config: TuneConfig, base: LoadedBase, rows: Any, encoded: Any) -> PreferenceJob | Job:
+    """The job of one method; ``rows`` and ``encoded`` are those of training and validation."""
+    examples, checks = ([one for each in part for one in each.sequences] for part in encoded)
+    lr = defaults.complete(config, base.parameters).lr * row["hyperparameters"]["learning_rate_multiplier"]
+    started = {"start": row["base"].removeprefix(REGISTERED)} if row["base"].startswith(REGISTERED) else {}
+    adapter = trainable.adapter_settings(base.model)
+    if not isinstance(config, DpoConfig):
+        return Job(replace(config, lr=lr, **adapter), Rows(*rows, [], ""), base, examples, checks, **started)
+    return PreferenceJob(
+        replace(config, lr=lr * LR_SHARE, **adapter),
+        PreferenceRows(*rows, [], "", preferences=(*rows, [])),
+        base,
+        examples,
+        checks,
+        kind="dpo",
+        preferences=(*encoded, []),
+        loss=PREFERENCE_LOSSES[config.loss](config.settings),
+        **started,
+    )
 
 
 def _config(row: Mapping[str, Any], threads: int, load: Load) -> TuneConfig:
     wanted = row["hyperparameters"]
     batch_size, accumulation = passes(wanted["batch_size"])
-    return TuneConfig(
+    is_dpo = row["method"] == training_file.DPO
+    return (DpoConfig if is_dpo else TuneConfig)(
+        **({"beta": wanted["beta"]} if is_dpo else {}),
         dataset=row["training_file"],
         test_dataset=row["validation_file"] or "",
         base_model=row["base"],
@@ -127,6 +160,8 @@ def _rows(database: Database, row: Mapping[str, Any], param: str) -> list[Any]:
     with tempfile.TemporaryDirectory(prefix="parley-job-") as folder:
         path = files.save_in(database, row[param], Path(folder))
         try:
+            if row["method"] == training_file.DPO:
+                return _preferences(database, row, path, param)
             found = training_file.rows(path)
         except BadRecord as error:
             raise InvalidTrainingFile(str(error), param) from error
@@ -138,8 +173,21 @@ def _rows(database: Database, row: Mapping[str, Any], param: str) -> list[Any]:
     return found
 
 
-def _encode(rows: list[Any], base: LoadedBase, param: str) -> list[Example]:
+def _preferences(database: Database, row: Mapping[str, Any], path: Path, param: str) -> list[Any]:
+    """The preferences of a file that can be learned from; an event says which were left out."""
+    found, notes = preferences.usable(training_file.preference_rows(path))
+    if not found:
+        raise InvalidTrainingFile(f"{param} has no preference to learn from: {'; '.join(notes)}", param)
+    if notes:
+        with database.write() as connection:
+            job_events.add_event(connection, row["id"], f"unused-{param}", f"{param}: {'; '.join(notes)}", "warn")
+    return found
+
+
+def _encode(rows: list[Any], base: LoadedBase, param: str) -> list[Any]:
     try:
+        if all(isinstance(each, preferences.Preference) for each in rows):
+            return encode_pairs(rows, base.tokenizer, base.max_length)
         return encode(rows, base.tokenizer, "response", base.max_length)
     except UserError as error:
         raise InvalidTrainingFile("; ".join(str(error).splitlines()), param) from error
@@ -186,7 +234,12 @@ def train(database: Database, prepared: PreparedJob, run: Run) -> None:
     tracker = JobTracker(database, row["id"], run, prepared.total_steps, prepared.epoch_steps,
                              row["validation_file"] is not None)  # fmt: skip
     state = Epochs(run.folder, prepared.epoch_steps, prepared.kept_epochs, tracker)
-    tuned = finetune(job.examples, job.checks, job.base, job.config, tracker, state)
+    if isinstance(job, PreferenceJob):
+        learned, chosen_by, _ = job.preferences
+        tuned = finetune(learned, chosen_by, job.base, job.config, tracker, state, job.loss)
+        run.file(run.folder / REFERENCE)
+    else:
+        tuned = finetune(job.examples, job.checks, job.base, job.config, tracker, state)
     run.require_server()
     title = f"{row['result']}: {Path(job.base.source.name).name}, {len(job.rows.train)} rows"
     validated = row["validation_file"] is not None
@@ -231,7 +284,7 @@ def _tags(prepared: PreparedJob, step: int, model_id: str) -> dict[str, Any]:
     return {
         versions.OPENAI_ID: model_id,
         "openai_job": prepared.row["id"],
-        "kind": job.config.method,
+        **job.lineage_tags,
         **job.base.source.tags,
         "step": step,
         **job.rows.digests(),

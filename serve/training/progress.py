@@ -10,8 +10,14 @@ from serve.store.database import Database, now_s
 #: Seconds between two writes of metrics and events while training runs.
 LIVE_S = 2.0
 #: OpenAI's names of the training loop's metrics.
-TRAIN = {"train/loss": "train_loss", "train/token_accuracy": "train_mean_token_accuracy"}
-VALID = {"eval/loss": "valid_loss", "eval/token_accuracy": "valid_mean_token_accuracy"}
+NAMES = {
+    "loss": "loss",
+    "token_accuracy": "mean_token_accuracy",
+    "reward_accuracy": "mean_reward_accuracy",
+    "reward_margin": "mean_reward_margin",
+}
+TRAIN = {f"train/{key}": f"train_{name}" for key, name in NAMES.items()}
+VALID = {f"eval/{key}": f"valid_{name}" for key, name in NAMES.items()}
 WORDS = {"train_loss": "training loss", "valid_loss": "validation loss", "full_valid_loss": "full validation loss"}
 
 

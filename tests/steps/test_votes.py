@@ -38,6 +38,7 @@ def test_the_standings_and_the_pairs_come_out_of_the_votes(store, tmp_path, caps
     cast(4, "left", blind=False)
     cast(5, ended="length")
     votes(["--output", "votes.jsonl"])
+    ends = "win rate (95 % interval)  sign test p  more votes to decide"
     assert capsys.readouterr().out.splitlines() == [
         "Votes on pirate: 5 blind, 1 with the versions shown",
         "",
@@ -45,15 +46,15 @@ def test_the_standings_and_the_pairs_come_out_of_the_votes(store, tmp_path, caps
         "pirate/1          3       1     1         0  0.75 (0.30 to 0.95)",
         "pirate/1:base     1       3     1         0  0.25 (0.05 to 0.70)",
         "",
-        "Head to head              wins  losses  ties  both bad  win rate (95 % interval)",
-        "pirate/1 : pirate/1:base     3       1     1         0  0.75 (0.30 to 0.95)",
+        f"Head to head              wins  losses  ties  both bad  {ends}",
+        f"pirate/1 : pirate/1:base     3       1     1         0  0.75 (0.30 to 0.95)      {0.625:13.3f}{12:22}",
         "",
         "Versions shown  wins  losses  ties  both bad  win rate (95 % interval)",
         "pirate/1:base      1       0     0         0  1.00 (0.21 to 1.00)",
         "pirate/1           0       1     0         0  0.00 (0.00 to 0.79)",
         "",
-        "Head to head              wins  losses  ties  both bad  win rate (95 % interval)",
-        "pirate/1:base : pirate/1     1       0     0         0  1.00 (0.21 to 1.00)",
+        f"Head to head              wins  losses  ties  both bad  {ends}",
+        f"pirate/1:base : pirate/1     1       0     0         0  1.00 (0.21 to 1.00)      {1:13.3f}{3:22}",
         "",
         "Wrote   votes.jsonl: 3 preference pairs; left out: 1 x no answer was preferred, 1 x the preferred answer was "
         "cut off",

@@ -96,12 +96,16 @@ def test_an_empty_training_file_is_refused(client):
         upload(client, b"\n")
 
 
-def test_preferences_are_refused_in_one_clear_line(client):
+def test_preferences_are_checked_line_by_line(client):
     row = {"input": {"messages": [{"role": "user", "content": "a"}]},
            "preferred_output": [{"role": "assistant", "content": "b"}],
            "non_preferred_output": [{"role": "assistant", "content": "c"}]}  # fmt: skip
-    with refused(openai.BadRequestError, "row 1", "supervised method only", code="unsupported_method"):
-        upload(client, json.dumps(row).encode())
+    assert upload(client, json.dumps(row).encode()).startswith("file-")
+    for key, value in (("input", {}), ("preferred_output", []), ("non_preferred_output", [{"role": "assistant"}])):
+        with refused(openai.BadRequestError, "row 2", code="invalid_training_file"):
+            upload(client, "\n".join([json.dumps(row), json.dumps({**row, key: value})]).encode())
+    with refused(openai.BadRequestError, "row 2", "its keys must be", code="invalid_training_file"):
+        upload(client, json.dumps(row).encode() + b"\n" + training_lines(1))
 
 
 @pytest.mark.parametrize(

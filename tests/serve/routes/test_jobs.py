@@ -310,5 +310,42 @@ def test_the_job_is_one_mlflow_run_with_its_curves_and_versions(server, finished
     assert [point.step for point in sorted(curve, key=lambda point: point.step)] == list(range(1, STEPS + 1))
 
 
+def preference_lines(count):
+    """Preferences of one word over an answer of three."""
+    rows = [
+        {"input": {"messages": [{"role": "user", "content": f"Where is the boat? ({i})"}]},
+         "preferred_output": [{"role": "assistant", "content": "There."}],
+         "non_preferred_output": [{"role": "assistant", "content": "In the harbour."}]}
+        for i in range(count)
+    ]  # fmt: skip
+    return "\n".join(map(json.dumps, rows)).encode()
+
+
+def test_a_fine_tuned_model_is_trained_further_on_preferences(server, jobs, finished):
+    client = server.client()
+    preferences = upload(client, preference_lines(12))
+    with refused(openai.BadRequestError, "no rows for the method supervised", param="training_file"):
+        jobs.create(model=MODEL, training_file=preferences)
+    wanted: Any = {"n_epochs": 4, "batch_size": 4, "learning_rate_multiplier": 4, "beta": 0.2}
+    method: Any = {"type": "dpo", "dpo": {"hyperparameters": wanted}}
+    model = finished.fine_tuned_model
+    made = jobs.create(model=model, training_file=preferences, validation_file=preferences, method=method)
+    assert made.method.dpo.hyperparameters.beta == 0.2 and made.method.type == "dpo"
+    done = ended(client, made.id)
+    assert done.status == "succeeded", done.error
+    assert done.fine_tuned_model.startswith("ft:gpt-4o-mini:") and done.fine_tuned_model != model
+    steps = [each.data for each in jobs.list_events(done.id) if each.data]
+    assert {"train_loss", "train_mean_reward_accuracy", "train_mean_reward_margin", "valid_loss"} <= steps[0].keys()
+    registry = MlflowClient(server.env["MLFLOW_TRACKING_URI"])
+    tags = registry.search_model_versions(f"tags.openai_id = '{done.fine_tuned_model}'")[0].tags
+    assert tags["kind"] == "dpo" and tags["start"].startswith("ft-gpt-4o-mini-long/")
+    first = min(steps, key=lambda each: each["step"])
+    assert first["train_loss"] == pytest.approx(0.693, abs=0.01)  # the start is its own reference
+    last = max(steps, key=lambda each: each["step"])
+    assert last["full_valid_loss"] < first["train_loss"] and last["valid_mean_reward_accuracy"] == 1.0
+    with refused(openai.BadRequestError, "nowhere", code="model_not_available"):
+        jobs.create(model="ft:gpt-4o-mini:parley::nowhere", training_file=preferences, method=method)
+
+
 def test_a_file_that_no_job_needs_any_more_can_be_deleted(server, finished):
     assert server.client().files.delete(finished.validation_file).deleted
