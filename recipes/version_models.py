@@ -7,6 +7,8 @@ from data.chat_format import direct_template
 from inference.loading import load_model, load_tokenizer
 from inference.locations import ModelLocation
 from inference.precision import choose
+from recipes.dpo import data as preferences
+from recipes.dpo.config import DpoConfig
 from recipes.sft import data
 from recipes.sft.config import TuneConfig
 from recipes.sft.data import Rows
@@ -47,4 +49,8 @@ def rows_of(params: Mapping[str, str]) -> Rows:
     Raises:
         UserError: they can't be.
     """
-    return data.load(TuneConfig(dataset=params.get("dataset", ""), test_dataset=params.get("test_dataset", "")))
+    given = {name: params.get(name, "") for name in ("dataset", "test_dataset")}
+    if "beta" not in params:
+        return data.load(TuneConfig(**given))
+    chosen: dict[str, Any] = {name: params[name] for name in ("loss", "versions", "since", "pairs") if name in params}
+    return preferences.load(DpoConfig(**given, **chosen))

@@ -7,26 +7,30 @@ from pathlib import Path
 from train.resume import Progress
 
 Points = Sequence[tuple[int, float]]
+UNIT = "nats per trained token"
 INK, SOFT, TRAIN, EVAL = "#22303c", "#8a97a3", "#b9c7d3", "#0b7285"
 
 
-def write_loss_curve(train: Points, progress: Progress, title: str, folder: Path, validated: bool = True) -> list[Path]:
+def write_loss_curve(
+    train: Points, progress: Progress, title: str, folder: Path, validated: bool = True, unit: str = UNIT
+) -> list[Path]:
     """Write ``loss_curve.csv`` and, where there is a validation set, ``loss_curve.png`` to ``folder``.
 
     Args:
         train: (step, loss) points, as logged.
         validated: whether the evaluation rows were a validation set; else their loss is left out.
+        unit: of the loss.
     """
     picture, table = folder / "loss_curve.png", folder / "loss_curve.csv"
     evals = progress.history if validated else []
     loss_table(train, evals, table)
     if not evals:
         return [table]
-    loss_curve(train, evals, progress.best_step, title, picture)
+    loss_curve(train, evals, progress.best_step, title, picture, unit)
     return [table, picture]
 
 
-def loss_curve(train: Points, evals: Points, best_step: int, title: str, path: Path) -> None:
+def loss_curve(train: Points, evals: Points, best_step: int, title: str, path: Path, unit: str = UNIT) -> None:
     """Draw ``(step, loss)`` points to a PNG at ``path``; the eval loss at step 0 is the untrained model's."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -49,7 +53,7 @@ def loss_curve(train: Points, evals: Points, best_step: int, title: str, path: P
         )
     axes.set_title(title.replace("$", r"\$"), loc="left", color=INK, fontsize=11)
     axes.set_xlabel("optimizer step", color=INK)
-    axes.set_ylabel("loss, nats per trained token", color=INK)
+    axes.set_ylabel(f"loss, {unit}", color=INK)
     axes.set_ylim(0, 1.12 * max(loss for _, loss in [*train, *evals]))
     axes.grid(axis="y", color="#e9eef2")
     axes.spines[["top", "right"]].set_visible(False)

@@ -27,9 +27,9 @@ from recipes.sft import run as sft
 from recipes.sft import stop_on
 from recipes.sft.run import Recipe
 from recipes.sft.types import Outcome
-from recipes.version_models import locate
+from registry.resolver import Resolver
 from registry.runs import Run
-from train import defaults, distributed, trainable
+from train import base_model, defaults, distributed, trainable
 from train.encoding import Rated, encode_pairs, encode_rated
 from train.finetune import REFERENCE, Finetuned, LoadedBase, finetune, load_base
 from train.loop import timed
@@ -81,7 +81,8 @@ def prepare(config: DpoConfig, day: date | None = None) -> PreferenceJob:
 
 
 def _start(config: DpoConfig) -> ModelLocation | None:
-    found = locate(config.start) if config.start else None
+    resolver = Resolver(lambda base: base_model.resolve(base).folder)
+    found = resolver.place(config.start) if config.start else None
     if found and found.remote:
         raise UserError(f"start={config.start} is a model behind an API: its weights are not here")
     if found and found.info.kind == "lora":

@@ -19,6 +19,7 @@ class PreferenceJob(Job):
     """
 
     entry: ClassVar[str] = "dpo"
+    loss_unit: ClassVar[str] = "mean over preferences"
     preferences: tuple[Sequence[Any], Sequence[Any], Sequence[Any]] = ((), (), ())
     loss: Loss = DEFAULT_LOSS
     before: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))

@@ -57,7 +57,8 @@ def record_results(job: Job, run: Run, outcome: Outcome) -> None:
     run.tags({"side_effects": reports.side_effects_line(outcome)})
     base = Path(job.base.source.name).name
     title = f"{job.config.register_as}: {base}, {job.config.method}, {len(job.rows.train)} rows"
-    for path in plots.write_loss_curve(run.history("train/loss"), progress, title, run.folder):
+    points = run.history("train/loss")
+    for path in plots.write_loss_curve(points, progress, title, run.folder, unit=job.loss_unit):
         run.file(path)
     table = reports.examples_table(job.rows.test, outcome.before, outcome.after)
     scores = {"base": before, "tuned": after, "prompt_chrf": copied}

@@ -30,6 +30,8 @@ class Job:
 
     entry: ClassVar[str] = "pirate"
     """The entry point that starts such a run."""
+    loss_unit: ClassVar[str] = "nats per trained token"
+    """What the loss is measured in."""
 
     config: TuneConfig
     rows: Rows

@@ -243,7 +243,8 @@ def train(database: Database, prepared: PreparedJob, run: Run) -> None:
     run.require_server()
     title = f"{row['result']}: {Path(job.base.source.name).name}, {len(job.rows.train)} rows"
     validated = row["validation_file"] is not None
-    for path in plots.write_loss_curve(run.history("train/loss"), tuned.fitted.progress, title, run.folder, validated):
+    points, progress = run.history("train/loss"), tuned.fitted.progress
+    for path in plots.write_loss_curve(points, progress, title, run.folder, validated, job.loss_unit):
         run.file(path)
     models = _register(prepared, run, tuned)
     tokens = sum(len(example.input_ids) for example in job.examples) * job.config.epochs

@@ -11,6 +11,7 @@ from mlflow.tracking import MlflowClient
 from safetensors.torch import load_file
 
 from data.errors import ConfigError, DataError, UserError
+from recipes.version_models import rows_of
 from registry import versions
 from registry.checkpoints import checkpoint_folder
 from registry.resolver import Resolver
@@ -152,3 +153,9 @@ def test_wrong_input_registers_nothing(done, tmp_path):
     with pytest.raises(UserError, match="no version nowhere/1"):
         dpo(flags(start="nowhere/1", dataset=rows, register_as="none"))
     assert versions.versions("none") == []
+
+
+def test_the_rows_of_a_version_are_read_again_with_the_same_digests(done):
+    client, _, _ = done
+    rows = rows_of(run_of(client, "dpo/1").data.params)
+    assert rows.digests()["test_digest"] == versions.resolve("dpo/1").tags["test_digest"]
