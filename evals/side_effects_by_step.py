@@ -104,7 +104,9 @@ class ByStep:
         if not self.spread:
             return "no checkpoint is marked for its spread: the suite spread was not measured"
         if step is None:
-            return f"no checkpoint is marked for its spread: {behaviour} is nowhere better than the base's"
+            return (
+                f"no checkpoint is marked for its spread: none that may be taken has a better {behaviour} than the base"
+            )
         [marked] = [each for each in self.checkpoints if each.step == step]
         gained, spread = marked.changes[self.behaviour], marked.changes[self.spread]
         return (
