@@ -1,6 +1,7 @@
 """lm-eval's API backends against the server, with the server's own tokenizer; see ``benchmarks.clients``."""
 
 import os
+from typing import Any
 
 from lm_eval.api.instance import Instance
 from lm_eval.models.openai_completions import LocalChatCompletion, LocalCompletionsAPI
@@ -12,7 +13,8 @@ os.environ["OPENAI_API_KEY"] = KEY
 
 def completions() -> LocalCompletionsAPI:
     """The backend ``local-completions``, which asks the server for tokens."""
-    return LocalCompletionsAPI(
+    client: Any = LocalCompletionsAPI
+    return client(
         base_url=f"{BASE_URL}/completions", model=MODEL, tokenizer_backend="remote", auth_token=KEY, max_length=256
     )
 
@@ -41,7 +43,8 @@ def generate() -> None:
 def chat() -> None:
     from lm_eval.models.api_models import JsonChatStr
 
-    backend = LocalChatCompletion(base_url=f"{BASE_URL}/chat/completions", model=MODEL)
+    client: Any = LocalChatCompletion
+    backend = client(base_url=f"{BASE_URL}/chat/completions", model=MODEL)
     asked = JsonChatStr('[{"role": "user", "content": "Say hello."}]')
     settings = {"until": ["\n"], "max_gen_toks": 8}
     (found,) = backend.generate_until([Instance("generate_until", {}, (asked, settings), 0)])
