@@ -21,6 +21,9 @@ KEPT = 64  # compiled grammars of one tokenizer
 #: Blanks between the parts of JSON: a space, or a line end and an indentation; never without an end.
 JSON_OPTIONS = {"whitespace_pattern": r" |\n[ ]{0,24}|\n\t{0,8}"}
 ANY_OBJECT = {"type": "object"}
+#: Keywords that hold values and no schemas, and those by which an object says what else it may have.
+VALUES = {"const", "enum", "default", "examples", "example"}
+OPENING = {"additionalProperties", "patternProperties", "unevaluatedProperties", "minProperties", "propertyNames"}
 #: Parts of llguidance's messages that are about the text of the grammar, which no user has seen.
 SHOWN_GRAMMAR, PLACE = re.compile(r"\s*(\d+ \||\^)"), re.compile(r"^at \d+\(\d+\): (failed to compile JSON schema: )?")
 #: A template can leave a blank to the answer's first token; answers are shown without it.
@@ -53,7 +56,8 @@ def json_rule(schema: Any) -> str:
     if not isinstance(schema, dict):
         raise GrammarError("a JSON schema is an object")
     try:
-        return f"%json {json.dumps(_without_idle({**schema, 'x-guidance': JSON_OPTIONS}))}"
+        prepared = _prepared(schema, closes=not _combines(schema))
+        return f"%json {json.dumps({**prepared, 'x-guidance': JSON_OPTIONS})}"
     except RecursionError as error:
         raise GrammarError("the schema is nested too deeply") from error
 
@@ -70,13 +74,39 @@ def choice_grammar(choices: Sequence[str]) -> str:
     return f"{START}(ANSWER)\n{LEAD}\nANSWER: {' | '.join(json.dumps(each) for each in choices)}\n"
 
 
-def _without_idle(schema: Any) -> Any:
-    """``schema`` without the keywords that say nothing and that llguidance refuses: ``uniqueItems`` false."""
+def _prepared(schema: Any, closes: bool) -> Any:
+    """``schema`` without ``uniqueItems`` false, which says nothing and which llguidance refuses.
+
+    With ``closes``, objects that list their properties and say nothing of others get none: small models add properties
+    without an end.
+    """
     if isinstance(schema, list):
-        return [_without_idle(each) for each in schema]
+        return [_prepared(each, closes) for each in schema]
     if not isinstance(schema, dict):
         return schema
-    return {key: _without_idle(held) for key, held in schema.items() if not (key == "uniqueItems" and held is False)}
+    found = {
+        key: held if key in VALUES else _prepared(held, closes)
+        for key, held in schema.items()
+        if not (key == "uniqueItems" and held is False)
+    }
+    is_open = schema.get("type") == "object" and "properties" in schema and not OPENING & schema.keys()
+    return {**found, "additionalProperties": False} if closes and is_open and _lists_all(schema) else found
+
+
+def _lists_all(schema: dict[str, Any]) -> bool:
+    """Whether all that an object requires is among its properties."""
+    listed, required = schema["properties"], schema.get("required", [])
+    return isinstance(listed, dict) and isinstance(required, list) and all(each in listed for each in required)
+
+
+def _combines(schema: Any) -> bool:
+    """Whether a value in ``schema`` must fit several object schemas at once, none of which may then be closed."""
+    if isinstance(schema, list):
+        return any(map(_combines, schema))
+    if not isinstance(schema, dict):
+        return False
+    has_others = "properties" in schema and bool(schema.keys() & {"$ref", "anyOf", "oneOf"})
+    return "allOf" in schema or has_others or any(_combines(held) for held in schema.values())
 
 
 @lru_cache(KEPT)

@@ -22,7 +22,7 @@ from data.prompts import PromptTemplate, messages
 
 LEAST_ROWS = 10
 MOST_BYTES = 512 * 2**20
-MESSAGE_KEYS = {"role", "content", "weight", "name"}
+MESSAGE_KEYS = {"role", "content", "weight", "name", "tool_calls", "tool_call_id"}
 GZIP_LEVEL = 6
 
 

@@ -24,8 +24,8 @@ def grammar_of(response_format: Mapping[str, Any] | None, param: str = "response
     kind = (response_format or {"type": "text"}).get("type")
     if kind == "text":
         return None
-    if kind == "json_object":
-        return json_grammar(ANY_OBJECT)
+    if kind == "json_object" and response_format is not None:
+        return _grammar(response_format.get("schema", ANY_OBJECT), f"{param}.schema")  # a schema, as llama.cpp takes it
     if kind != "json_schema" or response_format is None:
         raise RequestError(
             f"Invalid value for '{param}.type': expected text, json_object or json_schema", param=f"{param}.type"
@@ -45,7 +45,11 @@ def schema_grammar(described: Any, param: str) -> str:
         raise RequestError(
             f"Invalid value for '{param}.name': expected 1 to 64 of a-z, A-Z, 0-9, _, - and .", param=f"{param}.name"
         )
+    return _grammar(described.get("schema", {}), f"{param}.schema")
+
+
+def _grammar(schema: Any, param: str) -> str:
     try:
-        return json_grammar(described.get("schema", {}))
+        return json_grammar(schema)
     except GrammarError as error:
-        raise RequestError(f"Invalid value for '{param}.schema': {error}", param=f"{param}.schema") from error
+        raise RequestError(f"Invalid value for '{param}': {error}", param=param) from error

@@ -1,5 +1,6 @@
 """Grammars: what they allow next, what they refuse, and that hostile ones are bounded."""
 
+import json
 import time
 
 import pytest
@@ -86,6 +87,20 @@ def test_what_a_schema_has_that_can_not_be_enforced_is_named_in_one_line(schema,
 
 def test_a_keyword_that_says_nothing_is_no_fault(fits):
     assert fits(json_grammar({"type": "array", "items": {"const": 1}, "uniqueItems": False, "title": "T"}), "[1,1]")
+
+
+def test_an_object_that_lists_its_properties_has_no_others_unless_it_says_so(fits):
+    listed = {"type": "object", "properties": {"a": {"const": 1}}, "required": ["a"]}
+    more = '{"a": 1, "b": 2}'
+    assert fits(json_grammar(listed), '{"a": 1}') and not fits(json_grammar(listed), more)
+    assert fits(json_grammar({**listed, "additionalProperties": True}), more)
+    assert fits(json_grammar({**listed, "required": ["a", "b"]}), more)
+    both = {"allOf": [listed, {"type": "object", "properties": {"b": {"const": 2}}}]}
+    assert fits(json_grammar(both), more)
+    inner = {"type": "array", "items": listed}
+    assert not fits(json_grammar(inner), f"[{more}]")
+    held = {"const": {"type": "object", "properties": {}, "uniqueItems": False}}
+    assert fits(json_grammar(held), json.dumps(held["const"]))
 
 
 def nested(levels):

@@ -8,6 +8,7 @@ import pytest
 from data.chat_template import row_prompt_ids, row_sequences, tool_prompt_ids
 from data.conversation import digest
 from data.errors import DataError
+from data.formats import openai
 from data.formats.records import Record, check, to_row
 from inference.loading import load_tokenizer
 from tests.inference.test_tool_calls import FENCED, QWEN, XML
@@ -108,3 +109,13 @@ def test_a_row_has_its_texts_as_turns_and_its_tools_in_its_digest():
 def test_what_is_wrong_about_calls_is_named(messages, words):
     (problem,) = check([Record("row 1", {"messages": messages, "tools": TOOLS})]).problems
     assert re.search(words, problem), problem
+
+
+def test_a_file_for_openai_may_have_tools(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({"messages": WHOLE, "tools": TOOLS, "parallel_tool_calls": False}) + "\n")
+    assert list(openai.problems(path, least=1)) == []
+    path.write_text(json.dumps({"messages": WHOLE[:3], "tools": []}) + "\n")
+    assert list(openai.problems(path, least=1)) == [
+        "rows.jsonl row 1: message 3 (assistant) calls 'find_boat', which is none of the row's tools"
+    ]

@@ -105,6 +105,11 @@ def test_json_object_is_an_object_of_any_kind(complete):
     assert found.message.content.startswith("{")
 
 
+def test_json_object_takes_a_schema_beside_it_as_other_servers_do(complete):
+    found = complete(response_format={"type": "json_object", "schema": SCHEMA}).choices[0]
+    jsonschema.validate(json.loads(found.message.content), SCHEMA)
+
+
 @pytest.mark.parametrize(
     ("wanted", "param", "words"),
     [
