@@ -116,7 +116,7 @@ def trl(folder: Path, count: int) -> dict[str, Any]:
     rows = Dataset.from_list([as_trl(pairs[i]) for i in epoch_order(len(pairs), SEED, 0)])
     start = perf_counter()
     trainer.train_dataset = trainer._precompute_ref_logps(rows, "train", BATCH)
-    trainer._get_train_sampler = lambda dataset=None: torch.utils.data.SequentialSampler(trainer.train_dataset)
+    trainer._get_train_sampler = lambda train_dataset=None: torch.utils.data.SequentialSampler(trainer.train_dataset)
     trainer.train()
     seconds = perf_counter() - start
     return report(pairs, seconds, [each["loss"] for each in trainer.state.log_history if "loss" in each])

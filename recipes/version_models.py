@@ -49,7 +49,7 @@ def rows_of(params: Mapping[str, str]) -> Rows:
     Raises:
         UserError: they can't be.
     """
-    given = {name: params.get(name, "") for name in ("dataset", "test_dataset")}
+    given: dict[str, Any] = {name: params.get(name, "") for name in ("dataset", "test_dataset")}
     if "beta" not in params:
         return data.load(TuneConfig(**given))
     chosen: dict[str, Any] = {name: params[name] for name in ("loss", "versions", "since", "pairs") if name in params}

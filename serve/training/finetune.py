@@ -120,10 +120,10 @@ def _job(row: Mapping[str, Any], config: TuneConfig, base: LoadedBase, rows: Any
     started = {"start": row["base"].removeprefix(REGISTERED)} if row["base"].startswith(REGISTERED) else {}
     adapter = trainable.adapter_settings(base.model)
     if not isinstance(config, DpoConfig):
-        return Job(replace(config, lr=lr, **adapter), Rows(*rows, [], ""), base, examples, checks, **started)
+        return Job(replace(config, lr=lr, **adapter), Rows(rows[0], rows[1], [], ""), base, examples, checks, **started)
     return PreferenceJob(
         replace(config, lr=lr * LR_SHARE, **adapter),
-        PreferenceRows(*rows, [], "", preferences=(*rows, [])),
+        PreferenceRows(rows[0], rows[1], [], "", preferences=(*rows, [])),
         base,
         examples,
         checks,
