@@ -9,12 +9,14 @@ ratio of the tokens a second is the median over the rounds, of which the first w
 one is free.
 
 Fit: each drawn schema (``tests/serve/json_schemas.py``) is answered once, sampled at temperature .7, sixteen at a time.
-An answer that ended by itself has to parse, and to fit by the package jsonschema with formats.
+An answer that ended by itself has to parse, and to fit by the package jsonschema with formats. ``--random`` takes
+random allowed tokens in place of the model's, which is much harsher and needs no model.
 """
 
 import argparse
 import asyncio
 import json
+import random
 import sys
 import time
 from collections.abc import Sequence
@@ -22,15 +24,18 @@ from statistics import median
 from typing import Any
 
 import jsonschema
+from transformers import AutoTokenizer
 
-from inference.constraints import json_grammar
+from inference.constraints import GrammarCompiler, json_grammar
+from inference.detokenizer import Detokenizer
 from serve.engine.engine import Engine, Request
 from serve.engine.types import BadRequest
 from tests.serve.json_schemas import usable_schemas
 from train.base_model import resolve
 
-ROWS, TOKENS, AT_ONCE, MOST_TOKENS = 8, 128, 16, 1000
-BOUND = 0.75
+ROWS, TOKENS, AT_ONCE, MOST_TOKENS = 8, 64, 16, 1000
+BOUND, MOST_RANDOM = 0.75, 400
+CHECKER = jsonschema.Draft202012Validator.FORMAT_CHECKER
 PEOPLE = {
     "type": "array",
     "minItems": 1000,
@@ -115,22 +120,45 @@ async def fit(engine: Engine, schemas: Sequence[dict[str, Any]]) -> bool:
             counts["cut"] += 1
             print(f"cut after {made} tokens: {json.dumps(schema)[:200]}: {text[-120:]!r}", flush=True)
             return
-        try:
-            jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker()).validate(
-                json.loads(text)
-            )
-            counts["fit"] += 1
-        except ValueError as error:
-            counts["wrong"] += 1
-            print(f"does not parse: {json.dumps(schema)[:300]}: {text[:200]!r}: {error}")
-        except jsonschema.ValidationError as error:
-            counts["wrong"] += 1
-            print(f"does not fit: {json.dumps(schema)[:300]}: {text[:200]!r}: {error.message[:200]}")
+        counts["fit" if _fits(text, schema) else "wrong"] += 1
 
     start = time.perf_counter()
     await asyncio.gather(*(one(i, schema) for i, schema in enumerate(schemas)))
     print(f"{len(schemas)} schemas: {counts}, {tokens} tokens in {time.perf_counter() - start:.0f} s", flush=True)
     return counts["fit"] == len(schemas)
+
+
+def random_fit(schemas: Sequence[dict[str, Any]], tokenizer: Any) -> bool:
+    """Write a random allowed token after the other for each schema; returns whether each text that is complete fits."""
+    compiler, words, end = GrammarCompiler(tokenizer), Detokenizer(tokenizer), tokenizer.eos_token_id
+    chance, counts = random.Random(0), dict.fromkeys(("fit", "cut", "wrong"), 0)
+    for schema in schemas:
+        constraint, raw = compiler.constraint(json_grammar(schema), frozenset({end}), len(tokenizer)), b""
+        for _ in range(MOST_RANDOM):
+            allowed = constraint.allowed().nonzero()[:, 0]
+            token = int(allowed[chance.randrange(len(allowed))])
+            raw += b"" if token == end else words.token_bytes(token)
+            if token == end or constraint.advance(token):
+                is_fit = _fits(raw.decode(), schema)
+                counts["fit" if is_fit else "wrong"] += 1
+                break
+        else:
+            counts["cut"] += 1
+    print(f"{len(schemas)} schemas, random allowed tokens, at most {MOST_RANDOM}: {counts}", flush=True)
+    return not counts["wrong"]
+
+
+def _fits(text: str, schema: dict[str, Any]) -> bool:
+    """Whether ``text`` is JSON that fits ``schema``; prints what is wrong."""
+    try:
+        jsonschema.Draft202012Validator(schema, format_checker=CHECKER).validate(json.loads(text))
+    except ValueError as error:
+        print(f"does not parse: {json.dumps(schema)[:300]}: {text[:200]!r}: {error}", flush=True)
+    except jsonschema.ValidationError as error:
+        print(f"does not fit: {json.dumps(schema)[:300]}: {text[:200]!r}: {error.message[:200]}", flush=True)
+    else:
+        return True
+    return False
 
 
 def main() -> None:
@@ -141,12 +169,13 @@ def main() -> None:
     parser.add_argument(
         "--part", type=int, choices=range(4), default=0, help="a third of the schemas, 1 to 3; 0 is all"
     )
+    parser.add_argument("--random", action="store_true", help="no model: random allowed tokens for each schema")
     args = parser.parse_args()
+    tokenizer = AutoTokenizer.from_pretrained(resolve("smollm2").folder)
+    if args.random:
+        sys.exit(0 if random_fit(usable_schemas(args.schemas)[0], tokenizer) else 1)
     engine = Engine(lambda name: resolve(name).folder, 4 << 30)
-    from transformers import AutoTokenizer
-
-    end = AutoTokenizer.from_pretrained(resolve("smollm2").folder).eos_token_id
-    met = not args.rounds or asyncio.run(cost(engine, args.rounds, end))
+    met = not args.rounds or asyncio.run(cost(engine, args.rounds, tokenizer.eos_token_id))
     if args.schemas:
         schemas, refused = usable_schemas(args.schemas)
         print(f"{len(schemas)} schemas drawn, {len(refused)} between them refused", flush=True)

@@ -1,12 +1,16 @@
 """Grammars: what they allow next, what they refuse, and that hostile ones are bounded."""
 
 import json
+import random
 import time
 
+import jsonschema
 import pytest
 
 from inference.constraints import GrammarCompiler, GrammarError, check, choice_grammar, json_grammar, regex_grammar
+from inference.detokenizer import Detokenizer
 from inference.loading import load_tokenizer
+from tests.serve.json_schemas import usable_schemas
 
 PERSON = {
     "type": "object",
@@ -157,3 +161,20 @@ def test_rows_of_one_grammar_do_not_share_their_state(tokenizer):
     before = second.allowed()
     assert first.advance(tokenizer("a", add_special_tokens=False)["input_ids"][0])
     assert second.allowed().equal(before)
+
+
+def test_whatever_is_allowed_fits(tokenizer):
+    """Random allowed tokens for drawn schemas: each text that is complete parses and fits."""
+    schemas, _ = usable_schemas(12)
+    words, chance, end = Detokenizer(tokenizer), random.Random(1), tokenizer.eos_token_id
+    compiler, complete = GrammarCompiler(tokenizer), 0
+    for schema in schemas:
+        constraint, raw = compiler.constraint(json_grammar(schema), frozenset({end}), len(tokenizer)), b""
+        for _ in range(150):
+            token = chance.choice(constraint.allowed().nonzero()[:, 0].tolist())
+            raw += b"" if token == end else words.token_bytes(token)
+            if token == end or constraint.advance(token):
+                jsonschema.Draft202012Validator(schema).validate(json.loads(raw))
+                complete += 1
+                break
+    assert complete >= 8
