@@ -29,6 +29,7 @@ def add(sessions: ChatSessions, versions_of: VersionCache, line: str) -> None:
         max_new_tokens: int = 60,
         seed: int = 7,
         conversation: str = "",
+        system: str = "",
     ) -> Iterator[dict]:
         """Let one to four versions answer a prompt. Yields the exchange as it grows; the last one has ``done`` true.
 
@@ -40,7 +41,7 @@ def add(sessions: ChatSessions, versions_of: VersionCache, line: str) -> None:
             chat = sessions.known(_session(token)) if conversation else sessions.conversation(_session(token))
             sampling = Sampling(temperature, top_p, max_new_tokens, seed)
             frame: dict[str, Any] = {}
-            for exchange in sessions.answer(chat, (left, right, third, fourth), prompt, sampling):
+            for exchange in sessions.answer(chat, (left, right, third, fourth), prompt, sampling, system=system):
                 frame = {**plain(exchange), "voices": plain(chat.models), "way": chat.execution}
                 yield {"conversation": token, "done": False, **frame}
             yield {"conversation": token, "done": True, **frame}

@@ -7,9 +7,11 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from demo import api
+from demo import api, classifier_box, conversations_bar
+from demo.columns import resized_by, scales_of
 from demo.errors import guarded
-from demo.events import EventHandlers, resized_by
+from demo.events import EventHandlers
+from demo.held_out_tab import HeldOutTab
 from demo.limits import HIGHEST_SEED
 from demo.session import ChatSessions
 from demo.version_cache import VersionCache
@@ -66,9 +68,13 @@ class _Page:
         self.link = gr.Textbox(label="Link to this comparison", visible=False, interactive=False, buttons=["copy"],
                                elem_id="link")  # fmt: skip
         self.file = gr.Textbox(visible="hidden", elem_id="file", show_label=False)
+        self.bar = conversations_bar.Bar(self.do) if self.do.sessions.saved else None
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab("Chat", id="chat"):
                 self._chat_tab()
+            with gr.Tab("Held-out", id="held-out"):
+                may_compute = not self.config.share
+                HeldOutTab(self.columns, self.notice, self.file, may_compute, PRIVATE).lay_out(self._download)
             with gr.Tab("Votes", id="votes") as votes:
                 self._votes_tab()
         self._connect(blocks, votes)
@@ -83,12 +89,12 @@ class _Page:
             ]  # fmt: skip
             self.more = gr.Button("+ column", size="sm", min_width=84, scale=0, elem_id="more")
             self.fewer = gr.Button("– column", size="sm", min_width=84, scale=0, visible=False, elem_id="fewer")
+            self.dose = gr.Button("Scales", size="sm", min_width=84, scale=0, elem_id="scales")
             self.blind = gr.Checkbox(False, label="blind", min_width=80, scale=0, elem_id="blind")
         with gr.Row(elem_classes="parley-main"):
             with gr.Column(scale=5, min_width=320):
                 self.panes = gr.HTML(elem_id="panes", padding=False)
-                self.divergences = gr.HTML(elem_id="divergences", padding=False)
-                self._input()
+                self._below()
             with gr.Column(scale=2, min_width=300, elem_classes="parley-aside"):
                 self.quality = gr.HTML(elem_id="quality", padding=False)
                 self.curve = gr.HTML(elem_id="curve", padding=False)
@@ -99,26 +105,39 @@ class _Page:
                 with gr.Accordion("Model card", open=False, visible=False) as self.card_box:
                     self.card = gr.Markdown(elem_id="card")
 
-    def _input(self) -> None:
-        with gr.Row(elem_classes="parley-input"):
-            self.prompt = gr.Textbox(placeholder="Message to all columns", show_label=False, lines=1, max_lines=6,
-                                     scale=6, min_width=200, max_length=self.config.prompt_chars, autofocus=True,
-                                     elem_id="prompt", container=False)  # fmt: skip
-            self.send = gr.Button("Send", variant="primary", min_width=70, scale=0, elem_id="send")
-            self.stop = gr.Button("Stop", min_width=70, scale=0, elem_id="stop")
-        with gr.Row(elem_classes="parley-again"):
-            small: dict[str, Any] = {"size": "sm", "min_width": 70, "scale": 0}
-            self.again = gr.Button("Again", elem_id="again", **small)
-            self.edit = gr.Button("Edit", elem_id="edit", **small)
-            self.clear = gr.Button("New chat", elem_id="clear", **small)
+    def _below(self) -> None:
+        """What stands under the panes: votes, where the answers differ, prompts, settings, and the composer last."""
+        small: dict[str, Any] = {"size": "sm", "min_width": 70, "scale": 0}
         with gr.Row(elem_classes="parley-again"):
             gr.HTML('<span class="parley-soft">Which is better?</span>', padding=False, elem_classes="parley-better")
             self.votes = {
                 choice: gr.Button(label, elem_id=f"vote-{choice}", elem_classes="parley-vote", **small)
                 for choice, label in VOTES.items()
             }
-        self.examples = gr.Dataset(components=[self.prompt], samples=[], label=HELD_OUT, visible=False,
+        self.divergences = gr.HTML(elem_id="divergences", padding=False)
+        self.classifier = classifier_box.add(self.columns, self.notice, self.config, PRIVATE)
+        self.examples = gr.Dataset(components=["textbox"], samples=[], label=HELD_OUT, visible=False,
                                    elem_id="examples", samples_per_page=8)  # fmt: skip
+        with gr.Accordion("Settings and files", open=True, elem_id="settings"):
+            self._settings()
+        with gr.Column(elem_classes="parley-composer", elem_id="composer"):
+            self._composer(small)
+
+    def _composer(self, small: dict[str, Any]) -> None:
+        with gr.Row(elem_classes="parley-input"):
+            self.prompt = gr.Textbox(placeholder="Message to all columns", show_label=False, lines=1, max_lines=6,
+                                     scale=6, min_width=200, autofocus=True, elem_id="prompt",
+                                     container=False)  # fmt: skip
+            self.send = gr.Button("Send", variant="primary", min_width=70, scale=0, elem_id="send")
+            self.stop = gr.Button("Stop", min_width=70, scale=0, elem_id="stop")
+        with gr.Row(elem_classes="parley-again"):
+            self.again = gr.Button("Again", elem_id="again", **small)
+            self.edit = gr.Button("Edit", elem_id="edit", **small)
+            self.clear = gr.Button("New chat", elem_id="clear", **small)
+            most = self.config.prompt_chars
+            gr.HTML(f'<span class="parley-count" data-most="{most}" role="status"></span>', padding=False)
+
+    def _settings(self) -> None:
         with gr.Row(elem_classes="parley-settings-row"):
             wide: dict[str, Any] = {"min_width": 110}
             self.settings = [
@@ -129,10 +148,13 @@ class _Page:
                 gr.Number(7, label="seed", precision=0, minimum=0, maximum=HIGHEST_SEED, elem_id="seed",
                           **wide),
             ]  # fmt: skip
+        self.system = gr.Textbox(label="system prompt", lines=1, max_lines=4, elem_id="system",
+                                 placeholder="empty: none is sent")  # fmt: skip
         with gr.Row(elem_classes="parley-tools"):
             self.check = gr.Button("Self-check: left against itself", size="sm", elem_id="self-check")
             self.as_html = gr.Button("Transcript, HTML", size="sm", elem_id="as-html")
             self.as_json = gr.Button("Transcript, JSON", size="sm", elem_id="as-json")
+            self.open_file = gr.Button("Open a transcript", size="sm", elem_id="open-transcript")
 
     def _votes_tab(self) -> None:
         with gr.Row():
@@ -143,7 +165,7 @@ class _Page:
     def _connect(self, blocks: gr.Blocks, votes: gr.Tab) -> None:
         self._connect_versions(blocks)
         self._connect_chat()
-        self.share.click(self.do.share_link, self._send_inputs, self.link, **PRIVATE).then(
+        self.share.click(guarded(self.do.share_link, 2), self._send_inputs, [self.notice, self.link], **PRIVATE).then(
             None, self.link, self.link, js="(query) => parley.link(query)", api_visibility="private"
         )
         for button, kind in ((self.as_html, "html"), (self.as_json, "json")):
@@ -156,36 +178,52 @@ class _Page:
     def _connect_versions(self, blocks: gr.Blocks) -> None:
         chosen, buttons = [self.model, *self.columns], [self.more, self.fewer]
         version_outs = [self.notice, *chosen, *buttons]
-        opened_outs = [*version_outs, self.prompt, self.blind, *self.settings]
-        self._redraw(blocks.load(self.do.open, None, opened_outs, **PRIVATE))
+        shown_outs = [self.blind, *self.settings, self.system]
+        opened = blocks.load(self.do.open, None, [*version_outs, self.prompt, *shown_outs], **PRIVATE)
+        self._redraw(opened)
         self.refresh.click(self.do.refresh, chosen, version_outs, **PRIVATE).then(**self._describe)
         self._redraw(self.model.input(self.do.pick_model, self.model, self.columns, **PRIVATE))
         for column in self.columns:
             self._redraw(column.input(lambda: "", None, self.notice, **PRIVATE))
         for button, change in ((self.more, 1), (self.fewer, -1)):
-            self._redraw(button.click(resized_by(change), self.columns, [*self.columns, *buttons], **PRIVATE))
+            resize = resized_by(change, self.do.versions)
+            self._redraw(button.click(resize, self.columns, [*self.columns, *buttons], **PRIVATE))
+        scaled = [self.notice, *self.columns, *buttons]
+        self._redraw(self.dose.click(guarded(scales_of, len(scaled)), self.columns, scaled, **PRIVATE))
         self.blind.input(**self._show)
-        self._redraw(self.step.release(self.do.select_step, [self.step, *self.columns], [*self.columns], **PRIVATE))
+        last: dict[str, Any] = {**PRIVATE, "trigger_mode": "always_last"}  # of several keys, the last one counts
+        self._redraw(self.step.release(self.do.select_step, [self.step, *self.columns], [*self.columns], **last))
+        load_file = self.open_file.click(None, None, self.file, js="() => parley.open()", api_visibility="private")
+        outs = [self.notice, self.file, *self.columns, *shown_outs]
+        self._redraw(load_file.then(guarded(self.do.open_transcript, len(outs)), self.file, outs, **PRIVATE))
+        if self.bar:
+            self.bar.connect_list(opened, self.do, [self.notice, *self.columns, *shown_outs], self._redraw, PRIVATE)
 
     def _connect_chat(self) -> None:
         panes_outs = [self.notice, self.panes, self.divergences]
         send_outs = [self.notice, self.prompt, self.panes, self.divergences]
         once: dict[str, Any] = {**PRIVATE, **QUEUE, "trigger_mode": "once"}
-        gr.on([self.send.click, self.prompt.submit], guarded(self.do.send, 4), self._send_inputs, send_outs, **once)
-        self.again.click(guarded(self.do.regenerate, 4), self._controls, send_outs, **once)
+        send = guarded(self.do.send, 4)
+        again_outs = [*send_outs, self.settings[3]]
+        events = [
+            gr.on([self.send.click, self.prompt.submit], send, self._send_inputs, send_outs, **once),
+            self.again.click(guarded(self.do.regenerate, 5), self._controls, again_outs, **once),
+        ]
         self.stop.click(self.do.stop, None, None, queue=False, **PRIVATE)
         self.edit.click(guarded(self.do.edit, 4), None, send_outs, **PRIVATE)
-        self.clear.click(self.do.clear, None, self.notice, **PRIVATE).then(**self._show)
+        events.append(self.clear.click(self.do.clear, None, self.notice, **PRIVATE).then(**self._show))
+        if self.bar:
+            self.bar.connect_changes(events, self.do, PRIVATE)
         self.examples.click(lambda sample: sample[0], self.examples, self.prompt, **PRIVATE)
         checked = [self.notice, self.divergences]
         self.check.click(guarded(self.do.self_check, 2), self._controls, checked, **PRIVATE, **QUEUE)
         for choice, button in self.votes.items():
-            button.click(self.do.vote(choice), None, panes_outs, **PRIVATE)
+            button.click(self.do.vote(choice), None, [*panes_outs, *self.columns[:2]], **PRIVATE)
 
     @property
     def _controls(self) -> list[Component]:
         """Inputs of the events that read columns, blind mode and settings."""
-        return [*self.columns, self.blind, *self.settings]
+        return [*self.columns, self.blind, *self.settings, self.system]
 
     @property
     def _send_inputs(self) -> list[Component]:
@@ -194,14 +232,20 @@ class _Page:
     @property
     def _show(self) -> dict[str, Any]:
         """The event that draws the panes for the versions that are chosen now."""
-        outputs = [self.notice, self.panes, self.divergences]
-        return {"fn": guarded(self.do.show, 3), "inputs": self._controls, "outputs": outputs, **PRIVATE, **QUEUE}
+        outputs = [self.notice, self.panes, self.divergences, *self.votes.values()]
+        return {
+            "fn": guarded(self.do.show, len(outputs)),
+            "inputs": self._controls,
+            "outputs": outputs,
+            **PRIVATE,
+            **QUEUE,
+        }
 
     @property
     def _describe(self) -> dict[str, Any]:
         """The event that fills the panel beside the conversation."""
         card = [self.card_box, self.card]
-        outputs = [self.quality, self.curve, self.step, self.origin, *card, self.examples, self.report]
+        outputs = [self.quality, self.curve, self.step, self.origin, *card, self.examples, self.report, self.classifier]
         return {"fn": guarded(self.do.describe, len(outputs)), "inputs": self.columns, "outputs": outputs, **PRIVATE}
 
     def _redraw(self, event: Any) -> None:

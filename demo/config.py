@@ -25,6 +25,8 @@ class DemoConfig(RequestLimits):
     """Room for loaded weights; what was used longest ago makes room for more."""
     threads: int = 0
     """CPU threads; 0 takes all cores."""
+    conversations: Literal["auto", "on", "off"] = "auto"
+    """Keep conversations in outputs/conversations.sqlite and list them; auto: not on a shared link."""
     remote_tokens: int = 0
     """On a shared link: tokens that remote models may answer with, all visitors together; 0 turns them off there."""
 

@@ -2,41 +2,47 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, get_args
 
 import gradio as gr
 
 from data.errors import UserError
 from demo import transcript_html
+from demo.columns import MOST_COLUMNS, column_buttons, columns_of, rightmost_version, step_slider
+from demo.conversation import Conversation
 from demo.errors import guarded, internal_error
+from demo.kept import KeptConversations, settings_of
 from demo.lazy import import_lock
-from demo.session import ChatSessions, Conversation
+from demo.session import ChatSessions
 from demo.share_links import from_query, to_query
 from demo.version_cache import VersionCache
 from demo.view import render
-from demo.view.details import empty_registry
+from demo.view.classifier import CLASSIFIER
+from demo.view.details import empty_registry, notice
 from inference.transcript import Exchange, Sampling
-from registry.votes.votes import Vote, head_to_head, preference_pairs, win_rates
+from registry.votes.votes import Choice as VoteChoice
+from registry.votes.votes import Vote, head_to_head, select_pairs, win_rates
 
-MOST_COLUMNS = 4
 SELF_CHECK_PROMPT = "Hello, how are you today?"
 
 
 @dataclass(frozen=True)
 class _Controls:
-    """What the visitor has set: the columns' references, empty where none is chosen, blind mode and the sampling."""
+    """What the visitor has set: the columns' references, empty where none is chosen, blind mode, sampling, system."""
 
     columns: tuple[str, ...]
     blind: bool
     sampling: Sampling
+    system: str
 
 
 def _controls(values: Sequence[Any]) -> _Controls:
     """From the values of the columns, the blind checkbox and the settings; sliders may send whole numbers as floats."""
     *columns, blind = values[: MOST_COLUMNS + 1]
-    settings: list[Any] = [int(v) if isinstance(v, float) and v.is_integer() else v for v in values[MOST_COLUMNS + 1 :]]
-    return _Controls(tuple(columns), bool(blind), Sampling(*settings))
+    *given, system = values[MOST_COLUMNS + 1 :]
+    settings: list[Any] = [int(v) if isinstance(v, float) and v.is_integer() else v for v in given]
+    return _Controls(tuple(columns), bool(blind), Sampling(*settings), system or "")
 
 
 class EventHandlers:
@@ -44,18 +50,23 @@ class EventHandlers:
 
     def __init__(self, sessions: ChatSessions, versions: VersionCache) -> None:
         self.sessions, self.versions = sessions, versions
+        self.kept = KeptConversations(sessions)
 
     # Versions
 
     def open(self, request: gr.Request) -> list[Any]:
         """What the page shows when it is opened, by a link or without one."""
-        shared = from_query(dict(request.query_params), self.sessions.config)
+        query = dict(request.query_params)
+        shared, problem = from_query(query, self.sessions.config), ""
+        try:
+            kept = self.kept.opened(_session(request), str(query.get("conversation", "")))
+            shared = kept and replace(kept, prompt=shared.prompt, notes=shared.notes) or shared
+        except UserError as error:
+            problem = render.error_notice(error)
         shown = self._version_updates("", shared.references)
-        if shared.notes:
-            shown[0] = "".join(render.notice("warn", note) for note in shared.notes)
-        sampling = shared.sampling
-        settings = [sampling.temperature, sampling.top_p, sampling.max_new_tokens, sampling.seed]
-        return [*shown, shared.prompt, shared.blind, *settings]
+        if shared.notes or problem:
+            shown[0] = problem + "".join(render.notice("warn", note) for note in shared.notes)
+        return [*shown, shared.prompt, *settings_of(shared)]
 
     def refresh(self, model: str, *columns: str) -> list[Any]:
         """Fetch the versions anew; what was chosen stays."""
@@ -68,7 +79,7 @@ class EventHandlers:
         except UserError as error:
             keep = [gr.skip()] * (1 + MOST_COLUMNS + 2)
             return [render.error_notice(error), *keep]
-        names = sorted({entry.version.name for entry in entries})
+        names = render.model_names(entries)
         linked = next((reference.partition("/")[0] for reference in references if reference), model)
         name = next((each for each in (model, linked, self.sessions.config.register_as) if each in names), "")
         name = name or render.newest_model(entries)
@@ -78,7 +89,7 @@ class EventHandlers:
         width = max(2, sum(map(bool, chosen)))
         boxes = [gr.Dropdown(choices=options, value=value or None, visible=i < width) for i, value in enumerate(chosen)]
         empty = "" if entries else empty_registry()
-        return [empty, gr.Dropdown(choices=names, value=name or None), *boxes, *_column_buttons(width)]
+        return [empty, gr.Dropdown(choices=names, value=name or None), *boxes, *column_buttons(width)]
 
     def pick_model(self, model: str) -> list[Any]:
         """Another model: its base on the left, its champion or newest version on the right."""
@@ -90,26 +101,27 @@ class EventHandlers:
 
     def describe(self, *columns: str) -> list[Any]:
         """The rightmost version that is no base: quality, curve, steps, origin, card, held-out prompts, report."""
-        at = _rightmost_version(columns)
+        at = rightmost_version(columns)
         if at is None:
             hidden = [gr.Accordion(visible=False), "", gr.Dataset(visible=False), gr.Button(visible=False)]
-            return ["", "", gr.Slider(visible=False), "", *hidden]
+            return ["", "", gr.Slider(visible=False), "", *hidden, gr.Column(visible=False)]
         details, step = self.versions.details(columns[at])
         prompts = [[prompt] for prompt in details.prompts]
         return [
             render.quality(details),
             render.curve(details, step),
-            _step_slider(details.checkpoints, (details.restored_step or None) if step is None else step),
+            step_slider(details.checkpoints, (details.restored_step or None) if step is None else step),
             render.origin(details),
             gr.Accordion(visible=bool(details.card)),
             details.card,
             gr.Dataset(samples=prompts, visible=bool(prompts)),
             gr.Button(visible=details.has_report),
+            gr.Column(visible=details.kind == CLASSIFIER),
         ]
 
     def report(self, *columns: str) -> list[str]:
         """The report page of the run of the rightmost version that is no base."""
-        at = _rightmost_version(columns)
+        at = rightmost_version(columns)
         if at is None:
             raise UserError("choose a version: a base has no report")
         version = self.versions.details(columns[at])[0].version
@@ -122,7 +134,7 @@ class EventHandlers:
 
     def select_step(self, step: float, *columns: str) -> list[Any]:
         """The rightmost version gets the weights of the checkpoint nearest to ``step``."""
-        at = _rightmost_version(columns)
+        at = rightmost_version(columns)
         return [self.versions.at_step(column, step) if i == at else gr.skip() for i, column in enumerate(columns)]
 
     # The conversation
@@ -131,26 +143,42 @@ class EventHandlers:
         """The chosen models; their weights are loaded, so that the first answer does not wait for them."""
         controls, chat = _controls(values), self._chat(request)
         chosen = tuple(column for column in controls.columns if column)
+        votes = [gr.Button(interactive=len(chosen) == 2)] * len(get_args(VoteChoice))
         if not chosen:
-            return [gr.skip(), "", ""]
-        self.sessions.choose(chat, chosen, controls.sampling, controls.blind)
-        return [gr.skip(), *_shown(chat)]
+            return [gr.skip(), "", "", *votes]
+        self.sessions.choose(chat, chosen, controls.sampling, controls.blind, controls.system)
+        return [gr.skip(), *_shown(chat), *votes]
 
     def send(self, request: gr.Request, prompt: str, *values: Any) -> Iterator[list[Any]]:
         """Generate the answers of all columns to ``prompt``."""
         controls, chat = _controls(values), self._chat(request)
-        exchanges = self.sessions.answer(chat, controls.columns, prompt, controls.sampling, controls.blind)
+        given = (controls.sampling, controls.blind, controls.system)
+        exchanges = self.sessions.answer(chat, controls.columns, prompt, *given)
         yield from _streamed(chat, exchanges, prompt)
 
     def regenerate(self, request: gr.Request, *values: Any) -> Iterator[list[Any]]:
-        """Answer the last prompt once more, with the settings as they are now."""
+        """Answer the last prompt once more, with the settings of now; a seed that was used gives way to the next."""
         controls, chat = _controls(values), self._chat(request)
-        exchanges = self.sessions.regenerate(chat, controls.columns, controls.sampling, controls.blind)
-        yield from _streamed(chat, exchanges, "")
+        seed = self.sessions.next_seed(chat, controls.sampling.seed)
+        given = (replace(controls.sampling, seed=seed), controls.blind, controls.system)
+        for shown in _streamed(chat, self.sessions.regenerate(chat, controls.columns, *given), ""):
+            yield [*shown, seed]
 
     def stop(self, request: gr.Request) -> None:
         """End the answers that are being generated."""
         self._chat(request).stop.set()
+
+    def open_transcript(self, request: gr.Request, text: str) -> list[Any]:
+        """Make the transcript in ``text`` the conversation; notice, the emptied field, columns, blind and settings."""
+        shared = self.kept.from_file(_session(request), text)
+        return ["", "", *columns_of(shared), *settings_of(shared)]
+
+    def open_saved(self, request: gr.Request, name: str) -> list[Any]:
+        """Open the saved conversation ``name``: notice, columns, blind and settings."""
+        shared = self.kept.opened(_session(request), name)
+        if shared is None:
+            raise UserError("choose a conversation first")
+        return ["", *columns_of(shared), *settings_of(shared)]
 
     def edit(self, request: gr.Request) -> list[Any]:
         """Move the last prompt back into the field and remove the answers to it."""
@@ -178,21 +206,26 @@ class EventHandlers:
         def vote(request: gr.Request) -> list[Any]:
             chat = self._chat(request)
             self.sessions.vote(chat, choice)
-            return [render.voted(chat), *_shown(chat)]
+            return [render.voted(chat), *_shown(chat), *chat.references]
 
-        return guarded(vote, 3)
+        return guarded(vote, 5)
 
     def _chat(self, request: gr.Request) -> Conversation:
         return self.sessions.conversation(_session(request))
 
     # Links, files and standings
 
-    def share_link(self, prompt: str, *values: Any) -> Any:
-        """The query of a link to this comparison; the browser adds its own address."""
-        controls = _controls(values)
+    def share_link(self, request: gr.Request, prompt: str, *values: Any) -> list[Any]:
+        """Notice, and the query of a link to what is seen; the browser adds its own address."""
+        controls, chat = _controls(values), self._chat(request)
         references = [self.versions.pinned(column) for column in controls.columns if column]
-        query = to_query(references, controls.sampling, prompt or "", controls.blind)
-        return gr.Textbox(value=query, visible=True)
+        query = to_query(references, controls.sampling, prompt or "", controls.blind, controls.system)
+        note = ""
+        if chat.exchanges and self.sessions.saved:
+            query += f"&conversation={self.sessions.saved.share(chat)}"
+        elif chat.exchanges:
+            note = notice("warn", "This page keeps no conversations: the link holds the settings, not what was said.")
+        return [note, gr.Textbox(value=query, visible=True)]
 
     def transcript(self, kind: str) -> Callable[..., list[str]]:
         """The handler that saves the conversation as ``html`` or ``json``."""
@@ -210,12 +243,12 @@ class EventHandlers:
         return make
 
     def preference_pairs(self) -> list[str]:
-        """All votes as preference pairs, JSON Lines."""
-        rows = list(preference_pairs(self._votes()))
-        if not rows:
-            raise UserError("no vote has preferred one of two whole, different answers yet")
-        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        return ["", _download("parley-preferences.jsonl", text)]
+        """The blind votes as preference pairs, JSON Lines."""
+        selected = select_pairs(self._votes())
+        if not selected.rows:
+            raise UserError(f"no blind vote has preferred one of two whole, different answers yet; {selected.line}")
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in selected.rows)
+        return [notice("info", f"Saved: {selected.line}"), _download("parley-preferences.jsonl", text)]
 
     def standings(self) -> list[str]:
         """Win rates over all votes."""
@@ -247,41 +280,6 @@ def _streamed(chat: Conversation, exchanges: Iterator[Exchange], typed: str) -> 
 def _shown(chat: Conversation) -> list[str]:
     """Panes and divergences."""
     return [render.panes(chat), render.divergences(chat)]
-
-
-def _rightmost_version(columns: Sequence[str]) -> int | None:
-    """Index of the last column that shows a version and not its base."""
-    return max((i for i, column in enumerate(columns) if column and not column.endswith(":base")), default=None)
-
-
-def _step_slider(steps: Sequence[int], now: int | None) -> gr.Slider:
-    """The slider over kept checkpoints, hidden where there is no choice."""
-    if len(steps) < 2:
-        return gr.Slider(visible=False)
-    apart = min(after - before for before, after in zip(steps, steps[1:], strict=False))
-    return gr.Slider(
-        minimum=steps[0], maximum=steps[-1], step=apart, value=steps[-1] if now is None else now, visible=True
-    )
-
-
-def resized_by(change: int) -> Callable[..., list[Any]]:
-    """The handler that shows one column more (1) or removes the last one (-1)."""
-
-    def resize(*columns: str) -> list[Any]:
-        shown = max(2, max((i + 1 for i, column in enumerate(columns) if column), default=0))
-        width = min(MOST_COLUMNS, max(2, shown + change))
-        values = [*columns]
-        if change > 0 and width > shown:
-            values[width - 1] = columns[shown - 1]
-        boxes = [gr.Dropdown(visible=i < width, value=value if i < width else None) for i, value in enumerate(values)]
-        return [*boxes, *_column_buttons(width)]
-
-    return resize
-
-
-def _column_buttons(width: int) -> list[gr.Button]:
-    """The buttons that add and remove a column, each shown where it can."""
-    return [gr.Button(visible=width < MOST_COLUMNS), gr.Button(visible=width > 2)]
 
 
 def _session(request: gr.Request) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from data.errors import ConfigError, UserError
 from inference.transcript import Sampling
 
-HIGHEST_TEMPERATURE = 5.0
+HIGHEST_TEMPERATURE = 2.0
 HIGHEST_SEED = 2**31 - 1
 _LINE_SIGNS = "\t\n\r"
 
@@ -82,10 +82,15 @@ def prompt_problem(prompt: object, caps: RequestLimits) -> str:
     return ""
 
 
-def sampling_problems(sampling: Sampling, caps: RequestLimits) -> dict[str, str]:
-    """What is wrong with the settings, by the setting's name; nothing where all are good."""
+def sampling_problems(
+    sampling: Sampling, caps: RequestLimits, temperature: float = HIGHEST_TEMPERATURE
+) -> dict[str, str]:
+    """What is wrong with the settings, by the setting's name; nothing where all are good.
+
+    ``temperature``: the highest that is taken.
+    """
     ranges = {
-        "temperature": (0, HIGHEST_TEMPERATURE, _is_number),
+        "temperature": (0, temperature, _is_number),
         "top_p": (0, 1, _is_number),
         "max_new_tokens": (1, caps.new_tokens, _is_whole),
         "seed": (0, HIGHEST_SEED, _is_whole),

@@ -93,7 +93,7 @@ class ModelProcessClient:
 
     def __init__(self, connection: Connection, locations: Locations) -> None:
         self._connection = connection
-        [(self.models, self.way, self.remote)] = self._request(locations)
+        [(self.models, self.way, self.remote, self.errors)] = self._request(locations)
 
     def generate(
         self,
@@ -102,13 +102,14 @@ class ModelProcessClient:
         history: Sequence[Exchange] = (),
         stop: Callable[[], bool] = lambda: False,
         limit_s: float = 60.0,
+        system: str = "",
     ) -> Iterator[Exchange]:
         """As ``ModelGroup.generate``.
 
         Raises:
             UserError: the models refuse the request, or their process has ended.
         """
-        return self._request((prompt, sampling, tuple(history), limit_s), stop)
+        return self._request((prompt, sampling, tuple(history), limit_s, system), stop)
 
     def _request(self, request: object, stop: Callable[[], bool] = lambda: False) -> Iterator[Any]:
         """The values that the other process answers to ``request``, one by one."""
@@ -219,11 +220,11 @@ def _serve_connection(connection: Connection, pool: "ModelPool") -> None:
             try:
                 if group is None:
                     group = pool.load(request)
-                    connection.send(("value", (group.models, group.way, group.remote)))
+                    connection.send(("value", (group.models, group.way, group.remote, group.errors)))
                 else:
-                    prompt, sampling, history, limit_s = request
+                    prompt, sampling, history, limit_s, system = request
                     # a STOP that comes, or the page's closing, ends the answer
-                    for exchange in group.generate(prompt, sampling, history, connection.poll, limit_s):
+                    for exchange in group.generate(prompt, sampling, history, connection.poll, limit_s, system):
                         connection.send(("value", exchange))
                 connection.send(("end", None))
             except (EOFError, OSError):

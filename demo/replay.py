@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 CUT_OFF = ("stopped", "time")  # by the time limit or the visitor: compared up to where the reply was cut
 UNBOUNDED = RequestLimits(new_tokens=10**9)
 LIMIT_S = 24 * 3600.0
+OLD_TEMPERATURE = 5.0  # what the page took until 2026-11-28
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,8 @@ def _generate(transcript: Transcript, group: "ModelGroup", number: int, panes: S
             return False
         return all(len(r.token_ids) >= n or r.ended for r, n in zip(now.replies, lengths, strict=True))
 
-    for exchange in again.generate(kept.prompt, transcript.sampling, history, enough, LIMIT_S):
+    sampling, system = transcript.sampling_of(kept), transcript.system
+    for exchange in again.generate(kept.prompt, sampling, history, enough, LIMIT_S, system):
         now = exchange
     return now
 
@@ -131,6 +133,6 @@ def _first_difference(one: Sequence[int], other: Sequence[int]) -> int:
 def _require_playable(transcript: Transcript) -> None:
     if not transcript.models or not transcript.exchanges:
         raise UserError("this transcript has no messages, so there is nothing to replay")
-    problems = sampling_problems(transcript.sampling, UNBOUNDED)
+    problems = sampling_problems(transcript.sampling, UNBOUNDED, OLD_TEMPERATURE)
     if problems:
         raise UserError(f"this transcript's settings are invalid: {next(iter(problems.values()))}")

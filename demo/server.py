@@ -19,6 +19,7 @@ from demo.view import render
 from inference.transcript import Sampling
 
 if TYPE_CHECKING:
+    from demo.conversations import ConversationStore
     from demo.version_cache import VersionCache
     from inference.model_pool import Look, ModelPool
     from registry.resolver import Resolver
@@ -29,7 +30,7 @@ USER = "parley"
 SHARE_SERVICE = "https://api.gradio.app/v3/tunnel-request"
 SHARE_TIMEOUT_S = 5.0
 VERSIONS_TIMEOUT_S = 1.5  # how long the page waits for the versions that it will show
-BODY_BYTES = 1 << 16  # of a request, beside its prompt
+BODY_BYTES = 1 << 17  # of a request, beside its prompt: a transcript of all columns
 GIB = 1 << 30
 
 
@@ -51,7 +52,7 @@ def open_page(config: DemoConfig, outputs: Path) -> None:
 
     outbox: Callable[[], VoteOutbox] = once(lambda: _make_outbox(outputs / "votes"))
     versions = VersionCache("" if config.share else config.ui_address)
-    blocks = build(ChatSessions(config, models, outbox), versions)
+    blocks = build(ChatSessions(config, models, outbox, open_conversations(config, outputs)), versions)
     seen = threading.Event()
     threading.Thread(target=warm_up, args=(models, versions, config, seen), name="warm-up", daemon=True).start()
     password = make_password(config)
@@ -63,6 +64,15 @@ def open_page(config: DemoConfig, outputs: Path) -> None:
     finally:
         gr.close_all(verbose=False)
         models.close()
+
+
+def open_conversations(config: DemoConfig, outputs: Path) -> "ConversationStore | None":
+    """Where conversations are kept: a file under ``outputs``, or None where ``conversations`` says that none are."""
+    from demo.conversations import ConversationStore
+
+    if config.conversations == "off" or (config.conversations == "auto" and config.share):
+        return None
+    return ConversationStore(outputs / "conversations.sqlite")
 
 
 def _set_environment() -> None:

@@ -1,18 +1,19 @@
 """The visitors' conversations: prompts, answers, limits and votes, independent of how the page shows them."""
 
-import random
 import threading
 import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, TypeVar
 
 from data.errors import UserError
 from demo.config import DemoConfig
-from demo.limits import check_request, sampling_problems
+from demo.conversation import Conversation
+from demo.conversations import ConversationStore
+from demo.limits import HIGHEST_SEED, check_request, prompt_problem, sampling_problems
 from demo.model_process import ModelProcess, ModelProcessClient, in_thread
 from demo.view.html import without_folders
 from inference.transcript import Exchange, ModelInfo, Sampling, Transcript
@@ -28,43 +29,20 @@ MOST_CONVERSATIONS = 200
 LONGEST_REFERENCE = 300
 
 
-@dataclass
-class Conversation:
-    """What one visitor has open. ``order[i]`` is the pane that stands at place ``i``; only blind ones are shuffled.
+class ChatSessions:
+    """Serves all visitors: one conversation at a time is answered, within the caps of ``config``.
 
-    ``exchange_id`` names the last exchange; ``revealed`` is true once a blind one has been voted on.
+    ``saved``: where conversations are kept; None keeps none.
     """
 
-    references: tuple[str, ...] = ()
-    models: tuple[ModelInfo, ...] = ()
-    sampling: Sampling = Sampling()
-    exchanges: tuple[Exchange, ...] = ()
-    order: tuple[int, ...] = ()
-    blind: bool = False
-    revealed: bool = False
-    execution: str = ""
-    voter: str = field(default_factory=lambda: uuid.uuid4().hex)
-    exchange_id: str = ""
-    prompt_at_s: float = 0.0
-    stop: threading.Event = field(default_factory=threading.Event)
-
-    @property
-    def hidden(self) -> bool:
-        """True while the page must not show which side is which."""
-        return self.blind and not self.revealed
-
-    def transcript(self) -> Transcript:
-        """The conversation so far, as it can be saved and replayed."""
-        return Transcript(self.models, self.sampling, self.exchanges)
-
-
-class ChatSessions:
-    """Serves all visitors: one conversation at a time is answered, within the caps of ``config``."""
-
     def __init__(
-        self, config: DemoConfig, models: "ModelProcess | ModelPool", outbox: "Callable[[], VoteOutbox]"
+        self,
+        config: DemoConfig,
+        models: "ModelProcess | ModelPool",
+        outbox: "Callable[[], VoteOutbox]",
+        saved: ConversationStore | None = None,
     ) -> None:
-        self.config = config
+        self.config, self.saved = config, saved
         self._models, self._outbox = models, outbox
         self.budget = TokenBucket(config.tokens_per_minute)
         self.remote_left = config.remote_tokens
@@ -100,13 +78,27 @@ class ChatSessions:
             self._open[session] = Conversation(voter=old.voter)
             return self._open[session]
 
+    def place(self, session: str, chat: Conversation) -> None:
+        """Make ``chat`` the conversation of ``session``; the voter stays the same."""
+        with self._lock:
+            old = self._open.pop(session, Conversation())
+            old.stop.set()
+            chat.voter = old.voter
+            self._open[session] = chat
+
     def answer(
-        self, chat: Conversation, references: Sequence[str], prompt: str, sampling: Sampling, blind: bool = False
+        self,
+        chat: Conversation,
+        references: Sequence[str],
+        prompt: str,
+        sampling: Sampling,
+        blind: bool = False,
+        system: str = "",
     ) -> Iterator[Exchange]:
         """Answer ``prompt`` in ``chat``; yields the exchange as it grows and keeps it once it is done.
 
-        Other references, settings or another blind mode begin a new conversation, because earlier answers are those of
-        the earlier models.
+        Other references, another system prompt, other settings than the seed or another blind mode begin a new
+        conversation, because earlier answers are those of the earlier models.
 
         Raises:
             UserError: the request is beyond the caps, or there is nothing to compare.
@@ -117,27 +109,36 @@ class ChatSessions:
         if blind and len(chosen) != 2:
             raise UserError("blind mode compares two sides; remove the other columns")
         check_references(chosen)
-        fresh = _begins_anew(chat, chosen, sampling, blind)
+        _check_system(system, self.config)
+        fresh = chat.begins_anew(chosen, sampling, blind, system)
         check_request(prompt, 1 if fresh else len(chat.exchanges) + 1, len(chosen), sampling, self.config)
         if fresh:  # only now: a request that is refused ends no conversation
-            _begin(chat, chosen, sampling, blind)
-        group = self._group(chosen)
-        chat.models, chat.execution = _without_folders(group.models), group.way
+            chat.begin(chosen, sampling, blind, system)
+        group = self._described(chat, chosen)
         chat.stop = threading.Event()  # a new one: clearing the old could resume an abandoned answer
         chat.prompt_at_s = time.time()
         yield from self._answers(chat, group, prompt, sampling)
 
-    def choose(self, chat: Conversation, references: tuple[str, ...], sampling: Sampling, blind: bool) -> None:
+    def choose(
+        self, chat: Conversation, references: tuple[str, ...], sampling: Sampling, blind: bool, system: str = ""
+    ) -> None:
         """Set the models of the conversation and load their weights; ``chat.models`` describes them afterwards."""
         if blind and len(references) != 2:
             raise UserError("blind mode compares two sides; remove the other columns")
         check_references(references)
         for problem in sampling_problems(sampling, self.config).values():
             raise UserError(problem)
-        if _begins_anew(chat, references, sampling, blind):
-            _begin(chat, references, sampling, blind)
-        group = self._group(references[: self.config.panes])
+        _check_system(system, self.config)
+        if chat.begins_anew(references, sampling, blind, system):
+            chat.begin(references, sampling, blind, system)
+        self._described(chat, references[: self.config.panes])
+
+    def _described(self, chat: Conversation, references: Sequence[str]) -> "ModelProcessClient | ModelGroup":
+        """The models of ``references``, loaded; ``chat`` says which they are and why one can't answer."""
+        group = self._group(references)
         chat.models, chat.execution = _without_folders(group.models), group.way
+        chat.errors = tuple(without_folders(error) for error in group.errors)
+        return group
 
     def flush_votes(self, timeout_s: float = 5.0) -> None:
         """Wait up to ``timeout_s`` until all votes are in MLflow."""
@@ -158,7 +159,8 @@ class ChatSessions:
             raise UserError(f"everyone together has used this minute's tokens; try again in {wait_s:.0f} s")
         exchange = None
         try:
-            exchanges = group.generate(prompt, sampling, chat.exchanges, chat.stop.is_set, self.config.seconds)
+            stop, limit_s = chat.stop.is_set, self.config.seconds
+            exchanges = group.generate(prompt, sampling, chat.exchanges, stop, limit_s, chat.system)
             for exchange in in_thread(exchanges, chat.stop):
                 exchange = _errors_without_folders(exchange)
                 yield exchange
@@ -169,8 +171,11 @@ class ChatSessions:
             self.budget.correct(most, min(most, used + remote))
         assert exchange
         if any(reply.ended != "error" for reply in exchange.replies):
-            chat.exchanges = (*chat.exchanges, exchange)
+            seed = None if sampling.seed == chat.sampling.seed else sampling.seed
+            chat.exchanges = (*chat.exchanges, replace(exchange, seed=seed))
             chat.exchange_id = uuid.uuid4().hex
+            if self.saved:
+                self.saved.save(chat)
 
     def _remote_tokens(self, group: "ModelProcessClient | ModelGroup", exchange: Exchange | None) -> int:
         """An upper bound of what remote panes have answered with: four characters a token, at least one each."""
@@ -187,8 +192,17 @@ class ChatSessions:
         chat.exchanges, chat.exchange_id = tuple(before), ""
         return last.prompt
 
+    def next_seed(self, chat: Conversation, seed: int) -> int:
+        """The seed with which the last prompt is answered once more: the one that is set, or the next after its own."""
+        return (seed + 1) % (HIGHEST_SEED + 1) if chat.exchanges and seed == chat.last_seed else seed
+
     def regenerate(
-        self, chat: Conversation, references: Sequence[str], sampling: Sampling, blind: bool = False
+        self,
+        chat: Conversation,
+        references: Sequence[str],
+        sampling: Sampling,
+        blind: bool = False,
+        system: str = "",
     ) -> Iterator[Exchange]:
         """Answer the last prompt once more, as ``answer`` does; where that is refused, the conversation stays.
 
@@ -198,7 +212,7 @@ class ChatSessions:
         kept = chat.exchanges, chat.exchange_id
         prompt = self.remove_last(chat)
         try:
-            yield from self.answer(chat, references, prompt, sampling, blind)
+            yield from self.answer(chat, references, prompt, sampling, blind, system)
         except UserError:
             chat.exchanges, chat.exchange_id = kept
             raise
@@ -227,7 +241,9 @@ class ChatSessions:
             comment=comment,
         )
         self._outbox().add(vote)
-        chat.revealed = True
+        chat.reveal()
+        if self.saved:
+            self.saved.save(chat)
 
     def self_check(self, references: Sequence[str], sampling: Sampling, prompt: str) -> tuple[Transcript, bool]:
         """The first model in two panes: (transcript, whether both answers are equal in every token)."""
@@ -241,6 +257,12 @@ class ChatSessions:
         return chat.transcript(), one.token_ids == other.token_ids and one.text == other.text
 
 
+def _check_system(system: object, limits: DemoConfig) -> None:
+    problem = prompt_problem(system, limits) if system else ""
+    if problem:
+        raise UserError(problem.replace("the prompt", "the system prompt"))
+
+
 def check_references(references: Sequence[object]) -> None:
     """Refuse what can name no version, whatever kind of value has arrived.
 
@@ -250,21 +272,6 @@ def check_references(references: Sequence[object]) -> None:
     for reference in references:
         if not isinstance(reference, str) or len(reference) > LONGEST_REFERENCE:
             raise UserError("a version is named by a short text such as pirate/3 or pirate/3:base")
-
-
-def _begins_anew(chat: Conversation, chosen: tuple[str, ...], sampling: Sampling, blind: bool) -> bool:
-    """Whether a prompt to ``chosen`` can't continue ``chat``."""
-    same = (chat.references, chat.sampling, chat.blind) == (chosen, sampling, blind)
-    return not same or (blind and chat.revealed)
-
-
-def _begin(chat: Conversation, chosen: tuple[str, ...], sampling: Sampling, blind: bool) -> None:
-    chat.references, chat.sampling, chat.blind = chosen, sampling, blind
-    chat.exchanges, chat.revealed = (), False
-    places = list(range(len(chosen)))
-    if blind:
-        random.SystemRandom().shuffle(places)
-    chat.order = tuple(places)
 
 
 def folder_name(model: str) -> str:

@@ -12,8 +12,10 @@ from inference.transcript import Sampling
 
 DEFAULT_CAPS = RequestLimits()
 PANES = ("left", "right", "third", "fourth")
-#: ``pirate/3``, ``pirate/3:base``, ``pirate/3:24``: a name, a version, and which weights of it
-REFERENCE = re.compile(r"[^/:@\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,120}/[0-9]{1,9}(:(base|[0-9]{1,9}))?")
+#: ``pirate/3``, ``pirate/3:base``, ``pirate/3:24``, ``pirate/3:x1.5``: a name, a version, which weights of it, a scale
+REFERENCE = re.compile(
+    r"[^/:@\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,120}/[0-9]{1,9}(:(base|[0-9]{1,9}))?(:x-?[0-9](\.[0-9]{1,3})?)?"
+)
 _WHOLE = re.compile(r"[0-9]{1,12}")
 _NUMBER = re.compile(r"[0-9]{1,12}(\.[0-9]{1,20})?(e-?[0-9]{1,3})?")
 _READERS = {
@@ -36,14 +38,16 @@ class Shared:
     sampling: Sampling = Sampling()
     prompt: str = ""
     blind: bool = False
+    system: str = ""
     notes: tuple[str, ...] = ()
 
 
-def to_query(references: Sequence[str], sampling: Sampling, prompt: str, blind: bool) -> str:
+def to_query(references: Sequence[str], sampling: Sampling, prompt: str, blind: bool, system: str = "") -> str:
     """The query string, without its question mark. Defaults are written out: they may change after the link is sent."""
     pairs = [*zip(PANES, references, strict=False)]
     pairs += [(name, repr(getattr(sampling, name))) for name in _READERS]
     pairs += [("prompt", prompt)] if prompt else []
+    pairs += [("system", system)] if system else []
     pairs += [("blind", "1")] if blind else []
     return urlencode(pairs, errors="replace")
 
@@ -57,18 +61,23 @@ def from_query(query: Mapping[str, Any], caps: RequestLimits = DEFAULT_CAPS) -> 
         query: decoded keys and values, as ``request.query_params`` or ``urllib.parse.parse_qs`` have them.
         caps: what settings and prompt are held to.
     """
-    given = {key: _first(query[key]) for key in (*PANES, *_READERS, "prompt", "blind") if key in query}
+    given = {key: _first(query[key]) for key in (*PANES, *_READERS, "prompt", "system", "blind") if key in query}
     notes: list[str] = []
     references = tuple(_references(given, caps, notes))
     sampling = _sampling(given, caps, notes)
-    prompt = given.get("prompt", "")
-    if len(prompt) > caps.prompt_chars:
-        notes.append(f"the link's prompt was cut at {caps.prompt_chars:,} characters")
-        prompt = prompt[: caps.prompt_chars]
-    problem = prompt_problem(prompt, caps) if prompt else ""
+    prompt, system = (_text(given.get(name, ""), name, caps, notes) for name in ("prompt", "system"))
+    return Shared(references, sampling, prompt, given.get("blind") == "1", system, tuple(notes))
+
+
+def _text(text: str, name: str, caps: RequestLimits, notes: list[str]) -> str:
+    """The prompt or the system prompt of a link; empty, with a note, where it can't be used."""
+    if len(text) > caps.prompt_chars:
+        notes.append(f"the link's {name} was cut at {caps.prompt_chars:,} characters")
+        text = text[: caps.prompt_chars]
+    problem = prompt_problem(text, caps) if text else ""
     if problem:
-        notes.append(f"the link's prompt was left out: {problem}")
-    return Shared(references, sampling, "" if problem else prompt, given.get("blind") == "1", tuple(notes))
+        notes.append(f"the link's {name} was left out: {problem}")
+    return "" if problem else text
 
 
 def _first(value: Any) -> str:

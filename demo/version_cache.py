@@ -1,7 +1,9 @@
 """The registered versions as the page shows them: fetched when needed, kept until the next refresh."""
 
+import socket
 import threading
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from data.errors import UserError
 from demo.lazy import import_lock
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
     from registry.version_details import CatalogEntry, VersionDetails
 
 MOST_DETAILS = 100
+UI_WAIT_S = 0.3
+PORTS = {"http": 80, "https": 443}
 
 
 class VersionCache:
@@ -43,7 +47,9 @@ class VersionCache:
         Raises:
             UserError: there is no such version.
         """
-        name, _, part = reference.partition(":") if not reference.startswith("models:") else (reference, "", "")
+        name, _, part = (
+            reference.partition(":x")[0].partition(":") if not reference.startswith("models:") else (reference, "", "")
+        )
         with self._lock:
             known = self._details.get(name)
         if known is None:
@@ -56,10 +62,19 @@ class VersionCache:
 
     def _load(self, reference: str) -> "tuple[VersionDetails, str]":
         with import_lock:
-            from registry.references import split
+            from registry.references import scaled, split
             from registry.version_details import details_of
-        version, part = split(reference)
-        return details_of(version, self.ui_address, short_labels()), part
+        version, part = split(scaled(reference)[0])
+        return details_of(version, self.answering_ui(), short_labels()), part
+
+    def answering_ui(self) -> str:
+        """``ui_address`` where something answers there, else empty: a dead link would mislead."""
+        parts = urlsplit(self.ui_address)
+        try:
+            with socket.create_connection((parts.hostname or "", parts.port or PORTS.get(parts.scheme, 80)), UI_WAIT_S):
+                return self.ui_address
+        except (OSError, ValueError):
+            return ""
 
     def at_step(self, reference: str, step: float) -> str:
         """The reference of the kept checkpoint nearest to ``step``; the version itself where it has those weights."""

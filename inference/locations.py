@@ -15,6 +15,7 @@ class ModelLocation:
     Jinja source of its chat template, empty for the tokenizer's own. ``stop_token_ids``: the tokens that its version
     names as ends of an answer. ``remote``: model id and address of a remote one. ``load``: how the weights of ``base``
     are held: ``fp32``, ``bf16``, ``4bit``, or ``auto``, see ``precision.choose``.
+    ``scale``: factor of the adapter, 1 as it was trained.
     """
 
     info: ModelInfo
@@ -25,6 +26,7 @@ class ModelLocation:
     remote: tuple[str, str] | None = None
     stop_token_ids: frozenset[int] = frozenset()
     load: str = "fp32"
+    scale: float = 1.0
 
 
 @dataclass(frozen=True)

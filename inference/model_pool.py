@@ -9,7 +9,7 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -136,8 +136,11 @@ class ModelPool:
             adapter = self._keep(plain, needed, info.bytes, lambda: _sized(read(folder, self.device)))
             model = self._keep(found.model, needed, weights_bytes(base), lambda: self._model(base, held))
             require_fit(model, adapter)
+            adapter = adapter if location.scale == 1 else replace(adapter, scale=adapter.scale * location.scale)
             return LoadedModel(info, model, adapter, tokenizer, template, stop_token_ids=stops)
         except UnsupportedAdapter as reason:
+            if location.scale != 1:
+                raise UserError(f"only a plain LoRA adapter can be scaled: {reason}") from reason
             size = weights_bytes(base) + info.bytes
             model = self._keep(wrapped, needed, size, lambda: self._wrapped(base, folder, held))
             return LoadedModel(info, model, None, tokenizer, template, str(reason), stop_token_ids=stops)
@@ -244,6 +247,11 @@ class ModelGroup:
     def models(self) -> tuple[ModelInfo, ...]:
         """The model of each pane."""
         return tuple(each.info for each in self.loaded)
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """Why each pane's model can't answer; empty where it can."""
+        return tuple(each.error for each in self.loaded)
 
     @property
     def remote(self) -> tuple[bool, ...]:

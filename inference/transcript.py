@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -77,20 +77,29 @@ class Divergence:
 
 @dataclass(frozen=True)
 class Exchange:
-    """One prompt and each pane's reply; ``divergences[i]`` is that of reply ``i`` from reply 0, None for equal ones."""
+    """One prompt and each pane's reply; ``divergences[i]`` is that of reply ``i`` from reply 0, None for equal ones.
+
+    ``seed``: its seed where that is another one than the transcript's.
+    """
 
     prompt: str
     replies: tuple[Reply, ...]
     divergences: tuple[Divergence | None, ...]
+    seed: int | None = None
 
 
 @dataclass(frozen=True)
 class Transcript:
-    """A whole comparison: the model of each pane, the settings, and all exchanges, oldest first."""
+    """A whole comparison: the model of each pane, the settings, all exchanges, oldest first, and the system prompt."""
 
     models: tuple[ModelInfo, ...]
     sampling: Sampling
     exchanges: tuple[Exchange, ...] = ()
+    system: str = ""
+
+    def sampling_of(self, exchange: Exchange) -> Sampling:
+        """The settings with which ``exchange`` was sampled."""
+        return self.sampling if exchange.seed is None else replace(self.sampling, seed=exchange.seed)
 
     def to_json(self) -> str:
         """The transcript as JSON, format name first."""
@@ -100,8 +109,15 @@ class Transcript:
 def plain(value: Any) -> Any:
     """``value``, of the types above, as dicts and lists with the keys of the JSON format."""
     if is_dataclass(value):
-        return {JSON_KEYS.get(each.name, each.name): plain(getattr(value, each.name)) for each in fields(value)}
+        later = _later(type(value))
+        shown = [each.name for each in fields(value) if getattr(value, each.name) != later.get(each.name, MISSING)]
+        return {JSON_KEYS.get(name, name): plain(getattr(value, name)) for name in shown}
     return [plain(each) for each in value] if isinstance(value, tuple) else value
+
+
+def _later(kind: Any) -> dict[str, Any]:
+    """The defaults of fields that came to the format later: written only where they say something else."""
+    return {Exchange: {"seed": None}, Transcript: {"system": ""}}.get(kind, {})
 
 
 def from_json(text: str) -> Transcript:
@@ -151,7 +167,7 @@ def _read(kind: Any, raw: Any, name: str) -> Any:
 
 def _read_record(kind: Any, raw: Any, name: str) -> Any:
     known = {JSON_KEYS.get(field.name, field.name): field.name for field in fields(kind)}
-    if not isinstance(raw, dict) or raw.keys() != known.keys():
+    if not isinstance(raw, dict) or {*known} - {*_later(kind)} - raw.keys() or raw.keys() - known.keys():
         raise ValueError(f"{name} has not the fields {', '.join(sorted(known))}")
     hints = get_type_hints(kind)
     return kind(**{known[key]: _read(hints[known[key]], raw[key], key) for key in raw})

@@ -1,7 +1,8 @@
 """The model that a reference names: its kind, the folder of its weights on this machine, and its base.
 
 A reference is a version (``pirate/3``, ``pirate@champion``), its base (``pirate/3:base``) or a checkpoint that its run
-kept (``pirate/3:24``, by step). Versions that other tools made are supported where their weights are safetensors: a
+kept (``pirate/3:24``, by step). Any of them but a base can end in the scale of its adapter, ``pirate/3:x1.5``: 0 is the
+base, 1 the version. Versions that other tools made are supported where their weights are safetensors: a
 plain ``mlflow.transformers`` model, a bare PEFT folder, a bare Transformers folder.
 """
 
@@ -27,6 +28,7 @@ from registry.store import connected, is_down, registry_address
 from registry.versions import Version, resolve
 
 BASE = "base"
+LOWEST_SCALE, HIGHEST_SCALE = -1.0, 3.0
 #: base model's name -> its folder; raises UserError where it is unavailable
 FindBase = Callable[[str], Path]
 
@@ -41,6 +43,7 @@ class ModelSource:
     tokenizer where it is not in ``folder``. ``remote``: model id and address of a remote one. ``stop_token_ids``: the
     tokens that it names as ends of an answer; versions made before 2026-11-27 name none. ``load``: how the weights of
     the base are held, as when the version was made: ``fp32``, ``bf16`` or ``4bit``; ``auto`` where none was.
+    ``scale``: factor of its adapter.
     """
 
     reference: str
@@ -54,6 +57,22 @@ class ModelSource:
     remote: tuple[str, str] | None = None
     stop_token_ids: frozenset[int] = frozenset()
     load: str = "fp32"
+    scale: float = 1.0
+
+
+def scaled(reference: str) -> tuple[str, float]:
+    """The reference without the scale of its adapter, and the scale; 1 where it names none.
+
+    Raises:
+        UserError: the scale is below -1 or above 3.
+    """
+    match = re.fullmatch(r"(.*):x(-?\d{1,2}(?:\.\d{1,3})?)", reference.strip(), re.DOTALL)
+    if match is None:
+        return reference, 1.0
+    scale = float(match[2])
+    if not LOWEST_SCALE <= scale <= HIGHEST_SCALE:
+        raise UserError(f"{reference[:80]}: an adapter's scale is from {LOWEST_SCALE:g} to {HIGHEST_SCALE:g}")
+    return match[1], scale
 
 
 def find(reference: str, find_base: FindBase) -> ModelSource:
@@ -64,6 +83,9 @@ def find(reference: str, find_base: FindBase) -> ModelSource:
             safely; the message names which.
         TrackingUnavailable: the registry does not answer.
     """
+    plain, scale = scaled(reference)
+    if plain != reference:
+        return _scaled(find(plain, find_base), scale)
     version, part = split(reference)
     whole = _of_version(version)
     name = f"{version.name}/{version.number}"
@@ -75,6 +97,12 @@ def find(reference: str, find_base: FindBase) -> ModelSource:
         raise UserError(f"{name} keeps no checkpoints: its weights are not here")
     folder = checkpoint_folder(version, int(part))
     return replace(whole, reference=f"{name}:{part}", folder=folder, tokenizer=None)
+
+
+def _scaled(source: ModelSource, scale: float) -> ModelSource:
+    if source.kind != "lora":
+        raise UserError(f"{source.reference} has no adapter that could be scaled: it is {source.kind}")
+    return replace(source, reference=f"{source.reference}:x{scale:g}", scale=scale)
 
 
 def split(reference: str) -> tuple[Version, str]:

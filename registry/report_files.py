@@ -35,6 +35,19 @@ def load_page(run_id: str) -> str:
     return load_text(run_id, PAGE)
 
 
+def find_comparison(first: str, second: str) -> str:
+    """The id of the newest finished run that compared these two versions; empty where there is none.
+
+    Raises:
+        TrackingUnavailable: the tracking server does not answer.
+    """
+    wanted = f"tags.compared_first = '{first}' AND tags.compared_second = '{second}' AND status = 'FINISHED'"
+    with connected() as client:
+        experiments = [each.experiment_id for each in client.search_experiments()]
+        found = client.search_runs(experiments, wanted, max_results=1)
+    return found[0].info.run_id if found else ""
+
+
 def load_text(run_id: str, name: str) -> str:
     """The text of an artifact of the run; empty where there is none, or the run is gone.
 

@@ -75,7 +75,7 @@ class Resolver:
         folder = source.folder
         assert folder
         digest, size = weights_digest(folder), weights_bytes(folder)
-        more: dict[str, Any] = {"stop_token_ids": source.stop_token_ids, "load": source.load}
+        more: dict[str, Any] = {"stop_token_ids": source.stop_token_ids, "load": source.load, "scale": source.scale}
         if source.kind == "lora":
             base = find_base_folder(source, self.find_base)
             model = ModelInfo(source.reference, "lora", digest, source.base_name, weights_digest(base), size)

@@ -4,18 +4,20 @@ import json
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import numpy as np
+from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
-from data.errors import UserError
+from data.errors import UserError, first_line
 from registry.runs import Run
-from registry.versions import logging_models
+from registry.versions import Version, logging_models
 
 CODE = Path(__file__).with_name("tfidf_model.py")
 TOLERANCE = 1e-9
@@ -68,6 +70,26 @@ def verify(uri: str, texts: Sequence[str], p_positive: Sequence[float]) -> float
     if not worst <= TOLERANCE:
         raise UserError(f"the reloaded model is not the trained one (off by {worst:.2g}): nothing was registered")
     return worst
+
+
+@lru_cache(8)
+def _classifier(uri: str) -> Any:
+    return mlflow.pyfunc.load_model(uri).unwrap_python_model()
+
+
+def probabilities(version: Version, text: str) -> list[tuple[str, float]]:
+    """Each label of a TF-IDF version and its probability for ``text``, the likeliest first.
+
+    Raises:
+        UserError: its files are missing or broken.
+    """
+    try:
+        model = _classifier(version.source)
+        positive = model.p_positive(text)
+        pairs = list(zip(model.labels, (1 - positive, positive), strict=True))
+    except (MlflowException, OSError, AttributeError, ValueError) as error:
+        raise UserError(f"{version.name}/{version.number} can't be loaded: {first_line(error)}") from error
+    return sorted(pairs, key=lambda pair: -pair[1])
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ RESULTS, CARD = "eval_results.json", "model_card.md"
 WANTED = {RESULTS: "held-out prompts", checkpoints.FOLDER: "checkpoints"}
 MOST_PROMPTS = 12
 NO_LABELS: Labels = {}
+WEB = ("http://", "https://")
 
 
 @dataclass(frozen=True)
@@ -225,9 +226,11 @@ def _prompts(client: MlflowClient, run: Run | None, kept: set[str], notes: list[
     text = _text(client, run, RESULTS, kept, notes)
     if not text:
         return ()
-    rows = _artifact(
-        lambda: [str(row["prompt"]) for row in json.loads(text)["rows"]], [], f"{RESULTS} is malformed", notes
-    )
+
+    def read() -> list[str]:
+        return [str(row["prompt"]) for row in json.loads(text).get("rows", []) if "prompt" in row]
+
+    rows = _artifact(read, [], f"{RESULTS} is malformed", notes)
     prompts = list(dict.fromkeys(prompt for prompt in rows if prompt.strip()))
     count = min(MOST_PROMPTS, len(prompts))
     return tuple(prompts[i * len(prompts) // count] for i in range(count))
@@ -266,6 +269,7 @@ def _lineage(
 
 def _data(run: Run | None, context: str, name: str, digest: str) -> tuple[str, str]:
     """Name and digest of the data that the run used as ``context``; params and tags take precedence."""
+    name = name.strip("'\"")  # MLflow logs an empty parameter of a project with its quotes
     for given in run.inputs.dataset_inputs if run and run.inputs else ():
         if context in {tag.value for tag in given.tags}:
             return name or given.dataset.name, digest or given.dataset.digest
@@ -281,7 +285,8 @@ def _setting(key: str, value: str) -> str:
 
 
 def _run_url(run: Run | None, ui_address: str) -> str:
-    address = without_password(ui_address or mlflow.get_tracking_uri()).rstrip("/")
-    if run is None or not address.startswith(("http://", "https://")):
+    store = mlflow.get_tracking_uri()
+    address = without_password(store if store.startswith(WEB) else ui_address).rstrip("/")
+    if run is None or not address.startswith(WEB):
         return ""
     return f"{address}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"

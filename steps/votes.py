@@ -2,8 +2,7 @@
 
 import json
 import os
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -93,31 +92,26 @@ def _pairs_table(rows: "list[tuple[str, Standing]]") -> Iterator[str]:
         yield f"{line:<{width}}  {p:>11}  {'-' if each.more_votes is None else each.more_votes:>20}"
 
 
-def export(found: "Iterable[Vote]", config: VotesConfig) -> str:
+def export(found: "list[Vote]", config: VotesConfig) -> str:
     """Write the preference pairs and return a line that says how many, and what was left out and why.
 
     Raises:
         UserError: no vote makes a pair, or the file can't be written.
     """
-    from registry.votes.votes import no_pair, preference_pairs
+    from registry.votes.votes import select_pairs
 
-    used = [vote for vote in found if vote.blind or config.pairs == "all"]
-    rows = list(preference_pairs(used))
-    left_out = Counter(reason for vote in used if (reason := no_pair(vote)))
-    if repeated := len(used) - left_out.total() - len(rows):
-        left_out["the same pair again"] = repeated
-    why = f"; left out: {', '.join(f'{count} x {reason}' for reason, count in left_out.most_common())}"
-    if not rows:
+    selected = select_pairs(found, shown=config.pairs == "all")
+    if not selected.rows:
         hint = "" if config.pairs == "all" else " (pairs=all takes those with the versions shown, too)"
-        raise UserError(f"output: no vote makes a preference pair{hint}{why if left_out else ''}")
+        raise UserError(f"output: no vote makes a preference pair{hint}; {selected.line}")
     path = Path(config.output).expanduser()
     part = path.with_name(f".{path.name}.part")
     try:
-        part.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+        part.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in selected.rows), encoding="utf-8")
         os.replace(part, path)
     except PermissionError as error:
         raise UserError(f"output={config.output}: you have no permission to write there") from error
-    return f"\nWrote   {path}: {len(rows)} preference pairs{why if left_out else ''}"
+    return f"\nWrote   {path}: {selected.line}"
 
 
 if __name__ == "__main__":

@@ -38,8 +38,10 @@ def _label_parts(model: ModelInfo) -> tuple[str, str, list[str]]:
         return "OpenAI", base, [*([model.reference] if model.reference != base else []), "seed: best effort"]
     details = [OWN_KINDS.get(model.kind, model.kind), *([byte_size(model.bytes)] if model.bytes else [])]
     details += [f"digest {short_digest(model.digest)}"] if model.digest else []
-    name, _, step = model.reference.partition(":")
-    at_step = [f"checkpoint of step {step}"] if step else []
+    name, _, part = model.reference.partition(":")
+    step, _, scale = part.rpartition("x") if "x" in part else (part, "", "")
+    at_step = [f"checkpoint of step {step.rstrip(':')}"] if step else []
+    at_step += [f"adapter scaled by {scale}"] if scale else []
     return "TUNED", name, [*at_step, *details, f"base {base} {short_digest(model.base_digest)}".rstrip()]
 
 
@@ -66,6 +68,7 @@ def pane(
     streaming: tuple[str, str] | None = None,
     marked: Markup | None = None,
     blind: bool = False,
+    error: str = "",
 ) -> Markup:
     """One column: header, the conversation, and how the last answer ended.
 
@@ -75,6 +78,7 @@ def pane(
         turns: finished (prompt, reply) pairs, oldest first.
         streaming: the prompt and the text so far of an answer that is not finished.
         marked: the last finished answer with the word diff's marks; shown unless one is streaming or the mode is blind.
+        error: why the model can't answer; it takes the place of an empty conversation.
         blind: show nothing by which the model could be known: no name, digest, size, speed or reason of ending.
     """
     finished = turns[-1][1] if turns and streaming is None else None
@@ -85,7 +89,8 @@ def pane(
         "pane.html",
         style="blind" if blind else kind_class(model),
         name=name,
-        heading=Markup('<strong class="parley-name">{}</strong>').format(name) if blind else model_label(model),
+        heading=_heading(model, name, blind, error),
+        error="" if not error else "this side can't answer" if blind else one_line(error),
         turns=rows,
         growing=streaming,
         status=_ending(finished, blind) if finished else "",
@@ -93,9 +98,17 @@ def pane(
     )
 
 
+def _heading(model: ModelInfo, name: str, blind: bool, error: str) -> Markup:
+    if blind:
+        return Markup('<strong class="parley-name">{}</strong>').format(name)
+    if error:
+        return fragment("model_label.html", badge="NOT AVAILABLE", name=model.reference, details="", digests="")
+    return model_label(model)
+
+
 def kind_class(model: ModelInfo) -> str:
     """The end of the class by which the style distinguishes kinds of models: base, tuned or remote."""
-    return {"base": "base", "openai": "remote"}.get(model.kind, "tuned")
+    return {"base": "base", "openai": "remote", "": "missing"}.get(model.kind, "tuned")
 
 
 def model_label(model: ModelInfo) -> Markup:

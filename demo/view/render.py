@@ -5,9 +5,10 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from data.errors import UserError
-from demo.session import Conversation
+from demo.conversation import Conversation
 from demo.view import details
 from demo.view.charts import interval_bar, loss_curve
+from demo.view.classifier import CLASSIFIER
 from demo.view.details import notice
 from demo.view.diff import marked_all, similarity
 from demo.view.html import Markup, escaped, fragment, short_digest, without_folders
@@ -47,6 +48,7 @@ def _column(
         streaming = (prompt, reply.text)
     unknown = ModelInfo(chat.references[number], "", "", "", "", 0)
     model = chat.models[number] if number < len(chat.models) else unknown
+    error = chat.errors[number] if number < len(chat.errors) else ""
     return pane(
         model,
         NAMES[place],
@@ -54,6 +56,7 @@ def _column(
         streaming=streaming,
         blind=chat.hidden,
         marked=marks[number] if marks else None,
+        error=error,
     )
 
 
@@ -105,20 +108,47 @@ def choices(entries: "Sequence[CatalogEntry]", first: str) -> list[Choice]:
     return found
 
 
+def can_chat(entry: "CatalogEntry") -> bool:
+    """Whether the version answers prompts; others label texts."""
+    return entry.kind != CLASSIFIER
+
+
+def model_names(entries: "Sequence[CatalogEntry]") -> list[str]:
+    """The registered models by name."""
+    return sorted({entry.version.name for entry in entries})
+
+
 def defaults(entries: "Sequence[CatalogEntry]", name: str) -> tuple[str, str]:
-    """References for the left and the right side: the base, and the champion or else the newest version of ``name``."""
-    own = [entry.version for entry in entries if entry.version.name == name]
+    """References for the left and the right side: the base, and the champion or else the newest version of ``name``.
+
+    Of a model with versions that can chat, one of these is taken.
+    """
+    of_name = [entry for entry in entries if entry.version.name == name]
+    own = [entry.version for entry in of_name if can_chat(entry)] or [entry.version for entry in of_name]
     if not own:
         return "", ""
     right = next((version for version in own if "champion" in version.aliases), own[0])
     reference = f"{right.name}/{right.number}"
+    if not any(map(can_chat, of_name)):
+        return (f"{right.name}/{own[1].number}" if len(own) > 1 else ""), reference
     known = right.tags.get("base_model") or right.tags.get("base_digest")
     return (f"{reference}:base" if known else reference), reference
 
 
+def next_column(entries: "Sequence[CatalogEntry]", columns: Sequence[str]) -> str:
+    """The version for one more column: the newest before the last column's that is not shown yet, else the base."""
+    name, _, rest = columns[-1].partition("/")
+    number = int(rest.partition(":")[0]) if rest.partition(":")[0].isdigit() else None
+    own = [entry.version for entry in entries if entry.version.name == name and can_chat(entry)]
+    earlier = [f"{name}/{version.number}" for version in own if number is None or version.number < number]
+    base = f"{columns[-1].partition(':')[0]}:base"
+    return next((each for each in [*earlier, base] if each not in columns), columns[-1])
+
+
 def newest_model(entries: "Sequence[CatalogEntry]") -> str:
-    """The registered model with the newest version."""
-    return max(entries, key=lambda entry: entry.created).version.name if entries else ""
+    """The registered model with the newest version, of those that can chat where there is any."""
+    found = [entry for entry in entries if can_chat(entry)] or entries
+    return max(found, key=lambda entry: entry.created).version.name if found else ""
 
 
 def quality(version: "VersionDetails") -> Markup:

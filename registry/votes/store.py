@@ -95,7 +95,7 @@ def _spans(vote: Vote, trace_id: str) -> list[Span]:
     slower_s = max(vote.left.reply.seconds, vote.right.reply.seconds)
     times = (_prompt_time_ns(vote), slower_s, None)
     inputs = {"prompt": vote.prompt, "earlier": {name: getattr(vote, name).earlier for name in SIDES}}
-    more = {"sampling": asdict(vote.sampling), "asked_at_s": vote.asked_at_s}
+    more = {"sampling": asdict(vote.sampling), "asked_at_s": vote.asked_at_s, "system": vote.system}
     spans = [_span(trace_id, ("exchange", 1, "CHAIN"), times, inputs, texts, **more)]
     for number, name in enumerate(SIDES, 2):
         side: Side = getattr(vote, name)
@@ -103,7 +103,7 @@ def _spans(vote: Vote, trace_id: str) -> list[Span]:
         text = reply.pop("text")
         times = (_prompt_time_ns(vote), side.reply.seconds, side.reply.first_token_s)
         more = {"version": side.voice.reference, "tokens": len(side.reply.token_ids), "voice": asdict(side.voice)}
-        inputs = messages(side.earlier, vote.prompt)
+        inputs = messages(side.earlier, vote.prompt, vote.system)
         spans.append(_span(trace_id, (name, number, "CHAT_MODEL"), times, inputs, text, **more, reply=reply))
     return spans
 
@@ -207,13 +207,14 @@ def _vote(trace: Trace) -> Vote | None:
             float(_metadata(choice, "cast_at_s") or 0),
             choice.rationale or "",
             _metadata(choice, "vote_id"),
+            spans["exchange"].attributes.get("system", ""),
         )
     except (KeyError, TypeError, ValueError, UserError):  # feedback that was edited by hand
         return None
 
 
 def _side_of(span: Span) -> Side:
-    contents = [message["content"] for message in span.inputs][:-1]
+    contents = [message["content"] for message in span.inputs if message["role"] != "system"][:-1]
     reply = {**span.attributes["reply"], "text": span.outputs}
     return side_of(span.attributes["voice"], reply, list(zip(contents[::2], contents[1::2], strict=True)))
 

@@ -8,6 +8,7 @@ import math
 import re
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self, get_args
@@ -57,6 +58,7 @@ class Vote:
     cast_at_s: float = field(default_factory=time.time)
     comment: str = ""
     vote_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    system: str = ""
 
     def __post_init__(self) -> None:
         if self.choice not in get_args(Choice):
@@ -81,7 +83,8 @@ class Vote:
             )
             for pane in panes
         )
-        return cls(prompt=last.prompt, left=left, right=right, sampling=transcript.sampling, **rest)
+        sampling, system = transcript.sampling_of(last), transcript.system
+        return cls(prompt=last.prompt, left=left, right=right, sampling=sampling, system=system, **rest)
 
     @property
     def versions(self) -> tuple[str, str]:
@@ -123,9 +126,9 @@ def side_of(voice: dict[str, Any], reply: dict[str, Any], earlier: Sequence[Sequ
     return Side(ModelInfo(**voice), parsed, tuple((turn[0], turn[1]) for turn in earlier))
 
 
-def messages(turns: Turns, prompt: str) -> list[dict[str, str]]:
-    """``turns`` and then ``prompt`` as chat messages."""
-    return [*messages_of(turns), {"role": "user", "content": prompt}]
+def messages(turns: Turns, prompt: str, system: str = "") -> list[dict[str, str]]:
+    """``system`` where there is one, ``turns`` and then ``prompt`` as chat messages."""
+    return [*messages_of(turns, system), {"role": "user", "content": prompt}]
 
 
 def model_of(reference: str) -> str:
@@ -250,6 +253,40 @@ def no_pair(vote: Vote) -> str:
     return ""
 
 
+@dataclass(frozen=True)
+class PairSelection:
+    """The preference pairs of some votes: ``blind`` and ``shown`` votes were there, of which ``used`` were taken.
+
+    ``rows``: see ``preference_pairs``. ``left_out``: the reasons why votes that were taken made no pair, and how often.
+    """
+
+    rows: tuple[dict[str, Any], ...]
+    blind: int
+    shown: int
+    used: int
+    left_out: tuple[tuple[str, int], ...]
+
+    @property
+    def line(self) -> str:
+        """How many pairs there are, of which votes, and what was left out and why."""
+        others = f"{self.shown} with the versions shown"
+        votes = f"{self.used} votes, {others} among them" if self.used > self.blind else f"{self.blind} blind votes"
+        unused = "" if self.used > self.blind or not self.shown else f"; {others} not used"
+        why = ", ".join(f"{count} x {reason}" for reason, count in self.left_out)
+        return f"{len(self.rows)} preference pairs of {votes}{unused}" + (f"; left out: {why}" if why else "")
+
+
+def select_pairs(votes: Sequence[Vote], shown: bool = False) -> PairSelection:
+    """Preference pairs of the blind votes, or with ``shown`` of all: a visible label biases the choice."""
+    used = [vote for vote in votes if vote.blind or shown]
+    rows = tuple(preference_pairs(used))
+    left_out = Counter(reason for vote in used if (reason := no_pair(vote)))
+    if repeated := len(used) - left_out.total() - len(rows):
+        left_out["the same pair again"] = repeated
+    blind = sum(vote.blind for vote in votes)
+    return PairSelection(rows, blind, len(votes) - blind, len(used), tuple(left_out.most_common()))
+
+
 def preference_pairs(votes: Iterable[Vote]) -> Iterator[dict[str, Any]]:
     """Rows of TRL's conversational preference format, one a pair of answers however often it was voted for.
 
@@ -263,7 +300,7 @@ def preference_pairs(votes: Iterable[Vote]) -> Iterator[dict[str, Any]]:
         if winner is None or loser is None or no_pair(vote):
             continue
         row = {
-            "prompt": messages(winner.earlier, vote.prompt),
+            "prompt": messages(winner.earlier, vote.prompt, vote.system),
             "chosen": [{"role": "assistant", "content": winner.reply.text.strip()}],
             "rejected": [{"role": "assistant", "content": loser.reply.text.strip()}],
         }

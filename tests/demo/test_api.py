@@ -15,8 +15,20 @@ from registry.votes import store as vote_store
 from tests.demo.conftest import serve_page
 
 BASE, TUNED = "pirate/1:base", "pirate/1"
-GOOD = ("Hello there.", BASE, TUNED, "", "", 0.7, 1.0, 6, 7, "")
-NAMES = ("prompt", "left", "right", "third", "fourth", "temperature", "top_p", "max_new_tokens", "seed", "conversation")
+GOOD = ("Hello there.", BASE, TUNED, "", "", 0.7, 1.0, 6, 7, "", "")
+NAMES = (
+    "prompt",
+    "left",
+    "right",
+    "third",
+    "fourth",
+    "temperature",
+    "top_p",
+    "max_new_tokens",
+    "seed",
+    "conversation",
+    "system",
+)
 INSIDE = ("Traceback", 'File "', "site-packages", ".py")
 
 

@@ -53,13 +53,16 @@ def train(folder):
 @pytest.fixture(scope="module")
 def sessions(store, folder):
     from demo.config import DemoConfig
+    from demo.conversations import ConversationStore
     from demo.server import make_pool
     from demo.session import ChatSessions
     from registry.votes.outbox import VoteOutbox
 
     config = DemoConfig(port=free_port(), tokens_per_minute=1_000_000)
     pool, box = make_pool(config), VoteOutbox(folder / "votes")
-    yield ChatSessions(config, pool, lambda: box)
+    kept = ConversationStore(folder / "conversations.sqlite")
+    yield ChatSessions(config, pool, lambda: box, kept)
+    kept.close()
     box.close()
 
 
@@ -224,7 +227,7 @@ def test_again_edit_and_a_new_chat(visit):
     tab.click("#again")
     tab.wait_for_selector("#panes .parley-pane[data-old]", state="detached")
     answered(tab)
-    assert answers(tab) == first, "the same prompt, settings and seed give the same answers"
+    assert answers(tab) != first and tab.input_value("#seed input") == "8", "again takes the next seed"
     send(tab, "And what does he listen to?")
     answered(tab, times=2)
     tab.click("#edit")
@@ -249,6 +252,9 @@ def test_a_blind_vote_hides_the_sides_and_lands_in_mlflow(visit, sessions):
     tab.click("#vote-left")
     tab.wait_for_selector("#notice .parley-notice")
     assert "left was pirate/1" in tab.inner_text("#notice")
+    shown = tab.locator("#panes .parley-name").all_inner_texts()
+    columns = [tab.input_value(f"#column-{place} input") for place in (0, 1)]
+    assert shown[0].startswith("pirate/1") == columns[0].startswith("pirate/1"), "selectors name what the panes show"
     assert "first difference at token" in compared(tab)
     sessions.flush_votes(60)
     vote = vote_store.load("pirate")[-1]
@@ -266,11 +272,18 @@ def test_preference_pairs_can_be_saved(visit, sessions):
     answered(tab)
     tab.click("#vote-right")
     tab.wait_for_selector("#notice .parley-notice")
+    blind = visit("?blind=1")
+    send(blind, ASKED)
+    answered(blind)
+    blind.click("#vote-left")
+    blind.wait_for_selector("#notice .parley-notice")
     tab.click("button[role=tab]:has-text('Votes')")
     with tab.expect_download() as saved:
         tab.click("#export")
     rows = [json.loads(line) for line in Path(saved.value.path()).read_text().splitlines()]
     assert rows and all({"prompt", "chosen", "rejected"} <= row.keys() for row in rows)
+    tab.wait_for_selector("#notice .parley-notice")
+    assert "with the versions shown not used" in tab.inner_text("#notice")
 
 
 def test_a_link_restores_versions_settings_seed_and_prompt(visit):
@@ -301,9 +314,11 @@ def test_the_curve_switches_to_a_kept_checkpoint(visit):
     tab.wait_for_selector("#step input[type=range]")
     tab.focus("#step input[type=range]")
     tab.keyboard.press("Home")
-    tab.locator("#step input[type=range]").dispatch_event("pointerup")
-    tab.wait_for_function("document.querySelector('#panes').textContent.includes('checkpoint of step')")
+    tab.wait_for_function("document.querySelector('#panes').textContent.includes('checkpoint of step 32')")
     assert "pirate/1:32" in tab.input_value("#column-1 input")
+    tab.fill("#step input[type=number]", "64")
+    tab.keyboard.press("Enter")
+    tab.wait_for_function("document.querySelector('#panes').textContent.includes('checkpoint of step 64')")
     send(tab, ASKED)
     answered(tab)
     assert "one batch, 1 adapter" in compared(tab)
@@ -317,6 +332,7 @@ def test_four_columns_answer_at_once(visit):
     assert "one batch, 3 adapters" in compared(tab)
     assert tab.locator("#divergences .parley-divergence").count() == 3
     picture(tab, "columns")
+    assert tab.locator("#vote-left").is_disabled(), "votes are between two columns"
     tab.click("#fewer")
     tab.wait_for_function("document.querySelectorAll('#panes .parley-pane').length === 3")
 
@@ -380,10 +396,16 @@ def test_the_keyboard_alone_is_enough(visit):
     answered(tab)
     tab.focus("#prompt textarea")
     reached = []
-    for _ in range(12):
+    for _ in range(5):
         tab.keyboard.press("Tab")
         reached.append(tab.evaluate("document.activeElement.id"))
-    assert reached.index("send") < reached.index("stop") < reached.index("again") < reached.index("vote-right")
+    assert reached.index("send") < reached.index("stop") < reached.index("again")
+    tab.locator("#panes .parley-messages").last.focus()
+    for _ in range(4):
+        tab.keyboard.press("Tab")
+        reached.append(tab.evaluate("document.activeElement.id"))
+    assert reached[-4:] == ["vote-left", "vote-tie", "vote-both_bad", "vote-right"], "voting stands under the panes"
+    assert tab.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid", "the focus can be seen"
     tab.focus("#vote-left")
     tab.keyboard.press("Enter")
     tab.wait_for_selector("#notice .parley-notice")
@@ -424,3 +446,103 @@ def test_a_version_deleted_while_selected_leaves_the_other_side_answering(visit)
     answered(tab)
     statuses = tab.locator("#panes .parley-status").all_inner_texts()
     assert "tokens" in statuses[0] and f"there is no version pirate/{second.version}" in statuses[1]
+
+
+def test_a_reload_and_a_shared_link_open_the_conversation_as_it_was(visit):
+    tab = visit("?system=Be+brief.")
+    send(tab, ASKED)
+    answered(tab)
+    tab.wait_for_function("location.search.includes('conversation=')")
+    said = answers(tab)
+    tab.reload()
+    answered(tab)
+    assert answers(tab) == said and tab.input_value("#system textarea") == "Be brief."
+    tab.click("#share")
+    tab.wait_for_function("document.querySelector('#link textarea, #link input')?.value.startsWith('http')")
+    link = urlsplit(tab.input_value("#link textarea, #link input")).query
+    send(tab, "And what does he listen to?")
+    answered(tab, times=2)
+    other = visit("?" + link)
+    answered(other)
+    assert answers(other) == said, "what was said after the link was made is not in it"
+
+
+def test_conversations_are_listed_opened_and_deleted(visit, sessions):
+    tab = visit()
+    send(tab, "A prompt of its own for the list.")
+    answered(tab)
+    tab.wait_for_function("location.search.includes('conversation=')")
+    other = visit()
+    other.locator("#conversations button.toggle-button, .sidebar .toggle-button").first.click()
+    other.locator("#saved label", has_text="A prompt of its own").click()
+    answered(other)
+    assert answers(other) == answers(tab)
+    other.click("#delete-saved")
+    other.wait_for_selector("#saved label:has-text('A prompt of its own')", state="detached")
+    assert "A prompt of its own for the list." not in [each.name for each in sessions.saved.listed()]
+
+
+def test_a_transcript_file_is_opened_on_the_page(visit):
+    tab = visit()
+    send(tab, ASKED)
+    answered(tab)
+    with tab.expect_download() as saved:
+        tab.click("#as-html")
+    other = visit()
+    with other.expect_file_chooser() as chooser:
+        other.click("#open-transcript")
+    chooser.value.set_files(saved.value.path())
+    answered(other)
+    assert answers(other) == answers(tab)
+
+
+def test_a_prompt_over_the_limit_is_counted_and_refused(visit):
+    tab = visit()
+    tab.fill("#prompt textarea", "a" * 2001)
+    tab.wait_for_selector(".parley-count.parley-over")
+    assert tab.inner_text(".parley-count") == "2,001 of 2,000 characters"
+    tab.click("#send")
+    tab.wait_for_selector("#notice .parley-notice")
+    assert "at most 2,000" in tab.inner_text("#notice")
+    tab.wait_for_function("document.querySelector('#prompt textarea').value.length === 2001")
+
+
+def test_a_version_that_does_not_exist_is_flagged_before_anything_is_sent(visit):
+    tab = visit("?left=pirate/99&right=pirate/1")
+    tab.wait_for_selector("#panes .parley-model-missing")
+    assert "NOT AVAILABLE" in tab.inner_text("#panes") and "there is no version pirate/99" in tab.inner_text("#panes")
+
+
+def test_the_held_out_tab_shows_every_row_filters_and_opens_one_in_the_chat(visit):
+    tab = visit()
+    tab.wait_for_selector("#origin .parley-lineage")
+    tab.click("button[role=tab]:has-text('Held-out')")
+    tab.click("#held-out-show")
+    tab.wait_for_selector("#held-out-rows .parley-held")
+    assert "improved" in tab.inner_text("#held-out-summary") and "interval" in tab.inner_text("#held-out-summary")
+    picture(tab, "held-out")
+    tab.locator("#held-out-outcome label", has_text="worse").click()
+    tab.wait_for_function(
+        "[...document.querySelectorAll('#held-out-rows .parley-held')].every(e => e.matches('.parley-held-worse'))"
+    )
+    tab.locator("#held-out-outcome label", has_text="improved").click()
+    tab.wait_for_selector("#held-out-rows .parley-held-improved")
+    opened = tab.locator(".parley-open-row").first
+    prompt = opened.get_attribute("data-prompt")
+    opened.click()
+    tab.wait_for_selector("#prompt textarea:visible")
+    assert tab.input_value("#prompt textarea") == prompt
+
+
+def test_scales_stand_side_by_side_and_0_is_the_base(visit):
+    tab = visit()
+    tab.click("#scales")
+    tab.wait_for_function("document.querySelectorAll('#panes .parley-pane').length === 4")
+    assert "adapter scaled by 0.5" in tab.inner_text("#panes")
+    send(tab, ASKED)
+    answered(tab)
+    scaled = answers(tab)
+    plain = visit("?left=pirate/1:base&right=pirate/1")
+    send(plain, ASKED)
+    answered(plain)
+    assert [scaled[0], scaled[2]] == answers(plain) and scaled[3] != scaled[2]

@@ -22,7 +22,7 @@ def test_good_requests_pass_at_both_ends_of_every_range():
     check("x" * CAPS.prompt_chars, CAPS.turns, CAPS.panes)
     check("two\nlines\tand\r\nan emoji 😀 and é")
     check(temperature=0, top_p=0, max_new_tokens=1, seed=0)
-    check(temperature=5.0, top_p=1, max_new_tokens=CAPS.new_tokens, seed=2**31 - 1)
+    check(temperature=2.0, top_p=1, max_new_tokens=CAPS.new_tokens, seed=2**31 - 1)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_prompts_that_can_not_be_answered_are_refused_in_one_line(prompt, said):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *(("temperature", value) for value in (math.nan, math.inf, -math.inf, -0.1, 5.1, "0.7", None, True, 10**400)),
+        *(("temperature", value) for value in (math.nan, math.inf, -math.inf, -0.1, 2.1, "0.7", None, True, 10**400)),
         *(("top_p", value) for value in (math.nan, -0.01, 1.01, "1", None)),
         *(("max_new_tokens", value) for value in (0, -1, 201, 10.0, "10", None, True)),
         *(("seed", value) for value in (-1, 2**31, 1.5, math.nan, "7", None)),

@@ -13,18 +13,19 @@ from inference.transcript import Sampling
 def test_whatever_goes_into_a_link_comes_back():
     draw = random.Random(6)
     signs = "abc &=?#+%/\n\t\"'<>;é日😀\u200d"
-    names, kinds = "ab &=+%.é,|", ["", ":base", ":24"]
+    names, kinds = "ab &=+%.é,|", ["", ":base", ":24", ":x1.5", ":24:x-1"]
     for _ in range(300):
         references = tuple(
             f"{''.join(draw.choices(names, k=draw.randrange(1, 9)))}/{draw.randrange(1, 99)}{draw.choice(kinds)}"
             for _ in range(draw.randrange(5))
         )
-        sampling = Sampling(draw.uniform(0, 5), draw.random(), draw.randrange(1, 201), draw.randrange(2**31))
+        sampling = Sampling(draw.uniform(0, 2), draw.random(), draw.randrange(1, 201), draw.randrange(2**31))
         prompt = "x" + "".join(draw.choices(signs, k=draw.randrange(50))) if draw.random() < 0.8 else ""
         blind = draw.random() < 0.5
-        query = to_query(references, sampling, prompt, blind)
+        system = draw.choice(["", f"y{prompt}"])
+        query = to_query(references, sampling, prompt, blind, system)
         assert query.isascii()
-        expected = Shared(references, sampling, prompt, blind)
+        expected = Shared(references, sampling, prompt, blind, system)
         assert from_query(parse_qs(query, keep_blank_values=True)) == expected
         assert from_query(dict(parse_qsl(query))) == expected
 

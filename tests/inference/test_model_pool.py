@@ -542,3 +542,13 @@ def test_a_registry_that_is_down_is_asked_once_a_panel(shelf, monkeypatch):
     monkeypatch.setattr(resolver, "find", find)
     panel = ModelPool(Resolver(find_base).look).open(["small/1", "large/1", "full/1"])
     assert [speaker.error for speaker in panel.loaded] == ["it does not answer"] * 3 and asked == ["small/1"]
+
+
+def test_an_adapter_of_scale_0_is_the_base_token_for_token_and_of_scale_1_the_version(shelf, pool):
+    panel = pool.open(["large/1:base", "large/1:x0", "large/1", "large/1:x1", "large/1:x-1", "large/1:x2"])
+    assert panel.way.startswith("one batch") and panel.models[5].reference == "large/1:x2"
+    for sampling in (GREEDY, HOT):
+        base, none, version, whole, *others = tokens(last(panel, sampling=sampling))
+        assert none == base and whole == version and base not in others
+    unscaled = pool.open(["full/1:x2", "dora/1:x2", "large/1:x9"]).errors
+    assert "has no adapter" in unscaled[0] and "only a plain LoRA" in unscaled[1] and "from -1 to 3" in unscaled[2]

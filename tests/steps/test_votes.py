@@ -56,8 +56,8 @@ def test_the_standings_and_the_pairs_come_out_of_the_votes(store, tmp_path, caps
         f"Head to head              wins  losses  ties  both bad  {ends}",
         f"pirate/1:base : pirate/1     1       0     0         0  1.00 (0.21 to 1.00)     {1:13.3f}{3:22}",
         "",
-        "Wrote   votes.jsonl: 3 preference pairs; left out: 1 x no answer was preferred, 1 x the preferred answer was "
-        "cut off",
+        "Wrote   votes.jsonl: 3 preference pairs of 5 blind votes; 1 with the versions shown not used; left out: "
+        "1 x no answer was preferred, 1 x the preferred answer was cut off",
     ]
     rows = [json.loads(line) for line in (tmp_path / "votes.jsonl").read_text().splitlines()]
     assert [row["preferred"] for row in rows] == ["pirate/1", "pirate/1", "pirate/1:base"]

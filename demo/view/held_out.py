@@ -1,0 +1,42 @@
+"""The held-out rows of a comparison as HTML: what changed, with its interval, and one card a row."""
+
+from collections.abc import Sequence
+
+from demo.held_out import Comparison, HeldOutRow
+from demo.view.details import number
+from demo.view.diff import marked
+from demo.view.html import Markup, fragment
+
+
+def summary(found: Comparison) -> Markup:
+    """Counts of rows and the paired change of the metric that scores them, with its interval."""
+    line = found.primary
+    change = line["change"] if line else None
+    return fragment(
+        "held_out_summary.html",
+        sides=found.sides,
+        counts=found.counts(),
+        rows=len(found.rows),
+        total=found.facts["rows"],
+        order=found.facts["order"],
+        label=line["label"] if line else "",
+        values=None if line is None else (number(line["before"]), number(line["after"])),
+        change=change and [_signed(change[name]) for name in ("change", "low", "high")],
+    )
+
+
+def rows(found: Comparison, shown: Sequence[HeldOutRow], first: int, most: int) -> Markup:
+    """The rows ``shown[first : first + most]``."""
+    cards = []
+    for row in shown[first : first + most]:
+        diff = marked(row.item["before"], row.item["after"])
+        scores = (number(row.item["before_score"]), number(row.item["after_score"]))
+        change = "–" if row.difference is None else _signed(row.difference)
+        answers = zip(found.sides, (diff.first, diff.other), scores, strict=True)
+        cards.append({"row": row, "answers": list(answers), "change": change})
+    last = min(first + most, len(shown))
+    return fragment("held_out_rows.html", cards=cards, first=first + 1, last=last, total=len(shown))
+
+
+def _signed(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:+.3f}".replace("-", "−")
