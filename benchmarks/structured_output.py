@@ -33,7 +33,7 @@ from serve.engine.types import BadRequest
 from tests.serve.json_schemas import usable_schemas
 from train.base_model import resolve
 
-ROWS, TOKENS, AT_ONCE, MOST_TOKENS = 8, 64, 16, 1000
+ROWS, TOKENS, AT_ONCE, MOST_TOKENS = 8, 24, 16, 1000
 BOUND, MOST_RANDOM = 0.75, 400
 CHECKER = jsonschema.Draft202012Validator.FORMAT_CHECKER
 PEOPLE = {
