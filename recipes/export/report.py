@@ -1,0 +1,46 @@
+"""The comparison of an export with its version, for reading: one line, JSON, and Markdown."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from recipes.export.answers import Reference
+from recipes.export.proof import Proof
+
+
+def line(proof: Proof) -> str:
+    """The comparison in one line."""
+    return (
+        f"Compared  prompts equal {proof.same_prompts}/{proof.n}, texts equal {proof.same_texts}/{proof.n}, "
+        f"log-probability differs by at most {proof.largest:.2g} nats, on average {proof.mean:.2g}"
+    )
+
+
+def as_json(proof: Proof, reference: Reference, found: Mapping[str, Any]) -> dict[str, Any]:
+    """Numbers, and for each conversation the prompt tokens and answers of both."""
+    own = reference.answers
+    items = [
+        {"messages": messages, "prompt_tokens": own.prompts[i], "export_prompt_tokens": found["prompts"][i],
+         "version": own.texts[i], "export": found["texts"][i],
+         "version_log_probs": own.log_probs[i], "export_log_probs": found["log_probs"][i]}
+        for i, messages in enumerate(reference.messages)
+    ]  # fmt: skip
+    return {**asdict(proof), "passed": not proof.cause, "items": items}
+
+
+def markdown(proof: Proof, reference: Reference, found: Mapping[str, Any]) -> str:
+    """The line, and side by side the answers that are not the same."""
+    rows = [
+        f"| {_cell(messages[-1]['content'])} | {_cell(own)} | {_cell(other)} |"
+        for messages, own, other in zip(reference.messages, reference.answers.texts, found["texts"], strict=True)
+        if own.strip() != other.strip()
+    ]
+    verdict = f"failed: {proof.cause}" if proof.cause else "passed"
+    table = (
+        ["", "| prompt | version | export |", "| --- | --- | --- |", *rows] if rows else ["", "All texts are equal."]
+    )
+    return "\n".join([f"# Comparison of the export with its version: {verdict}", "", line(proof), *table, ""])
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())

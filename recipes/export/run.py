@@ -1,0 +1,206 @@
+"""An export: load the version, note its answers, write the format, let its consumer answer, compare, keep or refuse."""
+
+import gc
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from data.chat_format import chat_format
+from data.chat_template import prompt_ids
+from data.conversation import Row
+from data.errors import LONGEST_LINE, UserError
+from inference.batch import positions
+from inference.locations import ModelLocation
+from recipes.export import report
+from recipes.export.answers import Reference, reference_answers
+from recipes.export.config import ExportConfig
+from recipes.export.formats import FORMATS, Format, Source
+from recipes.export.prompts import conversations
+from recipes.export.proof import Proof, compare
+from recipes.version_models import load, locate, rows_of
+from registry import lineage
+from registry.references import split
+from registry.runs import Run
+from registry.versions import Version
+
+CONSUMERS = Path(__file__).with_name("consumers")
+
+
+def export(config: ExportConfig, run: Run) -> Iterator[str]:
+    """Export the version and yield the lines that are printed.
+
+    Raises:
+        UserError: there is no such version, it has no weights here, the folder is there, or the exported model does not
+            answer as the version does; nothing is left behind.
+    """
+    import torch
+
+    torch.set_num_threads(config.threads or torch.get_num_threads())
+    require_installed(config)
+    version, location = find(config.version)
+    form = FORMATS[config.to]
+    reference_name = f"{version.name}/{version.number}"
+    target = target_folder(config, version, run.folder.parent)
+    record_start(config, run, version, location)
+    yield f"Version {reference_name} to {config.to} in {target}"
+    with new_folder(target) as folder:
+        reference, bos = write(config, form, version, location, folder)
+        found = consume(config, form, location, folder, reference)
+        proof = compare(reference, found, form.tolerance(config), bos)
+        keep_proof(run, folder, proof, reference, found)
+        yield report.line(proof)
+        if proof.cause:
+            raise UserError(f"the export does not answer as {reference_name} does: {proof.cause}; nothing was exported")
+    yield f"Export  {target}"
+
+
+def require_installed(config: ExportConfig) -> None:
+    """Check that the program that reads the export is there, before anything is loaded.
+
+    Raises:
+        UserError: it is not.
+    """
+    if FORMATS[config.to].consumer == "with_llama_cpp" and not find_spec("xllamacpp"):
+        raise UserError(f"to={config.to} needs llama.cpp: pip install -r requirements-export.txt")
+
+
+def find(reference: str) -> tuple[Version, ModelLocation]:
+    """The version and where its weights are.
+
+    Raises:
+        UserError: there is no such version, or its weights are not here.
+    """
+    version, part = split(reference)
+    name = f"{version.name}/{version.number}"
+    if part:
+        raise UserError(f"version={reference}: name the version itself, {name}")
+    if version.tags.get("kind") == "tfidf":
+        raise UserError(f"version={reference} is a TF-IDF classifier, and only language models are exported")
+    location = locate(name)
+    if location.remote:
+        raise UserError(f"version={reference} is a model behind an API; its weights are not here to be exported")
+    return version, location
+
+
+def target_folder(config: ExportConfig, version: Version, outputs: Path) -> Path:
+    """The folder that will be made.
+
+    Raises:
+        UserError: it is there already.
+    """
+    name = f"{version.name}-{version.number}-{config.to}" + (f"-{config.outtype}" if config.to == "gguf" else "")
+    target = Path(config.output).expanduser() if config.output else outputs / "exports" / name
+    if target.exists() or target.is_symlink():
+        raise UserError(f"output={target} is there already; name another folder, or delete it")
+    return target.absolute()
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """A folder beside ``target`` that becomes ``target`` by a rename at the end, or is deleted by an error."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        place = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
+    except OSError as error:
+        raise UserError(f"output={target} can't be written: {error.strerror}") from error
+    try:
+        yield place
+        place.chmod(0o755)
+        os.rename(place, target)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def write(
+    config: ExportConfig, form: Format, version: Version, location: ModelLocation, folder: Path
+) -> tuple[Reference, int | None]:
+    """Write the format into ``folder``; returns the version's own answers and the tokenizer's BOS.
+
+    The version is computed in float32, whatever its base is held in, and is out of memory afterwards.
+    """
+    model, tokenizer = load(replace(location, load="fp32"))
+    room = positions(model) - config.max_new_tokens
+
+    def fits(row: Row) -> bool:
+        return len(prompt_ids(tokenizer, row.turns[:-1], row.prompt, row.system)) <= room
+
+    rows = conversations(own_rows(version), chat_format(tokenizer).takes_system, fits)
+    if not rows:
+        raise UserError(f"max_new_tokens={config.max_new_tokens}: the model has {positions(model)} positions")
+    reference = reference_answers(model, tokenizer, rows, config.max_new_tokens, location.stop_token_ids)
+    form.write(Source(location, model, tokenizer, reference.stops), folder, config)
+    del model
+    gc.collect()
+    return reference, tokenizer.bos_token_id
+
+
+def own_rows(version: Version) -> list[Row]:
+    """The held-out rows of the version's run, where it has any that can be read again."""
+    try:
+        params = lineage.params_of(version.run_id)
+        return rows_of(params).test if "dataset" in params and "n_train" not in params else []
+    except UserError:
+        return []
+
+
+def consume(
+    config: ExportConfig, form: Format, location: ModelLocation, folder: Path, reference: Reference
+) -> Mapping[str, Any]:
+    """What the consumer of the format answers, in a process that imports nothing of this project.
+
+    Raises:
+        UserError: it can't load the export or fails.
+    """
+    task = {
+        "folder": str(folder),
+        "base": str(location.base) if form.needs_base else "",
+        "messages": reference.messages,
+        "tokens": reference.answers.tokens,
+        "max_new_tokens": config.max_new_tokens,
+        "threads": config.threads,
+        "longest_prompt": max(map(len, reference.answers.prompts)),
+    }
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        (place / "task.json").write_text(json.dumps(task))
+        command = [sys.executable, "-I", str(CONSUMERS / f"{form.consumer}.py"), "task.json", "result.json"]
+        done = subprocess.run(command, cwd=place, capture_output=True, text=True, errors="replace")
+        if done.returncode:
+            raise UserError(f"to={config.to}: the export can't be used: {_last_line(done.stderr)}")
+        return json.loads((place / "result.json").read_text())
+
+
+def _last_line(output: str) -> str:
+    """The last line that is not empty of what a program wrote to its standard error, which has its exception."""
+    return ([line for line in output.splitlines() if line.strip()] or ["it said nothing"])[-1][:LONGEST_LINE]
+
+
+def record_start(config: ExportConfig, run: Run, version: Version, location: ModelLocation) -> None:
+    """The settings as params, and which weights are exported as tags."""
+    run.params(asdict(config))
+    run.tags({
+        "exported_version": f"{version.name}/{version.number}",
+        "weights_digest": location.info.digest,
+        "base_digest": location.info.base_digest,
+    })  # fmt: skip
+
+
+def keep_proof(run: Run, folder: Path, proof: Proof, reference: Reference, found: Mapping[str, Any]) -> None:
+    """The comparison as metrics and artifacts of the run, and as files of the export."""
+    run.log(0, proof.metrics)
+    run.flush()
+    for name, text in (
+        ("proof.json", json.dumps(report.as_json(proof, reference, found), indent=1)),
+        ("proof.md", report.markdown(proof, reference, found)),
+    ):
+        run.text(text, name)
+        (folder / name).write_text(text, encoding="utf-8")
