@@ -34,7 +34,8 @@ class Proof:
     """The comparison of an export with its version on ``n`` conversations.
 
     ``same_prompts``, ``same_texts``: how many are equal. ``largest`` and ``mean``: differences of log-probabilities of
-    the version's tokens, in nats. ``cause``: why it failed, empty where it did not.
+    the version's tokens, in nats. ``unknown``:
+    how many of them the consumer gave no log-probability for. ``cause``: why it failed, empty where it did not.
     """
 
     n: int
@@ -42,6 +43,7 @@ class Proof:
     same_texts: int
     largest: float
     mean: float
+    unknown: int
     cause: str
 
     @property
@@ -74,7 +76,8 @@ def compare(reference: Reference, found: Mapping[str, Any], tolerance: Tolerance
     failed = same_prompts < n or _beyond(n - same_texts, tolerance.texts)
     failed = failed or _beyond(largest, tolerance.largest) or _beyond(mean, tolerance.mean)
     cause = _cause(reference, other, found["vocabulary"], bos) if failed or not math.isfinite(mean) else ""
-    return Proof(n, same_prompts, same_texts, largest, mean, cause)
+    unknown = sum(value is None for row in other.log_probs for value in row)
+    return Proof(n, same_prompts, same_texts, largest, mean, unknown, cause)
 
 
 def _gap(a: float, b: float) -> float:

@@ -13,6 +13,7 @@ def line(proof: Proof) -> str:
     return (
         f"Compared  prompts equal {proof.same_prompts}/{proof.n}, texts equal {proof.same_texts}/{proof.n}, "
         f"log-probability differs by at most {proof.largest:.2g} nats, on average {proof.mean:.2g}"
+        + (f" ({proof.unknown} tokens unknown)" if proof.unknown else "")
     )
 
 

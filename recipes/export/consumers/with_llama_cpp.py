@@ -37,7 +37,7 @@ def main(task_path: str, result_path: str) -> None:
 
 
 def _start(file: str, task: dict[str, Any]) -> Any:
-    params = xllamacpp.CommonParams()
+    params = xllamacpp.CommonParams()  # pyright: ignore[reportAttributeAccessIssue]
     params.model.path = file
     params.n_parallel = 1
     params.use_jinja = True
@@ -46,7 +46,7 @@ def _start(file: str, task: dict[str, Any]) -> Any:
     params.n_ctx = max(map(len, task["tokens"])) + task["longest_prompt"] + 8
     if task["threads"]:
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = task["threads"]
-    return xllamacpp.Server(params)
+    return xllamacpp.Server(params)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _post(server: Any, path: str, body: Any) -> Any:
@@ -83,9 +83,9 @@ def _log_probs(server: Any, prompt: list[int], own: list[int], answer: dict[str,
 def _log_prob(server: Any, prompt: list[int], token: int) -> float | None:
     """The log-probability of ``token`` after ``prompt``; at most that of the last of the likeliest; None if unknown.
 
-    The server lists nothing with a token that is half a character, until one ends it.
+    The server lists nothing with a likeliest token that is half a character.
     """
-    body = {"prompt": prompt, "n_predict": 4, "temperature": 0, "n_probs": LIKELIEST}
+    body = {"prompt": prompt, "n_predict": 1, "temperature": 0, "n_probs": LIKELIEST}
     listed = _post(server, "/completion", body).get("completion_probabilities")
     if not listed:
         return None

@@ -16,7 +16,7 @@ def main(task_path: str, result_path: str) -> None:
         task = json.load(stream)
     torch.set_num_threads(task["threads"] or torch.get_num_threads())
     tokenizer = AutoTokenizer.from_pretrained(task["folder"])
-    model = AutoModelForCausalLM.from_pretrained(task["base"] or task["folder"], dtype=torch.float32)
+    model: Any = AutoModelForCausalLM.from_pretrained(task["base"] or task["folder"], dtype=torch.float32)
     if task["base"]:
         from peft import PeftModel
 

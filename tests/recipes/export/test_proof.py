@@ -1,0 +1,38 @@
+"""The comparison of answers: what passes, and which cause is named for each fault in the answers of a consumer."""
+
+import pytest
+
+from recipes.export.answers import Answers, Reference
+from recipes.export.proof import EIGHT_BITS, EXACT, HALF, compare
+
+BOS, END = 1, 2
+OWN = Answers([[BOS, 5, 6]], [[7, 8, END]], ["seven eight"], [[-0.1, -0.2, -0.3]])
+REFERENCE = Reference([[{"role": "user", "content": "five"}]], OWN, frozenset({END}), [[-3.0, -4.0, -5.0]], 10)
+SOUND = {"prompts": OWN.prompts, "tokens": OWN.tokens, "texts": OWN.texts, "log_probs": OWN.log_probs, "vocabulary": 10}
+
+
+@pytest.mark.parametrize("tolerance", [EXACT, HALF, EIGHT_BITS])
+def test_the_same_answers_have_no_cause(tolerance):
+    proof = compare(REFERENCE, SOUND, tolerance, BOS)
+    assert (proof.cause, proof.same_texts, proof.largest) == ("", 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("fault", "cause"),
+    [
+        ({"prompts": [[BOS, BOS, 5, 6]]}, "BOS twice"),
+        ({"prompts": [[BOS, 6, 5]]}, "template differs"),
+        ({"tokens": [[7, 8, END, 9]], "texts": ["seven eight nine"]}, "end token not a stop"),
+        ({"texts": ["four"], "tokens": [[4]], "log_probs": [[-3.0, -4.0, -5.0]]}, "adapter not merged"),
+        ({"log_probs": [[float("nan")] * 3]}, "dtype overflow"),
+        ({"vocabulary": 12, "texts": ["four"]}, "embedding resized"),
+        ({"texts": ["nine"], "tokens": [[9]], "log_probs": [[-0.2, -0.2, -0.3]]}, "quantisation"),
+    ],
+)
+def test_each_fault_is_named(fault, cause):
+    assert compare(REFERENCE, {**SOUND, **fault}, EXACT, BOS).cause == cause
+
+
+def test_a_token_without_a_log_probability_is_counted_and_not_compared():
+    proof = compare(REFERENCE, {**SOUND, "log_probs": [[-0.1, None, -0.3]]}, EXACT, BOS)
+    assert (proof.cause, proof.unknown, proof.largest) == ("", 1, 0)
