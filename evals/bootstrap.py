@@ -130,6 +130,8 @@ def satterthwaite(influence: np.ndarray) -> float:
         influence: ``[n]``, not all 0.
     """
     n = len(influence)
+    if n < 4:  # no unbiased kurtosis
+        return min(n - 1, 2.0)
     excess = float((influence**4).mean() / (influence**2).mean() ** 2) - 3
     unbiased = (n - 1) / ((n - 2) * (n - 3)) * ((n + 1) * excess + 6)  # few rows show too little of a heavy tail
     return min(n - 1, max(2.0, 2 * n / max(unbiased + 2 + 2 / (n - 1), 2.0)))

@@ -144,11 +144,15 @@ def estimate(before: np.ndarray, after: np.ndarray, of_sums: OfSums = ratio, see
     if len(before) >= LEAST_ROWS and (before == after).all():
         return Constant(0.0)
     k = before.shape[1]
-    return bootstrap(
-        np.concatenate([after, before], axis=1).astype(float),
-        lambda sums: of_sums(sums[..., :k]) - of_sums(sums[..., k:]),
-        seed,
-    )
+    both = np.concatenate([after, before], axis=1).astype(float)
+
+    def change(sums: np.ndarray) -> np.ndarray:
+        return of_sums(sums[..., :k]) - of_sums(sums[..., k:])
+
+    found = bootstrap(both, change, seed)
+    if found is None and len(before) >= LEAST_ROWS:
+        return Constant(float(change(both.sum(0))))  # no resample has a spread
+    return found
 
 
 def is_share(statistics: np.ndarray) -> bool:

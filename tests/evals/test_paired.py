@@ -5,6 +5,7 @@ import pytest
 from statsmodels.stats.proportion import proportion_confint
 
 from evals import paired
+from evals.metrics import METRICS
 
 
 def means(values):
@@ -53,3 +54,15 @@ def test_shares_take_newcombes_interval_and_zero_and_one_have_width():
     assert found.method.startswith("Newcombe") and found.change == 1 and 0.8 < found.low < 1 == found.high
     low, high = proportion_confint(45, 45, method="wilson")
     assert high - low < found.high - found.low
+
+
+def test_rows_that_all_change_by_the_same_have_an_interval_of_one_point():
+    before = np.stack([np.arange(40.0), np.ones(40)], axis=1)
+    found = paired.difference(before, before - [2.0, 0.0])
+    assert found is not None and found.change == found.low == found.high == -2 and found.is_decrease
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+def test_perplexities_of_very_few_rows_are_compared_without_an_error(n):
+    rows = np.stack([np.linspace(3.0, 5.0, n), np.ones(n)], axis=1)
+    assert METRICS["perplexity"].difference(rows, rows * 0.9, 7) is not None

@@ -40,7 +40,7 @@ def test_the_page_opens_without_a_link_answers_and_ends_with_ctrl_c(tiny_base, s
     step.wait_for(lambda: "Ctrl-C stops it." in step.stdout, "the last line")
     assert "No public link could be made: Gradio's share service can't be reached" in step.stdout
     assert "password" not in step.stdout and "Parley" in ask(address)
-    said = call(address, "compare", "Hello.", "pirate/1:base", "pirate/1", "", "", 0.7, 1.0, 4, 7, "")
+    said = call(address, "compare", "Hello.", "pirate/1:base", "pirate/1", "", "", 0.7, 1.0, 4, 7, "", "")
     assert '"done": true' in said and '"error": ""' in said, said
     assert '"reference": "pirate/1"' in call(address, "versions", "")
     step.signal(signal.SIGINT)
