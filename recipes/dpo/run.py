@@ -27,6 +27,7 @@ from recipes.sft import run as sft
 from recipes.sft import stop_on
 from recipes.sft.run import Recipe
 from recipes.sft.types import Outcome
+from registry.references import scaled
 from registry.resolver import Resolver
 from registry.runs import Run
 from train import base_model, defaults, distributed, trainable
@@ -82,6 +83,9 @@ def prepare(config: DpoConfig, day: date | None = None) -> PreferenceJob:
 
 def _start(config: DpoConfig) -> ModelLocation | None:
     resolver = Resolver(lambda base: base_model.resolve(base).folder)
+    plain, _ = scaled(config.start)
+    if plain != config.start:  # the adapter on disk is not the scaled one
+        raise UserError(f"start={config.start} is scaled, which is for inference only; start from {plain}")
     found = resolver.place(config.start) if config.start else None
     if found and found.remote:
         raise UserError(f"start={config.start} is a model behind an API: its weights are not here")

@@ -152,6 +152,8 @@ def test_wrong_input_registers_nothing(done, tmp_path):
         dpo(flags(start="pirate/1", dataset=rows, rank=4, register_as="none"))
     with pytest.raises(UserError, match="no version nowhere/1"):
         dpo(flags(start="nowhere/1", dataset=rows, register_as="none"))
+    with pytest.raises(UserError, match="is scaled"):
+        dpo(flags(start="pirate/1:x0.5", dataset=rows, register_as="none"))
     assert versions.versions("none") == []
 
 
