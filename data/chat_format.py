@@ -177,6 +177,19 @@ def render(
     )
 
 
+def render_accepted(tokenizer: Any, messages: Sequence[dict[str, Any]], **settings: Any) -> str:
+    """``render`` of ``messages`` as the template takes them (``ChatFormat.accepted``).
+
+    Raises:
+        DataError: the template refuses this conversation.
+    """
+    found = chat_format(tokenizer)
+    try:
+        return render(tokenizer, found.accepted(messages), **settings)
+    except Exception as error:  # a chat template is a program that came with the model
+        raise DataError([f"the chat template refuses this conversation: {first_line(error)}"]) from error
+
+
 def control_tokens(tokenizer: Any) -> re.Pattern[str]:
     """A pattern that finds the texts which ``tokenizer`` reads as control tokens (end, roles, padding)."""
     return chat_format(tokenizer).control

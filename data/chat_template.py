@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-from data.chat_format import chat_format, render
+from data.chat_format import chat_format, render_accepted
 from data.conversation import Row
-from data.errors import DataError, first_line
+from data.errors import DataError
 from data.tool_format import tool_prompt, tool_steps
 
 SPECIAL_TOKENS = ("<|endoftext|>", "<|endofprompt|>", "<|im_start|>", "<|im_end|>", "<|start|>", "<|end|>")
@@ -118,7 +118,7 @@ def row_prompt_ids(tokenizer: Any, row: Row) -> list[int]:
     if row.chat is None:
         return prompt_ids(tokenizer, row.turns[:-1], row.prompt, row.system)
     *before, _answer = row_sequences(tokenizer, row)[-1]
-    return [token for _, piece in pieces(before, tokenizer) for token in piece]
+    return _ids(before, tokenizer)
 
 
 def tool_prompt_ids(tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any]) -> list[int]:
@@ -133,7 +133,7 @@ def tool_prompt_ids(tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any
     except DataError:  # such a conversation is not trained
         return text_ids(tokenizer, prompt)
     *before, _answer = _joined([*steps, (prompt, "...")], chat_format(tokenizer).end_text)[-1]
-    return [token for _, piece in pieces(before, tokenizer) for token in piece]
+    return _ids(before, tokenizer)
 
 
 def segments(tokenizer: Any, turns: Turns, system: str = "") -> list[Segment]:
@@ -148,12 +148,12 @@ def prompt_ids(tokenizer: Any, turns: Turns, prompt: str, system: str = "") -> l
         DataError: the chat template refuses this conversation.
     """
     *before, _answer = segments(tokenizer, (*turns, (prompt, "...")), system)
-    return [token for _, piece in pieces(before, tokenizer) for token in piece]
+    return _ids(before, tokenizer)
 
 
 def text_ids(tokenizer: Any, text: str) -> list[int]:
     """The tokens of a whole prompt, encoded in one piece."""
-    return [token for _, piece in pieces([Segment(text, is_answer=False)], tokenizer) for token in piece]
+    return _ids([Segment(text, is_answer=False)], tokenizer)
 
 
 def plain_ids(
@@ -174,6 +174,10 @@ def plain_ids(
         ids += tokenizer(name, add_special_tokens=False, split_special_tokens=True)["input_ids"]
         ids += tokenizer(after, add_special_tokens=False)["input_ids"]
     return ids
+
+
+def _ids(parts: Sequence[Segment], tokenizer: Any) -> list[int]:
+    return [token for _, piece in pieces(parts, tokenizer) for token in piece]
 
 
 def pieces(parts: Sequence[Segment], tokenizer: Any) -> Iterator[tuple[Segment, list[int]]]:
@@ -214,8 +218,4 @@ def messages_of(turns: Turns, system: str = "") -> list[dict[str, str]]:
 
 
 def _prompt_text(tokenizer: Any, messages: Messages, settings: Mapping[str, Any] = NO_SETTINGS) -> str:
-    found = chat_format(tokenizer)
-    try:
-        return render(tokenizer, found.accepted(messages), add_generation_prompt=True, **settings)
-    except Exception as error:  # a chat template is a program that came with the model
-        raise DataError([f"the chat template refuses this conversation: {first_line(error)}"]) from error
+    return render_accepted(tokenizer, messages, add_generation_prompt=True, **settings)

@@ -48,6 +48,11 @@ class Row:
         chat = [{"messages": self.chat.messages, "tools": self.chat.tools}] if self.chat else []
         return [self.system, self.turns, *muted, *thoughts, *chat]
 
+    def with_answer(self, answer: str) -> "Row":
+        """The conversation alone with ``answer`` as its last answer; thoughts belong to its own answer."""
+        turns = (*self.turns[:-1], (self.prompt, answer))
+        return Row(turns, self.system, self.where, thoughts=self.thoughts if answer == self.response else ())
+
     @property
     def prompt(self) -> str:
         """The last prompt."""

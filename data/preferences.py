@@ -29,14 +29,10 @@ class Preference(Row):
         """All that is learned from the row, as plain values."""
         return [*super().content, {"rejected": self.rejected}]
 
-    def side(self, answer: str) -> Row:
-        """The conversation with ``answer`` as its last answer."""
-        return _with_answer(self, answer)
-
     @property
     def flipped(self) -> "Preference":
         """The opposite preference."""
-        return replace(self, turns=self.side(self.rejected).turns, rejected=self.response, thoughts=())
+        return replace(self, turns=self.with_answer(self.rejected).turns, rejected=self.response, thoughts=())
 
 
 @dataclass(frozen=True)
@@ -55,17 +51,8 @@ class Rating(Row):
         """All that is learned from the row, as plain values."""
         return [*super().content, {"good": self.good}]
 
-    def side(self, answer: str) -> Row:
-        """The conversation with ``answer`` as its last answer."""
-        return _with_answer(self, answer)
-
 
 P = TypeVar("P", Preference, Rating)
-
-
-def _with_answer(row: Row, answer: str) -> Row:
-    turns = (*row.turns[:-1], (row.prompt, answer))
-    return Row(turns, row.system, row.where, thoughts=row.thoughts if answer == row.response else ())
 
 
 def usable(rows: Sequence[Preference]) -> tuple[list[Preference], list[str]]:
@@ -135,7 +122,7 @@ def rated(rows: Iterable[Preference | Rating]) -> list[Rating]:
 
 
 def _rating(row: Preference, answer: str) -> Rating:
-    side = row.side(answer)
+    side = row.with_answer(answer)
     return Rating(side.turns, side.system, side.where, thoughts=side.thoughts, good=answer == row.response)
 
 

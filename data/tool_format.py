@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from data.chat_format import chat_format, render, template_of
-from data.errors import DataError, first_line
+from data.chat_format import chat_format, render, render_accepted, template_of
+from data.errors import DataError
 
 Message = Mapping[str, Any]
 
@@ -117,11 +117,7 @@ def tool_steps(
 def _render(tokenizer: Any, messages: Sequence[Message], tools: Sequence[Message], **settings: Any) -> str:
     found = tool_format(tokenizer)
     written = plain_messages(messages, tools) if found.is_plain else template_messages(messages, found.as_text)
-    try:
-        accepted = chat_format(tokenizer).accepted(written)
-        return render(tokenizer, accepted, tools=None if found.is_plain else list(tools) or None, **settings)
-    except Exception as error:  # a chat template is a program that came with the model
-        raise DataError([f"the chat template refuses this conversation: {first_line(error)}"]) from error
+    return render_accepted(tokenizer, written, tools=None if found.is_plain else list(tools) or None, **settings)
 
 
 def plain_messages(messages: Sequence[Message], tools: Sequence[Message]) -> list[dict[str, Any]]:

@@ -5,11 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from data.chat_format import control_tokens
-from data.chat_template import Turns, conversation_text, plain_ids, text_ids, tool_prompt_ids
+from data.chat_template import NO_SETTINGS, Turns, conversation_text, plain_ids, text_ids, tool_prompt_ids
 from inference.batch import BatchRow
 from inference.generation import LoadedModel, Messages, chat_ids, own_template, refuse_control_tokens, require_known
-
-NO_SETTINGS: Mapping[str, Any] = {}
 
 
 def line_of(loaded: LoadedModel, messages: Messages, settings: Mapping[str, Any] = NO_SETTINGS) -> BatchRow:
@@ -21,9 +19,7 @@ def line_of(loaded: LoadedModel, messages: Messages, settings: Mapping[str, Any]
     Raises:
         UserError: the chat template takes no such conversation.
     """
-    ids = message_ids(loaded, messages, settings)
-    require_known(loaded, ids)
-    return BatchRow(loaded.model, loaded.adapter, ids, loaded.ends)
+    return _line(loaded, message_ids(loaded, messages, settings))
 
 
 def message_ids(loaded: LoadedModel, messages: Messages, settings: Mapping[str, Any] = NO_SETTINGS) -> list[int]:
@@ -51,8 +47,7 @@ def prompt_line(loaded: LoadedModel, prompt: str | Sequence[int]) -> BatchRow:
     if not ids:
         first = tokenizer.bos_token_id
         ids = [tokenizer.eos_token_id if first is None else first]
-    require_known(loaded, ids)
-    return BatchRow(loaded.model, loaded.adapter, ids, loaded.ends)
+    return _line(loaded, ids)
 
 
 def tool_line(loaded: LoadedModel, messages: Sequence[Mapping[str, Any]], tools: Sequence[Any]) -> BatchRow:
@@ -64,6 +59,10 @@ def tool_line(loaded: LoadedModel, messages: Sequence[Mapping[str, Any]], tools:
     refuse_control_tokens(loaded, (json.dumps([message, *tools], ensure_ascii=False) for message in messages))
     with own_template(loaded) as tokenizer:
         ids = tool_prompt_ids(tokenizer, messages, tools)
+    return _line(loaded, ids)
+
+
+def _line(loaded: LoadedModel, ids: list[int]) -> BatchRow:
     require_known(loaded, ids)
     return BatchRow(loaded.model, loaded.adapter, ids, loaded.ends)
 

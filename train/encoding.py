@@ -126,7 +126,9 @@ def encode_pairs(rows: Sequence[Preference], tokenizer: Any, max_length: int = 5
         DataError: as ``encode``, of both answers.
     """
     chosen, rejected = (
-        _last_answers([each.side(answer) for each, answer in zip(rows, answers, strict=True)], tokenizer, max_length)
+        _last_answers(
+            [each.with_answer(answer) for each, answer in zip(rows, answers, strict=True)], tokenizer, max_length
+        )
         for answers in ([row.response for row in rows], [row.rejected for row in rows])
     )
     return [Pair(*both) for both in zip(chosen, rejected, strict=True)]
@@ -139,8 +141,8 @@ def encode_rated(rows: Sequence[Rating], tokenizer: Any, max_length: int = 512) 
         DataError: as ``encode``.
     """
     others = [*rows[1:], *rows[:1]]
-    answers = _last_answers([row.side(row.response) for row in rows], tokenizer, max_length)
-    mismatched = [row.side(other.response) for row, other in zip(rows, others, strict=True)]
+    answers = _last_answers([row.with_answer(row.response) for row in rows], tokenizer, max_length)
+    mismatched = [row.with_answer(other.response) for row, other in zip(rows, others, strict=True)]
     found = zip(answers, _last_answers(mismatched, tokenizer, max_length), rows, strict=True)
     return [Rated(answer, other, row.good) for answer, other, row in found]
 

@@ -118,15 +118,15 @@ def row(value: dict[str, Any], where: str) -> Row:
     Its turns are texts, one for each message by assistant: the texts before it, and its text with its
     calls in Hermes' form. ``chat`` holds the messages themselves, which the chat template writes.
     """
-    messages = [_written(each) for each in as_list(value["messages"], "messages")[0]]
+    given, _ = as_list(value["messages"], "messages")
+    messages = [_written(each) for each in given]
     tools, _ = as_list(value.get("tools") or [], "tools")
     system = messages[0]["content"] if messages[0]["role"] == "system" else ""
     turns, before, muted = [], list[str](), list[int]()
-    given = [each.get("weight") for each in as_list(value["messages"], "messages")[0]]
-    for message, weight in zip(messages, given, strict=True):
+    for message, read in zip(messages, given, strict=True):
         if message["role"] == "assistant":
             calls = [call_text(PLAIN, call["function"]) for call in message.get("tool_calls", ())]
-            muted += [len(turns)] if weight == 0 else []
+            muted += [len(turns)] if read.get("weight") == 0 else []
             turns.append(("\n".join(before), "\n".join([*filter(None, [message["content"]]), *calls])))
             before = []
         elif message["role"] != "system":
