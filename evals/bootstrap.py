@@ -120,6 +120,12 @@ def influences(rows: np.ndarray, of_sums: OfSums) -> np.ndarray:
     return moved - moved.mean()
 
 
+def correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """That of two quantities from the influences of the same rows on each; 0 where a quantity does not vary."""
+    spread = math.sqrt(float((first**2).sum() * (second**2).sum()))
+    return float((first * second).sum()) / spread if spread > 0 else 0.0
+
+
 def satterthwaite(influence: np.ndarray) -> float:
     """Degrees of freedom of the standard error: n - 1, or fewer where a few rows make most of it; at least 2.
 

@@ -11,7 +11,7 @@ from data.json_values import finite
 from data.markdown import table
 from evals.claims import Result
 from evals.claims_file import Line
-from evals.metrics import entry
+from evals.metrics import format_of
 from evals.plots import GRID, PAPER, blank_figure, describe, plain, write_table
 from train.plots import INK, SOFT
 
@@ -127,8 +127,7 @@ def _kind(result: Result) -> str:
 def _number(line: Line, value: float) -> str:
     if line.quantity == "relative":
         return f"{value:+.1%}".replace("%", " %")
-    known = entry(line.metric)
-    form = known.format if known else ".3f"
+    form = format_of(line.metric)
     return f"{value:+{form}}" if line.quantity == "change" else f"{value:{form}}"
 
 

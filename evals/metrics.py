@@ -57,6 +57,12 @@ def entry(name: str) -> Metric | None:
     return METRICS.get(name) or METRICS.get(f"suite/{name.partition('/')[2]}")
 
 
+def format_of(name: str) -> str:
+    """The format specification of a metric's values."""
+    known = entry(name)
+    return known.format if known else ".3f"
+
+
 def changes(before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray], seed: int = 0) -> dict[str, Difference]:
     """How much two models differ on the same rows, by metric, from the statistics of their rows.
 

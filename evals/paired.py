@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evals.bootstrap import LEAST_ROWS, OfSums, bootstrap
+from evals.bootstrap import LEAST_ROWS, OfSums, bootstrap, correlation
 from evals.estimates import Constant, Estimate, Joined, PairedShares, ShareLessConstant
 from evals.intervals import LEVEL, Interval, wilson
 from evals.paired_bounded import CompareBounded, of_equal_rows
@@ -140,7 +140,8 @@ def estimate(before: np.ndarray, after: np.ndarray, of_sums: OfSums = ratio, see
     if of_sums is ratio and is_share_of_some(before) and is_share_of_some(after):
         return _shares_of_some(before, after)
     if of_sums is ratio and is_count_ratio(before) and is_count_ratio(after):
-        return (CompareBounded(ratio)(before, after, seed) or (0, 0, None))[2]
+        compared = CompareBounded(ratio)(before, after)
+        return compared and compared[2]
     if len(before) >= LEAST_ROWS and (before == after).all():
         return Constant(0.0)
     k = before.shape[1]
@@ -189,8 +190,6 @@ def _shares_of_some(before: np.ndarray, after: np.ndarray) -> Joined:
         return found[0], found[1]
 
     residuals = [rows[:, 0] - share * rows[:, 1] for rows, share in ((before, first), (after, second))]
-    spread = math.sqrt(float((residuals[0] ** 2).sum() * (residuals[1] ** 2).sum()))
-    correlation = float((residuals[0] * residuals[1]).sum()) / spread if spread > 0 else 0.0
-    if (before == after).all():
-        correlation = of_equal_rows(first, counts[0][1])
-    return Joined(second - first, (first, second), ends, correlation, "Wilson's intervals, joined")
+    are_equal = (before == after).all()
+    joint = of_equal_rows(first, counts[0][1]) if are_equal else correlation(residuals[0], residuals[1])
+    return Joined(second - first, (first, second), ends, joint, "Wilson's intervals, joined")

@@ -13,7 +13,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from evals.bootstrap import LEAST_ROWS, OfSums, influences, satterthwaite
+from evals.bootstrap import LEAST_ROWS, OfSums, correlation, influences, satterthwaite
 from evals.estimates import ByInversion, Constant, Estimate, Joined
 from evals.intervals import Interval, wilson
 
@@ -75,15 +75,12 @@ class CompareBounded:
             return first, second, Constant(0.0)
         found = [influences(each.astype(float), self.of_sums) for each in (before, after)]
         sides = [self._side(value, each) for value, each in zip((first, second), found, strict=True)]
-        spread = math.sqrt(float((found[0] ** 2).sum() * (found[1] ** 2).sum()))
-        correlation = float((found[0] * found[1]).sum()) / spread if spread > 0 else 0.0
-        if are_equal:
-            correlation = of_equal_rows(first, len(before))
+        joint = of_equal_rows(first, len(before)) if are_equal else correlation(found[0], found[1])
 
         def ends(tail: float) -> tuple[Interval, Interval]:
             return sides[0].interval(tail), sides[1].interval(tail)
 
-        return first, second, Joined(second - first, (first, second), ends, correlation, METHOD)
+        return first, second, Joined(second - first, (first, second), ends, joint, METHOD)
 
     def level(self, rows: np.ndarray) -> Bounded | None:
         """The metric of one model; None for fewer than ``LEAST_ROWS`` rows."""

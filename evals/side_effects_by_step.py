@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from evals.claims_file import Line
-from evals.metrics import METRICS, entry
+from evals.metrics import METRICS, format_of
 from evals.paired import Difference
 from evals.plots import PAPER, WARM, blank_figure, describe, dress, plain, write_table
 from train.plots import EVAL, INK, SOFT
@@ -168,14 +168,12 @@ def _strip(axes: Any, found: ByStep, name: str) -> None:
 def _bound(line: Line, base: float) -> Iterator[float | None]:
     """Both bounds of a keep in the metric's own unit; None where there is none."""
     for end in (line.low, line.high):
-        finite = np.isfinite(end)
-        yield (
-            None
-            if not finite
-            else end
-            if line.quantity == "level"
-            else base + end * (base if line.quantity == "relative" else 1)
-        )
+        if not np.isfinite(end):
+            yield None
+        elif line.quantity == "level":
+            yield end
+        else:
+            yield base + end * (base if line.quantity == "relative" else 1)
 
 
 def _records(found: ByStep) -> Iterator[tuple[Any, ...]]:
@@ -188,14 +186,12 @@ def _records(found: ByStep) -> Iterator[tuple[Any, ...]]:
 
 def _words(found: ByStep, name: str) -> str:
     changes = [(each.step, each.changes[name]) for each in found.checkpoints if name in each.changes]
-    known, first = entry(name), changes[0][1]
-    form = known.format if known else ".3f"
+    first, form = changes[0][1], format_of(name)
     values = ", ".join(f"{step}: {change.after:{form}}" for step, change in changes)
     return f"{found.label(name)}, by step (0: {first.before:{form}}, {values})."
 
 
 def _text(name: str, change: Difference) -> str:
     """The value and its change from the base with its interval."""
-    known = entry(name)
-    form = known.format if known else ".3f"
+    form = format_of(name)
     return f"{change.after:{form}}, a change of {change.text(form)}"
