@@ -9,9 +9,11 @@ LONGEST_LINE = 200
 #: From this many rows on, faults of one kind share a line.
 LEAST_ALIKE = 3
 MOST_RANGES = 10
-#: ``pairs.csv row 7 (line 8): ...``, ``pairs.jsonl row 7, line 8 column 3: ...`` or ``pairs.csv byte 70 (line 8): ...``
+#: ``pairs.csv row 7 (line 8): ...``, ``pairs.jsonl row 7, line 8 column 3: ...``,
+#: ``pairs.csv byte 70 (line 8): ...`` or ``suite.yaml line 8: ...``
 PLACED = re.compile(
-    r"(?P<file>.+?) (?:row (?P<row>\d+)(?: \(line \d+\))?(?:, line \d+ column \d+)?|byte \d+ \(line (?P<line>\d+)\)): "
+    r"(?P<file>.+?) (?:row (?P<row>\d+)(?: \(line \d+\))?(?:, line \d+ column \d+)?|"
+    r"(?:byte \d+ \()?line (?P<line>\d+)\)?): "
     r"(?P<problem>.*)",
     re.DOTALL,
 )

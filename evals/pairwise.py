@@ -5,7 +5,7 @@ answer is preferred where it is chosen in one order and the other is not chosen 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,8 @@ from evals.paired import Difference, difference
 
 #: What the judge replies: the first answer, the second one, neither.
 LETTERS = ("A", "B", "C")
+#: From prompts to one of ``LETTERS`` each, or an empty text where the reply is none of them.
+Judge = Callable[[Sequence[str]], list[str]]
 LETTER = re.compile(r"\b([ABC])\b")
 PROMPT = """\
 Compare two answers to the same prompt and decide which is better: more correct, more helpful, and what was asked for.

@@ -1,17 +1,11 @@
-"""Models that the registry names, loaded with tokenizer and chat template, and the rows of the runs that made them."""
+"""Models that the registry names, loaded with tokenizer and chat template."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from data.chat_format import direct_template
 from inference.loading import load_model, load_tokenizer
 from inference.locations import ModelLocation
 from inference.precision import choose
-from recipes.dpo import data as preferences
-from recipes.dpo.config import DpoConfig
-from recipes.sft import data
-from recipes.sft.config import TuneConfig
-from recipes.sft.data import Rows
 from registry.resolver import Resolver
 from train import base_model
 
@@ -41,16 +35,3 @@ def load(location: ModelLocation) -> tuple[Any, Any]:
     tokenizer = load_tokenizer(location.tokenizer)
     tokenizer.chat_template = location.template or direct_template(tokenizer)
     return model, tokenizer
-
-
-def rows_of(params: Mapping[str, str]) -> Rows:
-    """The rows of the fine-tuning run with these ``params``, read again.
-
-    Raises:
-        UserError: they can't be.
-    """
-    given: dict[str, Any] = {name: params.get(name, "") for name in ("dataset", "test_dataset")}
-    if "beta" not in params:
-        return data.load(TuneConfig(**given))
-    chosen: dict[str, Any] = {name: params[name] for name in ("loss", "versions", "since", "pairs") if name in params}
-    return preferences.load(DpoConfig(**given, **chosen))

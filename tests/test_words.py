@@ -48,11 +48,20 @@ ALLOWED: dict[str, set[str]] = {
     "demo/model_process.py": {"voices", "ask"},  # attributes of inference's ModelGroup, which it stands for
     # A judge is what papers and tools call a model that compares answers (LLM-as-a-judge), and here a flag.
     "evals/pairwise.py": {"judge"},
+    "evals/suites/judge.py": {"judge"},
+    "evals/suites/metrics.py": {"judge"},
+    "evals/suites/own.py": {"judge"},
+    "evals/suites/own_files.py": {"judge"},
+    "evals/suites/suite.py": {"judge"},
+    "recipes/compare/answered.py": {"judge"},
+    "recipes/dpo/run.py": {"judge"},
+    "recipes/evaluation/own_suites.py": {"judge", "judges"},
+    "recipes/sft/run.py": {"judge"},
     "evals/prediction_powered.py": {"judge"},
     "recipes/evaluation/config.py": {"judge"},
     "recipes/evaluation/judge_report.py": {"judge", "judged"},
     "recipes/evaluation/judged.py": {"judge", "judged"},
-    "recipes/evaluation/judges.py": {"judge", "judges"},
+    "recipes/judges.py": {"judge", "judges"},
     "recipes/evaluation/run.py": {"judge", "judged"},
     "steps/evaluate.py": {"judge"},
     "registry/votes/votes.py": {"voice", "asked", "cast"},  # keys of the JSON that votes are kept as

@@ -28,6 +28,39 @@ USED_COLUMNS = {name for names in NAMES.values() for name in names} | {
 EXPECTED = "expected question, best and incorrect"
 
 
+#: The files of the published repository, the one whose answers are complete first.
+PUBLISHED = ("mc_task*.json", "TruthfulQA*.csv")
+
+
+def load(place: str) -> list[QuestionRow]:
+    """The questions of a file, of the published file in a folder, or of a hub name; of the benchmark where it is empty.
+
+    Raises:
+        DataError: there is no such place, or everything that is wrong with the rows.
+    """
+    if not place:
+        return from_hub()
+    if not files.is_file(place):
+        return questions(hub.records(place), [], place)
+    path = Path(place).expanduser()
+    return read(_published(path) if path.is_dir() else path)
+
+
+def _published(folder: Path) -> Path:
+    """The published file in ``folder``.
+
+    Raises:
+        DataError: there is none, or more than one of a kind.
+    """
+    for pattern in PUBLISHED:
+        found = sorted(folder.glob(pattern))
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise DataError([f"{folder}: name one of its files, {', '.join(path.name for path in found)}"])
+    raise DataError([f"{folder}: there is no {' and no '.join(PUBLISHED)} in this folder; name a file"])
+
+
 def from_hub() -> list[QuestionRow]:
     """TruthfulQA from the Hugging Face hub, or from its cache.
 

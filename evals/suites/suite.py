@@ -12,6 +12,7 @@ import numpy as np
 
 from data.conversation import Row
 from data.labelled import SENTIMENTS, AnyRow, Labels
+from evals.pairwise import Judge
 
 Item = TypeVar("Item")
 Output = TypeVar("Output")
@@ -73,7 +74,8 @@ class HeldOut:
     """A run's held-out rows, the names of the labels 0 and 1, and the seed of resampled intervals.
 
     ``has_style``: whether a text has the style of the training responses; None where no such test is known.
-    ``training_responses``: those of the training rows.
+    ``training_responses``: those of the training rows. ``judge``: from the name of a model to the judge that it is in
+    own suites; None where no such suite can be evaluated.
     """
 
     rows: Sequence[Row] | Sequence[AnyRow]
@@ -81,6 +83,7 @@ class HeldOut:
     seed: int = 0
     has_style: Callable[[str], bool] | None = None
     training_responses: Sequence[str] = ()
+    judge: Callable[[str], Judge] | None = None
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class Suite(Generic[Item, Output]):
     ``method`` is the model's method that is called with ``items`` and returns one output for each. ``on_held_out``:
     the items are the run's own held-out rows, so that its metrics are logged by their plain names and not as
     ``NAME/METRIC``. ``max_new_tokens``: of generated answers; 0 takes the model's own limit. ``least_parameters``: on
-    smaller models it is evaluated only where it is named.
+    smaller models it is evaluated only where it is named. ``reports``: the names of the metrics that an own suite has.
     """
 
     name: str
@@ -100,6 +103,7 @@ class Suite(Generic[Item, Output]):
     on_held_out: bool = False
     max_new_tokens: int = 0
     least_parameters: float = 0
+    reports: tuple[str, ...] = ()
 
     def applies_to(self, model: object) -> bool:
         """Whether the model has the method that the suite calls."""

@@ -1,12 +1,12 @@
 """The table of evaluation suites, the choice among them, and the evaluation of a model by all that apply."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from data.errors import ConfigError
-from evals.suites import answers, likelihood
+from evals.suites import answers, likelihood, truthfulqa
 from evals.suites import held_out as own_rows
 from evals.suites import own as files
 from evals.suites.suite import HeldOut, Suite, SuiteResult
@@ -32,8 +32,8 @@ def choose(held_out: HeldOut, setting: str = "auto", parameters: float = 0) -> l
     """The suites of the held-out rows that apply, and the others that ``setting`` chooses.
 
     Args:
-        setting: ``auto`` takes all that mean something for a model of so many ``parameters``; ``none``; or names and
-            files (``evals.suites.own``), separated by commas.
+        setting: ``auto`` takes all that mean something for a model of so many ``parameters``; ``none``; or names, files
+            (``evals.suites.own``) and ``truthfulqa:PLACE``, separated by commas.
 
     Raises:
         ConfigError: there is no suite of a name.
@@ -46,11 +46,14 @@ def choose(held_out: HeldOut, setting: str = "auto", parameters: float = 0) -> l
         return own + [suite for suite in others.values() if suite.least_parameters <= parameters]
     if setting == "none":
         return own
-    chosen = [files.load(name, held_out) if files.is_file(name) else _named(name, others) for name in names_in(setting)]
+    chosen = [_made(name, others, held_out) for name in names_in(setting)]
     if taken := {suite.name for suite in chosen if suite.name in made and suite is not made[suite.name]}:
         raise ConfigError(
             f"suites: the name {', '.join(sorted(taken))} is that of a bundled suite; give the file another"
         )
+    names = [suite.name for suite in chosen]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigError(f"suites: there are two suites with the name {', '.join(twice)}; give one another name")
     return own + chosen
 
 
@@ -66,9 +69,16 @@ def names_in(setting: str) -> list[str]:
     return found
 
 
-def _named(name: str, suites: dict[str, Suite[Any, Any]]) -> Suite[Any, Any]:
+def _made(name: str, suites: Mapping[str, Suite[Any, Any]], held_out: HeldOut) -> Suite[Any, Any]:
+    if truthfulqa.is_named(name):
+        return truthfulqa.load(name)
+    if files.is_file(name):
+        return files.load(name, held_out)
     if name not in suites:
-        raise ConfigError(f"suites={name}: there is no such suite; the bundled ones are {', '.join(suites)}")
+        raise ConfigError(
+            f"suites={name}: there is no such suite; the bundled ones are {', '.join(suites)}; beside them are "
+            f"truthfulqa:FILE and files that end in {', '.join(files.SUFFIXES)}"
+        )
     return suites[name]
 
 

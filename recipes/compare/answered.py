@@ -1,6 +1,8 @@
 """Two language models compared: both are loaded and answer the same held-out rows with the same settings."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
 
 from data import pirate
 from data.conversation import Row, digest
@@ -9,20 +11,29 @@ from data.formats import files
 from evals import metrics
 from evals.generation import Decoding, Scores, score
 from evals.primary import choose
+from evals.suites import table as suites
+from evals.suites.language_model import LanguageModel
+from evals.suites.suite import HeldOut
 from inference.locations import ModelLocation
 from recipes.compare.config import CompareConfig
 from recipes.compare.types import Measured, Side, primary_of
+from recipes.judges import make as make_judge
 from recipes.sft.config import TuneConfig
 from recipes.sft.data import Rows, has_style
 from recipes.sft.page import items_of
-from recipes.version_models import load, locate, rows_of
+from recipes.sft.run import with_suites
+from recipes.version_models import load, locate
+from recipes.version_rows import rows_of
 from train.base_model import context_length
 
 DEFAULTS = TuneConfig()
 
 
-def measure(config: CompareConfig, first: Side, second: Side) -> Measured:
-    """Let both versions answer the rows, one after the other, and compare every metric in pairs.
+def measure(config: CompareConfig, first: Side, second: Side, folder: Path) -> Measured:
+    """Let both versions answer the rows and the suites, one after the other, and compare every metric in pairs.
+
+    Args:
+        folder: where a judge's replies are kept.
 
     Raises:
         UserError: the rows or a model can't be had, or the versions were evaluated on different rows.
@@ -36,9 +47,16 @@ def measure(config: CompareConfig, first: Side, second: Side) -> Measured:
             raise UserError(f"versions: {side.name} is a model at an API; only versions with weights are compared")
     new_tokens = config.max_new_tokens or _number(first.params, "max_new_tokens")
     length = _number(first.params, "max_length")
+    judge = partial(make_judge, folder=folder, seed=config.seed)
+    trained = [_trained(side) for side in (first, second)]
+    known = [
+        HeldOut(rows, seed=config.seed, has_style=style, training_responses=[row.response for row in each], judge=judge)
+        for each in trained
+    ]
+    suites.choose(known[0], config.suites)  # whatever is wrong with them shows before a model is loaded
     before, after = (
-        _answers(location, rows, _trained(side), Decoding(new_tokens), length, style)
-        for side, location in zip((first, second), locations, strict=True)
+        _answers(location, rows, trained, Decoding(new_tokens), length, held, config.suites)
+        for location, trained, held in zip(locations, trained, known, strict=True)
     )
     notes = ["both versions have the same weights"] if locations[0].info == locations[1].info else []
     return Measured(
@@ -109,12 +127,15 @@ def _answers(
     trained: Sequence[Row],
     decoding: Decoding,
     max_length: int,
-    style: Callable[[str], bool] | None,
+    held: HeldOut,
+    setting: str,
 ) -> Scores:
-    """Every metric of the model; it is loaded for this alone, so that only one is in memory."""
+    """Every metric of the model, those of suites too; it is loaded for this alone, so that only one is in memory."""
     model, tokenizer = load(location)
     room = min(max_length, context_length(model))
-    return score(model, tokenizer, rows, trained, decoding, room, style)
+    found = score(model, tokenizer, rows, trained, decoding, room, held.has_style)
+    chosen = suites.choose(held, setting, sum(each.numel() for each in model.parameters()))
+    return with_suites(found, suites.evaluate(LanguageModel(model, tokenizer, decoding), chosen))
 
 
 def _number(params: Mapping[str, str], name: str) -> int:

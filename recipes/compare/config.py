@@ -17,6 +17,8 @@ class CompareConfig:
     """Longest answer in tokens; 0 takes the setting of the first version's run."""
     primary: str = "auto"
     """Metric that decides which version is better, and each row; auto takes the first version's own."""
+    suites: str = "none"
+    """Retention suites on which both are compared too: auto, none, or names and files as in suites of -e pirate."""
     seed: int = 7
     """Seed of resampled intervals."""
     threads: int = 0

@@ -26,8 +26,10 @@ def measure(config: CompareConfig, first: Side, second: Side) -> Measured:
     Raises:
         UserError: the runs have different test rows, or keep no predictions; or a setting of generation is given.
     """
-    if config.dataset or config.max_new_tokens:
-        raise UserError("dataset, max_new_tokens: versions of -e noisy are compared by what their runs predicted")
+    if config.dataset or config.max_new_tokens or config.suites != "none":
+        raise UserError(
+            "dataset, max_new_tokens, suites: versions of -e noisy are compared by what their runs predicted"
+        )
     known, other = (side.version.tags.get("test_digest", "") for side in (first, second))
     if known != other:
         raise UserError(f"versions: {first.name} and {second.name} were evaluated on different rows")

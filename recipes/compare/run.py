@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
 
 from data.errors import require
 from evals.metrics import change_metrics, defined
@@ -30,7 +31,7 @@ def compare(config: CompareConfig, run: Run) -> Iterator[str]:
     run.params(dataclasses.asdict(config))
     run.tags({"compared_first": first.name, "compared_second": second.name, **lineage.code_state()})
     yield f"Compare {first.name} with {second.name}"
-    measured = measure(config, first, second)
+    measured = measure(config, first, second, run.folder)
     yield f"Rows    {measured.rows:,}: {measured.source}"
     facts = facts_of(config, first, second, measured, run.run_id)
     record(run, facts, measured)
@@ -49,7 +50,7 @@ def sides(config: CompareConfig) -> tuple[Side, Side]:
     return first, second
 
 
-def measure(config: CompareConfig, first: Side, second: Side) -> Measured:
+def measure(config: CompareConfig, first: Side, second: Side, folder: Path) -> Measured:
     """Both versions on the same rows.
 
     Raises:
@@ -60,7 +61,7 @@ def measure(config: CompareConfig, first: Side, second: Side) -> Measured:
         kinds[0] == kinds[1],
         f"versions: of {first.name} and {second.name} one was made by -e noisy, so they have no rows in common",
     )
-    return (recorded if kinds[0] else answered).measure(config, first, second)
+    return recorded.measure(config, first, second) if kinds[0] else answered.measure(config, first, second, folder)
 
 
 def facts_of(config: CompareConfig, first: Side, second: Side, measured: Measured, run_id: str) -> ReportFacts:
@@ -72,6 +73,7 @@ def facts_of(config: CompareConfig, first: Side, second: Side, measured: Measure
     more = primary.change.more_rows if primary and primary.change else 0
     reasons = [f"{primary.label} {primary.change.text(primary.format)}"] if primary and primary.change else []
     reasons += [f"{more:,} more rows would decide, if the change is as large as it seems"] if more else []
+    suites = tuple(dict.fromkeys(line.name.partition("/")[0] for line in lines if "/" in line.name))
     seeds = "One training run of each version. Runs with other seeds differ too, and how much is unknown."
     return ReportFacts(
         title=f"{first.name} and {second.name} on the same rows",
@@ -95,7 +97,7 @@ def facts_of(config: CompareConfig, first: Side, second: Side, measured: Measure
         ),
         commands=commands("compare", config, lineage.code_state(), ("threads",)),
         notes=measured.notes,
-        limits=limits(primary, measured.rows, measured.items, seeds, measured.source),
+        limits=limits(primary, measured.rows, measured.items, seeds, measured.source, suites),
         is_comparison=True,
     )
 
@@ -128,9 +130,12 @@ def report(facts: ReportFacts, place: str) -> str:
     """The last lines on screen."""
     first, second = facts.sides
     won = examples.counts(examples.winners(facts), facts)
+    tables = [screen.metrics_table(facts.metrics, facts.sides, f"{facts.rows} rows")]
+    if any("/" in line.name for line in facts.metrics):
+        tables.append(screen.metrics_table(facts.metrics, facts.sides, "retention suites", of_suites=True))
     return "\n".join([
         "",
-        f"Metrics   {screen.metrics_table(facts.metrics, facts.sides, f'{facts.rows} rows')}",
+        *(f"Metrics   {table}" for table in tables),
         f"Rows      {second} won {won[second]:,}, {first} won {won[first]:,}, {won['tie']:,} ties (by {facts.order})",
         f"Verdict   {'; '.join([facts.verdict, *facts.reasons])}",
         f"Report    {place}",

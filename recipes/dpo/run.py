@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,11 +42,12 @@ from train.resume import StateFolder
 LR_SHARE = 0.25
 
 
-def prepare(config: DpoConfig, day: date | None = None) -> PreferenceJob:
+def prepare(config: DpoConfig, day: date | None = None, folder: Path | None = None) -> PreferenceJob:
     """Load the preferences and what training starts from, and tokenize: whatever is wrong with the input shows here.
 
     Args:
         day: the date that stands in prompts where the chat template holds one; None for today.
+        folder: that of the run, which keeps a judge's replies.
 
     Raises:
         UserError: a row or the start can't be used.
@@ -58,7 +60,7 @@ def prepare(config: DpoConfig, day: date | None = None) -> PreferenceJob:
     base = load_base(config, thoughts=any(row.has_thoughts for row in rows.train), start=start)
     day = day or datetime.now().date()
     written = day.isoformat() if fix_date(base.tokenizer, day) else ""
-    chosen = suites.choose(sft.held_out(rows, config), config.suites, base.parameters)
+    chosen = suites.choose(sft.held_out(rows, config, folder), config.suites, base.parameters)
     claimed = own_claims.read(config, rows, chosen)
     encoded = tuple(_encode(each, base) for each in rows.preferences)
     examples, checks = ([one for row in each for one in row.sequences] for each in encoded[:2])

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from evals.bootstrap import OfSums
-from evals.paired import Difference, difference, ratio
+from evals.paired import Compare, Difference, difference, ratio
 
 #: Statistics of a metric, ``[k]`` each, by the id of their item.
 Items = Mapping[str, tuple[float, ...]]
@@ -18,11 +18,13 @@ class Measured:
 
     ``values``: metrics by name, as the harness computed them. ``items``: statistics of the items of those metrics that
     are functions of their sums. ``of_sums``: that function, where it is not the first sum over the second.
+    ``compares``: what compares two models, where that is not ``evals.paired.estimate``.
     """
 
     values: Mapping[str, float]
     items: Mapping[str, Items]
     of_sums: Mapping[str, OfSums] = field(default_factory=dict)
+    compares: Mapping[str, Compare] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ def compare(before: Measured, after: Measured, seed: int = 0) -> Comparison:
         first, second = before.items[name], after.items.get(name, {})
         both = [each for each in first if each in second]
         of_sums = before.of_sums.get(name, ratio)
-        found = difference(_rows(first, both), _rows(second, both), of_sums, seed) if both else None
+        method = before.compares.get(name)
+        found = difference(_rows(first, both), _rows(second, both), of_sums, seed, method) if both else None
         if found:
             changes[name] = found
         if len(both) < max(len(first), len(second)):

@@ -13,13 +13,13 @@ from evals import pairwise, prediction_powered
 from evals.agreement import Agreement, agreement
 from evals.bootstrap import LEAST_ROWS
 from evals.generation import Decoding, answer
-from evals.pairwise import Comparison, Judgement
+from evals.pairwise import Comparison, Judge, Judgement
 from evals.prediction_powered import PredictionPowered
-from recipes.evaluation import judges, models
+from recipes import judges
+from recipes.evaluation import models
 from recipes.evaluation.config import EvaluateConfig
-from recipes.evaluation.judges import Judge
 from recipes.evaluation.models import Sides
-from recipes.version_models import rows_of
+from recipes.version_rows import rows_of
 from registry.runs import Run
 from registry.votes import store
 from registry.votes.votes import Vote

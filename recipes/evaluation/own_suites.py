@@ -1,28 +1,32 @@
 """This project's own evaluation suites on a registered version and its base."""
 
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from data import pirate
 from evals import metrics
 from evals.generation import Decoding
-from evals.paired import ratio
 from evals.suites import table
 from evals.suites.language_model import LanguageModel
 from evals.suites.suite import HeldOut, Suite
+from recipes import judges
 from recipes.evaluation.comparison import Measured
 from recipes.evaluation.models import Sides
 
 
-def choose(setting: str, sides: Sides, seed: int) -> list[Suite[Any, Any]]:
+def choose(setting: str, sides: Sides, seed: int, folder: Path) -> list[Suite[Any, Any]]:
     """The suites that ``setting`` names.
 
-    The style that a version was trained for is known where its run measured one.
+    A judge's replies are kept in ``folder``. The style that a version was trained for is known where its run measured
+    one.
 
     Raises:
         ConfigError: there is no suite of a name.
     """
     has_style = pirate.has_pirate_words if "test/lexicon_rate" in sides.version.tags else None
-    return table.choose(HeldOut((), seed=seed, has_style=has_style), setting)
+    judge = partial(judges.make, folder=folder, seed=seed)
+    return table.choose(HeldOut((), seed=seed, has_style=has_style, judge=judge), setting)
 
 
 def measure(suites: list[Suite[Any, Any]], model: Any, tokenizer: Any) -> Measured:
@@ -32,5 +36,7 @@ def measure(suites: list[Suite[Any, Any]], model: Any, tokenizer: Any) -> Measur
         name: {str(i): tuple(map(float, row)) for i, row in enumerate(rows, 1)}
         for name, rows in table.statistics(found).items()
     }
-    entries = {name: metrics.entry(name) for name in items}
-    return Measured(table.metrics(found), items, {name: e.of_sums if e else ratio for name, e in entries.items()})
+    entries = {name: entry for name in items if (entry := metrics.entry(name))}
+    of_sums = {name: entry.of_sums for name, entry in entries.items()}
+    compares = {name: entry.compare for name, entry in entries.items() if entry.compare}
+    return Measured(table.metrics(found), items, of_sums, compares)

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from data.errors import UserError
@@ -78,19 +79,19 @@ def measure(config: EvaluateConfig, sides: Sides, run: Run) -> tuple[Measured, M
             run.client.tracking_uri, config.limit, config.seed, config.threads,
         )  # fmt: skip
         return before, after
-    on_model = measurement(config, sides)
+    on_model = measurement(config, sides, run.folder)
     before, after = (on_model(model, tokenizer) for model, tokenizer in models.each_side(sides))
     return before, after
 
 
-def measurement(config: EvaluateConfig, sides: Sides) -> Callable[[Any, Any], Measured]:
+def measurement(config: EvaluateConfig, sides: Sides, folder: Path) -> Callable[[Any, Any], Measured]:
     """The function that measures a model with its tokenizer in this process.
 
     Raises:
         UserError: a task is not there.
     """
     if not config.suite.startswith(LM_EVAL):
-        return partial(own_suites.measure, own_suites.choose(config.suite, sides, config.seed))
+        return partial(own_suites.measure, own_suites.choose(config.suite, sides, config.seed, folder))
     names = [each.strip() for each in config.suite.removeprefix(LM_EVAL).split(",") if each.strip()]
     return lm_eval_tasks.Tasks(names, config.limit, config.apply_chat_template, config.seed).measure
 

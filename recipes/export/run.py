@@ -26,7 +26,8 @@ from recipes.export.config import ExportConfig
 from recipes.export.formats import FORMATS, Format, Source
 from recipes.export.prompts import conversations
 from recipes.export.proof import Proof, compare
-from recipes.version_models import load, locate, rows_of
+from recipes.version_models import load, locate
+from recipes.version_rows import rows_of
 from registry import lineage
 from registry.references import split
 from registry.runs import Run

@@ -35,7 +35,7 @@ def measured(rows: Rows, suites: Sequence[Suite[Any, Any]]) -> dict[str, tuple[f
     known = metrics.in_order("suites")
     for suite in suites:
         own = [metric for metric in known if metric.name.startswith(f"{suite.name}/")]
-        own = own or [metric for metric in known if metric.name.startswith("suite/")]
+        own = own or [metric for metric in known if metric.name in {f"suite/{name}" for name in suite.reports}]
         found |= {f"{suite.name}/{metric.name.partition('/')[2]}": metric.range for metric in own}
     is_known = has_style(rows.test) is not None
     return {name: limits for name, limits in found.items() if is_known or not name.endswith("lexicon_rate")}

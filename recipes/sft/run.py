@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import partial
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from data.chat_format import chat_format, fix_date, template_name
@@ -18,6 +20,7 @@ from evals.suites.language_model import LanguageModel
 from evals.suites.suite import HeldOut
 from evals.verdict import decide
 from recipes import claims
+from recipes.judges import make as make_judge
 from recipes.sft import claims as own_claims
 from recipes.sft import page, record, report, stop_on
 from recipes.sft.config import TuneConfig
@@ -39,11 +42,12 @@ J = TypeVar("J", bound=Job)
 class Recipe(Generic[J]):
     """What distinguishes one fine-tuning experiment from another; ``tune`` is the same for all.
 
-    ``prepare``: from settings and the date in prompts to a job. ``train``: on any process. ``train_and_evaluate``: on
-    the one that has the run. ``record_more``: what it records beside what all do, before its version is registered.
+    ``prepare``: from settings, the date in prompts and the run's folder to a job. ``train``: on any process.
+    ``train_and_evaluate``: on the one that has the run. ``record_more``: what it records beside
+    what all do, before its version is registered.
     """
 
-    prepare: Callable[[Any, date | None], J]
+    prepare: Callable[[Any, date | None, Path | None], J]
     train: Callable[[J, Run], Finetuned]
     train_and_evaluate: Callable[[J, Run], Outcome]
     record_more: Callable[[J, Run, Outcome], None] = lambda job, run, outcome: None
@@ -64,7 +68,7 @@ def tune(config: TuneConfig, run: Run, parent_id: str = "", recipe: Recipe[Any] 
     torch.set_num_threads(config.threads or torch.get_num_threads())
     leads = distributed.rank() == 0
     recipe = recipe or SFT
-    job = recipe.prepare(config, distributed.share(lineage.start_day(run)))
+    job = recipe.prepare(config, distributed.share(lineage.start_day(run)), run.folder)
     if not leads:
         recipe.train(job, run)
         return
@@ -81,11 +85,12 @@ def tune(config: TuneConfig, run: Run, parent_id: str = "", recipe: Recipe[Any] 
     yield record.report(job, outcome, version, promotion, place)
 
 
-def prepare(config: TuneConfig, day: date | None = None) -> Job:
+def prepare(config: TuneConfig, day: date | None = None, folder: Path | None = None) -> Job:
     """Load the rows and the base, and tokenize: whatever is wrong with the input shows here.
 
     Args:
         day: the date that stands in prompts where the base's chat template holds one; None for today.
+        folder: that of the run, which keeps a judge's replies; without it no suite can have a judge.
 
     Raises:
         UserError: a row or the base can't be used.
@@ -96,7 +101,7 @@ def prepare(config: TuneConfig, day: date | None = None) -> Job:
     base = load_base(config, thoughts=any(row.has_thoughts for row in rows.train))
     day = day or datetime.now().date()
     written = day.isoformat() if fix_date(base.tokenizer, day) else ""
-    chosen = suites.choose(held_out(rows, config), config.suites, base.parameters)
+    chosen = suites.choose(held_out(rows, config, folder), config.suites, base.parameters)
     claimed = own_claims.read(config, rows, chosen)
     examples = encode(rows.train, base.tokenizer, config.labels, base.max_length)
     checks = encode(rows.validation, base.tokenizer, "response", base.max_length)
@@ -207,14 +212,14 @@ def template_notes(job: Job) -> Iterator[str]:
 def evaluate(job: Job, model: Any) -> Scores:
     """Metrics of ``model`` on the test rows, and on every chosen evaluation suite as ``SUITE/METRIC``."""
     scores = score(model, *_evaluated(job))
-    return _with_suites(scores, suites.evaluate(_adapted(job, model), job.suites))
+    return with_suites(scores, suites.evaluate(_adapted(job, model), job.suites))
 
 
 def evaluate_both(job: Job, model: Any) -> tuple[Scores, Scores]:
     """The same of the base of a LoRA model, and of the model itself."""
     before, after = score_both(model, *_evaluated(job))
     found = suites.evaluate_both(_adapted(job, model), job.suites)
-    return _with_suites(before, found[0]), _with_suites(after, found[1])
+    return with_suites(before, found[0]), with_suites(after, found[1])
 
 
 def _evaluated(job: Job) -> tuple[Any, list[Row], list[Row], Decoding, int, Callable[[str], bool] | None]:
@@ -223,17 +228,23 @@ def _evaluated(job: Job) -> tuple[Any, list[Row], list[Row], Decoding, int, Call
     return base.tokenizer, rows.test, rows.train, decoding, base.max_length, has_style(rows.test)
 
 
-def held_out(rows: Rows, config: TuneConfig) -> HeldOut:
-    """What suites take of the rows of a run."""
-    responses = [row.response for row in rows.train]
-    return HeldOut(rows.test, seed=config.seed, has_style=has_style(rows.test), training_responses=responses)
+def held_out(rows: Rows, config: TuneConfig, folder: Path | None = None) -> HeldOut:
+    """What suites take of the rows of a run, and of its ``folder``."""
+    return HeldOut(
+        rows.test,
+        seed=config.seed,
+        has_style=has_style(rows.test),
+        training_responses=[row.response for row in rows.train],
+        judge=partial(make_judge, folder=folder, seed=config.seed) if folder else None,
+    )
 
 
 def _adapted(job: Job, model: Any) -> LanguageModel:
     return LanguageModel(model, job.base.tokenizer, Decoding(job.config.max_new_tokens))
 
 
-def _with_suites(scores: Scores, found: suites.Results) -> Scores:
+def with_suites(scores: Scores, found: suites.Results) -> Scores:
+    """``scores`` with the metrics and statistics of suites beside them."""
     return replace(
         scores,
         values={**scores.values, **suites.metrics(found)},

@@ -75,7 +75,7 @@ def tune_seeds(config: TuneConfig, run: Run, recipe: Recipe[Any] = SFT) -> Itera
 
 def _start(config: TuneConfig, run: Run, recipe: Recipe[Any]) -> Generator[str, None, tuple[Claims, str]]:
     """Check the input and record it with the parent; returns the claims and the primary metric."""
-    job = recipe.prepare(config, lineage.start_day(run))
+    job = recipe.prepare(config, lineage.start_day(run), run.folder)
     if config.resume:
         require_same(job, run)
     record.record_start(job, run)

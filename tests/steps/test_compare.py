@@ -129,6 +129,8 @@ def test_another_metric_can_decide(client):
         (["pirate/1,pirate/4"], "were evaluated on different rows; name rows with dataset=FILE"),
         (["pirate/1,noisy/1"], "one was made by -e noisy"),
         (["noisy/1,noisy/2", "--dataset", "mine.jsonl"], "compared by what their runs predicted"),
+        (["noisy/1,noisy/2", "--suites", "facts"], "compared by what their runs predicted"),
+        (["pirate/1,pirate/3", "--suites", "fact"], "suites=fact: there is no such suite"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_compared_is_refused_in_one_line(client, argv, message):
@@ -150,3 +152,16 @@ def test_rows_that_changed_since_the_run_are_refused(client, monkeypatch):
     monkeypatch.setattr("data.splits.overlap", lambda *rows: [])
     with pytest.raises(UserError, match="held-out rows of pirate/1 have changed since its run"):
         printed(compare, "--versions", "pirate/1,pirate/3")
+
+
+def test_suites_are_compared_too_item_by_item(client, tmp_path):
+    (tmp_path / "mine.jsonl").write_text('{"prompt": "Sky?", "scorer": "choice", "choices": ["blue", "red"]}\n' * 9)
+    suites = f"sycophancy,{tmp_path / 'mine.jsonl'}"
+    text = printed(compare, "--versions", "pirate/1,pirate/3", "--threads", "1", "--suites", suites)
+    run = newest(client, "compare")
+    record = json.loads(Path(client.download_artifacts(run.info.run_id, "report.json")).read_text())
+    sizes = {line["name"]: line["change"]["n"] for line in record["metrics"] if "/" in line["name"]}
+    assert sizes["sycophancy/accuracy"] == 60 and sizes["mine/accuracy"] == 9
+    assert "retention suites" in text and "Beyond them: sycophancy, mine." in " ".join(record["limits"])
+    found = run.data.metrics
+    assert found["change/sycophancy/accuracy_low"] <= found["change/sycophancy/accuracy"]

@@ -11,7 +11,7 @@ from mlflow.tracking import MlflowClient
 from safetensors.torch import load_file
 
 from data.errors import ConfigError, DataError, UserError
-from recipes.version_models import rows_of
+from recipes.version_rows import rows_of
 from registry import versions
 from registry.checkpoints import checkpoint_folder
 from registry.resolver import Resolver

@@ -3,7 +3,7 @@
 import pytest
 from mlflow.tracking import MlflowClient
 
-from data.errors import ConfigError
+from data.errors import ConfigError, UserError
 from steps.evaluate import evaluate
 
 
@@ -15,6 +15,35 @@ def test_an_own_suite_is_named_without_a_harness(version, capsys):
     ]  # fmt: skip
     tags = MlflowClient().get_model_version("pirate", "1").tags
     assert {"base/sycophancy/accuracy", "test/sycophancy/accuracy"} <= set(tags)
+
+
+POLITE = "name: polite\nscorer: judge\nvalue: Is it polite?\nmax_new_tokens: 4\njudge: {}\nprompts: [{}]\n"
+
+
+def test_answers_to_an_own_suite_are_read_by_a_version_or_a_model_at_an_api(version, tmp_path, fake_openai, capsys):
+    prompts = ", ".join(f"Prompt {i}." for i in range(9))
+    for name, judge in (("here", f"{version}:base"), ("there", "openai:gpt-4o")):
+        (tmp_path / f"{name}.yaml").write_text(POLITE.format(judge, prompts).replace("polite\n", f"{name}\n", 1))
+    fake_openai(says=lambda model, text: ("B" if "A: no" in text else "A", 0.5))
+    suites = f"{tmp_path}/here.yaml,{tmp_path}/there.yaml"
+    evaluate([f"--version={version}", f"--suite={suites}", "--threads=1"])
+    out = capsys.readouterr().out
+    table = {line.split()[0]: line.split()[1:4] for line in out.splitlines() if line.startswith(("here/", "there/"))}
+    assert table["there/accuracy"] == ["9", "1.000", "1.000"] and table["there/position_bias"] == [
+        "9",
+        "0.000",
+        "0.000",
+    ]
+    assert {"here/accuracy", "here/position_bias", "here/unread_rate"} <= table.keys()
+
+
+def test_a_judge_that_is_not_there_is_one_line(version, tmp_path, monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    for judge, reason in (("pirate/9", "no version pirate/9"), ("openai:m", "judge=openai:m: set OPENAI_API_KEY")):
+        (tmp_path / "polite.yaml").write_text(POLITE.format(judge, "Hi"))
+        with pytest.raises(UserError, match=reason) as error:
+            evaluate([f"--version={version}", f"--suite={tmp_path}/polite.yaml"])
+        assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(

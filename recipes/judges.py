@@ -1,6 +1,6 @@
 """The models that compare answers: a registered version on this machine, or one at an OpenAI-compatible API."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from data.chat_template import prompt_ids
 from data.conversation import Row
 from data.errors import UserError
 from evals.label_likelihood import log_probs
-from evals.pairwise import LETTERS, letter_of
+from evals.pairwise import LETTERS, Judge, letter_of
 from inference.locations import ModelLocation
 from openai_jobs.endpoint import Endpoint, from_environment
 from openai_jobs.request_pool import RequestPool
@@ -21,8 +21,6 @@ API = "openai:"
 MAX_TOKENS = 16
 #: Positions that are kept for the letter.
 RESERVED_TOKENS = 8
-#: From prompts to one of ``LETTERS`` each, or an empty text where the reply is none of them.
-Judge = Callable[[Sequence[str]], list[str]]
 
 
 def make(judge: str, folder: Path, seed: int) -> Judge:
