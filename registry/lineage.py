@@ -1,6 +1,7 @@
 """The code's commit and state, the environment and the first day of a run, for a version's tags and its prompts."""
 
 import platform
+import shlex
 import subprocess
 from datetime import date, datetime
 from importlib import metadata
@@ -48,18 +49,30 @@ def pins(quantised: bool = False) -> list[str]:
 
 
 def params_of(run_id: str) -> dict[str, str]:
-    """The params of a run; empty where it is gone, or ``run_id`` is empty.
+    """The params of a run as they were given; empty where it is gone, or ``run_id`` is empty.
+
+    ``mlflow run`` logs them quoted for a shell, so that an empty one is two quotation marks.
 
     Raises:
         TrackingUnavailable: the tracking server does not answer.
     """
     with connected() as client:
         try:
-            return dict(client.get_run(run_id).data.params) if run_id else {}
+            logged = client.get_run(run_id).data.params if run_id else {}
+            return {name: _unquoted(value) for name, value in logged.items()}
         except MlflowException as error:
             if is_down(error):
                 raise
             return {}
+
+
+def _unquoted(value: str) -> str:
+    """What ``shlex.quote`` made ``value`` from; the same where it did not."""
+    try:
+        words = shlex.split(value)
+    except ValueError:  # a quotation mark without its partner
+        return value
+    return words[0] if len(words) == 1 and shlex.quote(words[0]) == value else value
 
 
 def start_day(run: Run) -> date:

@@ -20,6 +20,7 @@ from recipes.evaluation import models
 from recipes.evaluation.config import EvaluateConfig
 from recipes.evaluation.models import Sides
 from recipes.version_rows import rows_of
+from registry import lineage
 from registry.runs import Run
 from registry.votes import store
 from registry.votes.votes import Vote
@@ -61,7 +62,7 @@ def compare(config: EvaluateConfig, sides: Sides, run: Run) -> Judged:
         UserError: the judge, the prompts or a model is not there, or none of the judge's replies can be read.
     """
     judge = judges.make(config.judge, run.folder, config.seed)
-    rows = prompts(config, sides, run)
+    rows = prompts(config, sides)
     first, second = (
         [each.text for each in answer(model, tokenizer, rows, Decoding(config.max_new_tokens))]
         for model, tokenizer in models.each_side(sides)
@@ -82,13 +83,13 @@ def compare(config: EvaluateConfig, sides: Sides, run: Run) -> Judged:
     )  # fmt: skip
 
 
-def prompts(config: EvaluateConfig, sides: Sides, run: Run) -> list[Row]:
+def prompts(config: EvaluateConfig, sides: Sides) -> list[Row]:
     """The rows whose prompts are answered: the first ``limit`` of ``test_dataset``, or of those that the run reported.
 
     Raises:
         UserError: there are none, or the run's rows are not what they were.
     """
-    rows = _rows(config.test_dataset) if config.test_dataset else reported_rows(sides, run)
+    rows = _rows(config.test_dataset) if config.test_dataset else reported_rows(sides)
     return rows[: config.limit or None]
 
 
@@ -96,14 +97,14 @@ def _rows(place: str) -> list[Row]:
     return pirate.test_rows() if pirate.is_named(place) else files.load(place).rows
 
 
-def reported_rows(sides: Sides, run: Run) -> list[Row]:
+def reported_rows(sides: Sides) -> list[Row]:
     """The test rows of the run that made the version, read again.
 
     Raises:
         UserError: the run is unknown or no fine-tuning on prompts, or its files can't be read or have changed.
     """
     reference, made_by = sides.reference, sides.version.run_id
-    params = run.client.get_run(made_by).data.params if made_by else {}
+    params = lineage.params_of(made_by)
     if "dataset" not in params or "n_train" in params:
         raise UserError(f"test_dataset: {reference} has no run that names held-out prompts; give a file with prompts")
     try:

@@ -17,6 +17,9 @@ from recipes.evaluation.models import Sides
 from registry import lineage, versions
 from registry.runs import Run
 
+#: A judge that chooses by place on this share of answers measures little.
+MOST_BIAS = 0.5
+
 
 def evaluate(config: EvaluateConfig, run: Run) -> Iterator[str]:
     """Run the evaluation and yield the lines that are printed.
@@ -132,8 +135,17 @@ def key_of(name: str) -> str:
 
 
 def notes(found: Comparison) -> list[str]:
-    """What a reader of the numbers has to know: items that only one model has a result for."""
-    return [
+    """What a reader of the numbers has to know: items that one model alone has, and a judge that chooses by place."""
+    lines = [
         f"Note    {name}: {count} items have a result of one model only and are left out"
         for name, count in found.unpaired.items()
     ]
+    for name in (each for each in found.before if each.endswith("/position_bias")):
+        worst = max(abs(side.get(name, 0)) for side in (found.before, found.after))
+        if worst >= MOST_BIAS:
+            suite = name.removesuffix("/position_bias")
+            lines.append(
+                f"Note    {suite}/accuracy measures little: on {worst:.0%} of the answers its judge takes one option "
+                "by its place"
+            )
+    return lines

@@ -24,8 +24,9 @@ def test_answers_to_an_own_suite_are_read_by_a_version_or_a_model_at_an_api(vers
     prompts = ", ".join(f"Prompt {i}." for i in range(9))
     for name, judge in (("here", f"{version}:base"), ("there", "openai:gpt-4o")):
         (tmp_path / f"{name}.yaml").write_text(POLITE.format(judge, prompts).replace("polite\n", f"{name}\n", 1))
-    fake_openai(says=lambda model, text: ("B" if "A: no" in text else "A", 0.5))
-    suites = f"{tmp_path}/here.yaml,{tmp_path}/there.yaml"
+    (tmp_path / "first.yaml").write_text(POLITE.format("openai:first", prompts).replace("polite\n", "first\n", 1))
+    fake_openai(says=lambda model, text: ("B" if "A: no" in text and model != "first" else "A", 0.5))
+    suites = f"{tmp_path}/here.yaml,{tmp_path}/there.yaml,{tmp_path}/first.yaml"
     evaluate([f"--version={version}", f"--suite={suites}", "--threads=1"])
     out = capsys.readouterr().out
     table = {line.split()[0]: line.split()[1:4] for line in out.splitlines() if line.startswith(("here/", "there/"))}
@@ -34,6 +35,7 @@ def test_answers_to_an_own_suite_are_read_by_a_version_or_a_model_at_an_api(vers
         "0.000",
         "0.000",
     ]
+    assert "Note    first/accuracy measures little: on 100% of the answers" in out and "Note    there" not in out
     assert {"here/accuracy", "here/position_bias", "here/unread_rate"} <= table.keys()
 
 
