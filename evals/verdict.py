@@ -127,8 +127,8 @@ def _answers(base: Mapping[str, float], tuned: Mapping[str, float], limits: Thre
     if tuned["stop_rate"] < limits.stop_rate:
         yield Finding(
             "unfinished",
-            f"{tuned['stop_rate']:.0%} of the answers end before max_new_tokens, {base['stop_rate']:.0%} of the base's "
-            "do: training rows lost their ends at max_length, or max_new_tokens is too small for such answers",
+            f"{tuned['stop_rate']:.0%} of the answers end before max_new_tokens, {base['stop_rate']:.0%} did before "
+            "training: training rows lost their ends at max_length, or max_new_tokens is too small for such answers",
         )
     if not limits.least_length <= tuned["length_ratio"] <= limits.most_length:
         yield Finding("wrong_length", f"the answers have {tuned['length_ratio']:.2f} times the references' words")

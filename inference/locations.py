@@ -5,6 +5,9 @@ from pathlib import Path
 
 from inference.transcript import ModelInfo
 
+#: What the name of a base begins with that is itself a registered version: ``models:/pirate/3``.
+REGISTERED = "models:/"
+
 
 @dataclass(frozen=True)
 class ModelLocation:

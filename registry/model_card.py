@@ -9,7 +9,8 @@ from typing import Any
 class CardFacts:
     """What a card says. ``settings`` and ``lineage`` are shown as given; ``changes``: how much metrics changed,
     with their intervals. ``claims``: the lines of their table. ``primary``: the metric that compares it with
-    others. ``side_effects``: what else changed, in one line. ``examples`` hold prompt, base, tuned.
+    others. ``side_effects``: what else changed, in one line. ``examples`` hold prompt, base, tuned; ``sides``: what
+    these two are called.
     """
 
     title: str
@@ -31,6 +32,7 @@ class CardFacts:
     claims: Sequence[str] = ()
     primary: str = ""
     side_effects: str = "not measured"
+    sides: tuple[str, str] = ("base", "tuned")
 
 
 def write_card(facts: CardFacts) -> str:
@@ -45,6 +47,7 @@ def write_card(facts: CardFacts) -> str:
     )
     claims = "\n".join(["", "## Claims, written before training", *facts.claims, ""]) if facts.claims else ""
     primary = f" Its primary metric is {facts.primary}." if facts.primary else ""
+    sides = " | ".join(facts.sides)
     rows = ", ".join(f"{count} {name}" for name, count in facts.rows.items())
     return f"""# {facts.title}
 
@@ -54,11 +57,11 @@ def write_card(facts: CardFacts) -> str:
 
 **Side effects:** {facts.side_effects}.
 
-| metric, {facts.rows["test"]} held-out rows | base | tuned | change, 95 % interval |
+| metric, {facts.rows["test"]} held-out rows | {sides} | change, 95 % interval |
 | --- | ---: | ---: | ---: |
 {scores}
 {claims}
-| prompt | base | tuned |
+| prompt | {sides} |
 | --- | --- | --- |
 {examples}
 

@@ -22,6 +22,7 @@ from mlflow.utils.uri import is_local_uri
 
 from data.errors import UserError, first_line
 from inference import lora
+from inference.locations import REGISTERED
 from inference.weights import weights_digest
 from registry.checkpoints import checkpoint_folder, download_folder
 from registry.store import connected, is_down, registry_address
@@ -130,7 +131,7 @@ def find_base_folder(source: ModelSource, find_base: FindBase) -> Path:
     if not source.base_name:
         raise UserError(f"the base of {source.reference} is unavailable: it is no longer at {source.base_path}")
     try:
-        folder = find_base(source.base_name)
+        folder = _found_by_name(source.base_name, find_base)
     except UserError as error:
         raise UserError(f"the base of {source.reference} is unavailable: {error}") from error
     if wanted and weights_digest(folder) != wanted:
@@ -139,6 +140,12 @@ def find_base_folder(source: ModelSource, find_base: FindBase) -> Path:
             f"(weights {weights_digest(folder)}, not {wanted})"
         )
     return folder
+
+
+def _found_by_name(name: str, find_base: FindBase) -> Path:
+    """Folder of the base ``name``, which can itself be a registered version."""
+    found = find(name, find_base).folder if name.startswith(REGISTERED) else None
+    return found or find_base(name)
 
 
 def _base_of(whole: ModelSource, reference: str, find_base: FindBase) -> ModelSource:

@@ -11,13 +11,13 @@ import numpy as np
 from data.chat_format import answer_directly, chat_format, stop_token_ids, template_of
 from data.errors import UserError
 from inference import precision
-from inference.locations import ModelLocation
+from inference.locations import REGISTERED, ModelLocation
 from train import base_model, defaults, distributed, trainable
 from train.base_model import Base
 from train.config import FinetuneConfig
-from train.encoding import Example, TrainingRow
+from train.encoding import TrainingRow
 from train.loop import Accept, Fitted, Tracker, fit
-from train.losses import DEFAULT_LOSS, Loss, log_probs
+from train.losses import DEFAULT_LOSS, Loss, log_probs, with_reference
 from train.resume import StateFolder
 
 #: Log-probabilities of training and validation rows under the reference model: ``[rows, 2]`` in nats.
@@ -112,19 +112,21 @@ def load_base(
 
 
 def _found(config: FinetuneConfig, start: ModelLocation | None) -> Base:
-    """The base that ``config`` names, or that of ``start``; the folder of a model whose weights are whole is one."""
+    """The base that ``config`` names, or that of ``start``: a version whose weights are whole is itself one."""
     if start is None:
         return base_model.resolve(config.base_model)
     info, folder = start.info, start.base
     assert folder
+    if info.kind == "full":
+        return Base(f"{REGISTERED}{info.reference}", folder, "", info.digest, "start", "a registered version")
+    reason = f"the base of {info.reference}"
     try:
         named = base_model.resolve(info.base_model)
     except UserError:
         named = None
-    if info.kind == "lora" and named and named.digest == info.base_digest:
-        return replace(named, folder=folder, reason=f"the base of {info.reference}")
-    digest, name = (info.base_digest, info.base_model) if info.kind == "lora" else (info.digest, str(folder))
-    return Base(name, folder, "", digest, f"the base of {info.reference}", "a registered version")
+    if named and named.digest == info.base_digest:
+        return replace(named, folder=folder, reason=reason)
+    return Base(info.base_model, folder, "", info.base_digest, reason, "a registered version")
 
 
 def _held(config: FinetuneConfig, folder: Path, device: str) -> str:
@@ -164,40 +166,27 @@ def finetune(
     """
     config = defaults.complete(config, base.parameters)
     if loss.needs_reference:
-        rows, eval_rows = _with_references(rows, eval_rows, base, config, state.folder)
+        known = _reference(base, [*rows, *eval_rows], config, state.folder)
+        rows, eval_rows = with_reference(rows, known[: len(rows)]), with_reference(eval_rows, known[len(rows) :])
     model = trainable.make_trainable(base.model, config)
     fsdp = distributed.uses_fsdp(config.distributed, config.method)
     return Finetuned(base, config, model, fit(model, rows, eval_rows, config, state, tracker, loss, fsdp, accept))
 
 
-def _with_references(
-    rows: Sequence[TrainingRow],
-    eval_rows: Sequence[TrainingRow],
-    base: LoadedBase,
-    config: FinetuneConfig,
-    folder: Path,
-) -> tuple[Sequence[TrainingRow], Sequence[TrainingRow]]:
-    """Both lists with the base model as their reference, unless they have one already.
+def _reference(base: LoadedBase, rows: Sequence[Any], config: FinetuneConfig, folder: Path) -> np.ndarray:
+    """Log-probabilities of both sequences of ``rows`` under the base model in nats, ``[rows, 2]``.
 
-    The log-probabilities are computed once, before the first step, and kept in ``folder``; a resumed run reads them.
+    They are computed once, before the first step, and kept in ``folder``; a resumed run reads them.
     """
-    missing: list[Any] = [row for row in (*rows, *eval_rows) if not isinstance(row, Example) and row.reference is None]
     path = folder / REFERENCE
-    if path.is_file():
-        known = np.load(path)
-        if len(known) != len(missing):
-            raise UserError(f"{path} holds {len(known)} rows, not {len(missing)}: it is of other data; remove it")
-    else:
-        known = log_probs(base.model, missing, config.batch_size * 4, config.row_tokens)
+    if not path.is_file():
+        known = log_probs(base.model, rows, config.batch_size * 4, config.row_tokens)
         _keep(known, path)
-    pairs = iter(
-        [replace(row, reference=(one, other)) for row, (one, other) in zip(missing, known.tolist(), strict=True)]
-    )
-    complete = [
-        [row if isinstance(row, Example) or row.reference is not None else next(pairs) for row in each]
-        for each in (rows, eval_rows)
-    ]
-    return complete[0], complete[1]
+        return known
+    known = np.load(path)
+    if len(known) != len(rows):
+        raise UserError(f"{path} holds {len(known)} rows, not {len(rows)}: it is of other data; remove it")
+    return known
 
 
 def _keep(found: np.ndarray, path: Path) -> None:

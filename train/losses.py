@@ -164,13 +164,9 @@ def log_probs(model: nn.Module, rows: Sequence[P], batch_size: int = 16, row_tok
     return torch.cat(found).double().numpy() if found else np.zeros((0, 2))
 
 
-def add_reference(model: nn.Module, rows: Sequence[P], batch_size: int = 16, row_tokens: int = 512) -> list[P]:
-    """``rows`` with the log-probabilities of their answers under ``model`` as ``reference``.
-
-    They are computed once, before training, so that no second model is in memory while one is trained.
-    """
-    known = log_probs(model, rows, batch_size, row_tokens).tolist()
-    return [replace(row, reference=(one, other)) for row, (one, other) in zip(rows, known, strict=True)]
+def with_reference(rows: Sequence[Any], known: np.ndarray) -> list[Any]:
+    """``rows`` with the log-probabilities ``known`` (``[rows, 2]`` in nats) as those under their reference model."""
+    return [replace(row, reference=(one, other)) for row, (one, other) in zip(rows, known.tolist(), strict=True)]
 
 
 def measure(

@@ -133,7 +133,7 @@ def of_votes(config: DpoConfig) -> tuple[list[Preference], list[str]]:
         DataError: there are none.
     """
     every = store.load()
-    votes = [vote for vote in every if _is_wanted(config)(vote)]
+    votes = list(filter(_is_wanted(config), every))
     reasons = Counter(reason for vote in votes if (reason := no_pair(vote)))
     records = [Record(f"vote {row['vote_id'][:8]}", row) for row in preference_pairs(votes)]
     rows, problems, _ = formats.check(records)

@@ -156,7 +156,8 @@ def _outcome(job: PreferenceJob, run: Run, tuned: Finetuned, before: Scores, aft
     verdict = decide_preferences(before.values, after.values, [*found, *effects.findings])
     decided = claims.decide(job.claims, before.statistics, after.statistics, seed)
     by_step = stop_on.load(job, run, tuned.fitted)
-    return Outcome(tuned, before, after, claims.quoted(verdict, decided), changes, decided, effects, by_step)
+    quoted = claims.quoted(verdict, decided)
+    return Outcome(tuned, before, after, quoted, changes, decided, effects, by_step, job.sides)
 
 
 def _rows(job: PreferenceJob) -> PreferenceRows:

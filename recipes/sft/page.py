@@ -34,7 +34,7 @@ def facts_of(job: Job, outcome: Outcome, version: str, run_id: str, figures: tup
     Args:
         version: the registered one, as ``pirate/3``.
     """
-    config, rows, base = job.config, job.rows, job.base.source.name
+    config, rows = job.config, job.rows
     lines = metric_lines(outcome.before.values, outcome.after.values, outcome.changes)
     items = items_of(rows.test, outcome.before, outcome.after, job.primary)
     method = "LoRA" if config.method == "lora" else "all weights"
@@ -43,9 +43,9 @@ def facts_of(job: Job, outcome: Outcome, version: str, run_id: str, figures: tup
     primary = next((line for line in lines if line.name == job.primary), None)
     seeds = f"One training run, with seed {config.seed}. Another seed gives another model; how different is unknown."
     return ReportFacts(
-        title=f"{version}: {base} fine-tuned on {config.dataset}",
+        title=f"{version}: {job.start or job.base.source.name} fine-tuned on {config.dataset}",
         subtitle=f"{method}, {len(rows.train):,} training rows, {config.epochs} epochs, weights of step {step}",
-        sides=("base", "tuned"),
+        sides=outcome.sides,
         verdict=outcome.verdict.name,
         reasons=outcome.verdict.reasons,
         primary=job.primary,

@@ -55,7 +55,7 @@ def record_results(job: Job, run: Run, outcome: Outcome) -> None:
     run.flush()
     run.tags({"verdict": outcome.verdict.name, "verdict_reasons": "; ".join(outcome.verdict.reasons)})
     run.tags({"side_effects": reports.side_effects_line(outcome)})
-    base = Path(job.base.source.name).name
+    base = job.start or Path(job.base.source.name).name
     title = f"{job.config.register_as}: {base}, {job.config.method}, {len(job.rows.train)} rows"
     points = run.history("train/loss")
     for path in plots.write_loss_curve(points, progress, title, run.folder, unit=job.loss_unit):
@@ -121,7 +121,7 @@ def card_facts(job: Job, run: Run, outcome: Outcome) -> CardFacts:
     config, rows = job.config, job.rows
     settings = {k: v for k, v in dataclasses.asdict(config).items() if k != "resume"}
     return CardFacts(
-        title=f"{config.register_as}: {job.base.source.name} fine-tuned on {config.dataset}",
+        title=f"{config.register_as}: {job.start or job.base.source.name} fine-tuned on {config.dataset}",
         kind="LoRA adapter" if config.method == "lora" else "Full fine-tuning",
         base=job.base.source.name,
         base_digest=job.base.source.digest,
@@ -138,6 +138,7 @@ def card_facts(job: Job, run: Run, outcome: Outcome) -> CardFacts:
         claims=claims_report.markdown(outcome.claims),
         side_effects=reports.side_effects_line(outcome),
         examples=reports.examples_table(rows.test, outcome.before, outcome.after),
+        sides=outcome.sides,
         run_id=run.run_id,
         step=outcome.tuned.fitted.restored_step,
     )
@@ -145,16 +146,17 @@ def card_facts(job: Job, run: Run, outcome: Outcome) -> CardFacts:
 
 def report(job: Job, outcome: Outcome, version: versions.Version, promotion: champion.Promotion, page: str) -> str:
     """The last lines on screen; ``page``: where the report page is."""
-    fitted, verdict, base = outcome.tuned.fitted, outcome.verdict, job.base.source.name
+    fitted, verdict, before = outcome.tuned.fitted, outcome.verdict, job.start or job.base.source.name
+    table = reports.examples_table(job.rows.test, outcome.before, outcome.after)
     tokens, rate = fitted.progress.trained_tokens, fitted.trained_tokens / fitted.seconds
     weights = f"weights of step {fitted.restored_step} ({job.config.restore})"
     moved = "it is the champion now" if promotion.moved else "the champion did not move"
     return "\n".join([
         "",
-        f"Trained   {base} + {job.config.method} on {len(job.rows.train)} rows, {tokens:,} trained tokens "
+        f"Trained   {before} + {job.config.method} on {len(job.rows.train)} rows, {tokens:,} trained tokens "
         f"in {fitted.seconds:.0f} s ({rate:.0f}/s)",
         "",
-        reports.screen_table(reports.examples_table(job.rows.test, outcome.before, outcome.after)),
+        reports.screen_table(table, before=outcome.sides[0]),
         f"Metrics   {reports.metrics_table(outcome, len(job.rows.test), job.primary)}",
         f"Claims    {reports.claims_table(outcome)}",
         *reports.side_effects_table(outcome),

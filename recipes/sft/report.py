@@ -73,7 +73,7 @@ def metrics_table(outcome: Outcome, rows: int, primary: str = "") -> str:
     lines = metric_lines(outcome.before.values, outcome.after.values, outcome.changes)
     first = [replace(line, headline=True) for line in lines if line.name == primary]
     others = [line for line in lines if line.name != primary]
-    return table_of([*first, *others], ("base", "tuned"), f"{rows} held-out rows")
+    return table_of([*first, *others], outcome.sides, f"{rows} held-out rows")
 
 
 def side_effects_table(outcome: Outcome) -> list[str]:
@@ -81,7 +81,7 @@ def side_effects_table(outcome: Outcome) -> list[str]:
     if not outcome.side_effects.measured:
         return []
     lines = metric_lines(outcome.before.values, outcome.after.values, outcome.changes)
-    shown = table_of(lines, ("base", "tuned"), "retention suites", of_suites=True)
+    shown = table_of(lines, outcome.sides, "retention suites", of_suites=True)
     return ["", f"Suites    {shown}", "", f"Effects   {side_effects_line(outcome)}"]
 
 
@@ -115,6 +115,7 @@ def examples_table(rows: Sequence[Row], base: Scores, tuned: Scores) -> list[dic
 def results_markdown(outcome: Outcome, table: Sequence[Mapping[str, str]]) -> str:
     """The evaluation as a page: verdict, metrics of base and tuned model with their changes, every row."""
     base, tuned, verdict = outcome.before.values, outcome.after.values, outcome.verdict
+    sides = " | ".join(outcome.sides)
     lines = [f"# Evaluation: {verdict.name}", "", *(f"- {reason}" for reason in verdict.reasons), ""]
     lines += [f"Side effects: {side_effects_line(outcome)}.", ""]
     if outcome.by_step:
@@ -123,10 +124,10 @@ def results_markdown(outcome: Outcome, table: Sequence[Mapping[str, str]]) -> st
         f"Changes have 95 % intervals over the same {len(table)} held-out rows (suites: over their items), in pairs.",
         "",
     ]
-    lines += ["| metric | base | tuned | change |", "| --- | ---: | ---: | ---: |"]
+    lines += [f"| metric | {sides} | change |", "| --- | ---: | ---: | ---: |"]
     lines += [f"| {key} | {base[key]:.4g} | {tuned[key]:.4g} | {change_text(outcome, key)} |" for key in tuned]
     lines += ["", "## Claims", "", *markdown(outcome.claims), ""] if outcome.claims else [""]
-    lines += ["| prompt | reference | base | tuned |", "| --- | --- | --- | --- |"]
+    lines += [f"| prompt | reference | {sides} |", "| --- | --- | --- | --- |"]
     lines += [
         "| " + " | ".join(_cell(record[key]) for key in ("prompt", "reference", "base", "tuned")) + " |"
         for record in table
@@ -144,13 +145,13 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def screen_table(table: Sequence[Mapping[str, str]], shown: int = 5, width: int = 100) -> str:
-    """A few rows for the terminal, evenly taken from the whole table."""
+def screen_table(table: Sequence[Mapping[str, str]], shown: int = 5, width: int = 100, before: str = "base") -> str:
+    """A few rows for the terminal, evenly taken from the whole table; ``before``: what the base is called."""
     step = max(1, len(table) // shown)
     out = []
     for record in table[::step][:shown]:
         out.append(f"  prompt  {_short(record['prompt'], width)}")
-        out.append(f"  base    {_short(record['base'], width)}")
+        out.append(f"  {before:7} {_short(record['base'], width)}")
         out.append(f"  tuned   {_short(record['tuned'], width)}")
         out.append("")
     return "\n".join(out)

@@ -14,13 +14,13 @@ from data.markdown import table
 from evals import claims as evaluated
 from evals import claims_report, metrics, seeds
 from evals.claims import Result
-from evals.claims_file import Claims
 from evals.paired import Difference
 from recipes import claims
 from recipes.promotion import promote
 from recipes.sft import record
 from recipes.sft.config import TuneConfig
 from recipes.sft.run import SFT, Recipe, describe, require_same, tune
+from recipes.sft.types import Job
 from registry import lineage, row_statistics, runs, study_runs, versions
 from registry.champion import Promotion
 from registry.runs import Run
@@ -61,26 +61,26 @@ def tune_seeds(config: TuneConfig, run: Run, recipe: Recipe[Any] = SFT) -> Itera
     """
     if distributed.world_size() > 1:
         raise UserError("seeds trains in one process; start it without torchrun or accelerate launch, or give one seed")
-    claimed, primary = yield from _start(config, run, recipe)
+    job = yield from _start(config, run, recipe)
     for seed in config.all_seeds():
         yield from _tune_seed(config, seed, run, recipe)
     trained = _trained(config, run)
     measured = seeds.MeasuredSeeds(trained.before, trained.after, config.seed)
-    found = evaluated.decide(claimed, measured.estimate, measured.n, by_rows=False)
+    found = evaluated.decide(job.claims, measured.estimate, measured.n, by_rows=False)
     lines = _lines(trained, config.seed)
     run.require_server()
-    _record(config, run, lines, found)
-    yield _report(config, lines, found, trained, _promote(config, primary, trained, found))
+    _record(config, run, lines, found, job.sides)
+    yield _report(config, lines, found, trained, _promote(config, job.primary, trained, found), job.sides)
 
 
-def _start(config: TuneConfig, run: Run, recipe: Recipe[Any]) -> Generator[str, None, tuple[Claims, str]]:
-    """Check the input and record it with the parent; returns the claims and the primary metric."""
+def _start(config: TuneConfig, run: Run, recipe: Recipe[Any]) -> Generator[str, None, Job]:
+    """Check the input and record it with the parent; returns the job of all seeds."""
     job = recipe.prepare(config, lineage.start_day(run), run.folder)
     if config.resume:
         require_same(job, run)
     record.record_start(job, run)
     yield f"{describe(job)}\nSeeds   {config.seeds}: a run for each under this one"
-    return job.claims, job.primary
+    return job
 
 
 def _tune_seed(config: TuneConfig, seed: int, parent: Run, recipe: Recipe[Any]) -> Iterator[str]:
@@ -160,7 +160,9 @@ def _promote(config: TuneConfig, primary: str, trained: Trained, found: Sequence
     )
 
 
-def _record(config: TuneConfig, run: Run, lines: Sequence[Line], found: Sequence[Result]) -> None:
+def _record(
+    config: TuneConfig, run: Run, lines: Sequence[Line], found: Sequence[Result], sides: tuple[str, str]
+) -> None:
     values: dict[str, float] = {}
     for line in lines:
         values |= {f"base/{line.metric}": line.change.before, f"test/{line.metric}": line.change.after}
@@ -170,7 +172,7 @@ def _record(config: TuneConfig, run: Run, lines: Sequence[Line], found: Sequence
     claims.record_results(found, f"{config.register_as}: seeds {config.seeds} together", run)
     results = {"metrics": [asdict(line) for line in lines], "claims": claims_report.records(found)}
     run.text(json.dumps(results, indent=1), RESULTS)
-    page = [f"# Seeds {config.seeds}", "", *table(HEADER, _cells(lines)), "", *claims_report.markdown(found)]
+    page = [f"# Seeds {config.seeds}", "", *table(_header(sides), _cells(lines)), "", *claims_report.markdown(found)]
     run.text("\n".join(page) + "\n", PAGE)
 
 
@@ -178,7 +180,10 @@ TWO_SEEDS = (
     "Note      two seeds say little of how much seeds differ: where they do, intervals are about three times as wide "
     "as those of three seeds"
 )
-HEADER = ("metric", "base", "tuned", "change (95 % interval)", "sd over seeds", "se over rows")
+
+
+def _header(sides: tuple[str, str]) -> tuple[str, ...]:
+    return ("metric", *sides, "change (95 % interval)", "sd over seeds", "se over rows")
 
 
 def _cells(lines: Sequence[Line], headline: bool = False) -> list[tuple[str, ...]]:
@@ -194,10 +199,15 @@ def _cells(lines: Sequence[Line], headline: bool = False) -> list[tuple[str, ...
 
 
 def _report(
-    config: TuneConfig, lines: Sequence[Line], found: Sequence[Result], trained: Trained, promotion: Promotion
+    config: TuneConfig,
+    lines: Sequence[Line],
+    found: Sequence[Result],
+    trained: Trained,
+    promotion: Promotion,
+    sides: tuple[str, str],
 ) -> str:
     """The last lines on screen."""
-    rows = aligned([HEADER, *_cells(lines, headline=True)])
+    rows = aligned([_header(sides), *_cells(lines, headline=True)])
     moved = "it is the champion now" if promotion.moved else "the champion did not move"
     names = ", ".join(f"{each.name}/{each.number}" for each in trained.versions)
     under = "\n          "

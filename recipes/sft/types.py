@@ -52,6 +52,11 @@ class Job:
         return len(self.examples) > len(self.rows.train)
 
     @property
+    def sides(self) -> tuple[str, str]:
+        """What the model before training and the trained one are called in reports."""
+        return "start" if self.start else "base", "tuned"
+
+    @property
     def lineage_tags(self) -> dict[str, str]:
         """Kind, and where it started, as tags of run and version."""
         return {"kind": self.kind or self.config.method, **({"start": self.start} if self.start else {})}
@@ -63,6 +68,7 @@ class Outcome:
 
     ``changes``: by metric, how much the two differ, with intervals. ``claims``: what became of each claim.
     ``side_effects``: which of the changes are side effects. ``by_step``: what ``stop_on`` measured at each checkpoint.
+    ``sides``: what the two are called, see ``Job.sides``.
     """
 
     tuned: Finetuned
@@ -73,3 +79,4 @@ class Outcome:
     claims: Sequence[Result] = field(default_factory=tuple)
     side_effects: SideEffects = SideEffects()
     by_step: ByStep | None = None
+    sides: tuple[str, str] = ("base", "tuned")

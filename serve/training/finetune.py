@@ -14,6 +14,7 @@ from data.chat_format import fix_date
 from data.errors import UserError
 from data.formats.records import BadRecord
 from evals.generation import probe
+from inference.locations import REGISTERED
 from inference.precision import Load
 from recipes.dpo.config import DpoConfig
 from recipes.dpo.data import PreferenceRows
@@ -46,7 +47,6 @@ POINT_STEPS = 50
 STAND_INS = 1
 TAG_CHARACTERS = 5000
 #: How the column ``base`` of a job begins that continues from a registered version.
-REGISTERED = "models:/"
 
 
 @dataclass(frozen=True)
@@ -241,7 +241,7 @@ def train(database: Database, prepared: PreparedJob, run: Run) -> None:
     else:
         tuned = finetune(job.examples, job.checks, job.base, job.config, tracker, state)
     run.require_server()
-    title = f"{row['result']}: {Path(job.base.source.name).name}, {len(job.rows.train)} rows"
+    title = f"{row['result']}: {job.start or Path(job.base.source.name).name}, {len(job.rows.train)} rows"
     validated = row["validation_file"] is not None
     points, progress = run.history("train/loss"), tuned.fitted.progress
     for path in plots.write_loss_curve(points, progress, title, run.folder, validated, job.loss_unit):

@@ -3,6 +3,8 @@
 import contextlib
 import io
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from data.errors import ConfigError, DataError, UserError
 from recipes.version_rows import rows_of
 from registry import versions
 from registry.checkpoints import checkpoint_folder
+from registry.references import find, find_base_folder
 from registry.resolver import Resolver
 from steps.dpo import dpo
 from steps.pirate import pirate
@@ -66,6 +69,7 @@ def test_a_version_goes_on_being_trained_and_its_start_is_the_reference(done):
     first = client.get_metric_history(run.info.run_id, "eval/loss")[0]
     assert (first.step, first.value) == (0, pytest.approx(np.log(2), abs=1e-5))  # the start is its own reference
     assert "dpo/1" in printed and "reward accuracy" in printed
+    assert re.search(r"rows +start +tuned", printed) and "Trained   pirate/1 + lora" in printed
     places = [Resolver(lambda base: base_model.resolve(base).folder).place(each) for each in ("pirate/1", "dpo/1")]
     assert places[0].info.base_digest == places[1].info.base_digest
     before, after = (load_file(place.folder / "adapter_model.safetensors") for place in places)
@@ -88,9 +92,21 @@ def test_curves_metrics_and_files_are_kept(done):
     } <= metrics.keys()
     files = {each.path for each in client.list_artifacts(run.info.run_id)}
     assert {"preference_curves.png", "reference_log_probs.npy", "flipped.json", "report.html"} <= files
+    page = Path(client.download_artifacts(run.info.run_id, "report.html")).read_text()
+    assert '<th scope="col">start</th>' in page and '<th scope="col">base</th>' not in page
     flipped = json.loads(Path(client.download_artifacts(run.info.run_id, "flipped.json")).read_text())
     assert sum(each["flipped"] for each in flipped) == round(len(flipped) / 4)
     assert run.data.tags["verdict"] == versions.resolve("dpo/1").tags["verdict"]
+
+
+def test_a_start_whose_weights_are_whole_is_the_base_by_its_own_name(done, tiny_base):
+    _, rows, _ = done
+    pirate(flags(base_model=tiny_base, dataset="tiny", method="full", register_as="whole"))
+    dpo(flags(start="whole/1", dataset=rows, register_as="above"))
+    assert versions.resolve("above/1").tags["base_model"] == "models:/whole/1"
+    source = find("above/1", lambda name: pytest.fail(f"{name} is no base of its own"))
+    moved = replace(source, base_path="/nowhere")
+    assert find_base_folder(moved, Path).samefile(find_base_folder(source, Path))
 
 
 @pytest.mark.parametrize("loss", ["ipo", "orpo", "kto"])

@@ -13,7 +13,7 @@ from train.config import FinetuneConfig
 from train.encoding import IGNORE, Example, Pair
 from train.finetune import LoadedBase, finetune
 from train.loop import fit
-from train.losses import LOSSES, Loss, add_reference, measure, sequence_log_probs
+from train.losses import LOSSES, Loss, log_probs, measure, sequence_log_probs, with_reference
 from train.packing import pack
 from train.resume import StateFolder
 
@@ -78,7 +78,8 @@ def test_a_pairwise_loss_with_a_reference_trains_through_the_same_function(
     gpt2, notebook, tmp_path, method, lr, highest
 ):
     base, tracker = gpt2(), notebook()
-    train, held_out = pairs(32), add_reference(base, pairs(8, seed=1))
+    train, held_out = pairs(32), pairs(8, seed=1)
+    held_out = with_reference(held_out, log_probs(base, held_out))
     config = replace(CONFIG, method=method, lr=lr)
     tuned = finetune(train, held_out, loaded(base), config, tracker, StateFolder(tmp_path), PREFERENCE)
     assert tracker.values("eval/loss")[0] == pytest.approx(math.log(2), abs=1e-5)  # the base is its own reference
@@ -105,7 +106,7 @@ def test_an_interrupted_training_on_pairs_ends_with_the_same_weights(gpt2, noteb
 
 def test_references_are_those_of_the_model_that_is_given_and_reach_the_batch_in_order(gpt2):
     model = gpt2().eval()
-    batch = pack(add_reference(model, pairs(5), batch_size=2), 40)
+    batch = pack(with_reference(pairs(5), log_probs(model, pairs(5), batch_size=2)), 40)
     assert batch.reference.tolist() == pytest.approx(sequence_log_probs(model, batch, CPU).tolist(), rel=1e-5)
     assert pack(pairs(2), 40).reference is None
 

@@ -6,7 +6,7 @@ import torch
 
 from train.base_model import BUNDLED
 from train.encoding import IGNORE, Example, Pair, Rated
-from train.losses import PREFERENCE_LOSSES, add_reference, measure_all, sequence_log_probs
+from train.losses import PREFERENCE_LOSSES, log_probs, measure_all, sequence_log_probs, with_reference
 from train.packing import pack
 from train.preference_losses import PreferenceSettings
 
@@ -27,6 +27,10 @@ def pairs(n, prompt_tokens=6, seed=0):
 
     prompts = [draw.integers(3, 60, prompt_tokens) for _ in range(n)]
     return [Pair(example(each, tokens(2, 6)), example(each, tokens(4, 9))) for each in prompts]
+
+
+def referred(model, rows):
+    return with_reference(rows, log_probs(model, rows))
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +138,7 @@ def agree(ours, theirs):
     ],
 )
 def test_losses_of_pairs_are_those_of_trl(dpo_trainer, model, reference, name, settings, loss_types, weights):
-    rows = add_reference(reference, pairs(5))
+    rows = referred(reference, pairs(5))
     model.train()
     ids, seen, answered = padded([row.chosen for row in rows] + [row.rejected for row in rows])
     known = torch.tensor([row.reference for row in rows])
@@ -150,7 +154,7 @@ def test_losses_of_pairs_are_those_of_trl(dpo_trainer, model, reference, name, s
 
 def test_label_smoothing_is_that_of_trl(dpo_trainer, model, reference):
     """TRL has it in the loss ``aot``, which for one pair is DPO's."""
-    [row] = add_reference(reference, pairs(1))
+    [row] = referred(reference, pairs(1))
     model.train()
     ids, seen, answered = padded([row.chosen, row.rejected])
     dpo_trainer.beta, dpo_trainer.label_smoothing = 0.5, 0.2
@@ -169,7 +173,7 @@ def test_the_loss_of_rated_answers_is_that_of_trl(kto_trainer, model, reference)
     others = [example(row.chosen.input_ids[:6], other.input_ids[6:]) for row, other in
               zip(given, answers[1:] + answers[:1], strict=True)]  # fmt: skip
     goods = [bool(i % 3) for i in range(len(given))]
-    rows = add_reference(reference, [Rated(*each) for each in zip(answers, others, goods, strict=True)])
+    rows = referred(reference, [Rated(*each) for each in zip(answers, others, goods, strict=True)])
     model.train()
     kto_trainer.beta = 0.3
     inputs: dict[str, torch.Tensor] = {"label": torch.tensor(goods)}
@@ -208,7 +212,7 @@ def test_a_step_against_the_gradient_lowers_the_loss(model, reference, name):
     rows = pairs(4)
     if name == "kto":
         rows = [Rated(row.chosen, row.rejected, bool(i % 2)) for i, row in enumerate(rows)]
-    rows = add_reference(reference, rows)
+    rows = referred(reference, rows)
     before, slope, _ = ours(model, rows, name, PreferenceSettings(beta=0.5))
     start = torch.nn.utils.parameters_to_vector(model.parameters()).detach().clone()
     torch.nn.utils.vector_to_parameters(start - 0.01 * slope / slope.norm(), model.parameters())
