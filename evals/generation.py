@@ -26,7 +26,7 @@ from train.encoding import encode
 from train.losses import mean_loss, row_losses
 
 #: Rows of a batch for each model, and tokens of all of its rows.
-BATCH, BATCH_TOKENS = 32, 16384
+BATCH, BATCH_TOKENS = 64, 16384
 
 
 @dataclass(frozen=True)

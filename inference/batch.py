@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor
 
-from inference.kv_cache import BatchCache
+from inference.kv_cache import BatchCache, ReadTokens
 from inference.lora import AdapterBatch, LoraAdapter
 from inference.sampling import TokenSampling, sample
 
@@ -85,6 +85,22 @@ class Batch(Generic[Row]):
             unread[row, width - len(line.prompt) :] = torch.tensor(line.prompt)
         self._unread: Tensor | None = unread
         self._cache = BatchCache(self.model, [width - len(line.prompt) for line in lines], width)
+
+    @torch.inference_mode()
+    def take_read(self, known: Sequence[ReadTokens]) -> None:
+        """Let each row begin with tokens that its model and adapter have read before, instead of reading them again.
+
+        They are the beginning of the row's prompt, and shorter than it. No row has read anything yet, and the model is
+        one of which ``inference.kv_cache.can_join`` is true.
+        """
+        assert self._unread is not None
+        self._cache.take_read(known)
+        self._unread = self._unread[:, self._cache.at :]
+
+    @torch.inference_mode()
+    def copy_of_read(self, row: int) -> ReadTokens:
+        """What ``row`` has read, for ``take_read``."""
+        return self._cache.copy_of(row)
 
     @torch.inference_mode()
     def step(

@@ -5,6 +5,8 @@ used: a step writes into them, a row that leaves gives its place to the last one
 """
 
 import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -23,6 +25,17 @@ def can_join(model: Any) -> bool:
 
 def _layers(model: Any) -> list[Any]:
     return DynamicCache(config=model.config).layers
+
+
+@dataclass(frozen=True)
+class ReadTokens:
+    """What a model remembers of the first ``count`` tokens of a sequence.
+
+    ``layers``: keys and values of each layer, ``[heads, count, width]``; they are copies.
+    """
+
+    layers: Sequence[tuple[Tensor, Tensor]]
+    count: int
 
 
 class BatchCache:
@@ -66,6 +79,21 @@ class BatchCache:
         positions = (torch.arange(self.at, end) - self._begins).clamp_(min=0)
         mask = torch.arange(self.start, end) >= self._begins if self._ragged else None
         return mask, positions
+
+    def copy_of(self, row: int) -> ReadTokens:
+        """What ``row`` has read, of a model that ``can_join``."""
+        read = slice(self.begins[row], self.at)
+        return ReadTokens([layer.copy_of(row, read) for layer in self._layers], self.read(row))
+
+    def take_read(self, known: Sequence[ReadTokens]) -> None:
+        """Let each row begin with tokens that were read before; no row has read anything yet.
+
+        The columns up to the first one that a row does not know are filled; what lies after it is to be read.
+        """
+        at = min(begin + each.count for begin, each in zip(self.begins, known, strict=True))
+        for i, layer in enumerate(self._layers):
+            layer.write([each.layers[i] for each in known], self.begins, at)
+        self.at = at
 
     def drop(self, row: int) -> None:
         """Forget ``row``; the last row takes its place."""
@@ -152,6 +180,16 @@ class _Layer(CacheLayerMixin):
         used = slice(self.columns.start, self.columns.at)
         for tensor in self._tensors() if row != to else ():
             tensor[to, :, used] = tensor[row, :, used]
+
+    def copy_of(self, row: int, columns: slice) -> tuple[Tensor, Tensor]:
+        keys, values = (tensor[row, :, columns].clone() for tensor in self._tensors())
+        return keys, values
+
+    def write(self, known: Sequence[tuple[Tensor, Tensor]], begins: Sequence[int], at: int) -> None:
+        self.lazy_initialization(*(side[None] for side in known[0]))
+        for row, (sides, begin) in enumerate(zip(known, begins, strict=True)):
+            for mine, side in zip(self._tensors(), sides, strict=True):
+                mine[row, :, begin:at] = side[:, : max(0, at - begin)]
 
     def take(self, other: "_Layer", row: int, count: int, start: int, used: int, at: int) -> None:
         for mine, theirs in zip(self._tensors(), other._tensors(), strict=True):

@@ -12,14 +12,15 @@ import torch
 from torch import Tensor
 
 from inference.batch import Batch, BatchRow, BatchStep, positions
-from inference.kv_cache import can_join
+from inference.kv_cache import ReadTokens, can_join
 from inference.sampling import TokenSampling
 from inference.transcript import Sampling
 
 #: Prompts that are read together, padded to one width, are at most so many tokens, and at most this share is padding;
 #: with fewer tokens than the last number, padding costs nothing.
 READ_TOKENS, MOST_PADDING, FREE_TOKENS = 2048, 0.1, 64
-#: From so many lines on, prompts are read together with those of the same adapter only.
+#: From so many lines on, prompts are read together with those of the same adapter only, and tokens that all of these
+#: begin with are read once.
 MANY_LINES = 16
 #: For each line of a batch, token ids that could follow its prompt.
 Continuations = Sequence[Sequence[Sequence[int]]]
@@ -69,7 +70,8 @@ def decode(
     No other thread may use the models while a step is made; between two steps they are as they were before. A prompt
     that leaves too little room loses its beginning, and an answer ends where the model's positions do.
     """
-    batches = _batches(lines, sampling.max_new_tokens)
+    lines = [replace(line, prompt=line.prompt[-room(line.model, sampling.max_new_tokens) :]) for line in lines]
+    batches, beginnings = _batches(lines), _Beginnings(lines)
     for at in range(sampling.max_new_tokens):
         batches = [batch for batch in batches if batch.rows]
         if not batches:
@@ -78,6 +80,8 @@ def decode(
         how = TokenSampling(sampling.temperature, sampling.top_p, (sampling.seed, turn, at))
         for batch in batches:
             try:
+                if not at:
+                    beginnings.give(batch)
                 step.add(_step(batch, lines, how, () if at else continuations))
             except Exception as error:  # one model without memory, or with a forward of its own mind, stops no other
                 step.failed |= dict.fromkeys(batch.rows, error)
@@ -87,16 +91,53 @@ def decode(
         yield step
 
 
-def _batches(lines: Sequence[BatchRow], new_tokens: int) -> list[Batch[int]]:
+class _Beginnings:
+    """The tokens that all prompts of one model and adapter begin with, where these are many; each is read once."""
+
+    def __init__(self, lines: Sequence[BatchRow]) -> None:
+        self._lines = lines
+        self._read: dict[tuple[int, int], ReadTokens] = {}
+        together: dict[tuple[int, int], list[BatchRow]] = {}
+        for line in lines:
+            together.setdefault(self._key(line), []).append(line)
+        self._rows = {
+            key: replace(rows[0], prompt=beginning)
+            for key, rows in together.items()
+            if len(rows) >= MANY_LINES and can_join(rows[0].model) and (beginning := _beginning(rows))
+        }
+
+    @staticmethod
+    def _key(line: BatchRow) -> tuple[int, int]:
+        return id(line.model), id(line.adapter)
+
+    def give(self, batch: Batch[int]) -> None:
+        """Let ``batch``, whose rows are of one model and adapter where there are many, begin after them."""
+        key = self._key(self._lines[batch.rows[0]])
+        if key not in self._rows:
+            return
+        if key not in self._read:
+            reader = Batch([self._rows[key]], [0])
+            reader.read()
+            self._read[key] = reader.copy_of_read(0)
+        batch.take_read([self._read[key]] * len(batch.rows))
+
+
+def _beginning(rows: Sequence[BatchRow]) -> Sequence[int]:
+    """What all prompts begin with; at least one token of each comes after it."""
+    first, last = (pick(list(row.prompt) for row in rows) for pick in (min, max))
+    shared = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
+    return first[: min(shared, *(len(row.prompt) - 1 for row in rows))]
+
+
+def _batches(lines: Sequence[BatchRow]) -> list[Batch[int]]:
     """Batches in which the prompts are read; a row is the line's number."""
     models: dict[tuple[int, int, int], list[int]] = {}
     few = len(lines) < MANY_LINES
     for i, line in enumerate(lines):
         together = id(line.model), -1 if can_join(line.model) else i, 0 if few else id(line.adapter)
         models.setdefault(together, []).append(i)
-    kept = [replace(line, prompt=line.prompt[-room(line.model, new_tokens) :]) for line in lines]
-    groups = [group for rows in models.values() for group in _of_similar_lengths(rows, kept)]
-    return [Batch([kept[i] for i in rows], rows) for rows in groups]
+    groups = [group for rows in models.values() for group in _of_similar_lengths(rows, lines)]
+    return [Batch([lines[i] for i in rows], rows) for rows in groups]
 
 
 def _of_similar_lengths(rows: Sequence[int], lines: Sequence[BatchRow]) -> list[list[int]]:

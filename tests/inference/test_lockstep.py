@@ -316,3 +316,19 @@ def test_what_rows_have_read_is_freed_when_they_end_and_not_at_some_garbage_coll
         assert made and [cache() for cache in made] == [None] * len(made)
     finally:
         gc.enable()
+
+
+def test_prompts_that_begin_alike_are_read_once_and_get_the_same_answers(model, worn):
+    beginning = [5, 9, 20, 33, 7, 44, 101, 61, 62]
+    prompts = [beginning + tail for tail in ([8], [50, 51, 52], list(range(50, 71)), [9, 9])] * 4
+    adapters = [None, read(worn[1])]
+    lines = [BatchRow(model, adapter, prompt, {-1}) for adapter in adapters for prompt in prompts]
+    widths: list[int] = []
+    handle = model.register_forward_pre_hook(lambda m, a, k: widths.append(k["input_ids"].shape[1]), with_kwargs=True)
+    try:
+        found = answers(lines)
+    finally:
+        handle.remove()
+    assert widths.count(len(beginning)) == len(adapters)
+    alone = {(id(line.adapter), *line.prompt): answers([line])[0] for line in lines[:4] + lines[16:20]}
+    assert found == [alone[id(line.adapter), *line.prompt] for line in lines]
