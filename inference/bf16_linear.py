@@ -18,7 +18,9 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 from transformers.pytorch_utils import Conv1D
 
-WIDE, SLICE = 8192, 1024  # a layer wider than WIDE is the head: its logits are compared, so they aren't rounded
+from inference.packed_linear import float32_product
+
+WIDE, SLICE = 8192, 4096  # a layer wider than WIDE is the head: its logits are compared, so they aren't rounded
 
 
 class Bf16Linear(nn.Linear):
@@ -49,7 +51,7 @@ def multiply(x: Tensor, weight: Tensor) -> Tensor:
     if torch.is_grad_enabled() and x.requires_grad:
         return _Product.apply(x, weight)
     if len(weight) > WIDE:
-        return torch.cat([F.linear(x, part.to(x.dtype)) for part in weight.split(SLICE)], -1)
+        return torch.cat([float32_product(x, part.to(x.dtype)) for part in weight.split(SLICE)], -1)
     return F.linear(x.to(weight.dtype), weight).to(x.dtype)
 
 

@@ -51,6 +51,18 @@ def _works() -> bool:
         return False
 
 
+def float32_product(x: Any, weight: Any) -> Any:
+    """``x @ weight.T``: on a CPU by oneDNN, which takes half of MKL's time or less on AMD processors.
+
+    No gradient is computed.
+    """
+    import torch
+
+    if x.device.type == "cpu" and x.dtype == torch.float32 and _works():
+        return _Product(weight, None)(x)
+    return torch.nn.functional.linear(x, weight)
+
+
 def pack(model: Any) -> int:
     """Let the linear layers of ``model`` use packed copies of their weights; returns the bytes that these take.
 
