@@ -4,6 +4,7 @@ This is the one decoding step: ``inference.lockstep`` runs rows that start toget
 that join and leave.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +33,12 @@ class BatchRow:
 def positions(model: Any) -> int:
     """The longest sequence of ``model`` in tokens; 2048 where its configuration names none."""
     return getattr(model.config.get_text_config(), "max_position_embeddings", None) or 2048
+
+
+def shared_length(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many tokens two sequences begin with alike."""
+    most = min(len(one), len(other))
+    return bisect_left(range(1, most + 1), True, key=lambda count: list(one[:count]) != list(other[:count]))
 
 
 @dataclass(frozen=True)
@@ -96,6 +103,10 @@ class Batch(Generic[Row]):
         assert self._unread is not None
         self._cache.take_read(known)
         self._unread = self._unread[:, self._cache.at :]
+
+    def read_of(self, row: int) -> int:
+        """How many tokens ``row`` has read."""
+        return max(0, self._cache.read(row))
 
     @torch.inference_mode()
     def copy_of_read(self, row: int) -> ReadTokens:

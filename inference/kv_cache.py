@@ -37,6 +37,15 @@ class ReadTokens:
     layers: Sequence[tuple[Tensor, Tensor]]
     count: int
 
+    @property
+    def bytes(self) -> int:
+        """Bytes of all layers."""
+        return sum(side.numel() * side.element_size() for sides in self.layers for side in sides)
+
+    def first(self, count: int) -> "ReadTokens":
+        """The same of the first ``count`` tokens, as views."""
+        return ReadTokens([(keys[:, :count], values[:, :count]) for keys, values in self.layers], count)
+
 
 class BatchCache:
     """The memory of ``rows`` rows of ``model``, for ``columns`` columns at first; it grows as it is filled.

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from inference.batch import Batch, BatchRow, BatchStep, positions
+from inference.batch import Batch, BatchRow, BatchStep, positions, shared_length
 from inference.kv_cache import ReadTokens, can_join
 from inference.sampling import TokenSampling
 from inference.transcript import Sampling
@@ -125,8 +125,7 @@ class _Beginnings:
 def _beginning(rows: Sequence[BatchRow]) -> Sequence[int]:
     """What all prompts begin with; at least one token of each comes after it."""
     first, last = (pick(list(row.prompt) for row in rows) for pick in (min, max))
-    shared = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
-    return first[: min(shared, *(len(row.prompt) - 1 for row in rows))]
+    return first[: min(shared_length(first, last), *(len(row.prompt) - 1 for row in rows))]
 
 
 def _batches(lines: Sequence[BatchRow]) -> list[Batch[int]]:

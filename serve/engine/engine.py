@@ -23,6 +23,7 @@ from inference.locations import ModelLocation
 from inference.model_pool import ModelPool
 from inference.prompts import line_of, prompt_line, tool_line
 from inference.tool_calls import parameters_grammar
+from serve.engine.prefix_cache import PrefixCache
 from serve.engine.resolver import ModelResolver
 from serve.engine.scheduler import Output, Scheduler, broken
 from serve.engine.sequence import ActiveSequence
@@ -67,6 +68,7 @@ class Engine:
         self._resolver, self._most_rows = ModelResolver(find_base, load), most_rows
         self._pool = ModelPool(None, capacity_bytes, device)
         self._schedulers: dict[int, Scheduler] = {}
+        self._kept: weakref.WeakKeyDictionary[object, PrefixCache] = weakref.WeakKeyDictionary()
         self._active: dict[ActiveSequence, _Request] = {}
         self._queue: deque[_Request] = deque()
         self._over_capacity: set[ModelLocation] | None = None  # those in use when they took more than the capacity
@@ -182,7 +184,9 @@ class Engine:
         self._active[sequence] = queued
         model = sequence.row.model
         if id(model) not in self._schedulers:
-            self._schedulers[id(model)] = Scheduler(model)
+            if model not in self._kept:
+                self._kept[model] = PrefixCache()
+            self._schedulers[id(model)] = Scheduler(model, self._kept[model])
         self._schedulers[id(model)].add(sequence)
         _resolve(queued, sequence.answer)
 

@@ -4,9 +4,10 @@ from collections import deque
 from typing import Any
 
 from data.errors import explain
-from inference.batch import Batch, BatchStep
-from inference.kv_cache import can_join
+from inference.batch import Batch, BatchStep, shared_length
+from inference.kv_cache import ReadTokens, can_join
 from inference.sampling import log_probs
+from serve.engine.prefix_cache import PrefixCache
 from serve.engine.sequence import ActiveSequence
 from serve.engine.types import Broken, Piece
 
@@ -20,10 +21,14 @@ NOT_A_NUMBER = "the model broke down: its logits are NaN or infinite; its weight
 
 
 class Scheduler:
-    """The sequences of ``model``. ``step`` reads a chunk of a waiting prompt and decodes a token of each that runs."""
+    """The sequences of ``model``. ``step`` reads a chunk of a waiting prompt and decodes a token of each that runs.
 
-    def __init__(self, model: Any) -> None:
-        self.model = model
+    A prompt whose beginning the model has read before, at least a chunk of it, goes on from there: ``kept`` has what
+    ended answers have read, and a prompt waits while another one that begins alike is being read.
+    """
+
+    def __init__(self, model: Any, kept: PrefixCache) -> None:
+        self.model, self._kept = model, kept
         work = CHUNK_WORK // max(1, sum(p.numel() for p in model.parameters()))
         least, most = CHUNK_TOKENS
         self._chunk = min(most, max(least, work))
@@ -63,14 +68,45 @@ class Scheduler:
 
     def _batch_new(self) -> None:
         """Batch new prompts as far as they, padded to one width, are one chunk; a longer prompt is alone."""
+        waiting: deque[ActiveSequence] = deque()
         while self._new:
             group, width = [self._new.popleft()], 0
+            known, is_coming = self._known(group[0])
+            if is_coming:
+                waiting.append(group[0])
+                continue
             while self._new and self._can_join and not (group[0].is_alone or self._new[0].is_alone):
                 width = max(len(group[-1].row.prompt), len(self._new[0].row.prompt), width)
                 if width * (len(group) + 1) > self._chunk:
                     break
                 group.append(self._new.popleft())
-            self._prefilling.append(Batch([sequence.row for sequence in group], group))
+            batch = Batch([sequence.row for sequence in group], group)
+            if known:
+                batch.take_read([known])
+                group[0].answer.cached_tokens = known.count
+            self._prefilling.append(batch)
+        self._new = waiting
+
+    def _known(self, sequence: ActiveSequence) -> tuple[ReadTokens | None, bool]:
+        """What the model remembers of the prompt's beginning, and whether it is reading more of it for another prompt.
+
+        Less than a chunk is not worth it, so a prompt with a known beginning is never one of a group.
+        """
+        prompt = sequence.row.prompt
+        if sequence.is_alone or not self._can_join or len(prompt) <= self._chunk:
+            return None, False
+        known = self._kept.find(sequence.row)
+        if known and known.count < self._chunk:
+            known = None
+        for batch in (*self._prefilling, *self._running):
+            for i, other in enumerate(batch.rows):
+                alike = shared_length(prompt[:-1], other.row.prompt) if other.row.adapter is sequence.row.adapter else 0
+                if alike < self._chunk or (known and alike <= known.count):
+                    continue
+                if batch.read_of(i) < alike:
+                    return None, True
+                known = batch.copy_of_read(i).first(alike)
+        return known, False
 
     def _prefill(self) -> list[Output]:
         """Read a chunk of the first waiting prompts; those that are read whole get their first token and run."""
@@ -92,7 +128,7 @@ class Scheduler:
         if step is None:
             self._prefilling.append(batch)  # others are read before its next chunk
             return []
-        outputs = _outputs(batch, step)
+        outputs = self._outputs(batch, step)
         if batch.rows:
             self._running.append(batch)
         return outputs + self._merge()
@@ -111,20 +147,28 @@ class Scheduler:
         try:
             step = batch.step(ActiveSequence.sampling)
             assert step is not None
-            return _outputs(batch, step)
+            return self._outputs(batch, step)
         except Exception as error:  # out of memory, or a forward pass that fails by itself
             return _fail(batch, error)
 
+    def _outputs(self, batch: Batch[ActiveSequence], step: BatchStep[ActiveSequence]) -> list[Output]:
+        """What each row's token adds to its answer; rows that have ended are dropped from ``batch``."""
+        probs = log_probs(step.logits, step.tokens, [sequence.request.top_logprobs for sequence in step.rows])
+        finite = step.logits.amax(-1).isfinite().tolist()
+        outputs: list[Output] = []
+        for i, (sequence, token) in enumerate(zip(step.rows, step.tokens, strict=True)):
+            outputs.append((sequence, sequence.append(token, probs[i]) if finite[i] else Broken(NOT_A_NUMBER)))
+        ended = [i for i, (_, each) in enumerate(outputs) if not isinstance(each, Piece) or each.ended]
+        self._keep(batch, [i for i in ended if isinstance(outputs[i][1], Piece)])
+        batch.drop_all(ended)
+        return outputs
 
-def _outputs(batch: Batch[ActiveSequence], step: BatchStep[ActiveSequence]) -> list[Output]:
-    """What each row's token adds to its answer; rows that have ended are dropped from ``batch``."""
-    probs = log_probs(step.logits, step.tokens, [sequence.request.top_logprobs for sequence in step.rows])
-    finite = step.logits.amax(-1).isfinite().tolist()
-    outputs: list[Output] = []
-    for i, (sequence, token) in enumerate(zip(step.rows, step.tokens, strict=True)):
-        outputs.append((sequence, sequence.append(token, probs[i]) if finite[i] else Broken(NOT_A_NUMBER)))
-    batch.drop_all([i for i, (_, each) in enumerate(outputs) if not isinstance(each, Piece) or each.ended])
-    return outputs
+    def _keep(self, batch: Batch[ActiveSequence], rows: list[int]) -> None:
+        """Keep what rows that have ended have read: a conversation goes on from there."""
+        for i in rows:
+            read, sequence = batch.read_of(i), batch.rows[i]
+            if self._can_join and read > self._chunk:
+                self._kept.keep(sequence.row, [*sequence.row.prompt, *sequence.tokens][:read], batch.copy_of_read(i))
 
 
 def _fail(batch: Batch[ActiveSequence], error: Exception) -> list[Output]:

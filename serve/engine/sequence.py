@@ -66,6 +66,7 @@ class ActiveSequence:
             )
         self.request, self.model, self.row = request, model, row
         self.answer = AnswerStream(len(row.prompt))
+        self.tokens: list[int] = []  # those of the answer, without the end token
         self._max_tokens = left if request.max_tokens is None else min(left, request.max_tokens)
         self._detokenizer = detokenizer
         if request.prompt is None:
@@ -188,6 +189,7 @@ class ActiveSequence:
         if token in self.row.ends:
             return self._text.end("stop")
         self.answer.completion_tokens += 1
+        self.tokens.append(token)
         if self._bias is not None:
             self._penalize(token, self._bias)
         if self._seen is not None:

@@ -119,6 +119,8 @@ class AnswerStream:
     def __init__(self, prompt_tokens: int) -> None:
         #: Tokens of the prompt, as the model reads it.
         self.prompt_tokens = prompt_tokens
+        #: Those of them that the model had read before, and remembered.
+        self.cached_tokens = 0
         #: The prompt's text, and its tokens once the first piece has come, where ``Request.prompt_logprobs`` is set.
         self.prompt_text, self.prompt = "", list[PromptToken]()
         #: Takes the calls of tools out of the text; None where the answer may call none.

@@ -56,7 +56,7 @@ class ChatCompletion:
             "prompt_tokens": prompt_tokens,
             "completion_tokens": self.tokens - prompt_tokens,
             "total_tokens": self.tokens,
-            "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+            "prompt_tokens_details": {"cached_tokens": self.answers[0].cached_tokens, "audio_tokens": 0},
             "completion_tokens_details": NO_DETAILS,
         }
 

@@ -125,7 +125,7 @@ class ModelResponse:
     def _usage(self) -> dict[str, Any]:
         return {
             "input_tokens": self.answer.prompt_tokens,
-            "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+            "input_tokens_details": {"cached_tokens": self.answer.cached_tokens, "cache_write_tokens": 0},
             "output_tokens": self.answer.completion_tokens,
             "output_tokens_details": {"reasoning_tokens": 0},
             "total_tokens": self.tokens,

@@ -124,6 +124,7 @@ class Said:
     prompt_tokens: int
     completion_tokens: int
     pieces: tuple[Piece, ...]
+    cached_tokens: int
 
     @property
     def spelled(self) -> list[str]:
@@ -134,7 +135,8 @@ async def read(answer: AnswerStream) -> Said:
     pieces = [piece async for piece in answer]
     assert [piece.ended for piece in pieces[:-1]] == [""] * (len(pieces) - 1)
     text, tokens = "".join(piece.text for piece in pieces), sum((piece.tokens for piece in pieces), ())
-    return Said(text, tokens, pieces[-1].ended, answer.prompt_tokens, answer.completion_tokens, tuple(pieces))
+    counts = answer.prompt_tokens, answer.completion_tokens
+    return Said(text, tokens, pieces[-1].ended, *counts, tuple(pieces), answer.cached_tokens)
 
 
 async def say(engine: Engine, request: Request) -> Said:
