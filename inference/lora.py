@@ -47,10 +47,6 @@ PLAIN = set(
 PLAIN_BEGINNINGS = (None, True, False, "gaussian", "eva", "orthogonal")
 
 
-#: From so many rows on, one product over all rows with one adapter is faster than one product a row.
-SHARED_ROWS = 16
-
-
 class UnsupportedAdapter(Exception):
     """An adapter that is no plain LoRA; the message says what it has beside."""
 
@@ -175,46 +171,49 @@ class AdapterBatch:
     def __init__(self, model: Any, rows: Sequence[LoraAdapter | None] = ()) -> None:
         self.rows: list[LoraAdapter | None] = []
         self._model = model
-        self._additions: dict[str, _Addition] = {}
+        self._adapters: list[LoraAdapter] = []  # each once
+        self._additions: list[_Addition] = []
         self.extend(rows)
 
     def extend(self, rows: Sequence[LoraAdapter | None]) -> None:
         """Append ``rows``."""
-        first = len(self.rows)
         self.rows += rows
-        for name in {name for adapter in rows if adapter for name in adapter.layers} - self._additions.keys():
-            self._additions[name] = _Addition(name, self._model.get_submodule(name))
-        self._group(first)
+        self._update()
 
     def drop(self, row: int) -> None:
         """Remove ``row``; the last one takes its place."""
         last = self.rows.pop()
         if row < len(self.rows):
             self.rows[row] = last
-        wanted = {name for adapter in self.rows if adapter for name in adapter.layers}
-        self._additions = {name: each for name, each in self._additions.items() if name in wanted}
-        for addition in self._additions.values():
-            addition.move(len(self.rows), row)
-        self._group(len(self.rows))
+        self._update()
 
-    def _group(self, first: int) -> None:
-        """In a large batch whose rows with an adapter all have the same one, one product over those rows is enough.
+    def _update(self) -> None:
+        used = {id(adapter): adapter for adapter in self.rows if adapter}
+        kept = [adapter for adapter in self._adapters if id(adapter) in used]
+        new = [adapter for key, adapter in used.items() if key not in map(id, kept)]
+        if new or len(kept) < len(self._adapters):
+            self._adapters = kept + new
+            names = dict.fromkeys(name for adapter in self._adapters for name in adapter.layers)
+            self._additions = [_Addition(self._model.get_submodule(name), name, self._adapters) for name in names]
+        masks: dict[tuple[int, ...], Any] = {}
+        for addition in self._additions:
+            if addition.ranks not in masks:
+                masks[addition.ranks] = self._others(addition.ranks)
+            addition.others = masks[addition.ranks]
 
-        Otherwise each row has a copy of its adapter; those of ``rows[first:]`` are made here.
+    def _others(self, ranks: Sequence[int]) -> Any:
+        """Which of the adapters' dimensions, ``ranks`` of each, are not the row's own ``[rows, 1, dimensions]``.
+
+        None where all are every row's own.
         """
         import torch
 
-        only, index = None, None
-        if len(self.rows) >= SHARED_ROWS and len({id(adapter) for adapter in self.rows if adapter}) == 1:
-            rows = [i for i, adapter in enumerate(self.rows) if adapter]
-            only = self.rows[rows[0]]
-            index = None if len(rows) == len(self.rows) else torch.tensor(rows)
-        for addition in self._additions.values():
-            addition.only, addition.index = only, index
-            if only:
-                addition.down = addition.up = None
-            elif addition.down is None or first < len(self.rows):
-                addition.write(self.rows, first)
+        if len(self._adapters) == 1 and None not in self.rows:
+            return None
+        owner = torch.repeat_interleave(torch.arange(len(ranks)), torch.tensor(ranks))
+        number = {id(adapter): i for i, adapter in enumerate(self._adapters)}
+        own = torch.tensor([number[id(adapter)] if adapter else -1 for adapter in self.rows])
+        return (own[:, None] != owner)[:, None]
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -224,7 +223,7 @@ class AdapterBatch:
         """
         hooks = []
         try:
-            for addition in self._additions.values():
+            for addition in self._additions:
                 hooks.append(addition.layer.register_forward_hook(addition))
             yield
         finally:
@@ -233,57 +232,42 @@ class AdapterBatch:
 
 
 class _Addition:
-    """A forward hook that adds each row's ``x A B`` to the output of ``layer``: all rows in one product.
+    """A forward hook that adds each row's ``x A B`` to the output of ``layer``, with one product for all adapters.
 
-    Smaller ranks are filled up with zeros, and a row without an adapter has nothing else.
+    Their sides lie side by side: ``x`` is multiplied by every ``A``, and what is not of the row's own adapter is set to
+    0 before the product with ``B``. Each weight is read once, however many rows have it.
     """
 
-    def __init__(self, name: str, layer: Any) -> None:
-        self.name, self.layer = name, layer
-        self.down: Any = None
-        self.up: Any = None
-        self.only: LoraAdapter | None = None  # the one adapter of all rows that have any
-        self.index: Any = None  # these rows, ``[n]``; None for all
-        self._used: tuple[Any, Any] = None, None
-
-    def write(self, rows: Sequence[LoraAdapter | None], first: int) -> None:
-        """Set the sides of ``rows[first:]``; those before stay."""
+    def __init__(self, layer: Any, name: str, adapters: Sequence[LoraAdapter]) -> None:
         import torch
 
-        pairs = [adapter.layers.get(self.name) if adapter else None for adapter in rows]
-        rank = max((pair[0].shape[1] for pair in pairs if pair), default=0)
-        if self.down is None or len(rows) > self.down.shape[0] or rank > self.down.shape[2]:
-            like, first = next(pair for pair in pairs if pair), 0
-            height = len(rows) if self.down is None else max(len(rows), 2 * len(self._used[0]))
-            dtype = torch.promote_types(like[0].dtype, torch.float32)
-            self.down = like[0].new_zeros((height, like[0].shape[0], rank), dtype=dtype)
-            self.up = like[1].new_zeros((height, rank, like[1].shape[1]), dtype=dtype)
-        for i in range(first, len(rows)):
-            self.down[i], self.up[i] = 0, 0
-            adapter, pair = rows[i], pairs[i]
-            if adapter and pair:
-                width = pair[0].shape[1]
-                self.down[i, :, :width] = pair[0]
-                self.up[i, :width] = pair[1].to(self.up.dtype) * adapter.scale
-        self._used = self.down[: len(rows)], self.up[: len(rows)]
-
-    def move(self, row: int, to: int) -> None:
-        """Let ``row``, the last one, take the place of row ``to``."""
-        if self.down is None:
-            return
-        for side in (self.down, self.up):
-            side[to] = side[row]
-        self._used = self.down[:row], self.up[:row]
+        self.layer = layer
+        self.ranks = tuple(adapter.layers[name][0].shape[1] if name in adapter.layers else 0 for adapter in adapters)
+        self.others: Any = None
+        sides = [_finite(*adapter.layers[name], adapter.scale) for adapter in adapters if name in adapter.layers]
+        self.down, self.up = torch.cat([down for down, _ in sides], 1), torch.cat([up for _, up in sides])
 
     def __call__(self, module: Any, args: tuple[Any, ...], out: Any) -> Any:
         import torch
 
-        if self.only is None:
-            down, up = self._used
-            if out.dtype == down.dtype == args[0].dtype:
-                return torch.baddbmm(out, torch.bmm(args[0], down), up)
-            return out + torch.bmm(torch.bmm(args[0].to(down.dtype), down), up).to(out.dtype)
-        down, up = self.only.layers[self.name]
-        x = args[0] if self.index is None else args[0][self.index]
-        added = (x @ down.to(x.dtype)) @ up.to(x.dtype) * self.only.scale
-        return out + added if self.index is None else out.index_add(0, self.index.to(out.device), added)
+        x = args[0].to(self.down.dtype)
+        inner = x @ self.down
+        if self.others is not None:
+            inner = inner.masked_fill(self.others.to(inner.device), 0)
+        if out.dtype == inner.dtype:
+            return torch.addmm(out.flatten(0, -2), inner.flatten(0, -2), self.up).view_as(out)
+        return out + (inner @ self.up).to(out.dtype)
+
+
+def _finite(down: Any, up: Any, scale: float) -> tuple[Any, Any]:
+    """Both sides in float32 at least, ``up`` scaled and finite: what is not a number would reach rows of others.
+
+    An adapter that has any such weight makes its own rows not a number by ``down``.
+    """
+    import torch
+
+    down, up = (side.to(torch.promote_types(side.dtype, torch.float32)) for side in (down, up))
+    up = up * scale
+    if not bool(up.isfinite().all()):
+        return torch.full_like(down, torch.nan), up.nan_to_num(0, 0, 0)
+    return down, up
