@@ -14,8 +14,9 @@ from serve.engine.types import Broken, Piece
 #: A sequence and what it produced: the next piece of its answer, or the error that ended it.
 Output = tuple[ActiveSequence, Piece | Exception]
 #: A chunk of a prompt costs about so many multiplications, so that running sequences wait for a moment only.
-CHUNK_WORK = 2**32
+CHUNK_WORK = 2**34
 CHUNK_TOKENS = 32, 512  # the smallest chunk and the largest
+KNOWN = 4  # a known beginning is worth taking from a chunk divided by this on
 
 NOT_A_NUMBER = "the model broke down: its logits are NaN or infinite; its weights may have diverged"
 
@@ -23,7 +24,7 @@ NOT_A_NUMBER = "the model broke down: its logits are NaN or infinite; its weight
 class Scheduler:
     """The sequences of ``model``. ``step`` reads a chunk of a waiting prompt and decodes a token of each that runs.
 
-    A prompt whose beginning the model has read before, at least a chunk of it, goes on from there: ``kept`` has what
+    A prompt whose beginning the model has read before, a good part of a chunk, goes on from there: ``kept`` has what
     ended answers have read, and a prompt waits while another one that begins alike is being read.
     """
 
@@ -32,6 +33,7 @@ class Scheduler:
         work = CHUNK_WORK // max(1, sum(p.numel() for p in model.parameters()))
         least, most = CHUNK_TOKENS
         self._chunk = min(most, max(least, work))
+        self._least_known = self._chunk // KNOWN
         self._can_join = can_join(model)
         self._new: deque[ActiveSequence] = deque()
         self._prefilling: deque[Batch[ActiveSequence]] = deque()
@@ -75,7 +77,7 @@ class Scheduler:
             if is_coming:
                 waiting.append(group[0])
                 continue
-            while self._new and self._can_join and not (group[0].is_alone or self._new[0].is_alone):
+            while self._new and self._can_join and not (known or group[0].is_alone or self._new[0].is_alone):
                 width = max(len(group[-1].row.prompt), len(self._new[0].row.prompt), width)
                 if width * (len(group) + 1) > self._chunk:
                     break
@@ -90,18 +92,18 @@ class Scheduler:
     def _known(self, sequence: ActiveSequence) -> tuple[ReadTokens | None, bool]:
         """What the model remembers of the prompt's beginning, and whether it is reading more of it for another prompt.
 
-        Less than a chunk is not worth it, so a prompt with a known beginning is never one of a group.
+        A short beginning is not worth it: many short prompts are rather read together.
         """
         prompt = sequence.row.prompt
-        if sequence.is_alone or not self._can_join or len(prompt) <= self._chunk:
+        if sequence.is_alone or not self._can_join or len(prompt) <= self._least_known:
             return None, False
         known = self._kept.find(sequence.row)
-        if known and known.count < self._chunk:
+        if known and known.count < self._least_known:
             known = None
         for batch in (*self._prefilling, *self._running):
             for i, other in enumerate(batch.rows):
                 alike = shared_length(prompt[:-1], other.row.prompt) if other.row.adapter is sequence.row.adapter else 0
-                if alike < self._chunk or (known and alike <= known.count):
+                if alike < self._least_known or (known and alike <= known.count):
                     continue
                 if batch.read_of(i) < alike:
                     return None, True
@@ -167,7 +169,7 @@ class Scheduler:
         """Keep what rows that have ended have read: a conversation goes on from there."""
         for i in rows:
             read, sequence = batch.read_of(i), batch.rows[i]
-            if self._can_join and read > self._chunk:
+            if self._can_join and read > self._least_known:
                 self._kept.keep(sequence.row, [*sequence.row.prompt, *sequence.tokens][:read], batch.copy_of_read(i))
 
 
