@@ -51,10 +51,9 @@ def encoded(folder: Path, count: int) -> tuple[list[Any], Any]:
 
 def ours(folder: Path, count: int) -> dict[str, Any]:
     """Train one epoch with this project's loop."""
-    from train.config import FinetuneConfig
+    from train.config import FinetuneConfig, PreferenceSettings
     from train.finetune import finetune, load_base
     from train.losses import PREFERENCE_LOSSES
-    from train.preference_losses import PreferenceSettings
     from train.resume import StateFolder
 
     class Losses:

@@ -90,28 +90,30 @@ PREFERENCE_METRICS = (
     Metric(
         "reward_margin", ("preferences",), lambda data: float(data.margins.mean()),
         "Mean implied reward of chosen answers less that of rejected ones.",
-        True, UNBOUNDED, label="reward margin", format=".2f", statistics=lambda data: _of_mean(data.margins),
+        True, UNBOUNDED, label="reward margin", format=".2f", study="record",
+        statistics=lambda data: _of_mean(data.margins),
     ),
     Metric(
         "log_probs_chosen", ("preferences",), lambda data: _mean(_per_token(data, 0)),
         "Mean log-probability of the chosen answers' tokens, in nats.",
-        True, (-np.inf, 0.0), label="log p chosen", format=".2f", headline=True,
+        True, (-np.inf, 0.0), label="log p chosen", format=".2f", headline=True, study="table",
         statistics=lambda data: _per_token(data, 0),
     ),
     Metric(
         "log_probs_rejected", ("preferences",), lambda data: _mean(_per_token(data, 1)),
         "Mean log-probability of the rejected answers' tokens, in nats.",
-        None, (-np.inf, 0.0), label="log p rejected", format=".2f", headline=True,
+        None, (-np.inf, 0.0), label="log p rejected", format=".2f", headline=True, study="table",
         statistics=lambda data: _per_token(data, 1),
     ),
     Metric(
         "answer_words", ("preferences",), lambda data: _mean(_words(data)),
         "Mean number of words of the model's own answers.",
-        None, NOT_NEGATIVE, label="words per answer", format=".1f", headline=True, statistics=_words,
+        None, NOT_NEGATIVE, label="words per answer", format=".1f", headline=True, study="plot", statistics=_words,
     ),
     Metric(
         "rouge1_recall", ("preferences",), lambda data: _mean(_rouge(data)),
         "Share of the words of the chosen answers that the model's own answers have too (ROUGE-1 recall, Lin 2004).",
-        True, label="ROUGE-1 recall", format=".2f", headline=True, statistics=_rouge,
+        True, label="ROUGE-1 recall", format=".2f", headline=True, study="plot",
+        statistics=_rouge,
     ),
 )  # fmt: skip

@@ -137,3 +137,17 @@ class FinetuneConfig(ModelConfig):
     def keeps_all(self) -> bool:
         """Whether the weights of every evaluation are kept: those of an adapter are small, those of a model are not."""
         return self.method == "lora" if self.keep == "auto" else self.keep == "all"
+
+
+@dataclass(frozen=True)
+class PreferenceSettings:
+    """The settings of preference losses.
+
+    ``beta``: how strongly the model is held to its reference (IPO: tau; ORPO: weight of the odds ratio).
+    ``label_smoothing``: the share of pairs that is taken to be the wrong way round (DPO only). ``sft_weight``: weight
+    of the cross-entropy of the chosen answers, which is added.
+    """
+
+    beta: float = 0.1
+    label_smoothing: float = 0.0
+    sft_weight: float = 0.0

@@ -11,12 +11,14 @@ import numpy as np
 from data.chat_format import answer_directly, chat_format, stop_token_ids, template_of
 from data.errors import UserError
 from inference import precision
+from inference.bf16_linear import holds_bf16
 from inference.locations import REGISTERED, ModelLocation
 from train import base_model, defaults, distributed, trainable
 from train.base_model import Base
 from train.config import FinetuneConfig
+from train.cpu_kernels import accelerated
 from train.encoding import TrainingRow
-from train.loop import Accept, Fitted, Tracker, fit
+from train.loop import Accept, Fitted, Tracker, choose_autocast, fit
 from train.losses import DEFAULT_LOSS, Loss, log_probs, with_reference
 from train.resume import StateFolder
 
@@ -180,7 +182,10 @@ def _reference(base: LoadedBase, rows: Sequence[Any], config: FinetuneConfig, fo
     """
     path = folder / REFERENCE
     if not path.is_file():
-        known = log_probs(base.model, rows, config.batch_size * 4, config.row_tokens)
+        device = next(base.model.parameters()).device
+        autocast = choose_autocast(config.precision, device, holds_bf16(base.model))
+        with accelerated(base.model), autocast():  # rounded as in training, so that training starts from rewards of 0
+            known = log_probs(base.model, rows, config.batch_size * 4, config.row_tokens)
         _keep(known, path)
         return known
     known = np.load(path)

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from train import distributed
+from train.config import PreferenceSettings
 from train.encoding import Example, Pair, Rated, TrainingRow
 from train.packing import Batch, pack
-from train.preference_losses import Formula, PairLogProbs, PreferenceSettings, dpo, ipo, kto, orpo
+from train.preference_losses import Formula, PairLogProbs, dpo, ipo, kto, orpo
 
 P = TypeVar("P", Pair, Rated)
 

@@ -11,19 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-
-@dataclass(frozen=True)
-class PreferenceSettings:
-    """The settings of preference losses.
-
-    ``beta``: how strongly the model is held to its reference (IPO: tau; ORPO: weight of the odds ratio).
-    ``label_smoothing``: the share of pairs that is taken to be the wrong way round (DPO only). ``sft_weight``: weight
-    of the cross-entropy of the chosen answers, which is added.
-    """
-
-    beta: float = 0.1
-    label_smoothing: float = 0.0
-    sft_weight: float = 0.0
+from train.config import PreferenceSettings
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from data.errors import require
 from recipes.sft.config import TuneConfig
-from train.preference_losses import PreferenceSettings
+from train.config import PreferenceSettings
 
 VOTES = "votes"
 

@@ -5,6 +5,7 @@ import os
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -91,6 +92,10 @@ def _recipe(entry: str) -> Callable[[Any, Any], Iterator[str]]:
         return noisy
     from recipes.sft.run import tune
 
+    if entry == "dpo":
+        from recipes.dpo.run import PREFERENCES
+
+        return partial(tune, recipe=PREFERENCES)
     return tune
 
 

@@ -9,28 +9,33 @@ from data.corruption import CORRUPTIONS
 from data.errors import ConfigError, require
 
 LEARNERS = ("tfidf", "lora", "full")
+LOSSES = ("dpo", "ipo", "orpo", "kto")
 
 
 @dataclass(frozen=True)
 class StudyConfig:
     """A grid of trainings, each a run of its own under one parent, and a report over all of them."""
 
-    grid: Literal["noise", "pirate"] = "noise"
-    """noise: kinds, rates, seeds and learners; pirate: sets, lengths, labels, seeds and learners."""
+    grid: Literal["noise", "pirate", "preference"] = "noise"
+    """noise: kinds, rates, seeds and learners; pirate: sets, lengths, labels; preference: losses, rates."""
     kinds: str = "symmetric,one_sided"
     """Noise: comma-separated kinds of corruption; see kind of noisy."""
     rates: str = "0,0.1,0.3,0.5"
-    """Noise: comma-separated shares of labels to make wrong; a clean control (0) is always among them, once."""
+    """Noise, preference: comma-separated shares to make wrong; a clean control (0) is always among them, once."""
     seeds: str = "1,2,3"
     """Comma-separated seeds; each draws rows, chooses the labels made wrong and seeds the training."""
     learners: str = ""
-    """Comma-separated: tfidf, lora, full; empty is tfidf for noise and lora for pirate, which has no tfidf."""
+    """Comma-separated: tfidf, lora, full; empty is tfidf for noise and lora for the others, which have no tfidf."""
     sets: str = "tiny,clean,noisy"
     """Pirate: comma-separated training sets of 20, 250 and 500 rows, or files."""
     lengths: str = "3,8,20,60"
     """Pirate: comma-separated numbers of epochs."""
     labels: str = "response,all"
     """Pirate: which tokens are trained, response, all, or both with a comma."""
+    losses: str = "dpo,dpo:0.1,ipo"
+    """Preference: comma-separated losses of dpo, dpo with label_smoothing as dpo:0.1, ipo, orpo, kto."""
+    start: str = ""
+    """Preference: the registered version that every training starts from; empty is base_model."""
     dataset: str = "reviews"
     """Noise: reviews, imdb or truthfulqa; a file with text and label, or question, best and incorrect; a folder."""
     test_dataset: str = ""
@@ -54,17 +59,17 @@ class StudyConfig:
     load: Literal["auto", "bf16", "fp32", "4bit"] = "auto"
     """Lora: how the frozen base is held; see the same parameter of pirate."""
     epochs: int = 3
-    """Noise, lora and full: passes over all training rows."""
+    """Noise and preference, lora and full: passes over all training rows."""
     lr: float = 0.0
     """Lora and full: peak learning rate; 0 takes the default for the method and the base's size."""
     batch_size: int = 0
-    """Lora and full: rows of one forward and backward pass; 0 is 16 for noise and 8 for pirate."""
+    """Lora and full: rows of one forward and backward pass; 0 is 16 for noise and 8 for the others."""
     rank: int = 16
     """Lora: rank of the update."""
     max_length: int = 256
     """Lora and full: tokens of one example."""
     max_new_tokens: int = 0
-    """Lora and full: longest answer in tokens; 0 is 8 for noise and 64 for pirate."""
+    """Lora and full: longest answer in tokens; 0 is 8 for noise and 64 for the others."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Lora and full: arithmetic of the forward and backward pass."""
     claims: str = ""
@@ -88,7 +93,8 @@ class StudyConfig:
         for name in ("jobs", "retries", *PER_GRID):
             require(getattr(self, name) >= 0, f"{name} must be at least 0, not {getattr(self, name)}")
         require(self.engine == "ray" or not self.ray_address, "ray_address only applies to engine=ray")
-        require(self.grid != "pirate" or "tfidf" not in self.all("learners"), "grid=pirate has no learner tfidf")
+        require(self.grid == "noise" or "tfidf" not in self.all("learners"), f"grid={self.grid} has no learner tfidf")
+        require(self.grid == "preference" or not self.start, "start only applies to grid=preference")
         require("trigger" in self.all("kinds") or not self.word, "word only applies to kinds=trigger")
 
     def all(self, name: str) -> list[Any]:
@@ -122,6 +128,14 @@ def _one_of(known: Collection[str]) -> Callable[[str], str]:
     return read
 
 
+def _loss(text: str) -> str:
+    name, colon, smoothing = text.partition(":")
+    _one_of(LOSSES)(name)
+    if colon and (name != "dpo" or not 0 < _share(smoothing) < 0.5):
+        raise ValueError(f"dpo alone has a label_smoothing, above 0 and under 0.5, as dpo:0.1, not {text!r}")
+    return text
+
+
 def _share(text: str) -> float:
     value = float(text)
     if not (math.isfinite(value) and 0 <= value <= 1):
@@ -144,6 +158,7 @@ LISTS: dict[str, Callable[[str], Any]] = {
     "rates": _share,
     "seeds": _whole(0),
     "learners": _one_of(LEARNERS),
+    "losses": _loss,
     "sets": str,
     "lengths": _whole(1),
     "labels": _one_of(("response", "all")),

@@ -29,7 +29,8 @@ Means = Mapping[float, MeanOverSeeds]
 class Subplot:
     """One metric. The y axis covers ``low`` to ``high``, both None for the range of the values.
 
-    ``line`` is a function of x drawn dashed and named ``line_name``, such as chance.
+    ``line`` is a function of x drawn dashed and named ``line_name``, such as chance. ``bounds`` cut
+    intervals.
     """
 
     key: str
@@ -38,6 +39,7 @@ class Subplot:
     high: float | None = 1.0
     line: Callable[[float], float] | None = None
     line_name: str = ""
+    bounds: tuple[float, float] = ANY
 
 
 def subplot_of(metric: Metric, line: Callable[[float], float] | None = None, line_name: str = "") -> Subplot:
@@ -49,7 +51,7 @@ def subplot_of(metric: Metric, line: Callable[[float], float] | None = None, lin
     chance = metric.chance
     if line is None and chance is not None:
         line, line_name = (lambda x: chance), "chance"
-    return Subplot(metric.name, metric.shown_as, low, high, line, line_name)
+    return Subplot(metric.name, metric.shown_as, low, high, line, line_name, metric.range)
 
 
 @dataclass(frozen=True)
@@ -73,12 +75,12 @@ class Series:
     marker: str
     is_dashed: bool = False
 
-    def means(self, subplot: Subplot, axis: Axis, bounds: tuple[float, float]) -> Means:
+    def means(self, subplot: Subplot, axis: Axis) -> Means:
         """The defined means of the subplot's metric by x, ascending."""
         by_x: dict[float, list[float | None]] = {}
         for cell in self.cells:
             by_x.setdefault(cell[axis.key], []).append(cell.get(subplot.key))
-        found = {x: mean_over_seeds(by_x[x], bounds) for x in sorted(by_x)}
+        found = {x: mean_over_seeds(by_x[x], subplot.bounds) for x in sorted(by_x)}
         return {x: mean for x, mean in found.items() if mean is not None}
 
     def points(self, subplot: Subplot, axis: Axis) -> list[tuple[float, float]]:
@@ -98,11 +100,8 @@ def plot_curves(
     columns: Sequence[str],
     title: str,
     path: Path,
-    bounds: tuple[float, float] = ANY,
 ) -> None:
     """Draw all subplots for which some cell has the metric; ``columns`` names ``Series.values`` in the table.
-
-    ``bounds`` cut the intervals.
 
     Raises:
         ValueError: no cell has any of the metrics.
@@ -110,7 +109,7 @@ def plot_curves(
     shown = [subplot for subplot in subplots if any(each.points(subplot, axis) for each in series)]
     if not shown:
         raise ValueError("no cell has any of the metrics")
-    means = [[each.means(subplot, axis, bounds) for each in series] for subplot in shown]
+    means = [[each.means(subplot, axis) for each in series] for subplot in shown]
     _save_figure(series, shown, axis, means, title, path)
     rows = [
         (*each.values, subplot.key, x, mean.n, mean.mean, mean.low, mean.high)

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import Any
 
+from recipes.dpo.config import DpoConfig
 from recipes.noisy_labels.config import NoisyConfig
 from recipes.sft.config import TuneConfig
 from recipes.studies.config import NOISE, PER_GRID, SHARED, StudyConfig
@@ -56,7 +57,7 @@ def cells(config: StudyConfig) -> list[Cell]:
     Raises:
         ConfigError: settings that contradict each other.
     """
-    return _noise(config) if config.grid == "noise" else _pirate(config)
+    return {"noise": _noise, "pirate": _pirate, "preference": _preference}[config.grid](config)
 
 
 def _noise(config: StudyConfig) -> list[Cell]:
@@ -86,6 +87,24 @@ def _pirate(config: StudyConfig) -> list[Cell]:
                         settings |= _shared(config, learner) | {"method": learner, "suites": "none"}
                         coordinates = (("learner", learner), ("set", name), ("epochs", epochs), ("labels", labels))
                         found.append(Cell("pirate", TuneConfig(**settings), (*coordinates, ("seed", seed))))
+    return found
+
+
+def _preference(config: StudyConfig) -> list[Cell]:
+    """Validation pairs are never turned round, so the last weights are measured, and not those that do best there."""
+    found = []
+    dataset = DpoConfig.dataset if config.dataset == StudyConfig.dataset else config.dataset
+    for learner in config.all("learners"):
+        for rate in sorted({0.0, *config.all("rates")}):
+            for name in config.all("losses"):
+                loss, _, smoothing = name.partition(":")
+                for seed in config.all("seeds"):
+                    settings = _shared(config, learner) | {"method": learner, "suites": "none", "restore": "last"}
+                    settings |= {"dataset": dataset, "start": config.start, "epochs": config.epochs}
+                    settings |= {"loss": loss, "label_smoothing": float(smoothing or 0)}
+                    settings |= {"rate": rate, "seed": seed, "noise_seed": seed}
+                    coordinates = (("learner", learner), ("loss", name), ("rate", rate), ("seed", seed))
+                    found.append(Cell("dpo", DpoConfig(**settings), coordinates))
     return found
 
 

@@ -9,13 +9,24 @@ from data.markdown import table
 from evals.metric import Data
 from evals.metrics import for_studies
 from evals.significance import mean_over_seeds
-from recipes.studies import noise_plots, noise_report, sft_plots, sft_report
+from recipes.studies import noise_plots, noise_report, preference_report, sft_plots, sft_report
 from recipes.studies.config import StudyConfig
 from recipes.studies.grid import CLEAN, Cell
 from recipes.studies.statistics import NOISE_DATA, Record, Records, by_value
 from registry import study_runs
 from registry.runs import Run
 from registry.study_runs import ChildRun
+
+#: What writes the page of a grid.
+PAGES = {"noise": noise_report.page, "pirate": sft_report.page, "preference": preference_report.page}
+
+
+#: What is drawn of a grid.
+SUBPLOTS = {
+    "noise": noise_plots.subplots,
+    "pirate": sft_plots.subplots,
+    "preference": noise_plots.preference_subplots,
+}
 
 
 def record(config: StudyConfig, grid: Sequence[Cell], run: Run) -> str:
@@ -29,9 +40,7 @@ def record(config: StudyConfig, grid: Sequence[Cell], run: Run) -> str:
     missing = len(grid) - len(records)
     if config.grid == "noise":
         _log_curves(records, run)
-        page = noise_report.page(config, records, missing)
-    else:
-        page = sft_report.page(config, records, missing)
+    page = PAGES[config.grid](config, records, missing)
     page += _claims(grid, records)
     _store_plots(config, records, run)
     run.text(page, "study.md")
@@ -67,7 +76,7 @@ def _record(cell: Cell, child: ChildRun) -> Record:
         found |= {"base_accuracy": child.metrics.get("base/accuracy"), **_metrics(child, *NOISE_DATA)}
         found["rows"] = child.tags.get("clean_digest", "")
     else:
-        found |= _metrics(child, "answers")
+        found |= _metrics(child, "answers", *(("preferences",) if cell.entry == "dpo" else ()))
         found["rows"] = child.tags.get("dataset_digest", "")
     return found
 
@@ -98,10 +107,13 @@ def _store_plots(config: StudyConfig, records: Records, run: Run) -> None:
 
 
 def _plot(config: StudyConfig, learner: str, records: Records, folder: Path) -> None:
-    subplots = sft_plots.subplots() if config.grid == "pirate" else noise_plots.subplots()
+    subplots = SUBPLOTS[config.grid]()
     if not any(each.get(subplot.key) is not None for each in records for subplot in subplots):
         return
-    if config.grid == "pirate":
+    if config.grid == "preference":
+        path = folder / f"preferences_{learner}.png"
+        noise_plots.rate_curves(records, "Wrong preferences", path, "loss", subplots, noise_plots.FLIPPED)
+    elif config.grid == "pirate":
         sft_plots.epoch_curves(records, f"pirate, {learner}", folder / f"pirate_{learner}.png")
     else:
         title = f"{config.dataset}, {learner}: wrong labels"

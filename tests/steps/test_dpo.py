@@ -13,8 +13,12 @@ from mlflow.tracking import MlflowClient
 from safetensors.torch import load_file
 
 from data.errors import ConfigError, DataError, UserError
+from recipes.studies import results
+from recipes.studies.cell import Task, run_cell
+from recipes.studies.config import StudyConfig
+from recipes.studies.grid import cells
 from recipes.version_rows import rows_of
-from registry import versions
+from registry import runs, versions
 from registry.checkpoints import checkpoint_folder
 from registry.references import find, find_base_folder
 from registry.resolver import Resolver
@@ -138,6 +142,22 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_weights(done, monkeypatch):
             for name in ("dpo/1", "again/1")
         ]
         assert found[0].read_bytes() == found[1].read_bytes()
+
+
+def test_a_cell_of_a_study_of_preferences_is_such_a_run_and_its_metrics_are_read(done, tiny_base, tmp_path):
+    _, rows, _ = done
+    grid = StudyConfig(grid="preference", losses="dpo:0.1", rates="0.5", seeds="3", base_model=str(tiny_base), epochs=1,
+                       lr=1e-3, dataset=str(rows), max_new_tokens=4)  # fmt: skip
+    parent = runs.start("study", tmp_path)
+    clean, cell = cells(grid)
+    result = run_cell(Task(cell, parent.run_id, str(Path.cwd()), str(tmp_path), {}))
+    assert not result.error
+    page = results.record(grid, [clean, cell], parent)
+    [record] = results.collect([clean, cell], parent.run_id)
+    assert (record["loss"], record["rate"]) == ("dpo:0.1", 0.5) and 0 <= record["reward_accuracy"] <= 1
+    assert "left out: 1.**" in page and "| dpo:0.1 | 0.5 | 1 |" in page
+    assert (parent.folder / "plots" / "preferences_lora.png").is_file()
+    parent.finish()
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ def test_help_tells_every_flag_its_default_and_its_meaning(config):
 
 
 @pytest.mark.parametrize(
-    "step", ["pirate", "base", "ui", "demo", "serve", "votes", "replay", "noisy", "autopsy", "monitor", "cancel"]
+    "step", ["pirate", "dpo", "base", "ui", "demo", "serve", "votes", "replay", "noisy", "autopsy", "monitor", "cancel"]
 )
 def test_help_imports_nothing_slow(step):
     # Wall clocks lie on a busy machine; the list of what was imported does not.

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from train.base_model import BUNDLED
+from train.config import PreferenceSettings
 from train.encoding import IGNORE, Example, Pair, Rated
 from train.losses import PREFERENCE_LOSSES, log_probs, measure_all, sequence_log_probs, with_reference
 from train.packing import pack
-from train.preference_losses import PreferenceSettings
 
 CPU = torch.device("cpu")
 TOLERANCE = 1e-4

@@ -59,6 +59,11 @@ def test_a_digest_tells_cells_apart_and_not_where_they_run():
         ({"lengths": "0"}, "lengths"),
         ({"jobs": -1}, "jobs"),
         ({"grid": "pirate", "learners": "tfidf"}, "pirate"),
+        ({"grid": "preference", "learners": "tfidf"}, "preference"),
+        ({"losses": "dpo,kdo"}, "losses"),
+        ({"losses": "ipo:0.1"}, "label_smoothing"),
+        ({"losses": "dpo:0.6"}, "label_smoothing"),
+        ({"start": "pirate/1"}, "start"),
         ({"word": "plot"}, "word"),
         ({"ray_address": "auto"}, "ray_address"),
         ({"kinds": "trigger"}, "word"),
@@ -67,3 +72,13 @@ def test_a_digest_tells_cells_apart_and_not_where_they_run():
 def test_settings_that_make_no_sense_are_refused_by_name(settings, flag):
     with pytest.raises(ConfigError, match=flag):
         cells(StudyConfig(**settings))
+
+
+def test_the_preference_grid_is_rates_by_losses_and_chooses_no_checkpoint():
+    found = cells(StudyConfig(grid="preference", rates=".3", seeds="5", losses="dpo,dpo:0.1,ipo", start="wordy/1"))
+    assert [(c.config.loss, c.config.label_smoothing, c.config.rate) for c in found] == [  # type: ignore[attr-defined]
+        (loss, smoothing, rate) for rate in (0, 0.3) for loss, smoothing in (("dpo", 0), ("dpo", 0.1), ("ipo", 0))
+    ]
+    for config in (cell.config for cell in found):
+        assert (config.dataset, config.start) == ("terse", "wordy/1")  # type: ignore[attr-defined]
+        assert (config.restore, config.seed, config.noise_seed) == ("last", 5, 5)  # type: ignore[attr-defined]
