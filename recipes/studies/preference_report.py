@@ -10,7 +10,7 @@ from recipes.studies.page import study_page
 from recipes.studies.statistics import Mean, Records, by_value, format_mean, p_value, side_of
 
 ACCURACY = "reward_accuracy"
-#: What is said of a difference from another accuracy, by the side of 0 on which its whole interval lies.
+#: How a difference from another accuracy is described, by the side of 0 that its whole interval is on.
 AGAINST = {
     "below": "lower than",
     "above": "higher than",
