@@ -9,6 +9,8 @@ PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 # can't be written for minutes.
 STORE := case "$$MLFLOW_TRACKING_URI" in sqlite:///*) store="$${MLFLOW_TRACKING_URI\#sqlite:///}";; "") store=mlflow.db;; \
   *) store=/;; esac; [ -w "$$store" ] || $(VENV)/bin/python -m steps.store
+export MLFLOW_DISABLE_TELEMETRY ?= true
+export MLFLOW_LOGGING_LEVEL ?= WARNING
 RUN := $(STORE) && $(IN_VENV) mlflow run . --env-manager local --experiment-name parley
 
 .PHONY: help pirate base ui demo serve test check docs clean

@@ -41,9 +41,8 @@ def promote(
         change = compare(theirs) if compare else metrics.change(metric, theirs, mine)
         return change and _decide(metric, change, f"{champion.name}/{champion.number}", least_gain)
 
-    if broken:
-        return Promotion(False, f"it broke what had to be kept: {'; '.join(broken)}")
-    return champion.promote(version, metric, value, version.tags["test_digest"], against, least_gain)
+    refused = f"it broke what had to be kept: {'; '.join(broken)}" if broken else ""
+    return champion.promote(version, metric, value, version.tags["test_digest"], against, least_gain, refused)
 
 
 def _decide(metric: str, change: Difference, rival: str, least_gain: float = 0.0) -> Promotion:

@@ -25,6 +25,9 @@ class NullRun(Run):
     def finish(self, status: str = "FINISHED") -> None:
         """Do nothing."""
 
+    def refuse(self) -> None:
+        """Do nothing."""
+
     def fail(self, error: BaseException) -> None:
         """Do nothing."""
 

@@ -100,4 +100,5 @@ def register(run: Run, model: Loggable, name: str, tags: Mapping[str, Any], card
     uri = model.log(run)
     model.verify(uri)
     run.text(card, "model_card.md")
+    run.describe(card, "model_card.md")
     return versions.register(name, uri, run.run_id, {**tags, **lineage.code_state()}, card)

@@ -4,7 +4,6 @@ Metrics are buffered and sent in batches. A tracking server that does not answer
 sent is kept in the run's own folder, tried again, and sent when the run is resumed.
 """
 
-import atexit
 import contextlib
 import json
 import os
@@ -23,15 +22,17 @@ from mlflow.exceptions import MlflowException  # noqa: E402
 from mlflow.tracking import MlflowClient  # noqa: E402
 
 from data.errors import UserError, first_line  # noqa: E402
-from registry import run_finalizer  # noqa: E402
+from registry import project_run  # noqa: E402
 from registry.errors import TrackingUnavailable, is_unreachable  # noqa: E402
+from registry.experiment import DEFAULT_EXPERIMENT, experiment_id  # noqa: E402
 from registry.metric_buffer import MetricBuffer  # noqa: E402
-from registry.store import artifact_location, is_writable  # noqa: E402
+from registry.store import is_writable  # noqa: E402
 
-EXPERIMENT = "parley"
 OUTBOX = "outbox.jsonl"
 LONGEST_PARAM = 6000
 TRIES = 5
+EMPTY: Mapping[str, str] = {}
+DESCRIPTION, LONGEST_TAG = "mlflow.note.content", 8000
 RETRY_S = 15.0  # between two tries to reach the server while training continues: each costs seconds
 #: How long a finished training waits for the server before it leaves the rest to a resume.
 SERVER_TIMEOUT_S = float(os.environ.get("PARLEY_TRACKING_PATIENCE_S", "30"))
@@ -39,6 +40,9 @@ SERVER_TIMEOUT_S = float(os.environ.get("PARLEY_TRACKING_PATIENCE_S", "30"))
 
 class Run:
     """One run that this process writes. Make it with ``start`` or ``reopen``; end it with ``finish``."""
+
+    has_begun = False
+    """Whether anything was recorded but params and tags."""
 
     def __init__(self, client: MlflowClient, run_id: str, folder: Path, sent: dict[str, int] | None = None) -> None:
         self.client = client
@@ -50,6 +54,7 @@ class Run:
 
     def log(self, step: int, metrics: Mapping[str, float], at_ms: int = 0) -> None:
         """Buffer ``metrics`` at ``step``, as ``MetricBuffer.add``."""
+        self.has_begun = True
         self._buffer.add(step, metrics, at_ms)
 
     def flush(self) -> None:
@@ -89,6 +94,7 @@ class Run:
 
     def file(self, path: Path, folder: str | None = None) -> None:
         """Keep a copy of the file as an artifact."""
+        self.has_begun = True
         self.client.log_artifact(self.run_id, str(path), folder)
 
     def folder_of_files(self, local: Path, folder: str) -> None:
@@ -97,6 +103,7 @@ class Run:
 
     def text(self, text: str, name: str) -> None:
         """Keep ``text`` as the artifact ``name``."""
+        self.has_begun = True
         self.client.log_text(self.run_id, text, name)
 
     def finish(self, status: str = "FINISHED") -> None:
@@ -105,8 +112,8 @@ class Run:
         if not self.is_offline:
             try:
                 self.client.set_terminated(self.run_id, status)
-                if status == "KILLED" and os.environ.get("MLFLOW_RUN_ID") == self.run_id:
-                    run_finalizer.later("kill", self.run_id, self.client.tracking_uri)
+                if status == "KILLED":
+                    project_run.keep_killed(self.client, self.run_id)
             except (MlflowException, OSError) as error:
                 self._go_offline(error)
 
@@ -117,6 +124,28 @@ class Run:
                 self.tags({"error": first_line(error), **getattr(error, "tags", {})})
         with contextlib.suppress(OSError):  # a full disk; the caller raises the error anyway
             self.finish("FAILED")
+
+    def rename(self, given: str, name: str) -> None:
+        """Call the run ``name`` if it is called ``given``: another name was given by a study, a server or a person."""
+        if self.known_tags().get("mlflow.runName") == given:
+            self.client.update_run(self.run_id, name=name)
+
+    def describe(self, markdown: str, file: str) -> None:
+        """Show ``markdown`` on the run's page, as far as a tag can hold it; the artifact ``file`` has all of it."""
+        if len(markdown) > LONGEST_TAG:
+            rest = f"\n\n... {file} has all of it."
+            markdown = markdown[: LONGEST_TAG - len(rest)].rpartition("\n")[0] + rest
+        self.tags({DESCRIPTION: markdown})
+
+    def refuse(self) -> None:
+        """Remove the run and its folder: its input was refused before anything was recorded."""
+        with contextlib.suppress(MlflowException, OSError):
+            if self.run_id == project_run.given():
+                project_run.discard(self.client, self.run_id)
+            else:
+                self.client.set_terminated(self.run_id, "FAILED")
+                self.client.delete_run(self.run_id)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def known_tags(self) -> dict[str, str]:
         """The tags that the run has in the store."""
@@ -179,40 +208,30 @@ class Run:
         self._buffer.read()
 
 
-def start(name: str, outputs: Path) -> Run:
-    """Start a run called ``name``, or the one that ``mlflow run`` made for this process.
+def start(name: str, outputs: Path, tags: Mapping[str, str] = EMPTY) -> Run:
+    """Start a run called ``name`` with ``tags``, or take the one that ``mlflow run`` made for this process.
 
-    Where the artifacts of that one can't be written (MLflow keeps them in the working folder), it is removed and
-    another run is started.
+    Where that one is in MLflow's default experiment, or its artifacts can't be written (MLflow keeps them in the
+    working folder), another run is started in Parley's experiment with its params and tags, and it is removed.
 
     Raises:
         TrackingUnavailable: the tracking server does not answer.
     """
     client = MlflowClient()
     try:
-        given = os.environ.get("MLFLOW_RUN_ID")
-        if given and is_writable(client.get_run(given).info.artifact_uri or ""):
-            client.update_run(given, status="RUNNING", name=name)
-            return Run(client, given, outputs / given)
-        if given:
-            run_finalizer.later("remove", given, client.tracking_uri)
-        run_id = client.create_run(experiment_id(client), run_name=name).info.run_id
-        return Run(client, run_id, outputs / run_id)
+        given = project_run.given()
+        if not given:
+            run_id = client.create_run(experiment_id(client), tags=dict(tags), run_name=name).info.run_id
+            return Run(client, run_id, outputs / run_id)
+        info = client.get_run(given).info
+        if info.experiment_id == DEFAULT_EXPERIMENT or not is_writable(info.artifact_uri or ""):
+            given = project_run.move(client, given, experiment_id(client))
+        client.update_run(given, status="RUNNING", name=name)
+        run = Run(client, given, outputs / given)
+        run.tags(tags)
+        return run
     except (MlflowException, OSError) as error:
         raise TrackingUnavailable(f"no run could be started at {client.tracking_uri}: {first_line(error)}") from error
-
-
-def experiment_id(client: MlflowClient, name: str = EXPERIMENT) -> str:
-    """The id of the experiment called ``name``, which is made where there is none."""
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        try:
-            return client.create_experiment(name, artifact_location=artifact_location(client.tracking_uri, name))
-        except MlflowException:  # another process made it just now
-            found = client.get_experiment_by_name(name)
-            if found is None:
-                raise
-    return found.experiment_id
 
 
 def watch(run_id: str, folder: Path) -> Run:
@@ -248,29 +267,16 @@ def reopen(run_id: str, outputs: Path) -> Run:
                 f"resume={run_id}: {client.tracking_uri} does not answer: {first_line(error)}"
             ) from error
         raise UserError(f"resume={run_id}: no such run at {client.tracking_uri} ({first_line(error)})") from error
-    given = os.environ.get("MLFLOW_RUN_ID")
+    given = project_run.given()
     if given and given != run_id:
         client.set_tag(given, "resumed_run", run_id)
-        run_finalizer.later("remove", given, client.tracking_uri)
+        project_run.discard(client, given)
     client.update_run(run_id, status="RUNNING")
     sent = {key: max(m.step for m in client.get_metric_history(run_id, key)) for key in found.data.metrics}
     run = Run(client, run_id, outputs / run_id, sent)
+    run.has_begun = True
     run.read_outbox()
     return run
-
-
-def find(name: str) -> str:
-    """The id of the newest run called ``name`` in Parley's experiment; empty where there is none.
-
-    Raises:
-        TrackingUnavailable: the tracking server does not answer.
-    """
-    client = MlflowClient()
-    try:
-        found = client.search_runs([experiment_id(client)], f"attributes.run_name = '{name}'", max_results=1)
-    except (MlflowException, OSError) as error:
-        raise TrackingUnavailable(f"{client.tracking_uri} does not answer: {first_line(error)}") from error
-    return found[0].info.run_id if found else ""
 
 
 def open_store() -> str:
@@ -287,13 +293,3 @@ def end(run_id: str, status: str) -> None:
     """Set the status of a run whose process has ended; where the server does not answer it stays unchanged."""
     with contextlib.suppress(MlflowException, OSError):
         MlflowClient().set_terminated(run_id, status)
-
-
-def discard_own_run() -> None:
-    """Remove the empty run that ``mlflow run`` made for this process, if it was started so."""
-    given = os.environ.get("MLFLOW_RUN_ID")
-    if given:
-        client = MlflowClient()
-        client.delete_run(given)
-        atexit.register(client.restore_run, given)  # mlflow run sets its status at the end
-        run_finalizer.later("remove", given, client.tracking_uri)

@@ -11,7 +11,7 @@ def autopsy(argv: list[str]) -> None:
     config = parse(AutopsyConfig, argv)
     from recipes.autopsy.run import autopsy as reproduce
 
-    execute(reproduce, config, start_run("autopsy"), "mlflow run . -e autopsy")
+    execute(reproduce, config, start_run("autopsy", config), "mlflow run . -e autopsy")
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ def main(step: Callable[[list[str]], None]) -> None:
         step(sys.argv[1:])
     except UserError as error:
         print(f"\n{error}", file=sys.stderr)
+        _discard_unopened_run()
         sys.exit(1)
     except Stopped:
         sys.exit(130)
@@ -54,6 +55,14 @@ def main(step: Callable[[list[str]], None]) -> None:
             raise
         print(f"\n{DISK_IS_FULL} Make room and run it again.", file=sys.stderr)
         sys.exit(1)
+
+
+def _discard_unopened_run() -> None:
+    """Let the run that ``mlflow run`` made go, where a wrong flag was refused before it was opened."""
+    if "MLFLOW_RUN_ID" in os.environ and "registry.runs" not in sys.modules:
+        from registry import run_finalizer  # without MLflow, whose import takes seconds
+
+        run_finalizer.later("remove", os.environ["MLFLOW_RUN_ID"], os.environ.get("MLFLOW_TRACKING_URI", ""))
 
 
 def disk_is_full(error: BaseException | None) -> bool:

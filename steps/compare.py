@@ -12,7 +12,7 @@ def compare(argv: list[str]) -> None:
     first, second = config.pair  # a wrong setting shows before a run is opened
     from recipes.compare.run import compare as work
 
-    execute(work, config, start_run("compare"), f"mlflow run . -e compare -P versions={first},{second}")
+    execute(work, config, start_run("compare", config), f"mlflow run . -e compare -P versions={first},{second}")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ def evaluate(argv: list[str]) -> None:
     config.require_work()
     from recipes.evaluation.run import evaluate as work
 
-    run = start_run("evaluate")
+    run = start_run("evaluate", config)
     run.folder.mkdir(parents=True, exist_ok=True)
     execute(work, config, run, command(config))
 

@@ -12,7 +12,7 @@ def export(argv: list[str]) -> None:
     config.require_version()
     from recipes.export.run import export as work
 
-    run = start_run("export")
+    run = start_run("export", config)
     command = f"mlflow run . -e export -P version={config.version} -P to={config.to}"
     execute(work, config, run, command)
 

@@ -21,8 +21,8 @@ SETTINGS = "config.json"
 def run_job(entry: str, config_type: type[C], work: "Callable[[C, Run], Iterator[str]]", argv: list[str]) -> None:
     """Do ``work`` under a run called ``entry`` and print the lines that it yields.
 
-    In distributed training only rank 0 has a run; the other processes get one that writes nothing. An error leaves the
-    run FAILED; a signal leaves it KILLED and prints how to resume it.
+    In distributed training only rank 0 has a run; the other processes get one that writes nothing. Refused input leaves
+    no run, another error leaves it FAILED; a signal leaves it KILLED and prints how to resume it.
     """
     config = parse(config_type, argv)
     spin_if_idle()
@@ -39,8 +39,8 @@ def run_job(entry: str, config_type: type[C], work: "Callable[[C, Run], Iterator
     distributed.leave()
 
 
-def start_run(entry: str) -> "Run":
-    """A new run called ``entry``, for work that is not resumed.
+def start_run(entry: str, config: Any) -> "Run":
+    """A new run for work that is not resumed, called as ``config`` says, with the tag ``entry``.
 
     Raises:
         UserError: the store can't be written, or the tracking server does not answer.
@@ -48,13 +48,11 @@ def start_run(entry: str) -> "Run":
     from registry import runs, store
 
     store.prepare(OUTPUTS)
-    run = runs.start(entry, OUTPUTS)
-    print(f"Run {run.run_id}", flush=True)
-    return run
+    return runs.start(config.run_name, OUTPUTS, {"entry": entry})
 
 
 def open_run(entry: str, config: Any) -> "Run":
-    """A new run called ``entry``, its folder with the settings made, or the run that ``config.resume`` names.
+    """A new run as ``start_run`` makes it, its folder with the settings made, or the run that ``config.resume`` names.
 
     Raises:
         UserError: the store can't be written, the run to resume is unknown, or the tracking server does not answer.
@@ -65,10 +63,9 @@ def open_run(entry: str, config: Any) -> "Run":
     if config.resume:
         run = runs.reopen(config.resume, OUTPUTS)
     else:
-        run = runs.start(entry, OUTPUTS)
+        run = runs.start(config.run_name, OUTPUTS, {"entry": entry})
         run.folder.mkdir(parents=True, exist_ok=True)
         (run.folder / SETTINGS).write_text(json.dumps(dataclasses.asdict(config), indent=1))
-    print(f"Run {run.run_id}" + (" is resumed" if config.resume else ""), flush=True)
     return run
 
 
@@ -95,15 +92,23 @@ def saved_config(config: Any, changeable: Collection[str] = ("resume",)) -> Any:
 
 
 def execute(work: "Callable[[Any, Run], Iterator[str]]", config: Any, run: "Run", command: str) -> None:
-    """Print the lines of ``work(config, run)`` as they come and set the run's status; ``command`` starts it again."""
+    """Print the lines of ``work(config, run)`` as they come and set the run's status; ``command`` starts it again.
+
+    A run whose input is refused before anything is recorded is removed.
+    """
     try:
-        for line in work(config, run):
+        for number, line in enumerate(work(config, run)):
+            if not number:
+                print(f"Run {run.run_id}" + (" is resumed" if getattr(config, "resume", "") else ""), flush=True)
             print(line, flush=True)
     except Stopped:
         run.finish("KILLED")
         print(f"\nStopped. To continue: {command}")
         raise
     except BaseException as error:
+        if isinstance(error, UserError) and not run.has_begun:
+            run.refuse()
+            raise
         run.fail(error)
         outside = _outside_cause(error)
         if outside:

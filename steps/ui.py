@@ -43,7 +43,8 @@ def ui(argv: list[str]) -> None:
     try:
         wait_for(server, port)
         taken = f" (port {config.port} is taken)" if port != config.port else ""
-        print(f"MLflow UI: http://{HOST}:{port}{taken}\nCtrl-C stops it.", flush=True)
+        address = f"http://{HOST}:{port}"
+        print("\n".join([f"MLflow UI: {address}{taken}", *newest(store, address), "Ctrl-C stops it."]), flush=True)
         if server.wait():
             raise UserError(f"the MLflow UI ended with exit code {server.returncode}")
     except Stopped:
@@ -57,8 +58,18 @@ def store_uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('mlflow.db').resolve()}"
 
 
-#: The UI needs none of the server's background jobs; warnings of its libraries are hidden.
-QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "PYTHONWARNINGS": "ignore"}
+def newest(store: str, address: str) -> list[str]:
+    """A line with the page of the newest run in the UI at ``address``; none where there is no run."""
+    from registry import experiment
+
+    run = experiment.newest(store)
+    return [f"Newest run: {run.name}, {address}/#/experiments/{run.experiment_id}/runs/{run.run_id}"] if run else []
+
+
+#: The UI needs none of the server's background jobs; warnings of its libraries, and its own lines at the start, are
+#: hidden. Nothing is sent to MLflow's makers. The panel of its assistant has no such switch.
+QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "PYTHONWARNINGS": "ignore", "MLFLOW_DISABLE_TELEMETRY": "true",
+         "MLFLOW_LOGGING_LEVEL": "WARNING"}  # fmt: skip
 
 
 def command(store: str, port: int) -> list[str]:
@@ -119,9 +130,9 @@ def end(server: subprocess.Popen[bytes], timeout_s: float = 10) -> None:
 def discard_own_run() -> None:
     """Remove the empty run that ``mlflow run`` made for this process: nothing is trained."""
     if os.environ.get("MLFLOW_RUN_ID"):
-        from registry import runs
+        from registry import project_run
 
-        runs.discard_own_run()
+        project_run.discard_given()
 
 
 if __name__ == "__main__":

@@ -41,10 +41,10 @@ class VotesConfig:
 def votes(argv: list[str]) -> None:
     """Print the standings and write the pairs; no run is left, because nothing is trained."""
     config = parse(VotesConfig, argv)
-    from registry import runs  # after parsing, so that --help and a wrong flag are answered at once
+    from registry import project_run  # after parsing, so that --help and a wrong flag are answered at once
     from registry.votes import store
 
-    runs.discard_own_run()
+    project_run.discard_given()
     found = store.load(config.register_as)
     for line in report(found, config.register_as):
         print(line)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from data.errors import require
+from recipes.run_names import short
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,11 @@ class AutopsyConfig:
     """Rows of each evaluation: the first so many of a sorted file, or as many drawn evenly."""
     seed: int = 7
     """Seed of the drawn rows."""
+
+    @property
+    def run_name(self) -> str:
+        """What is reproduced, on which rows: ``autopsy reviews``."""
+        return f"autopsy {short(self.dataset)}"
 
     def __post_init__(self) -> None:
         require(bool(self.dataset.strip()), "dataset must not be empty")

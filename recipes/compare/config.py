@@ -29,6 +29,11 @@ class CompareConfig:
             require(getattr(self, name) >= 0, f"{name} must be at least 0, not {getattr(self, name)}")
 
     @property
+    def run_name(self) -> str:
+        """What is compared: ``compare pirate/1 pirate/2``."""
+        return " ".join(["compare", *self.pair])
+
+    @property
     def pair(self) -> list[str]:
         """The references of both versions.
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from data.errors import require
+from recipes.run_names import share, short
 from recipes.sft.config import TuneConfig
 from train.config import PreferenceSettings
 
@@ -66,6 +67,12 @@ class DpoConfig(TuneConfig):
             assert not self.since or datetime.strptime(self.since, "%Y-%m-%d")
         except ValueError:
             require(False, f"since must be a day such as 2026-11-28, not {self.since!r}")
+
+    @property
+    def run_name(self) -> str:
+        """What is trained, in a few words: ``terse dpo lora e3 s7``, with the share turned round where there is one."""
+        turned = [share(self.rate)] if self.rate else []
+        return " ".join([short(self.dataset), self.loss, self.method, *turned, self._length_and_seed()])
 
     @property
     def settings(self) -> PreferenceSettings:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from data.errors import ConfigError, require
+from recipes.run_names import short
 
 LM_EVAL, INSPECT = "lm_eval:", "inspect:"
 
@@ -36,6 +37,12 @@ class EvaluateConfig:
             require(getattr(self, name) >= 0, f"{name} must be at least 0, not {getattr(self, name)}")
         is_own = bool(self.suite) and not self.suite.startswith((LM_EVAL, INSPECT))
         require(not (is_own and self.limit), f"limit is for lm_eval and inspect; suite={self.suite} is short as it is")
+
+    @property
+    def run_name(self) -> str:
+        """What is evaluated, and on what: ``evaluate pirate/3 suite=facts``."""
+        given = [f"{name}={short(getattr(self, name))}" for name in ("suite", "judge") if getattr(self, name)]
+        return " ".join(["evaluate", self.version, *given])
 
     def require_work(self) -> None:
         """Check that a version and something to do are named; the defaults name neither.

@@ -27,6 +27,11 @@ class ExportConfig:
         require(self.max_new_tokens > 0, f"max_new_tokens must be at least 1, not {self.max_new_tokens}")
         require(self.threads >= 0, f"threads must be at least 0, not {self.threads}")
 
+    @property
+    def run_name(self) -> str:
+        """What is exported, and as what: ``export pirate/3 gguf``."""
+        return f"export {self.version} {self.to}"
+
     def require_version(self) -> None:
         """Check that a version is named; the default names none.
 

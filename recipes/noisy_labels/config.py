@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from data.corruption import Noise
 from data.errors import require
+from recipes.run_names import share, short
 from recipes.sft.config import ClaimsConfig, TuneConfig
 from train.config import FitConfig, ModelConfig
 
@@ -144,6 +145,15 @@ class NoisyConfig(ClaimsConfig, ApiConfig, ModelConfig):
             require(not given, f"{', '.join(given)}: only for provider=openai or parley")
         if self.learner != "lora":
             self._refuse_lora_settings("learner")
+
+    @property
+    def run_name(self) -> str:
+        """What is trained, in a few words: ``imdb tfidf symmetric .3``, with seeds that are no defaults."""
+        learner = self.provider if self.is_remote else self.learner
+        noise = [self.kind, share(self.rate)] if self.rate else ["clean"]
+        seeds = [f"s{self.seed}"] if self.seed != NoisyConfig.seed else []
+        seeds += [f"n{self.noise_seed}"] if self.noise_seed != NoisyConfig.noise_seed else []
+        return " ".join([short(self.dataset), learner, *noise, *seeds])
 
     def noise(self) -> Noise:
         """The corruption of the labels."""

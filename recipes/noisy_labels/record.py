@@ -15,6 +15,7 @@ from recipes.noisy_labels import report
 from recipes.noisy_labels.learners.base import Learner
 from recipes.noisy_labels.types import Evaluation, NoisyJob, NoisyOutcome
 from recipes.promotion import promote
+from recipes.run_names import columns
 from registry import lineage, registration, row_statistics, versions
 from registry.runs import Run
 
@@ -66,6 +67,7 @@ def start_tags(job: NoisyJob, learner: Learner) -> dict[str, Any]:
         "flipped": summary["flipped"],
         "mask_sha256": summary["mask_sha256"],
         "template": job.data.template.name,
+        **columns(learner.base, job.config.dataset, summary["rate"]),
         **job.data.digests(),
     }
 
@@ -170,8 +172,7 @@ def register(job: NoisyJob, learner: Learner, run: Run, outcome: NoisyOutcome) -
     least, broken = job.config.least_gain, claims.broken(outcome.claims)
     value = outcome.after.metrics().get(job.primary, math.nan)
     promotion = promote(version, job.primary, value, outcome.after.statistics, least, broken)
-    moved = "it is the champion now" if promotion.moved else "the champion did not move"
-    return version, f"{moved}: {promotion.reason}"
+    return version, promotion.sentence
 
 
 def _register_one(job: NoisyJob, learner: Learner, run: Run, outcome: NoisyOutcome) -> versions.Version:

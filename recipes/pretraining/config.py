@@ -36,6 +36,11 @@ class BaseConfig(FitConfig):
     output: str = "data/base"
     """Folder the finished model is written to."""
 
+    @property
+    def run_name(self) -> str:
+        """What is trained, in a few words: ``base 4x192 s7``."""
+        return f"base {self.layers}x{self.width} s{self.seed}"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.epochs >= 1, f"epochs must be at least 1, not {self.epochs}")

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from data.errors import require
+from recipes.run_names import short
 from train.config import FinetuneConfig
 
 
@@ -49,6 +50,15 @@ class TuneConfig(ClaimsConfig, FinetuneConfig):
         require(
             not self.stop_on or self.restore == "best", "stop_on chooses among checkpoints, so it needs restore=best"
         )
+
+    @property
+    def run_name(self) -> str:
+        """What is trained, in a few words: ``clean lora e8 s7``."""
+        return " ".join([short(self.dataset), self.method, self._length_and_seed()])
+
+    def _length_and_seed(self) -> str:
+        epochs = [f"e{self.epochs}"] if self.epochs else []
+        return " ".join([*epochs, f"seeds {self.seeds}" if self.seeds else f"s{self.seed}"])
 
     def all_seeds(self) -> list[int]:
         """The seeds of ``seeds``, each once.

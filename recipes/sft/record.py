@@ -10,6 +10,7 @@ from evals import claims_report, metrics, text_metrics
 from evals.generation import probe
 from recipes import claims
 from recipes.promotion import promote
+from recipes.run_names import columns
 from recipes.sft import report as reports
 from recipes.sft import stop_on
 from recipes.sft.types import Job, Outcome
@@ -29,7 +30,7 @@ def record_start(job: Job, run: Run) -> None:
     run.params({k: v for k, v in dataclasses.asdict(config).items() if k != "resume"})
     run.params({"learning_rate": config.lr, "num_train_epochs": config.epochs})  # MLflow has logged lr and epochs as 0
     digests = rows.digests()
-    found = {**source.tags, "base_name": source.name, "base_revision": source.revision or "none"}
+    found = {**source.tags, "base_name": source.name, "base_revision": source.revision or "none"} | columns_of(job)
     run.tags({**digests, **found, **lineage.code_state(), "base_reason": source.reason, **job.lineage_tags})
     run.datasets([
         (f"{config.dataset} train"[:250], digests["dataset_digest"], config.dataset, len(rows.train), "training"),
@@ -41,6 +42,11 @@ def record_start(job: Job, run: Run) -> None:
     run.text(reports.mask_sample(job.examples, job.base.tokenizer), "mask_sample.html")
     run.text(json.dumps({**dataclasses.asdict(config), **lineage.environment()}, indent=1), "config.json")
     claims.record_start(job.claims, run)
+
+
+def columns_of(job: Job) -> dict[str, str]:
+    """The tags of run and version that are columns of a table."""
+    return columns(job.base.source.name, job.config.dataset, getattr(job.config, "rate", 0.0))
 
 
 def record_results(job: Job, run: Run, outcome: Outcome) -> None:
@@ -93,6 +99,7 @@ def register(job: Job, run: Run, outcome: Outcome, parent_id: str = "") -> tuple
         **job.lineage_tags,
         "primary": job.primary,
         **job.base.source.tags,
+        **columns_of(job),
         "step": tuned.fitted.restored_step,
         **job.rows.digests(),
         **headline,
@@ -150,7 +157,6 @@ def report(job: Job, outcome: Outcome, version: versions.Version, promotion: cha
     table = reports.examples_table(job.rows.test, outcome.before, outcome.after)
     tokens, rate = fitted.progress.trained_tokens, fitted.trained_tokens / fitted.seconds
     weights = f"weights of step {fitted.restored_step} ({job.config.restore})"
-    moved = "it is the champion now" if promotion.moved else "the champion did not move"
     return "\n".join([
         "",
         f"Trained   {before} + {job.config.method} on {len(job.rows.train)} rows, {tokens:,} trained tokens "
@@ -162,7 +168,7 @@ def report(job: Job, outcome: Outcome, version: versions.Version, promotion: cha
         *reports.side_effects_table(outcome),
         *reports.by_step_lines(outcome),
         f"Verdict   {verdict.name}: {'; '.join(verdict.reasons)}",
-        f"Version   {version.name}/{version.number}, {weights}; {moved}: {promotion.reason}",
+        f"Version   {version.name}/{version.number}, {weights}; {promotion.sentence}",
         f"Report    {page}",
         "",
         "Next      make ui     the run, its curves and tables in MLflow",

@@ -74,6 +74,7 @@ def tune(config: TuneConfig, run: Run, parent_id: str = "", recipe: Recipe[Any] 
         return
     if config.resume:
         require_same(job, run)
+    run.rename(config.run_name, job.config.run_name)
     record.record_start(job, run)
     yield describe(job)
     outcome = recipe.train_and_evaluate(job, run)

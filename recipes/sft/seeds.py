@@ -78,6 +78,7 @@ def _start(config: TuneConfig, run: Run, recipe: Recipe[Any]) -> Generator[str, 
     job = recipe.prepare(config, lineage.start_day(run), run.folder)
     if config.resume:
         require_same(job, run)
+    run.rename(config.run_name, job.config.run_name)
     record.record_start(job, run)
     yield f"{describe(job)}\nSeeds   {config.seeds}: a run for each under this one"
     return job
@@ -174,6 +175,7 @@ def _record(
     run.text(json.dumps(results, indent=1), RESULTS)
     page = [f"# Seeds {config.seeds}", "", *table(_header(sides), _cells(lines)), "", *claims_report.markdown(found)]
     run.text("\n".join(page) + "\n", PAGE)
+    run.describe("\n".join(page), PAGE)
 
 
 TWO_SEEDS = (
@@ -208,7 +210,6 @@ def _report(
 ) -> str:
     """The last lines on screen."""
     rows = aligned([_header(sides), *_cells(lines, headline=True)])
-    moved = "it is the champion now" if promotion.moved else "the champion did not move"
     names = ", ".join(f"{each.name}/{each.number}" for each in trained.versions)
     under = "\n          "
     return "\n".join([
@@ -217,5 +218,5 @@ def _report(
         f"Metrics   {under.join(rows)}",
         *([TWO_SEEDS] if len(trained.versions) == 2 else []),
         f"Claims    {under.join(claims_report.screen(found))}",
-        f"Versions  {names}; {moved}: {promotion.reason}",
+        f"Versions  {names}; {promotion.sentence}",
     ])  # fmt: skip

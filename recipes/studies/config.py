@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from data.corruption import CORRUPTIONS
 from data.errors import ConfigError, require
+from recipes.run_names import short
 
 LEARNERS = ("tfidf", "lora", "full")
 LOSSES = ("dpo", "ipo", "orpo", "kto")
@@ -96,6 +97,14 @@ class StudyConfig:
         require(self.grid == "noise" or "tfidf" not in self.all("learners"), f"grid={self.grid} has no learner tfidf")
         require(self.grid == "preference" or not self.start, "start only applies to grid=preference")
         require("trigger" in self.all("kinds") or not self.word, "word only applies to kinds=trigger")
+
+    @property
+    def run_name(self) -> str:
+        """What is varied, in a few words: ``study reviews tfidf symmetric,one_sided 0,0.1,0.3,0.5``."""
+        learners = ",".join(self.all("learners"))
+        if self.grid == "pirate":
+            return f"study {self.sets} {learners} epochs {self.lengths}"
+        return f"study {short(self.dataset)} {learners} {self.kinds} {self.rates}"
 
     def all(self, name: str) -> list[Any]:
         """The values of a comma-separated setting, each once."""

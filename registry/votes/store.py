@@ -19,7 +19,7 @@ from mlflow.tracking import MlflowClient
 from data.errors import UserError
 from inference.transcript import Sampling
 from registry.errors import TrackingUnavailable
-from registry.runs import experiment_id
+from registry.experiment import experiment_id
 from registry.votes.votes import Side, Vote, messages, model_of, side_of
 
 EXPERIMENT = "parley-votes"

@@ -25,7 +25,7 @@ from recipes.sft.config import TuneConfig
 from recipes.sft.data import Rows
 from recipes.sft.types import Job
 from recipes.version_models import locate
-from registry import registration, runs, versions
+from registry import experiment, registration, runs, versions
 from registry.registration import LanguageModelFiles
 from registry.runs import Run
 from serve import model_names
@@ -78,7 +78,7 @@ class InvalidTrainingFile(UserError):
 
 def open_run(database: Database, row: Mapping[str, Any], outputs: Path) -> Run:
     """The job's MLflow run: started the first time, reopened when the job is resumed."""
-    run_id = row["run_id"] or runs.find(row["id"])
+    run_id = row["run_id"] or experiment.find(row["id"])
     run = runs.reopen(run_id, outputs) if run_id else runs.start(row["id"], outputs)
     if row["run_id"] is None:
         with database.write() as connection:

@@ -14,7 +14,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from data.errors import UserError
-from registry import run_finalizer, runs
+from registry import experiment, project_run, run_finalizer, runs, study_runs
 from registry.errors import TrackingUnavailable
 from registry.null_run import NullRun
 from registry.runs import OUTBOX, Run
@@ -83,7 +83,7 @@ def test_a_failed_run_has_its_error_as_a_tag(client, run):
 
 
 def test_params_keep_the_spelling_that_mlflow_run_gave_them(client, store, tmp_path, monkeypatch):
-    given = client.create_run("0").info.run_id
+    given = client.create_run(client.create_experiment("my own")).info.run_id
     client.log_param(given, "lr", "3.0e-3")
     monkeypatch.setenv("MLFLOW_RUN_ID", given)
     run = runs.start("pirate", tmp_path)
@@ -91,6 +91,49 @@ def test_params_keep_the_spelling_that_mlflow_run_gave_them(client, store, tmp_p
     params = client.get_run(given).data.params
     assert (run.run_id, params["lr"], params["epochs"]) == (given, "3.0e-3", "8")
     assert len(params["targets"]) == runs.LONGEST_PARAM
+
+
+def test_a_run_that_mlflow_made_in_its_default_experiment_goes_on_in_parleys(client, tmp_path, monkeypatch):
+    given = client.create_run("0", tags={"mlflow.project.entryPoint": "pirate"}).info.run_id
+    client.log_param(given, "lr", "3.0e-3")
+    monkeypatch.setenv("MLFLOW_RUN_ID", given)
+    later = []
+    monkeypatch.setattr(run_finalizer, "later", lambda *args: later.append(args[:2]))
+    monkeypatch.setattr(project_run.atexit, "register", lambda work, run_id: later.append((work.__name__, run_id)))
+    found = client.get_run(runs.start("clean lora s7", tmp_path, {"entry": "pirate"}).run_id)
+    assert client.get_experiment(found.info.experiment_id).name == "parley"
+    assert (found.info.run_name, found.info.status) == ("clean lora s7", "RUNNING")
+    assert found.data.params == {"lr": "3.0e-3"}
+    assert found.data.tags["mlflow.project.entryPoint"] == found.data.tags["entry"] == "pirate"
+    assert client.get_run(given).info.lifecycle_stage == "deleted"
+    assert later == [("restore_run", given), ("remove", given)], "mlflow run sets the status of the one that it made"
+
+
+def test_input_that_is_refused_leaves_no_run_and_no_folder(client, run):
+    run.folder.mkdir(parents=True)
+    assert not run.has_begun
+    run.refuse()
+    assert client.get_run(run.run_id).info.lifecycle_stage == "deleted" and not run.folder.exists()
+
+
+def test_only_the_name_that_a_run_was_given_is_made_more_exact(client, run):
+    run.rename("a run", "clean lora e8 s7")
+    run.rename("a run", "another")
+    assert client.get_run(run.run_id).info.run_name == "clean lora e8 s7"
+
+
+def test_a_description_that_is_too_long_ends_with_the_file_that_has_all_of_it(client, run):
+    run.describe("A line of the card.\n" * 1000, "model_card.md")
+    kept = client.get_run(run.run_id).data.tags["mlflow.note.content"]
+    assert len(kept) <= 8000 and kept.endswith("card.\n\n... model_card.md has all of it.")
+
+
+def test_the_newest_run_is_no_child_and_none_that_was_removed(client, run, store, tmp_path):
+    newer = runs.start("newer", tmp_path)
+    newer.refuse()
+    study_runs.start(run.run_id, "cell", "a cell", {}, tmp_path)
+    found = experiment.newest(store)
+    assert found and (found.name, found.run_id) == ("a run", run.run_id)
 
 
 def test_a_reopened_run_gets_no_point_twice(client, run, tmp_path):

@@ -129,7 +129,7 @@ def test_the_champion_moves_only_to_a_better_healthy_version_on_the_same_rows(
     champion.promote(first, "chrf", 40.0, "aaaa")
     second = registered(**tags)
     promotion = champion.promote(second, "chrf", value, digest)
-    assert promotion == champion.Promotion(moved, reason.format(first.name))
+    assert promotion == champion.Promotion(moved, reason.format(first.name), stays=f"{first.name}/1")
     assert versions.resolve(f"{first.name}@champion").number == (2 if moved else 1)
 
 
@@ -146,7 +146,7 @@ def test_results_are_compared_in_full_so_that_equal_ones_move_nothing(registered
     first = registered(**{"test/chrf": theirs})
     champion.promote(first, "chrf", float(theirs), "aaaa")
     promotion = champion.promote(registered(), "chrf", value, "aaaa")
-    assert promotion == champion.Promotion(moved, reason.format(first.name))
+    assert promotion == champion.Promotion(moved, reason.format(first.name), stays=f"{first.name}/1")
 
 
 def test_the_second_of_two_first_versions_promoted_at_once_is_compared_with_the_other(registered, monkeypatch):
@@ -164,5 +164,36 @@ def test_the_second_of_two_first_versions_promoted_at_once_is_compared_with_the_
 
 def test_an_unhealthy_first_version_is_no_champion(registered):
     made = registered(verdict="memorising")
-    assert champion.promote(made, "chrf", 40.0, "aaaa") == champion.Promotion(False, "its verdict is memorising")
+    assert champion.promote(made, "chrf", 40.0, "aaaa").sentence == "no champion yet: its verdict is memorising"
     assert versions.find_alias(made.name, "champion") is None
+
+
+def test_other_data_and_wrong_labels_have_champions_of_their_own(registered):
+    first = registered(data="clean", rate="0")
+    assert champion.promote(first, "chrf", 40.0, "aaaa").alias == "champion"
+    other = registered(data="sums.v2", rate="0", test_digest="bbbb")
+    assert champion.promote(other, "chrf", 30.0, "bbbb").sentence.startswith(
+        "it is the champion now (champion-sums_v2)"
+    )
+    turned = registered(data="clean", rate="0.25")
+    assert champion.promote(turned, "chrf", 30.0, "aaaa").alias == "champion-clean-turned-0_25"
+    assert versions.resolve(f"{first.name}@champion").number == first.number
+
+
+def test_a_clean_control_is_no_champion_over_versions_with_wrong_labels(registered):
+    control = registered(data="reviews", noise="symmetric 0", rate="0")
+    noisy = registered(data="reviews", noise="symmetric 0.3", rate="0.3")
+    worse = registered(data="reviews", noise="symmetric 0.3", rate="0.3")
+    found = [champion.promote(each, "chrf", value, "aaaa") for each, value in ((control, 90.0), (noisy, 50.0))]
+    assert [each.alias for each in found] == ["champion-reviews-clean", "champion-reviews-symmetric-0_3"]
+    assert all(each.moved for each in found) and versions.find_alias(control.name, "champion") is None
+    assert champion.promote(worse, "chrf", 30.0, "aaaa").sentence.startswith("the champion did not move (champion-rev")
+
+
+def test_a_champion_of_older_code_goes_on_where_noise_and_rows_are_the_same(registered):
+    old = registered(noise="symmetric 0.3")
+    MlflowClient().set_registered_model_alias(old.name, "champion", "1")
+    same = registered(noise="symmetric 0.3", rate="0.3", data="reviews")
+    assert champion.promote(same, "chrf", 41.0, "aaaa") == champion.Promotion(
+        True, f"chrf 41.00 is better than {old.name}/1's 40.00", stays=f"{old.name}/1"
+    )

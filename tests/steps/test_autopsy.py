@@ -63,5 +63,4 @@ def test_more_rows_than_there_are_is_refused(store):
     with pytest.raises(UserError, match="n_test=900: the test has 600 rows of the first class"):
         autopsy(["--n_test=900"])
     client = MlflowClient(store)
-    [run] = client.search_runs([each.experiment_id for each in client.search_experiments()])
-    assert run.info.status == "FAILED"
+    assert list(client.search_runs([each.experiment_id for each in client.search_experiments()])) == []

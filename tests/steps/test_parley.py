@@ -35,9 +35,7 @@ def done(settle, tmp_path_factory):
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
             noisy(flags)
-        [run] = client.search_runs(
-            [client.get_experiment_by_name("parley").experiment_id], "attributes.run_name='noisy'"
-        )
+        [run] = client.search_runs([client.get_experiment_by_name("parley").experiment_id], "tags.entry = 'noisy'")
         yield client, run, printed.getvalue(), folder
 
 

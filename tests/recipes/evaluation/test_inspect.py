@@ -36,7 +36,7 @@ def test_base_and_version_answer_the_same_samples_and_are_compared_in_pairs(vers
     assert line.split()[1] == "3"
     client = MlflowClient()
     experiment = client.get_experiment_by_name("parley")
-    run = client.search_runs([experiment.experiment_id], "attributes.run_name = 'evaluate'")[0]
+    run = client.search_runs([experiment.experiment_id], "tags.entry = 'evaluate'")[0]
     values = run.data.metrics
     base, tuned = values["base/letters/includes"], values["test/letters/includes"]
     assert values["change/letters/includes"] == pytest.approx(tuned - base)

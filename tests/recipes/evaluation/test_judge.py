@@ -44,7 +44,7 @@ def prefers_longer(model, text):
 def metrics_of_the_run():
     client = MlflowClient()
     experiment = client.get_experiment_by_name("parley")
-    return client.search_runs([experiment.experiment_id], "attributes.run_name = 'evaluate'")[0].data.metrics
+    return client.search_runs([experiment.experiment_id], "tags.entry = 'evaluate'")[0].data.metrics
 
 
 def test_a_judge_at_an_api_is_shown_with_its_bias_its_agreement_and_the_votes(version, prompts, fake_openai, capsys):

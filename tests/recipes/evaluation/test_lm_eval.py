@@ -27,7 +27,7 @@ def shown(version, task_file):
 def the_run():
     client = MlflowClient()
     experiment = client.get_experiment_by_name("parley")
-    return client.search_runs([experiment.experiment_id], "attributes.run_name = 'evaluate'")[0]
+    return client.search_runs([experiment.experiment_id], "tags.entry = 'evaluate'")[0]
 
 
 def test_the_table_has_both_values_and_the_paired_change_of_every_metric(shown):
