@@ -1,8 +1,12 @@
 """What is known of a base without loading its weights: its positions, its defaults of sampling, its tokenizer."""
 
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from data.errors import UserError
@@ -49,7 +53,12 @@ def _sampling(folder: Path) -> dict[str, Any]:
     return {name: given[name] for name in SAMPLING if given.get(name) is not None}
 
 
-@lru_cache(16)
-def tokenizer_in(folder: Path) -> Any:
-    """The tokenizer in ``folder``, to be used by one thread at a time."""
-    return load_tokenizer(folder)
+@contextmanager
+def tokenizer_in(folder: Path) -> Iterator[Any]:
+    """Context with a copy of the tokenizer in ``folder``, which may be changed; one thread at a time is within."""
+    with _TOKENIZING:
+        yield copy.copy(_kept(folder))
+
+
+_kept = lru_cache(16)(load_tokenizer)
+_TOKENIZING = Lock()  # copies of a tokenizer share the part that is used by one thread at a time

@@ -12,7 +12,7 @@ from serve.engine.types import AnswerStream, Request
 from serve.errors import RequestError
 from serve.http.answers import ChatEngine, begin_answers, collect_all, estimate_tokens
 from serve.http.completion_schema import TokenIds, as_list
-from serve.http.schemas import BY_KIND, ELSE, IF_TEXT
+from serve.http.schemas import BY_KIND, ELSE, IF_TEXT, require_known
 
 MAX_INPUTS = 2048
 #: Fields that are accepted and have no effect.
@@ -44,9 +44,7 @@ class EmbeddingRequest(BaseModel):
         Raises:
             RequestError: a field is unknown, or an input is empty; ``param`` names it.
         """
-        for name, value in (self.model_extra or {}).items():
-            if name not in WITHOUT_EFFECT and value is not None:
-                raise RequestError(f"Unrecognized or unsupported request argument: {name[:100]}", param=name[:100])
+        require_known(self, WITHOUT_EFFECT)
         if not all(self.input):
             raise RequestError("input must not hold an empty text", param="input")
 

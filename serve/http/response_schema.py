@@ -11,7 +11,7 @@ from serve.http.answers import estimate_tokens
 from serve.http.chat_schema import MAX_MESSAGES, ROLES
 from serve.http.response_format import schema_grammar
 from serve.http.sampling_schema import SMALLEST_TOP_P, Number, Whole
-from serve.http.schemas import BY_KIND, ELSE, IF_TEXT, Metadata
+from serve.http.schemas import BY_KIND, ELSE, IF_TEXT, Metadata, require_known
 
 #: Fields that are accepted and have no effect.
 WITHOUT_EFFECT = ("user", "service_tier", "reasoning", "safety_identifier", "prompt_cache_key", "prompt_cache_options",
@@ -95,10 +95,7 @@ class ResponseRequest(BaseModel):
         Raises:
             RequestError: a field is unknown or not supported; ``param`` names it.
         """
-        for name, value in (self.model_extra or {}).items():
-            if name not in WITHOUT_EFFECT and value is not None:
-                shown = name[:100]
-                raise RequestError(f"Unrecognized or unsupported request argument: {shown}", param=shown)
+        require_known(self, WITHOUT_EFFECT)
         if self.tools:
             raise RequestError("tools are not supported by /v1/responses; chat completions have them", param="tools")
         if self.truncation == "auto":

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, 
 from data.errors import first_line
 from inference.constraints import choice_grammar, json_grammar, regex_grammar
 from serve.errors import RequestError
-from serve.http.schemas import BY_KIND, ELSE, IF_TEXT
+from serve.http.schemas import BY_KIND, ELSE, IF_TEXT, require_known
 
 MAX_CHOICES = 128
 MAX_STOPS = 16  # OpenAI takes 4; evaluation harnesses send more
@@ -120,10 +120,7 @@ class SamplingRequest(BaseModel):
         Raises:
             RequestError: a field is unknown, not supported, or needs another one; ``param`` names it.
         """
-        for name, value in (self.model_extra or {}).items():
-            if name not in WITHOUT_EFFECT and value is not None:
-                shown = name[:100]
-                raise RequestError(f"Unrecognized or unsupported request argument: {shown}", param=shown)
+        require_known(self, WITHOUT_EFFECT)
         if self.stream_options and not self.stream:
             raise RequestError("stream_options needs stream to be true", param="stream_options")
         if "" in self.stops:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import Header, Path, Query
-from pydantic import AfterValidator, Discriminator, Field, StrictStr, Tag
+from pydantic import AfterValidator, BaseModel, Discriminator, Field, StrictStr, Tag
 
 from serve.errors import RequestError
 
@@ -50,3 +50,15 @@ def validation_error(errors: Sequence[Mapping[str, Any]]) -> RequestError:
     reason = str(first["msg"]).removeprefix("Value error, ")
     message = f"Invalid value for '{param}': {reason}" if param else f"Invalid request: {reason}"
     return RequestError(message, param=param)
+
+
+def require_known(request: BaseModel, without_effect: Sequence[str]) -> None:
+    """Check the fields of ``request`` that its class does not have.
+
+    Raises:
+        RequestError: one is given that is not among those ``without_effect``; ``param`` names it.
+    """
+    for name, value in (request.model_extra or {}).items():
+        if name not in without_effect and value is not None:
+            shown = name[:100]
+            raise RequestError(f"Unrecognized or unsupported request argument: {shown}", param=shown)

@@ -1,7 +1,7 @@
 """``/tokenize``, ``/detokenize`` and ``/tokenizer_info``, as at vLLM; without a model they are about ``base_model``."""
 
-import copy
-from threading import Lock
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 from fastapi import APIRouter
@@ -22,7 +22,6 @@ from serve.http.chat_schema import ROLES, Message
 from serve.state import ServerState, State
 
 router = APIRouter(tags=["tokens"])
-_TOKENIZING = Lock()  # a tokenizer is used by one thread at a time
 
 
 class TokenizeRequest(BaseModel):
@@ -76,16 +75,17 @@ async def _locate(state: ServerState, model: str | None) -> ModelLocation:
         raise request_error(error, model or state.names.base_model) from error
 
 
-def _loaded(location: ModelLocation) -> LoadedModel:
+@contextmanager
+def _loaded(location: ModelLocation) -> Iterator[LoadedModel]:
     assert location.tokenizer
-    tokenizer = copy.copy(tokenizer_in(location.tokenizer))
-    return LoadedModel(location.info, tokenizer=tokenizer, template=location.template or direct_template(tokenizer))
+    with tokenizer_in(location.tokenizer) as tokenizer:
+        template = location.template or direct_template(tokenizer)
+        yield LoadedModel(location.info, tokenizer=tokenizer, template=template)
 
 
 def _tokenize(location: ModelLocation, body: TokenizeRequest) -> dict[str, Any]:
     assert location.base
-    with _TOKENIZING:
-        loaded = _loaded(location)
+    with _loaded(location) as loaded:
         if body.prompt is not None:
             ids = loaded.tokenizer(body.prompt, add_special_tokens=body.add_special_tokens is not False)["input_ids"]
         else:
@@ -99,16 +99,15 @@ def _tokenize(location: ModelLocation, body: TokenizeRequest) -> dict[str, Any]:
 
 
 def _detokenize(location: ModelLocation, tokens: list[int]) -> str:
-    with _TOKENIZING:
-        tokenizer = _loaded(location).tokenizer
-        if any(token >= len(tokenizer) for token in tokens):
-            raise RequestError(f"there is no token {max(tokens)}: this model has {len(tokenizer)}", param="tokens")
-        return tokenizer.decode(tokens, skip_special_tokens=False)
+    with _loaded(location) as loaded:
+        size = len(loaded.tokenizer)
+        if any(token >= size for token in tokens):
+            raise RequestError(f"there is no token {max(tokens)}: this model has {size}", param="tokens")
+        return loaded.tokenizer.decode(tokens, skip_special_tokens=False)
 
 
 def _info(location: ModelLocation) -> dict[str, Any]:
-    with _TOKENIZING:
-        loaded = _loaded(location)
+    with _loaded(location) as loaded:
         names = ("bos_token", "eos_token", "pad_token", "unk_token")
         return {
             "tokenizer_class": type(loaded.tokenizer).__name__,

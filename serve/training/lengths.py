@@ -1,10 +1,8 @@
 """Token lengths of a job's files, checked when it is created: rows longer than the model's positions are cut there."""
 
-import copy
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 from data.chat_format import answer_directly
@@ -18,7 +16,6 @@ from train.encoding import Example, encode
 #: The training process alone checks files of more rows: tokenizing them would take longer than a request may.
 MAX_ROWS = 5000
 PARAMS = ("training_file", "validation_file")
-_TOKENIZING = Lock()  # a tokenizer is used by one thread at a time
 
 
 def warnings_of(database: Database, fields: Mapping[str, Any], base: str) -> dict[str, str]:
@@ -36,8 +33,10 @@ def warnings_of(database: Database, fields: Mapping[str, Any], base: str) -> dic
     for param in PARAMS:
         rows = _rows(database, fields[param], param) if fields[param] else []
         try:
-            with _TOKENIZING:
-                examples = encode(rows, _tokenizer(facts.folder, rows), "response", facts.positions)
+            with tokenizer_in(facts.folder) as tokenizer:
+                if not any(each.has_thoughts for each in rows):
+                    answer_directly(tokenizer)
+                examples = encode(rows, tokenizer, "response", facts.positions)
         except UserError as error:
             message = f"{param}: {'; '.join(str(error).splitlines())}"
             raise RequestError(message, param=param, code="invalid_training_file") from error
@@ -52,13 +51,6 @@ def _rows(database: Database, file_id: str, param: str) -> list[Any]:
         return []
     with tempfile.TemporaryDirectory(prefix="parley-lengths-") as folder:
         return training_file.rows(files.save_in(database, file_id, Path(folder)))
-
-
-def _tokenizer(folder: Path, rows: Sequence[Any]) -> Any:
-    tokenizer = copy.copy(tokenizer_in(folder))
-    if not any(each.has_thoughts for each in rows):
-        answer_directly(tokenizer)
-    return tokenizer
 
 
 def cut_message(examples: Sequence[Example], positions: int, param: str) -> str:
