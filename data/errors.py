@@ -89,6 +89,11 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:LONGEST_LINE]
 
 
+def last_line(output: str) -> str:
+    """The last line that is not empty of what a program wrote to its standard error, which has its exception."""
+    return ([line for line in output.splitlines() if line.strip()] or ["it said nothing"])[-1][:LONGEST_LINE]
+
+
 def explain(error: BaseException) -> str:
     """One line for an error: what it says where it is meant for people, else its kind as well."""
     return first_line(error) if isinstance(error, UserError) else f"{type(error).__name__}: {first_line(error)}"

@@ -7,9 +7,13 @@ from typing import Any
 from data.chat_format import stop_token_ids
 from data.chat_template import messages_of, prompt_ids
 from data.conversation import Row
+from evals.generation import batches_by_length
 from inference.batch import BatchRow
 from inference.lockstep import decode
 from inference.transcript import Sampling
+
+#: Tokens, padding included, whose keys and values are held at once: what a batch takes beside the weights.
+BATCH_TOKENS = 2048
 
 
 @dataclass(frozen=True)
@@ -65,11 +69,13 @@ def reference_answers(
 def _greedy(model: Any, prompts: Sequence[list[int]], stops: frozenset[int], most: int) -> list[list[int]]:
     tokens: list[list[int]] = [[] for _ in prompts]
     sampling = Sampling(temperature=0.0, top_p=1.0, max_new_tokens=most)
-    for step in decode([BatchRow(model, None, prompt, stops) for prompt in prompts], sampling):
-        for error in step.failed.values():
-            raise error
-        for own, token in zip(tokens, step.tokens, strict=True):
-            own += [] if token is None else [token]
+    lengths = [len(prompt) + most for prompt in prompts]
+    for chosen in batches_by_length(lengths, len(prompts), BATCH_TOKENS):
+        for step in decode([BatchRow(model, None, prompts[i], stops) for i in chosen], sampling):
+            for error in step.failed.values():
+                raise error
+            for i, token in zip(chosen, step.tokens, strict=True):
+                tokens[i] += [] if token is None else [token]
     return tokens
 
 

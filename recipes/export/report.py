@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from recipes.export.answers import Reference
-from recipes.export.proof import Proof
+from recipes.export.proof import Proof, is_same
 
 
 def line(proof: Proof) -> str:
@@ -13,7 +13,7 @@ def line(proof: Proof) -> str:
     return (
         f"Compared  prompts equal {proof.same_prompts}/{proof.n}, texts equal {proof.same_texts}/{proof.n}, "
         f"log-probability differs by at most {proof.largest:.2g} nats, on average {proof.mean:.2g}"
-        + (f" ({proof.unknown} tokens unknown)" if proof.unknown else "")
+        + (f" ({proof.unknown} of {proof.tokens} tokens unknown)" if proof.unknown else "")
     )
 
 
@@ -34,7 +34,7 @@ def markdown(proof: Proof, reference: Reference, found: Mapping[str, Any]) -> st
     rows = [
         f"| {_cell(messages[-1]['content'])} | {_cell(own)} | {_cell(other)} |"
         for messages, own, other in zip(reference.messages, reference.answers.texts, found["texts"], strict=True)
-        if own.strip() != other.strip()
+        if not is_same(own, other)
     ]
     verdict = f"failed: {proof.cause}" if proof.cause else "passed"
     table = (

@@ -2,13 +2,10 @@
 
 import gc
 import json
-import os
-import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,14 +14,15 @@ from typing import Any
 from data.chat_format import chat_format
 from data.chat_template import prompt_ids
 from data.conversation import Row
-from data.errors import LONGEST_LINE, UserError
+from data.errors import UserError, first_line, last_line
 from inference.batch import positions
 from inference.locations import ModelLocation
 from recipes.export import report
 from recipes.export.answers import Reference, reference_answers
 from recipes.export.config import ExportConfig
 from recipes.export.formats import FORMATS, Format, Source
-from recipes.export.prompts import conversations
+from recipes.export.output_folder import new_folder
+from recipes.export.prompts import Conversations, conversations
 from recipes.export.proof import Proof, compare
 from recipes.version_models import load, locate
 from recipes.version_rows import rows_of
@@ -54,7 +52,8 @@ def export(config: ExportConfig, run: Run) -> Iterator[str]:
     record_start(config, run, version, location)
     yield f"Version {reference_name} to {config.to} in {target}"
     with new_folder(target) as folder:
-        reference, bos = write(config, form, version, location, folder)
+        reference, bos, compared = write(config, form, version, location, folder)
+        yield f"Prompts {len(compared.rows)}: {'; '.join(compared.notes) or 'all fixed ones'}"
         found = consume(config, form, location, folder, reference)
         proof = compare(reference, found, form.tolerance(config), bos)
         keep_proof(run, folder, proof, reference, found)
@@ -105,26 +104,10 @@ def target_folder(config: ExportConfig, version: Version, outputs: Path) -> Path
     return target.absolute()
 
 
-@contextmanager
-def new_folder(target: Path) -> Iterator[Path]:
-    """A folder beside ``target`` that becomes ``target`` by a rename at the end, or is deleted by an error."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        place = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
-    except OSError as error:
-        raise UserError(f"output={target} can't be written: {error.strerror}") from error
-    try:
-        yield place
-        place.chmod(0o755)
-        os.rename(place, target)
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
-
-
 def write(
     config: ExportConfig, form: Format, version: Version, location: ModelLocation, folder: Path
-) -> tuple[Reference, int | None]:
-    """Write the format into ``folder``; returns the version's own answers and the tokenizer's BOS.
+) -> tuple[Reference, int | None, Conversations]:
+    """Write the format into ``folder``; returns the version's own answers, the tokenizer's BOS, and what was compared.
 
     The version is computed in float32, whatever its base is held in, and is out of memory afterwards.
     """
@@ -134,23 +117,26 @@ def write(
     def fits(row: Row) -> bool:
         return len(prompt_ids(tokenizer, row.turns[:-1], row.prompt, row.system)) <= room
 
-    rows = conversations(own_rows(version), chat_format(tokenizer).takes_system, fits)
-    if not rows:
+    own, note = own_rows(version)
+    compared = conversations(own, chat_format(tokenizer).takes_system, fits, note)
+    if not compared.rows:
         raise UserError(f"max_new_tokens={config.max_new_tokens}: the model has {positions(model)} positions")
-    reference = reference_answers(model, tokenizer, rows, config.max_new_tokens, location.stop_token_ids)
+    reference = reference_answers(model, tokenizer, compared.rows, config.max_new_tokens, location.stop_token_ids)
     form.write(Source(location, model, tokenizer, reference.stops), folder, config)
     del model
     gc.collect()
-    return reference, tokenizer.bos_token_id
+    return reference, tokenizer.bos_token_id, compared
 
 
-def own_rows(version: Version) -> list[Row]:
-    """The held-out rows of the version's run, where it has any that can be read again."""
+def own_rows(version: Version) -> tuple[list[Row], str]:
+    """The held-out rows of the version's run, and why there are none."""
     try:
         params = lineage.params_of(version.run_id)
-        return rows_of(params).test if "dataset" in params and "n_train" not in params else []
-    except UserError:
-        return []
+        if "dataset" not in params or "n_train" in params:
+            return [], "no held-out rows: the version comes from no run of pirate or dpo"
+        return rows_of(params).test, ""
+    except UserError as error:
+        return [], f"the version's held-out rows can't be read again: {first_line(error)}"
 
 
 def consume(
@@ -176,13 +162,8 @@ def consume(
         command = [sys.executable, "-I", str(CONSUMERS / f"{form.consumer}.py"), "task.json", "result.json"]
         done = subprocess.run(command, cwd=place, capture_output=True, text=True, errors="replace")
         if done.returncode:
-            raise UserError(f"to={config.to}: the export can't be used: {_last_line(done.stderr)}")
+            raise UserError(f"to={config.to}: the export can't be used: {last_line(done.stderr)}")
         return json.loads((place / "result.json").read_text())
-
-
-def _last_line(output: str) -> str:
-    """The last line that is not empty of what a program wrote to its standard error, which has its exception."""
-    return ([line for line in output.splitlines() if line.strip()] or ["it said nothing"])[-1][:LONGEST_LINE]
 
 
 def record_start(config: ExportConfig, run: Run, version: Version, location: ModelLocation) -> None:

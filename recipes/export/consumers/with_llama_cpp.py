@@ -2,6 +2,7 @@
 
 import glob
 import json
+import math
 import sys
 import urllib.request
 from typing import Any
@@ -10,6 +11,8 @@ import xllamacpp
 
 #: llama.cpp names the likeliest tokens only: this is how many it lists.
 LIKELIEST = 50
+#: Makes the server choose a token; the log-probabilities that it names are without it.
+BIAS = 1e6
 TIMEOUT_S = 600
 
 
@@ -74,23 +77,33 @@ def _log_probs(server: Any, prompt: list[int], own: list[int], answer: dict[str,
     for token, generated in zip(own, answer["tokens"], strict=False):
         if generated["id"] != token:
             break
-        found.append(generated["logprob"])
+        found.append(math.nan if generated["logprob"] is None else generated["logprob"])
     for k in range(len(found), len(own)):
         found.append(_log_prob(server, [*prompt, *own[:k]], own[k]))
     return found
 
 
 def _log_prob(server: Any, prompt: list[int], token: int) -> float | None:
-    """The log-probability of ``token`` after ``prompt``; at most that of the last of the likeliest; None if unknown.
+    """The log-probability of ``token`` after ``prompt``, before any bias; None if it is unknown.
 
-    The server lists nothing with a likeliest token that is half a character.
+    A bias makes the server choose the token, which it then lists. It lists nothing with a token that begins a
+    character; there one that is a whole character is chosen, and the token looked up among the likeliest, whose last
+    one is at least as likely as one that is not among them.
     """
-    body = {"prompt": prompt, "n_predict": 1, "temperature": 0, "n_probs": LIKELIEST}
-    listed = _post(server, "/completion", body).get("completion_probabilities")
+    listed = _listed(server, prompt, token)
+    if listed:
+        return math.nan if listed[0]["logprob"] is None else listed[0]["logprob"]
+    whole = _post(server, "/tokenize", {"content": "a"})["tokens"][-1]
+    listed = _listed(server, prompt, whole)
     if not listed:
         return None
     likely = {each["id"]: each["logprob"] for each in listed[0]["top_logprobs"]}
     return likely.get(token, min(likely.values()))
+
+
+def _listed(server: Any, prompt: list[int], token: int) -> list[dict[str, Any]] | None:
+    body = {"prompt": prompt, "n_predict": 1, "temperature": 0, "n_probs": LIKELIEST, "logit_bias": [[token, BIAS]]}
+    return _post(server, "/completion", body).get("completion_probabilities")
 
 
 if __name__ == "__main__":

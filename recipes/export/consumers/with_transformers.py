@@ -2,12 +2,14 @@
 
 import json
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-BATCH = 16
+#: Tokens, padding included, whose keys and values are held at once.
+BATCH_TOKENS = 2048
 
 
 def main(task_path: str, result_path: str) -> None:
@@ -45,9 +47,7 @@ def _answers(model: Any, tokenizer: Any, prompts: list[list[int]], max_new_token
     stops = set(named if isinstance(named, list) else [named])
     fill = tokenizer.eos_token_id or 0
     found: list[list[int]] = [[] for _ in prompts]
-    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-    for start in range(0, len(order), BATCH):
-        chosen = order[start : start + BATCH]
+    for chosen in _batches(prompts, max_new_tokens):
         width = max(len(prompts[i]) for i in chosen)
         ids = torch.tensor([[fill] * (width - len(prompts[i])) + prompts[i] for i in chosen])
         mask = torch.tensor([[0] * (width - len(prompts[i])) + [1] * len(prompts[i]) for i in chosen])
@@ -58,6 +58,17 @@ def _answers(model: Any, tokenizer: Any, prompts: list[list[int]], max_new_token
             ends = [k + 1 for k, token in enumerate(row) if token in stops]
             found[i] = row[: ends[0]] if ends else row
     return found
+
+
+def _batches(prompts: list[list[int]], max_new_tokens: int) -> Iterator[list[int]]:
+    """Indices of prompts of similar length, so many that they have at most ``BATCH_TOKENS`` tokens."""
+    batch: list[int] = []
+    for i in sorted(range(len(prompts)), key=lambda i: len(prompts[i])):
+        if batch and (len(batch) + 1) * (len(prompts[i]) + max_new_tokens) > BATCH_TOKENS:
+            yield batch
+            batch = []
+        batch.append(i)
+    yield batch
 
 
 def _log_probs(model: Any, prompts: list[list[int]], tokens: list[list[int]]) -> list[list[float]]:

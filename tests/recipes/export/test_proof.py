@@ -26,7 +26,7 @@ def test_the_same_answers_have_no_cause(tolerance):
         ({"texts": ["four"], "tokens": [[4]], "log_probs": [[-3.0, -4.0, -5.0]]}, "adapter not merged"),
         ({"log_probs": [[float("nan")] * 3]}, "dtype overflow"),
         ({"vocabulary": 12, "texts": ["four"]}, "embedding resized"),
-        ({"texts": ["nine"], "tokens": [[9]], "log_probs": [[-0.2, -0.2, -0.3]]}, "quantisation"),
+        ({"texts": ["nine"], "tokens": [[9]], "log_probs": [[-0.2, -0.2, -0.3]]}, "the weights differ"),
     ],
 )
 def test_each_fault_is_named(fault, cause):
@@ -35,4 +35,18 @@ def test_each_fault_is_named(fault, cause):
 
 def test_a_token_without_a_log_probability_is_counted_and_not_compared():
     proof = compare(REFERENCE, {**SOUND, "log_probs": [[-0.1, None, -0.3]]}, EXACT, BOS)
-    assert (proof.cause, proof.unknown, proof.largest) == ("", 1, 0)
+    assert (proof.cause, proof.unknown, proof.largest) == ("no log-probability known for 1 of 3 tokens", 1, 0)
+    assert proof.metrics["export/unknown_tokens_share"] == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("tolerance", [EXACT, EIGHT_BITS])
+def test_log_probabilities_that_are_judged_must_be_known(tolerance):
+    proof = compare(REFERENCE, {**SOUND, "log_probs": [[None] * 3]}, tolerance, BOS)
+    assert proof.cause == "no log-probability known for 3 of 3 tokens"
+    assert compare(REFERENCE, {**SOUND, "log_probs": [[None] * 3]}, HALF, BOS).cause == ""
+
+
+def test_weights_that_differ_are_quantised_only_in_a_format_that_quantises():
+    changed = {**SOUND, "texts": ["nine"], "tokens": [[9]], "log_probs": [[-0.2, -0.2, -0.3]]}
+    assert compare(REFERENCE, changed, EIGHT_BITS, BOS).cause == "quantisation"
+    assert compare(REFERENCE, changed, HALF, BOS).cause == ""  # one text may differ

@@ -1,11 +1,16 @@
 """An export of a real version of the tiny base, read by the real consumers in processes of their own."""
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
+from mlflow.tracking import MlflowClient
 
+from data.conversation import Row
 from data.errors import UserError
+from recipes.export.output_folder import new_folder
+from recipes.export.prompts import conversations
 from steps.export import export
 from tests.small_version import register_adapter
 
@@ -38,7 +43,50 @@ def test_an_export_answers_as_its_version_does(version, to, tmp_path, capsys):
     ],
 )
 def test_what_can_not_be_exported_is_one_line(version, flags, message):
-    before = sorted(Path().rglob("*.partial*"))
     with pytest.raises(UserError, match=message):
         export(flags)
-    assert sorted(Path().rglob("*.partial*")) == before
+    assert list(Path().rglob(".partial-*")) == []
+
+
+@pytest.mark.parametrize(
+    ("config", "tags", "message"),
+    [
+        ("kind: openai, model: gpt-5, base_model: gpt-4", {"kind": "openai"}, "is a model behind an API"),
+        ("kind: tfidf", {"kind": "tfidf"}, "is a TF-IDF classifier"),
+    ],
+)
+def test_a_version_without_weights_of_a_language_model_is_refused(version, config, tags, message, tmp_path):
+    (tmp_path / "MLmodel").write_text(f"flavors: {{python_function: {{config: {{{config}}}}}}}")
+    client = MlflowClient()
+    client.create_registered_model(tags["kind"])
+    client.create_model_version(tags["kind"], tmp_path.as_uri(), tags=tags)
+    with pytest.raises(UserError, match=message):
+        export(["--version", f"{tags['kind']}/1"])
+
+
+def test_a_killed_export_leaves_no_folder_of_that_name_and_the_next_one_removes_what_it_left(
+    version, launcher, tmp_path
+):
+    target = tmp_path / "exported"
+    step = launcher.start("steps.export", ["--version", version, "--output", target], {}, Path.cwd())
+    (partial,) = step.wait_for(lambda: list(tmp_path.glob(".partial-*")), "the unfinished folder")
+    step.signal(signal.SIGKILL)
+    step.wait()
+    assert not target.exists() and partial.exists()
+    other = tmp_path / ".partial-exported-other-x"  # of an export to exported-other
+    other.mkdir()
+    with new_folder(target) as place, pytest.raises(ZeroDivisionError), new_folder(target) as second:
+        assert not partial.exists() and place.exists()  # place is held by this process
+        (second / "file").write_text("x")
+        raise ZeroDivisionError
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".partial-exported-other-x", "exported"]
+
+
+def test_what_is_not_compared_is_counted():
+    rows = [Row(((prompt, "x"),), "Be brief." if prompt == "b" else "") for prompt in "abc"]
+    asked = conversations(rows, takes_system=False, fits=lambda row: len(row.prompt) < 60 and row.prompt != "a")
+    assert asked.notes == (
+        "2 held-out rows of the version",
+        "2 left out, longer than the model's positions hold",
+        "1 held-out rows compared without their system message, which the template does not take",
+    )
