@@ -14,6 +14,8 @@ from demo.view.details import notice as line
 
 ROWS = 20
 ALL = "all"
+EMPTY = """<p class="parley-hint">Every held-out row of the two models that are chosen left and right on the tab Chat. A
+version next to its base is there at once; two versions are compared first, which takes as long as their answers.</p>"""
 FLAGS = ("echo", "loop", "cut", "copied", "invalid", "wrong")
 
 
@@ -35,9 +37,11 @@ class HeldOutTab:
         """Make the controls; ``download(button, make, inputs)`` saves a file in the browser."""
         small: dict[str, Any] = {"size": "sm", "scale": 0, "min_width": 90}
         with gr.Row(elem_classes="parley-again"):
-            self.show = gr.Button("Show left and right", variant="primary", elem_id="held-out-show", **small)
+            self.show = gr.Button(
+                "Show left and right", variant="primary", elem_id="held-out-show", **{**small, "min_width": 160}
+            )
             self.csv = gr.Button("Save as CSV", elem_id="held-out-csv", **small)
-        self.summary = gr.HTML(elem_id="held-out-summary", padding=False)
+        self.summary = gr.HTML(EMPTY, elem_id="held-out-summary", padding=False)
         with gr.Row(elem_classes="parley-settings-row"):
             wide: dict[str, Any] = {"min_width": 130}
             self.outcome = gr.Radio(
