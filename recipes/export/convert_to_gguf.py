@@ -17,9 +17,9 @@ read = base.ModelBase.load_hparams
 GPT2_RULE = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}
 
 
-def load_hparams(*args: Any) -> dict[str, Any]:
+def load_hparams(*args: Any, **settings: Any) -> dict[str, Any]:
     """The model's configuration; GPT-2's has ``n_ctx``, which Transformers 5 no longer writes."""
-    found = read(*args)
+    found = read(*args, **settings)
     return {"n_ctx": found["n_positions"], **found} if "n_positions" in found else found
 
 
