@@ -13,6 +13,7 @@ from demo.errors import guarded
 from demo.events import EventHandlers
 from demo.held_out_tab import HeldOutTab
 from demo.limits import HIGHEST_SEED
+from demo.samples import COUNTS
 from demo.session import ChatSessions
 from demo.version_cache import VersionCache
 from demo.view import render
@@ -134,6 +135,8 @@ class _Page:
             self.again = gr.Button("Again", elem_id="again", **small)
             self.edit = gr.Button("Edit", elem_id="edit", **small)
             self.clear = gr.Button("New chat", elem_id="clear", **small)
+            self.samples = gr.Radio([*COUNTS], value=next(iter(COUNTS)), label="answers", container=False, scale=0,
+                                    min_width=130, elem_id="samples", show_label=False)  # fmt: skip
             most = self.config.prompt_chars
             gr.HTML(f'<span class="parley-count" data-most="{most}" role="status"></span>', padding=False)
 
@@ -203,11 +206,11 @@ class _Page:
         panes_outs = [self.notice, self.panes, self.divergences]
         send_outs = [self.notice, self.prompt, self.panes, self.divergences]
         once: dict[str, Any] = {**PRIVATE, **QUEUE, "trigger_mode": "once"}
-        send = guarded(self.do.send, 4)
+        send, sampled = guarded(self.do.send, 4), [self.samples, *self._controls]
         again_outs = [*send_outs, self.settings[3]]
         events = [
-            gr.on([self.send.click, self.prompt.submit], send, self._send_inputs, send_outs, **once),
-            self.again.click(guarded(self.do.regenerate, 5), self._controls, again_outs, **once),
+            gr.on([self.send.click, self.prompt.submit], send, [self.prompt, *sampled], send_outs, **once),
+            self.again.click(guarded(self.do.regenerate, 5), sampled, again_outs, **once),
         ]
         self.stop.click(self.do.stop, None, None, queue=False, **PRIVATE)
         self.edit.click(guarded(self.do.edit, 4), None, send_outs, **PRIVATE)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from data.errors import UserError
+from demo.samples import Behaviour, Samples
+from inference.observations import RenderedPrompt
 from inference.transcript import Divergence, Exchange, ModelInfo, Sampling, Transcript, from_json
 
 T = TypeVar("T")
@@ -20,7 +22,8 @@ class Conversation:
 
     ``exchange_id`` names the last exchange; ``revealed`` is true once a blind one has been voted on. ``errors``: why a
     pane's model can't answer, empty where it can. ``saved_id``: its id among the saved ones, empty until it is saved;
-    ``shared_id``: that of the shared copy that it was opened from, until it goes on.
+    ``shared_id``: that of the shared copy that it was opened from, until it goes on. ``rendered``: the last prompt as
+    each pane's model read it. ``samples``: further answers to it, and ``behaviour`` what is counted in them.
     """
 
     references: tuple[str, ...] = ()
@@ -37,6 +40,9 @@ class Conversation:
     exchange_id: str = ""
     saved_id: str = ""
     shared_id: str = ""
+    rendered: tuple[RenderedPrompt | None, ...] = ()
+    samples: Samples | None = None
+    behaviour: Behaviour | None = None
     prompt_at_s: float = 0.0
     stop: threading.Event = field(default_factory=threading.Event)
 
@@ -47,9 +53,9 @@ class Conversation:
 
     @property
     def last_seed(self) -> int:
-        """The seed of the last exchange, or the one that is set."""
+        """The last seed that the last prompt was answered with, or the one that is set."""
         last = self.exchanges[-1].seed if self.exchanges else None
-        return self.sampling.seed if last is None else last
+        return (self.sampling.seed if last is None else last) + (len(self.samples.replies) - 1 if self.samples else 0)
 
     def transcript(self) -> Transcript:
         """The conversation so far, as it can be saved and replayed."""
@@ -65,6 +71,7 @@ class Conversation:
         """Make this an empty conversation of ``chosen``; a blind one gets its sides in random order."""
         self.references, self.sampling, self.blind, self.system = chosen, sampling, blind, system
         self.exchanges, self.revealed, self.exchange_id = (), False, ""
+        self.rendered, self.samples = (), None
         self.saved_id = self.shared_id = ""
         places = list(range(len(chosen)))
         if blind:
@@ -76,6 +83,8 @@ class Conversation:
         self.references = _in_order(self.references, self.order)
         self.models, self.errors = _in_order(self.models, self.order), _in_order(self.errors, self.order)
         self.exchanges = tuple(_reordered(each, self.order) for each in self.exchanges)
+        self.rendered = _in_order(self.rendered, self.order)
+        self.samples = self.samples and self.samples.in_order(self.order)
         self.order, self.revealed = tuple(range(len(self.order))), True
 
 

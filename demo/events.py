@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, get_args
 
@@ -9,17 +10,20 @@ import gradio as gr
 
 from data.errors import UserError
 from demo import transcript_html
+from demo.behaviour import behaviour_of
 from demo.columns import MOST_COLUMNS, column_buttons, columns_of, rightmost_version, step_slider
 from demo.conversation import Conversation
 from demo.errors import guarded, internal_error
 from demo.kept import KeptConversations, settings_of
 from demo.lazy import import_lock
+from demo.samples import COUNTS
 from demo.session import ChatSessions
 from demo.share_links import from_query, to_query
 from demo.version_cache import VersionCache
 from demo.view import render
 from demo.view.classifier import CLASSIFIER
 from demo.view.details import empty_registry, notice
+from demo.view.samples import summary
 from inference.transcript import Exchange, Sampling
 from registry.votes.votes import Choice as VoteChoice
 from registry.votes.votes import Vote, head_to_head, select_pairs, win_rates
@@ -149,20 +153,32 @@ class EventHandlers:
         self.sessions.choose(chat, chosen, controls.sampling, controls.blind, controls.system)
         return [gr.skip(), *_shown(chat), *votes]
 
-    def send(self, request: gr.Request, prompt: str, *values: Any) -> Iterator[list[Any]]:
-        """Generate the answers of all columns to ``prompt``."""
+    def send(self, request: gr.Request, prompt: str, samples: str, *values: Any) -> Iterator[list[Any]]:
+        """Generate the answers of all columns to ``prompt``, as many as ``samples`` names."""
         controls, chat = _controls(values), self._chat(request)
-        given = (controls.sampling, controls.blind, controls.system)
+        given = (controls.sampling, controls.blind, controls.system, self._count(chat, samples, controls.columns))
         exchanges = self.sessions.answer(chat, controls.columns, prompt, *given)
         yield from _streamed(chat, exchanges, prompt)
 
-    def regenerate(self, request: gr.Request, *values: Any) -> Iterator[list[Any]]:
+    def regenerate(self, request: gr.Request, samples: str, *values: Any) -> Iterator[list[Any]]:
         """Answer the last prompt once more, with the settings of now; a seed that was used gives way to the next."""
         controls, chat = _controls(values), self._chat(request)
         seed = self.sessions.next_seed(chat, controls.sampling.seed)
-        given = (replace(controls.sampling, seed=seed), controls.blind, controls.system)
+        count = self._count(chat, samples, controls.columns)
+        given = (replace(controls.sampling, seed=seed), controls.blind, controls.system, count)
         for shown in _streamed(chat, self.sessions.regenerate(chat, controls.columns, *given), ""):
             yield [*shown, seed]
+
+    def _count(self, chat: Conversation, samples: str, columns: Sequence[str]) -> int:
+        """How many answers ``samples`` names; ``chat`` notes what is counted in them, where the version shows it."""
+        if samples not in COUNTS:
+            raise UserError(f"choose one of {', '.join(COUNTS)} answers")
+        at = rightmost_version(columns)
+        chat.behaviour = None
+        if COUNTS[samples] > 1 and at is not None:
+            with suppress(UserError):  # where the registry does not answer, models that are loaded still do
+                chat.behaviour = behaviour_of(self.versions.details(columns[at])[0])
+        return COUNTS[samples]
 
     def stop(self, request: gr.Request) -> None:
         """End the answers that are being generated."""
@@ -267,7 +283,7 @@ def _streamed(chat: Conversation, exchanges: Iterator[Exchange], typed: str) -> 
     """Notice, prompt, panes and divergences while answers grow; ``typed`` returns to the field on an error."""
     try:
         for exchange in exchanges:
-            yield ["", "", render.panes(chat, exchange), ""]
+            yield ["", "", render.panes(chat, exchange), "" if chat.hidden else summary(chat)]
         done = render.panes(chat) if chat.exchanges else gr.skip()
         yield ["", "", done, render.divergences(chat)]
     except UserError as error:

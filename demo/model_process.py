@@ -20,9 +20,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from data.errors import UserError, explain
 from inference.locations import ModelLocation, UnavailableModel
+from inference.observations import RenderedPrompt
 from inference.transcript import Exchange, Sampling
 
 if TYPE_CHECKING:
+    from inference.model_group import ModelGroup
     from inference.model_pool import ModelPool
 
 T = TypeVar("T")
@@ -103,13 +105,31 @@ class ModelProcessClient:
         stop: Callable[[], bool] = lambda: False,
         limit_s: float = 60.0,
         system: str = "",
+        samples: int = 1,
+        prefix: Sequence[int] = (),
     ) -> Iterator[Exchange]:
         """As ``ModelGroup.generate``.
 
         Raises:
             UserError: the models refuse the request, or their process has ended.
         """
-        return self._request((prompt, sampling, tuple(history), limit_s, system), stop)
+        given = {"prompt": prompt, "sampling": sampling, "history": tuple(history), "limit_s": limit_s}
+        return self._request(("generate", given | {"system": system, "samples": samples, "prefix": prefix}), stop)
+
+    def rendered(
+        self, prompt: str, history: Sequence[Exchange], system: str, new_tokens: int
+    ) -> tuple[RenderedPrompt | None, ...]:
+        """As ``ModelGroup.rendered``."""
+        given = {"prompt": prompt, "history": tuple(history), "system": system, "new_tokens": new_tokens}
+        return self._call("rendered", given)
+
+    def token_texts(self, token_ids: Sequence[Sequence[int]]) -> tuple[tuple[str, ...], ...]:
+        """As ``ModelGroup.token_texts``."""
+        return self._call("token_texts", {"token_ids": token_ids})
+
+    def _call(self, method: str, given: dict[str, Any]) -> Any:
+        [value] = self._request((method, given))
+        return value
 
     def _request(self, request: object, stop: Callable[[], bool] = lambda: False) -> Iterator[Any]:
         """The values that the other process answers to ``request``, one by one."""
@@ -222,10 +242,9 @@ def _serve_connection(connection: Connection, pool: "ModelPool") -> None:
                     group = pool.load(request)
                     connection.send(("value", (group.models, group.way, group.remote, group.errors)))
                 else:
-                    prompt, sampling, history, limit_s, system = request
-                    # a STOP that comes, or the page's closing, ends the answer
-                    for exchange in group.generate(prompt, sampling, history, connection.poll, limit_s, system):
-                        connection.send(("value", exchange))
+                    method, given = request
+                    for value in _values(group, method, given, connection):
+                        connection.send(("value", value))
                 connection.send(("end", None))
             except (EOFError, OSError):
                 raise
@@ -234,3 +253,11 @@ def _serve_connection(connection: Connection, pool: "ModelPool") -> None:
             except Exception as error:
                 traceback.print_exception(error, file=sys.stderr)
                 connection.send(("failed", explain(error)))
+
+
+def _values(group: "ModelGroup", method: str, given: dict[str, Any], connection: Connection) -> Iterator[Any]:
+    """What ``method`` of ``group`` answers; a STOP that comes, or the page's closing, ends a generation."""
+    if method == "generate":
+        yield from group.generate(**given, stop=connection.poll)
+    else:
+        yield getattr(group, method)(**given)

@@ -9,7 +9,8 @@ from demo.limits import RequestLimits, sampling_problems
 from inference.transcript import Exchange, ModelInfo, Reply, Transcript
 
 if TYPE_CHECKING:
-    from inference.model_pool import ModelGroup, ModelPool
+    from inference.model_group import ModelGroup
+    from inference.model_pool import ModelPool
 
 CUT_OFF = ("stopped", "time")  # by the time limit or the visitor: compared up to where the reply was cut
 UNBOUNDED = RequestLimits(new_tokens=10**9)
@@ -89,7 +90,7 @@ def _is_local(model: ModelInfo) -> bool:
 
 
 def _generate(transcript: Transcript, group: "ModelGroup", number: int, panes: Sequence[int]) -> Exchange | None:
-    from inference.model_pool import ModelGroup
+    from inference.model_group import ModelGroup
 
     kept = transcript.exchanges[number]
     lengths = [len(kept.replies[i].token_ids) for i in panes]

@@ -15,13 +15,15 @@ from demo.conversation import Conversation
 from demo.conversations import ConversationStore
 from demo.limits import HIGHEST_SEED, check_request, prompt_problem, sampling_problems
 from demo.model_process import ModelProcess, ModelProcessClient, in_thread
+from demo.samples import MOST_SAMPLES, Samples
 from demo.view.html import without_folders
 from inference.transcript import Exchange, ModelInfo, Sampling, Transcript
 from registry.votes.votes import Vote
 from serve.http.token_bucket import TokenBucket
 
 if TYPE_CHECKING:
-    from inference.model_pool import ModelGroup, ModelPool
+    from inference.model_group import ModelGroup
+    from inference.model_pool import ModelPool
     from registry.votes.outbox import VoteOutbox
 
 T = TypeVar("T")
@@ -94,8 +96,12 @@ class ChatSessions:
         sampling: Sampling,
         blind: bool = False,
         system: str = "",
+        samples: int = 1,
     ) -> Iterator[Exchange]:
         """Answer ``prompt`` in ``chat``; yields the exchange as it grows and keeps it once it is done.
+
+        With more than one of ``samples``, the next seeds answer too, all in one batch: ``chat.samples`` has them, and
+        the exchange is that of the first seed.
 
         Other references, another system prompt, other settings than the seed or another blind mode begin a new
         conversation, because earlier answers are those of the earlier models.
@@ -110,6 +116,7 @@ class ChatSessions:
             raise UserError("blind mode compares two sides; remove the other columns")
         check_references(chosen)
         _check_system(system, self.config)
+        _check_samples(samples, sampling)
         fresh = chat.begins_anew(chosen, sampling, blind, system)
         check_request(prompt, 1 if fresh else len(chat.exchanges) + 1, len(chosen), sampling, self.config)
         if fresh:  # only now: a request that is refused ends no conversation
@@ -117,7 +124,7 @@ class ChatSessions:
         group = self._described(chat, chosen)
         chat.stop = threading.Event()  # a new one: clearing the old could resume an abandoned answer
         chat.prompt_at_s = time.time()
-        yield from self._answers(chat, group, prompt, sampling)
+        yield from self._answers(chat, group, prompt, sampling, samples)
 
     def choose(
         self, chat: Conversation, references: tuple[str, ...], sampling: Sampling, blind: bool, system: str = ""
@@ -151,25 +158,35 @@ class ChatSessions:
         return group
 
     def _answers(
-        self, chat: Conversation, group: "ModelProcessClient | ModelGroup", prompt: str, sampling: Sampling
+        self,
+        chat: Conversation,
+        group: "ModelProcessClient | ModelGroup",
+        prompt: str,
+        sampling: Sampling,
+        samples: int,
     ) -> Iterator[Exchange]:
-        most = sampling.max_new_tokens * len(group.models)
+        most = sampling.max_new_tokens * len(group.models) * samples
         wait_s = self.budget.take(most)
         if wait_s:
             raise UserError(f"everyone together has used this minute's tokens; try again in {wait_s:.0f} s")
-        exchange = None
+        exchange, found, panes = None, None, len(group.models)
         try:
             stop, limit_s = chat.stop.is_set, self.config.seconds
-            exchanges = group.generate(prompt, sampling, chat.exchanges, stop, limit_s, chat.system)
-            for exchange in in_thread(exchanges, chat.stop):
-                exchange = _errors_without_folders(exchange)
+            exchanges = group.generate(prompt, sampling, chat.exchanges, stop, limit_s, chat.system, samples)
+            for every in in_thread(exchanges, chat.stop):
+                every = _errors_without_folders(every)
+                found = Samples.of(every.replies, panes, sampling.seed)
+                exchange = replace(every, replies=found.replies[0], divergences=every.divergences[:panes])
+                chat.samples = found if samples > 1 else None
                 yield exchange
         finally:
-            used = sum(len(reply.token_ids) for reply in exchange.replies) if exchange else 0
-            remote = self._remote_tokens(group, exchange)
+            used, remote = self._used(group, found)
             self.remote_left -= remote
             self.budget.correct(most, min(most, used + remote))
-        assert exchange
+        assert exchange and found
+        if samples > 1:
+            chat.samples = replace(found, first_tokens=group.token_texts(found.first_token_ids()))
+        chat.rendered = group.rendered(prompt, chat.exchanges, chat.system, sampling.max_new_tokens)
         if any(reply.ended != "error" for reply in exchange.replies):
             seed = None if sampling.seed == chat.sampling.seed else sampling.seed
             chat.exchanges = (*chat.exchanges, replace(exchange, seed=seed))
@@ -177,12 +194,12 @@ class ChatSessions:
             if self.saved:
                 self.saved.save(chat)
 
-    def _remote_tokens(self, group: "ModelProcessClient | ModelGroup", exchange: Exchange | None) -> int:
-        """An upper bound of what remote panes have answered with: four characters a token, at least one each."""
-        if exchange is None:
-            return 0
-        pairs = zip(group.remote, exchange.replies, strict=True)
-        return sum(1 + len(reply.text) // 4 for remote, reply in pairs if remote)
+    def _used(self, group: "ModelProcessClient | ModelGroup", found: Samples | None) -> tuple[int, int]:
+        """Tokens of local answers, and at most how many of remote ones: four characters a token, at least one."""
+        replies = found.replies if found else ()
+        used = sum(len(reply.token_ids) for each in replies for reply in each)
+        pairs = [pair for each in replies for pair in zip(group.remote, each, strict=True)]
+        return used, sum(1 + len(reply.text) // 4 for remote, reply in pairs if remote)
 
     def remove_last(self, chat: Conversation) -> str:
         """Remove the last exchange and return its prompt, to be sent again or edited."""
@@ -190,6 +207,7 @@ class ChatSessions:
             raise UserError("this conversation has no messages yet")
         *before, last = chat.exchanges
         chat.exchanges, chat.exchange_id = tuple(before), ""
+        chat.rendered, chat.samples = (), None
         return last.prompt
 
     def next_seed(self, chat: Conversation, seed: int) -> int:
@@ -203,18 +221,19 @@ class ChatSessions:
         sampling: Sampling,
         blind: bool = False,
         system: str = "",
+        samples: int = 1,
     ) -> Iterator[Exchange]:
         """Answer the last prompt once more, as ``answer`` does; where that is refused, the conversation stays.
 
         Raises:
             UserError: as ``answer``, or there is no prompt yet.
         """
-        kept = chat.exchanges, chat.exchange_id
+        kept = chat.exchanges, chat.exchange_id, chat.rendered, chat.samples
         prompt = self.remove_last(chat)
         try:
-            yield from self.answer(chat, references, prompt, sampling, blind, system)
+            yield from self.answer(chat, references, prompt, sampling, blind, system, samples)
         except UserError:
-            chat.exchanges, chat.exchange_id = kept
+            chat.exchanges, chat.exchange_id, chat.rendered, chat.samples = kept
             raise
 
     def vote(self, chat: Conversation, choice: str, comment: str = "") -> None:
@@ -261,6 +280,13 @@ def _check_system(system: object, limits: DemoConfig) -> None:
     problem = prompt_problem(system, limits) if system else ""
     if problem:
         raise UserError(problem.replace("the prompt", "the system prompt"))
+
+
+def _check_samples(samples: object, sampling: Sampling) -> None:
+    if not isinstance(samples, int) or not 1 <= samples <= MOST_SAMPLES:
+        raise UserError(f"a prompt is answered 1 to {MOST_SAMPLES} times")
+    if sampling.seed + samples - 1 > HIGHEST_SEED:
+        raise UserError(f"{samples} seeds from {sampling.seed} on go past the highest, {HIGHEST_SEED}; set a lower one")
 
 
 def check_references(references: Sequence[object]) -> None:

@@ -54,7 +54,10 @@ class LoadedModel:
 
 
 class Generation:
-    """The answers of ``loaded`` to one prompt, as they grow.
+    """The answers of ``loaded`` to one prompt, as they grow; with several ``seeds``, of all panes with each of them.
+
+    Reply ``k * panes + i`` is that of pane ``i`` with ``seeds[k]``. ``prefix``: tokens with which the answer of the
+    only pane begins; they are not generated.
 
     ``begin``, then ``advance`` and ``listen`` until ``ended``; ``close`` at the end, whatever happened. The models may
     be used by nobody else while it is made, during ``begin`` and during ``advance``; between those they are free.
@@ -69,16 +72,20 @@ class Generation:
         stop: Callable[[], bool],
         limit_s: float,
         system: str,
+        seeds: Sequence[int] = (),
+        prefix: Sequence[int] = (),
     ) -> None:
         if any(len(exchange.replies) != len(loaded) for exchange in history):
             raise UserError(f"the history is of other models than these {len(loaded)}")
-        self.loaded, self.prompt, self.sampling, self.system = loaded, prompt, sampling, system
-        self.history, self.stop, self.limit_s = history, stop, limit_s
+        self.prompt, self.sampling, self.system, self.seeds = prompt, sampling, system, seeds or [sampling.seed]
+        self.panes, self.loaded = len(loaded), [*loaded] * len(self.seeds)
+        self.history, self.stop, self.limit_s, self.prefix = history, stop, limit_s, prefix
         self.start = time.perf_counter()
-        self.replies = [Reply("", (), "", None, 0.0) for _ in loaded]
-        self.tokens: list[list[int]] = [[] for _ in loaded]
-        self.divergences: list[Divergence | None] = [None] * len(loaded)
-        self._ends = [loaded.ends if loaded.tokenizer else frozenset() for loaded in loaded]
+        self.replies = [Reply("", (), "", None, 0.0) for _ in self.loaded]
+        self.tokens: list[list[int]] = [[*prefix] for _ in self.loaded]
+        self.divergences: list[Divergence | None] = [None] * len(self.loaded)
+        ends = [each.ends if each.tokenizer else frozenset() for each in loaded]
+        self._ends = ends * len(self.seeds)
         self._streams: dict[int, remote.Stream] = {}
         self._panes: list[int] = []  # those decoded here; row r of a step is pane _panes[r]
         self._steps: Iterator[Step] | None = None
@@ -102,12 +109,14 @@ class Generation:
         """Start the remote answers, and read the prompt for the others."""
         lines = []
         for i, loaded in enumerate(self.loaded):
-            turns: Turns = tuple((e.prompt, e.replies[i].text) for e in self.history if not e.replies[i].error)
+            pane, seed = i % self.panes, self.seeds[i // self.panes]
+            turns = turns_of(self.history, pane)
             if loaded.error:
                 self._end(i, "error", loaded.error)
             elif loaded.remote:
                 messages = messages_of((*turns, (self.prompt, "")), self.system)[:-1]
-                self._streams[i] = remote.Stream(loaded.remote, messages, self.sampling, self.limit_s)
+                sampling = replace(self.sampling, seed=seed)
+                self._streams[i] = remote.Stream(loaded.remote, messages, sampling, self.limit_s)
             else:
                 try:
                     lines.append(self._line(i, turns))
@@ -115,14 +124,16 @@ class Generation:
                 except Exception as error:  # a chat template is a program that came with the model
                     self._end(i, "error", explain(error))
         if lines:
-            self._steps = decode(lines, self.sampling, turn=len(self.history))
+            seeds = [self.seeds[i // self.panes] for i in self._panes]
+            turn, start = len(self.history), len(self.prefix)
+            self._steps = decode(lines, self.sampling, turn=turn, seeds=seeds, start=start)
 
     def _line(self, i: int, turns: Turns) -> BatchRow:
         loaded = self.loaded[i]
         refuse_control_tokens(loaded, (self.prompt, self.system, *(prompt for prompt, _ in turns)))
         ids = chat_ids(loaded, turns, self.prompt, self.system)
         require_known(loaded, ids)
-        return BatchRow(loaded.model, loaded.adapter, ids, self._ends[i])
+        return BatchRow(loaded.model, loaded.adapter, [*ids, *self.prefix], self._ends[i])
 
     def advance(self, frame_s: float) -> None:
         """Decode for ``frame_s`` seconds, or until all local replies have ended; the very first token comes alone."""
@@ -175,7 +186,7 @@ class Generation:
             reply = self.replies[i]
             first = now if reply.first_token_s is None else reply.first_token_s
             self.replies[i] = replace(reply, first_token_s=first, seconds=now)
-            if row and self._panes[0] == 0 and self.divergences[i] is None:
+            if 0 < i < self.panes and self._panes[0] == 0 and self.divergences[i] is None:
                 self.divergences[i] = self._divergence(step, row, i)
             if token in self._ends[i]:
                 self._end(i, "end")
@@ -208,6 +219,11 @@ class Generation:
         if not self.replies[i].ended:
             seconds = self.replies[i].seconds or time.perf_counter() - self.start
             self.replies[i] = replace(self.replies[i], ended=how, error=error, seconds=seconds)
+
+
+def turns_of(history: Sequence[Exchange], pane: int) -> Turns:
+    """The finished turns of ``pane``; those that it could not answer are left out."""
+    return tuple((each.prompt, each.replies[pane].text) for each in history if not each.replies[pane].error)
 
 
 def chat_ids(loaded: LoadedModel, turns: Turns, prompt: str, system: str = "") -> list[int]:

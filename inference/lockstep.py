@@ -55,7 +55,12 @@ class Step:
 
 
 def decode(
-    lines: Sequence[BatchRow], sampling: Sampling, turn: int = 0, continuations: Continuations = ()
+    lines: Sequence[BatchRow],
+    sampling: Sampling,
+    turn: int = 0,
+    continuations: Continuations = (),
+    seeds: Sequence[int] = (),
+    start: int = 0,
 ) -> Iterator[Step]:
     """Yield one ``Step`` a token until every line has ended, has ``sampling.max_new_tokens``, or has failed.
 
@@ -66,29 +71,39 @@ def decode(
         turn: which prompt of a conversation this is: it gets noise of its own.
         continuations: for each line token ids whose log-probabilities after the prompt are to be computed, from the
             same computation of the prompt; only for models of which ``inference.kv_cache.can_join`` is true.
+        seeds: the seed of each line; empty for that of ``sampling``. Lines of one seed share their noise.
+        start: how many tokens of the answer stand in the prompts already; the noise goes on after theirs.
 
     No other thread may use the models while a step is made; between two steps they are as they were before. A prompt
     that leaves too little room loses its beginning, and an answer ends where the model's positions do.
     """
-    lines = [replace(line, prompt=line.prompt[-room(line.model, sampling.max_new_tokens) :]) for line in lines]
+    lines = [replace(line, prompt=line.prompt[-room(line.model, sampling.max_new_tokens - start) :]) for line in lines]
     batches, beginnings = _batches(lines), _Beginnings(lines)
-    for at in range(sampling.max_new_tokens):
+    for at in range(start, sampling.max_new_tokens):
         batches = [batch for batch in batches if batch.rows]
         if not batches:
             return
         step = Step([None] * len(lines))
-        how = TokenSampling(sampling.temperature, sampling.top_p, (sampling.seed, turn, at))
+        how = _how(sampling, seeds or [sampling.seed] * len(lines), turn, at)
         for batch in batches:
             try:
-                if not at:
+                if at == start:
                     beginnings.give(batch)
-                step.add(_step(batch, lines, how, () if at else continuations))
+                step.add(_step(batch, lines, how, () if at > start else continuations))
             except Exception as error:  # one model without memory, or with a forward of its own mind, stops no other
                 step.failed |= dict.fromkeys(batch.rows, error)
                 batch.rows.clear()
-        if not at:
+        if at == start:
             batches = _joined(batches, step)
         yield step
+
+
+def _how(sampling: Sampling, seeds: Sequence[int], turn: int, at: int) -> list[TokenSampling]:
+    """How token ``at`` of each line is sampled; lines of one seed have the same object."""
+    known = {
+        seed: TokenSampling(sampling.temperature, sampling.top_p, (seed, turn, at)) for seed in dict.fromkeys(seeds)
+    }
+    return [known[seed] for seed in seeds]
 
 
 class _Beginnings:
@@ -175,10 +190,10 @@ def _joined(batches: list[Batch[int]], step: Step) -> list[Batch[int]]:
 
 
 def _step(
-    batch: Batch[int], lines: Sequence[BatchRow], how: TokenSampling, continuations: Continuations
+    batch: Batch[int], lines: Sequence[BatchRow], how: Sequence[TokenSampling], continuations: Continuations
 ) -> BatchStep[int]:
     """One step of ``batch``; rows that have ended are dropped from it."""
-    step = batch.step(lambda line: how, continuations=continuations.__getitem__ if continuations else None)
+    step = batch.step(how.__getitem__, continuations=continuations.__getitem__ if continuations else None)
     assert step is not None
     numbered = list(enumerate(zip(step.rows, step.tokens, strict=True)))
     batch.drop_all([i for i, (line, token) in numbered if token in lines[line].ends or batch.is_full(i)])

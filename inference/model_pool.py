@@ -1,30 +1,29 @@
-"""A cache of loaded models, and groups of them that answer one prompt side by side, token by token.
+"""A cache of loaded models: what is loaded stays until others need its memory.
 
-One base in memory serves all plain LoRA versions of it in one batch. Full models, and adapters that are more than
-plain LoRA, are models of their own and take their steps in turn. Remote models stream beside them. What is loaded stays
-until others need its memory.
+One base in memory serves all plain LoRA versions of it. Full models, and adapters that are more than plain LoRA, are
+models of their own.
 """
 
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from data.chat_format import direct_template
 from data.errors import UserError, explain
-from inference.generation import Generation, LoadedModel
+from inference.generation import LoadedModel
 from inference.loading import load_model, load_tokenizer
 from inference.locations import ModelLocation, UnavailableModel
 from inference.lora import CONFIG, LoraAdapter, UnsupportedAdapter, read, require_fit
+from inference.model_group import ModelGroup
 from inference.packed_linear import can_pack, can_pack_bf16, pack
 from inference.precision import choose
-from inference.transcript import Exchange, ModelInfo, Sampling
+from inference.transcript import ModelInfo
 from inference.weights import files_digest, weights_bytes
 
-FRAME_S = 0.04
 GIB = 1 << 30
 TOKENIZER_FILES = ("tokenizer*", "vocab*", "merges.txt", "*.model", "*_tokens*.json", "*.tiktoken", "chat_template*")
 
@@ -86,12 +85,12 @@ class ModelPool:
     lock: FairLock = field(default_factory=FairLock)
     _entries: OrderedDict[Key, _Entry] = field(default_factory=OrderedDict)
 
-    def open(self, references: Sequence[str]) -> "ModelGroup":
+    def open(self, references: Sequence[str]) -> ModelGroup:
         """The models of ``references``; one that can't be loaded has an error and does not affect the others."""
         assert self.look
         return self.load(self.look(references))
 
-    def load(self, locations: Sequence[ModelLocation | UnavailableModel]) -> "ModelGroup":
+    def load(self, locations: Sequence[ModelLocation | UnavailableModel]) -> ModelGroup:
         """The models at ``locations``; what is loaded already is used again."""
         with self.lock:
             found = [self._keys(location) for location in locations]
@@ -234,83 +233,3 @@ def _parameter_bytes(model: Any) -> int:
 
 def _sized(adapter: LoraAdapter) -> tuple[LoraAdapter, int]:
     return adapter, adapter.bytes
-
-
-@dataclass(frozen=True)
-class ModelGroup:
-    """Models that answer together, one a pane."""
-
-    pool: ModelPool
-    loaded: tuple[LoadedModel, ...]
-
-    @property
-    def models(self) -> tuple[ModelInfo, ...]:
-        """The model of each pane."""
-        return tuple(each.info for each in self.loaded)
-
-    @property
-    def errors(self) -> tuple[str, ...]:
-        """Why each pane's model can't answer; empty where it can."""
-        return tuple(each.error for each in self.loaded)
-
-    @property
-    def remote(self) -> tuple[bool, ...]:
-        """Which panes have models of a remote server."""
-        return tuple(each.remote is not None for each in self.loaded)
-
-    @property
-    def way(self) -> str:
-        """How the panes are computed, and why so."""
-        local = [s for s in self.loaded if s.model is not None]
-        models = {id(s.model) for s in local}
-        adapters = {id(s.adapter) for s in local if s.adapter}
-        parts = []
-        if len(models) == 1:
-            parts.append("one batch" + (f", {_count(len(adapters), 'adapter')}" if adapters else ""))
-        elif models:
-            reasons = {f"{s.info.reference} is {s.alone}" if s.info.kind == "full"
-                       else f"{s.info.reference}: {s.alone}" for s in local if s.alone}  # fmt: skip
-            why = "; ".join(sorted(reasons)) or "their bases differ"
-            parts.append(f"{len(models)} models in lockstep ({why})")
-        if any(s.remote for s in self.loaded):
-            parts.append("remote models stream beside; seed: best effort")
-        return ", ".join(parts)
-
-    def generate(
-        self,
-        prompt: str,
-        sampling: Sampling,
-        history: Sequence[Exchange] = (),
-        stop: Callable[[], bool] = lambda: False,
-        limit_s: float = 60.0,
-        system: str = "",
-    ) -> Generator[Exchange, None, None]:
-        """Answer ``prompt`` after ``history``; yields the exchange as it grows, last with every reply ended.
-
-        Args:
-            history: earlier exchanges of these same models in this order.
-            stop: called between tokens; once it is true, every open reply ends as stopped.
-            limit_s: seconds after which every open reply ends as time.
-
-        Raises:
-            UserError: the history is of another number of models. Whatever else goes wrong is the error of a reply.
-        """
-        with self.pool.lock:
-            generation = Generation(self.loaded, prompt, sampling, history, stop, limit_s, system)
-        try:
-            with self.pool.lock:
-                generation.begin()
-            yield generation.exchange
-            while not generation.ended:
-                local = generation.is_local
-                if local:
-                    with self.pool.lock:  # released between frames, so that other conversations get theirs
-                        generation.advance(FRAME_S)
-                if generation.listen(0.0 if local else FRAME_S) or local:
-                    yield generation.exchange
-        finally:
-            generation.close()
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")

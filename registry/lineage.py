@@ -48,6 +48,21 @@ def pins(quantised: bool = False) -> list[str]:
     return [f"{name}=={metadata.version(name).split('+')[0]}" for name in names]
 
 
+def metric_names(run_id: str) -> frozenset[str]:
+    """The names of a run's metrics; empty where it is gone, or ``run_id`` is empty.
+
+    Raises:
+        TrackingUnavailable: the tracking server does not answer.
+    """
+    with connected() as client:
+        try:
+            return frozenset(client.get_run(run_id).data.metrics) if run_id else frozenset()
+        except MlflowException as error:
+            if is_down(error):
+                raise
+            return frozenset()
+
+
 def params_of(run_id: str) -> dict[str, str]:
     """The params of a run as they were given; empty where it is gone, or ``run_id`` is empty.
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import PurePath
 
 from demo.view.html import Markup, escaped, fragment, one_line, short_digest
+from inference.observations import RenderedPrompt
 from inference.transcript import Divergence, ModelInfo, Reply
 
 ENDINGS = {
@@ -69,6 +70,7 @@ def pane(
     marked: Markup | None = None,
     blind: bool = False,
     error: str = "",
+    rendered: RenderedPrompt | None = None,
 ) -> Markup:
     """One column: header, the conversation, and how the last answer ended.
 
@@ -79,6 +81,7 @@ def pane(
         streaming: the prompt and the text so far of an answer that is not finished.
         marked: the last finished answer with the word diff's marks; shown unless one is streaming or the mode is blind.
         error: why the model can't answer; it takes the place of an empty conversation.
+        rendered: the last prompt as the model read it; not shown in blind mode, templates differ.
         blind: show nothing by which the model could be known: no name, digest, size, speed or reason of ending.
     """
     finished = turns[-1][1] if turns and streaming is None else None
@@ -92,6 +95,7 @@ def pane(
         heading=_heading(model, name, blind, error),
         error="" if not error else "this side can't answer" if blind else one_line(error),
         turns=rows,
+        rendered=None if blind else rendered,
         growing=streaming,
         status=_ending(finished, blind) if finished else "",
         failed=finished is not None and finished.ended == "error",

@@ -13,6 +13,8 @@ from demo.view.details import notice
 from demo.view.diff import marked_all, similarity
 from demo.view.html import Markup, escaped, fragment, short_digest, without_folders
 from demo.view.panes import divergence_box, pane, row
+from demo.view.samples import summary
+from inference.observations import RenderedPrompt
 from inference.transcript import Exchange, ModelInfo, Reply, Transcript
 from registry.votes.votes import Standing
 
@@ -27,7 +29,8 @@ def panes(chat: Conversation, live: Exchange | None = None) -> Markup:
     """All columns in the order in which the visitor sees them, the unfinished exchange ``live`` last."""
     exchanges = (*chat.exchanges, live) if live else chat.exchanges
     marks = _marks(chat, exchanges)
-    return row([_column(chat, place, number, exchanges, marks) for place, number in enumerate(chat.order)])
+    rendered = () if live else chat.rendered
+    return row([_column(chat, place, number, exchanges, marks, rendered) for place, number in enumerate(chat.order)])
 
 
 def _marks(chat: Conversation, exchanges: Sequence[Exchange]) -> tuple[Markup, ...]:
@@ -39,7 +42,12 @@ def _marks(chat: Conversation, exchanges: Sequence[Exchange]) -> tuple[Markup, .
 
 
 def _column(
-    chat: Conversation, place: int, number: int, exchanges: Sequence[Exchange], marks: tuple[Markup, ...]
+    chat: Conversation,
+    place: int,
+    number: int,
+    exchanges: Sequence[Exchange],
+    marks: tuple[Markup, ...],
+    rendered: Sequence[RenderedPrompt | None],
 ) -> Markup:
     turns: list[tuple[str, Reply]] = [(each.prompt, each.replies[number]) for each in exchanges]
     streaming = None
@@ -56,17 +64,20 @@ def _column(
         streaming=streaming,
         blind=chat.hidden,
         marked=marks[number] if marks else None,
+        rendered=rendered[number] if rendered else None,
         error=error,
     )
 
 
 def divergences(chat: Conversation) -> Markup:
-    """The first token in which each answer of the last exchange differs from the first pane's, and how all ran."""
+    """The samples, the first token in which each answer of the last exchange differs from the first pane's, and how all
+    ran.
+    """
     if chat.hidden:
         line = "Blind: vote, and the page shows which side is which and where the answers differ."
         return notice("info", line) if chat.exchanges else Markup("")
     numbers = range(1, len(chat.exchanges[-1].replies)) if chat.exchanges else ()
-    return Markup("").join([*(_divergence(chat, number) for number in numbers), _execution(chat)])
+    return Markup("").join([summary(chat), *(_divergence(chat, number) for number in numbers), _execution(chat)])
 
 
 def _divergence(chat: Conversation, number: int) -> Markup:

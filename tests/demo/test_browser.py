@@ -112,7 +112,7 @@ def visit(browser, address):
 @pytest.fixture
 def gate(monkeypatch):
     """Holds every answer after ``gate.tokens`` tokens until ``gate.open()``, so that nothing depends on timing."""
-    from inference import generation, model_pool
+    from inference import generation, model_group
 
     real = generation.decode
 
@@ -133,7 +133,7 @@ def gate(monkeypatch):
                 yield step
 
     held = Gate()
-    monkeypatch.setattr(model_pool, "FRAME_S", 0)  # every token is shown, so that the last one before the gate is too
+    monkeypatch.setattr(model_group, "FRAME_S", 0)  # every token is shown, so that the last one before the gate is too
     monkeypatch.setattr(generation, "decode", held.decode)
     yield held
     held.open()
@@ -401,7 +401,7 @@ def test_the_keyboard_alone_is_enough(visit):
         reached.append(tab.evaluate("document.activeElement.id"))
     assert reached.index("send") < reached.index("stop") < reached.index("again")
     tab.locator("#panes .parley-messages").last.focus()
-    for _ in range(4):
+    for _ in range(5):  # the first is what was sent
         tab.keyboard.press("Tab")
         reached.append(tab.evaluate("document.activeElement.id"))
     assert reached[-4:] == ["vote-left", "vote-tie", "vote-both_bad", "vote-right"], "voting stands under the panes"
@@ -546,3 +546,31 @@ def test_scales_stand_side_by_side_and_0_is_the_base(visit):
     send(plain, ASKED)
     answered(plain)
     assert [scaled[0], scaled[2]] == answers(plain) and scaled[3] != scaled[2]
+
+
+@pytest.mark.parametrize("width", [390, 768, 1280])
+def test_the_composer_stays_on_the_screen(visit, width):
+    query = "?left=pirate/1:base&right=pirate/1&third=pirate/1:32&fourth=pirate/1:64" if width == 1280 else ""
+    tab = visit(query, viewport={"width": width, "height": 800})
+    tab.wait_for_selector("#origin .parley-lineage")
+    for place in (0, 400, 100_000):
+        tab.evaluate(f"window.scrollTo(0, {place})")
+        box = tab.locator("#composer").bounding_box()
+        assert box["y"] >= 0 and box["y"] + box["height"] <= 800 and box["height"] < 200, place
+
+
+def test_32_answers_are_counted_and_what_was_sent_is_shown_by_keyboard(visit):
+    tab = visit()
+    tab.wait_for_selector("#origin .parley-lineage")
+    tab.focus("#samples input:checked")
+    tab.keyboard.press("Tab")
+    tab.keyboard.press("Tab")
+    tab.keyboard.press("Space")
+    send(tab, ASKED)
+    tab.wait_for_selector("#divergences .parley-groups")
+    shown = tab.inner_text("#divergences")
+    assert "32 answers a side" in shown and shown.count("pirate lexicon") == 2 and "seeds 7 to 38" in shown
+    tab.locator(".parley-sent summary").first.focus()
+    tab.keyboard.press("Enter")
+    assert "<|user|>" in tab.locator("#panes .parley-prompt").first.inner_text()
+    picture(tab, "samples")

@@ -15,10 +15,10 @@ import torch
 from mlflow.tracking import MlflowClient
 
 from data.errors import UserError
-from inference import generation, model_pool
+from inference import generation, model_group
 from inference.loading import load_tokenizer
 from inference.lora import CONFIG
-from inference.model_pool import ModelGroup, ModelPool
+from inference.model_pool import FairLock, ModelGroup, ModelPool
 from inference.transcript import Exchange, Reply, Sampling
 from inference.weights import weights_digest
 from registry import resolver
@@ -294,7 +294,7 @@ def test_the_time_limit_ends_every_answer(pool, monkeypatch):
 
 
 def test_answers_grow_side_by_side_and_the_last_is_whole(pool, monkeypatch):
-    monkeypatch.setattr(model_pool, "FRAME_S", 0.0)
+    monkeypatch.setattr(model_group, "FRAME_S", 0.0)
     seen = list(pool.open(["small/1:base", "small/1"]).generate(PROMPT, GREEDY))
     lengths = [tuple(len(reply.token_ids) for reply in each.replies) for each in seen]
     assert lengths == [(0, 0), *((n, n) for n in range(1, 11)), (10, 10)]
@@ -402,7 +402,7 @@ def test_many_threads_on_one_model_take_turns_and_get_right_answers(shelf, pool)
 
 
 def test_a_lock_lets_those_who_wait_through_in_turn():
-    turnstile, order = model_pool.FairLock(), []
+    turnstile, order = FairLock(), []
 
     def work(name: str) -> None:
         for _ in range(3):
