@@ -39,6 +39,8 @@ class Bf16Conv1D(Conv1D):
         return _with_bias(multiply(x, self.weight.t()), self.bias)
 
 
+#: The kind of embeddings that is looked up as it is.
+PLAIN = nn.Embedding
 #: The kinds of layers that hold their weight so.
 HELD = (Bf16Linear, Bf16Conv1D)
 
@@ -74,11 +76,15 @@ def _with_bias(out: Tensor, bias: Tensor | None) -> Tensor:
 def hold_in_bf16(model: Any) -> Any:
     """Hold the weights of all linear layers and embeddings of ``model`` in bfloat16, frozen, the rest in float32.
 
-    ``model`` is changed in place and returned. Weights that are tied stay so.
+    ``model`` is changed in place and returned. Weights that are tied stay so. An embedding that computes with its
+    weights, as Gemma's, which scales them, stays in float32, and so does a head that is tied to it.
     """
     kinds = {nn.Linear: Bf16Linear, Conv1D: Bf16Conv1D}
+    computed = {each.weight for each in model.modules() if isinstance(each, nn.Embedding) and type(each) is not PLAIN}
     held: set[Tensor] = set()
     for module in model.modules():
+        if getattr(module, "weight", None) in computed:
+            continue
         if type(module) in kinds:
             module.__class__ = kinds[type(module)]
         elif isinstance(module, nn.Embedding):

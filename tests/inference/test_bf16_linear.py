@@ -3,7 +3,7 @@
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from transformers import Gemma3ForCausalLM, Gemma3TextConfig, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from inference import bf16_linear
 from inference.bf16_linear import HELD, hold_in_bf16, holds_bf16, in_float32
@@ -23,7 +23,14 @@ def _gpt2() -> GPT2LMHeadModel:
     return GPT2LMHeadModel(GPT2Config(vocab_size=VOCABULARY, n_positions=64, n_embd=32, n_layer=2, n_head=2))
 
 
-@pytest.fixture(params=[_llama, _gpt2])
+def _gemma3() -> Gemma3ForCausalLM:
+    """Its embedding multiplies what it looks up by the root of the width."""
+    config = Gemma3TextConfig(vocab_size=VOCABULARY, hidden_size=32, intermediate_size=48, num_hidden_layers=2)
+    config.num_attention_heads, config.num_key_value_heads, config.head_dim = 4, 2, 8
+    return Gemma3ForCausalLM(config)
+
+
+@pytest.fixture(params=[_llama, _gpt2, _gemma3])
 def stored(request):
     """A float32 model whose matrices are numbers of bfloat16, as those of a file that stores it."""
     torch.manual_seed(4)
