@@ -199,15 +199,20 @@ def search(name: str = "") -> list[tuple[Version, datetime]]:
 
 
 def find_openai(model: str) -> Version | None:
-    """The version whose tag ``openai_id`` is ``model``, or None.
+    """The version whose tag ``openai_id`` is ``model``, or None; raises as ``find_tagged``."""
+    return find_tagged(OPENAI_ID, model)
+
+
+def find_tagged(tag: str, value: str) -> Version | None:
+    """A version whose ``tag`` is ``value``, or None.
 
     Raises:
         TrackingUnavailable: the registry does not answer.
     """
-    if "'" in model:  # no id has one, and a filter can't hold it
+    if "'" in value:  # no id has one, and a filter can't hold it
         return None
     with connected() as client:
-        found = list(client.search_model_versions(f"tags.{OPENAI_ID} = '{model}'", max_results=1))
+        found = list(client.search_model_versions(f"tags.{tag} = '{value}'", max_results=1))
         return _version(client, found[0]) if found else None
 
 

@@ -85,11 +85,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _sweep(state: ServerState) -> None:
-    """Delete expired files and responses once a minute."""
+    """Delete expired files and responses, and end idle sessions, once a minute."""
     while True:
         await asyncio.sleep(SWEEP_S)
         for delete_expired in (files.delete_expired, responses.delete_expired):
             await asyncio.to_thread(delete_expired, state.database)
+        state.tinker.end_idle()
 
 
 def _response(error: RequestError) -> JSONResponse:

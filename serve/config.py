@@ -57,6 +57,8 @@ class ServeConfig:
     """Largest uploaded file, in MB."""
     body_mb: int = 8
     """Largest body of any other request, in MB."""
+    tinker_models: int = 4
+    """Adapters that Tinker's SDK trains at once; one more is refused. 0 refuses all."""
     cors: str = ""
     """Origins whose web pages may send requests, comma-separated, such as https://lab.example; * is every origin."""
 
@@ -67,8 +69,9 @@ class ServeConfig:
                      "requests_per_minute", "tokens_per_minute", "file_mb", "body_mb"):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if self.chat_threads < 0:
-            raise ConfigError(f"chat_threads must be at least 0, not {self.chat_threads}")
+        for name in ("chat_threads", "tinker_models"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} must be at least 0, not {getattr(self, name)}")
         if not self.memory_gb > 0:
             raise ConfigError(f"memory_gb must be above 0, not {self.memory_gb}")
         for name in ("host", "database", "organization", "base_model"):

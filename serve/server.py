@@ -27,6 +27,7 @@ from serve.state import ServerState
 from serve.store import files, jobs
 from serve.store.database import Database, now_s
 from serve.training.supervisor import Supervisor
+from serve.training.tinker_sessions import TinkerSessions
 from train import base_model
 
 GIB = 1 << 30
@@ -104,6 +105,7 @@ def make_state(config: ServeConfig, database: Database, outputs: Path) -> Server
         engine=engine,
         supervisor=Supervisor(database, config, outputs),
         metrics=Metrics(engine.stats, lambda: jobs.count_by_status(database)),
+        tinker=TinkerSessions(config, names, engine, outputs),
     )
 
 
@@ -137,6 +139,7 @@ def _serve(config: ServeConfig, database: Database, outputs: Path, listener: soc
         asyncio.run(server.serve([listener]))
     finally:
         state.supervisor.close()
+        state.tinker.close()
         state.engine.close()
         database.close()
 

@@ -15,6 +15,7 @@ from serve.model_catalog import ModelCatalog
 from serve.model_names import ModelNames
 from serve.store.database import Database
 from serve.training.supervisor import Supervisor
+from serve.training.tinker_sessions import TinkerSessions
 
 
 @dataclass
@@ -33,6 +34,7 @@ class ServerState:
     engine: ChatEngine
     supervisor: Supervisor
     metrics: Metrics
+    tinker: TinkerSessions
     batch_worker: BatchWorker | None = None
     active_chats: int = 0
 

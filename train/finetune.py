@@ -58,16 +58,7 @@ class Finetuned:
     @property
     def model_config(self) -> dict[str, Any]:
         """What a registered version is logged with: how it finds its base, and how it prompts and answers."""
-        return {
-            "kind": self.config.method,
-            "base_path": str(self.base.source.folder),
-            "base_digest": self.base.source.digest,
-            "load": self.base.held,
-            "chat_template": template_of(self.base.tokenizer),
-            "stop_token_ids": sorted(stop_token_ids(self.base.tokenizer, self.base.model)),
-            "thought_end": chat_format(self.base.tokenizer).scaffold,
-            "max_new_tokens": self.config.max_new_tokens,
-        }
+        return logged_config(self.base, self.config)
 
     def save_checkpoints(self, folder: Path) -> dict[int, Path]:
         """Write the weights of all kept steps to ``folder/step-N``; returns these folders by step."""
@@ -78,6 +69,20 @@ class Finetuned:
             trainable.save(self.model, self.base.tokenizer, name, path)
         self.fitted.load_checkpoint(self.fitted.restored_step)
         return folders
+
+
+def logged_config(base: LoadedBase, config: FinetuneConfig) -> dict[str, Any]:
+    """What a version is logged with that was trained from ``base``: how it finds its base, prompts and answers."""
+    return {
+        "kind": config.method,
+        "base_path": str(base.source.folder),
+        "base_digest": base.source.digest,
+        "load": base.held,
+        "chat_template": template_of(base.tokenizer),
+        "stop_token_ids": sorted(stop_token_ids(base.tokenizer, base.model)),
+        "thought_end": chat_format(base.tokenizer).scaffold,
+        "max_new_tokens": config.max_new_tokens,
+    }
 
 
 def load_base(

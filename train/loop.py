@@ -25,6 +25,7 @@ from train.optimizer import load_optimizer, make_optimizer, optimizer_tensors
 from train.packing import pack, step_rows
 from train.resume import Progress, SavedState, StateFolder
 from train.schedule import dropout_seed, eval_schedule, lr_factor
+from train.trainable import trained_weights
 
 #: Training metrics are logged at no more steps than this; longer runs log means over several steps.
 MOST_POINTS = 500
@@ -105,7 +106,7 @@ def fit(
     loss.require([*rows, *eval_rows])
     if not (config.epochs and config.lr):
         raise ValueError("epochs and lr must be above 0; train.defaults.complete fills them in")
-    device, weights = next(model.parameters()).device, _trained(model)
+    device, weights = next(model.parameters()).device, trained_weights(model)
     loop = _Loop(model, rows, eval_rows, config, state, tracker, loss, fsdp, accept)
     found = state.load()
     distributed.wait()  # no process may write a new point before all have read the old one
@@ -139,7 +140,7 @@ class _Loop:
         self.device = next(model.parameters()).device
         self.model = distributed.wrap(model, fsdp)
         self.module = distributed.unwrap(self.model)
-        self.weights = _trained(self.module)
+        self.weights = trained_weights(self.module)
         self.rows_per_step = config.batch_size * config.accumulation
         self.steps_per_epoch = math.ceil(len(rows) / self.rows_per_step)
         self.total_steps = self.steps_per_epoch * config.epochs
@@ -273,10 +274,6 @@ class _Loop:
 
 def _load_checkpoint(parameters: dict[str, nn.Parameter], state: StateFolder, step: int) -> None:
     _set_weights(parameters, load_file(state.weights_file(step)))
-
-
-def _trained(model: nn.Module) -> dict[str, nn.Parameter]:
-    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
 @torch.no_grad()

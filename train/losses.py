@@ -144,11 +144,15 @@ def sequence_log_probs(model: nn.Module, batch: Batch, device: torch.device) -> 
 
 def _summed_log_probs(model: nn.Module, batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
     """The same, and how many tokens are trained of each sequence: ``[S]`` twice."""
-    logits = trained_logits(model, batch, device).float()
-    targets, owners = (torch.from_numpy(each).to(device) for each in (batch.targets, batch.owners))
-    found = -F.cross_entropy(logits, targets, reduction="none")
+    found, owners = target_log_probs(model, batch, device), torch.from_numpy(batch.owners).to(device)
     sums = found.new_zeros(int(batch.owners.max()) + 1)
     return sums.index_add(0, owners, found), sums.index_add(0, owners, torch.ones_like(found))
+
+
+def target_log_probs(model: nn.Module, batch: Batch, device: torch.device) -> Tensor:
+    """Log-probability of each target of ``batch``, in nats: ``[N]`` of float32."""
+    logits = trained_logits(model, batch, device).float()
+    return -F.cross_entropy(logits, torch.from_numpy(batch.targets).to(device), reduction="none")
 
 
 @torch.no_grad()

@@ -1,5 +1,6 @@
 """Making a model trainable: a LoRA adapter on its linear layers, or all of its weights."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,19 @@ def load_adapter(model: Any, folder: Path | None) -> Any:
     return PeftModel.from_pretrained(model, str(folder), is_trainable=True)
 
 
+def sharing_weights(model: Any) -> Any:
+    """A copy of the modules of ``model`` that holds the very same weights: adapters can be trained on both at once.
+
+    The weights themselves must not be trained.
+    """
+    return copy.deepcopy(model, {id(each): each for each in (*model.parameters(), *model.buffers())})
+
+
+def trained_weights(model: Any) -> dict[str, Any]:
+    """The weights of ``model`` that are trained, by name."""
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
 def adapter_settings(model: Any) -> dict[str, Any]:
     """Rank, alpha, dropout and targets of a model's adapter, as the config fields of these names; else none."""
     for adapter in getattr(model, "peft_config", {}).values():
@@ -82,13 +96,37 @@ def target_names(model: Any, wanted: str) -> list[str]:
     return chosen
 
 
+def targets_of_parts(model: Any, attention: bool, mlp: bool) -> str:
+    """``targets`` for the linear layers of attention, of the rest of each block, or ``all`` for both.
+
+    Raises:
+        ConfigError: neither is wanted, or this model has layers of both under one name.
+    """
+    if attention and mlp:
+        return "all"
+    found: dict[bool, set[str]] = {True: set(), False: set()}
+    for name in _qualified_layers(model):
+        found["attn" in name or "attention" in name].add(name.rpartition(".")[2])
+    if not (attention or mlp):
+        raise ConfigError("nothing would be trained: set train_attn or train_mlp")
+    if found[True] & found[False]:
+        both = ", ".join(sorted(found[True] & found[False]))
+        raise ConfigError(f"this model has layers called {both} in attention and outside of it: train both, or neither")
+    return ",".join(sorted(found[attention]))
+
+
 def _linear_layers(model: Any) -> dict[str, Any]:
+    return {name.rpartition(".")[2]: module for name, module in _qualified_layers(model).items()}
+
+
+def _qualified_layers(model: Any) -> dict[str, Any]:
+    """All linear layers but the head, by their qualified names."""
     import torch
     from transformers.pytorch_utils import Conv1D
 
     head = model.get_output_embeddings()
     return {
-        name.rpartition(".")[2]: module
+        name: module
         for name, module in model.named_modules()
         if isinstance(module, (torch.nn.Linear, Conv1D)) and module is not head
     }

@@ -112,6 +112,14 @@ class Engine:
         """Where the files of a model are; raises as ``generate`` does."""
         return await self._resolver.locate(reference)
 
+    def add(self, location: ModelLocation) -> None:
+        """Answer as the model at ``location`` where its reference is used, though the registry does not know it."""
+        self._resolver.unregistered[location.info.reference] = location
+
+    def remove(self, reference: str) -> None:
+        """Forget the location that was added for ``reference``."""
+        self._resolver.unregistered.pop(reference, None)
+
     def loaded(self) -> list[str]:
         """References of the models that are in memory now."""
         return sorted(name for name, model in list(self._loaded.items()) if model() is not None)

@@ -23,6 +23,8 @@ class ModelResolver:
         self._resolver = Resolver(find_base, load)
         self._lookups: dict[str, tuple[float, Future[ModelLocation]]] = {}
         self._threads = ThreadPoolExecutor(2, "resolver")
+        #: Models that no registry knows, by reference.
+        self.unregistered: dict[str, ModelLocation] = {}
 
     async def locate(self, reference: str) -> ModelLocation:
         """The location of ``reference``: a version, its base or a checkpoint, or ``base:NAME``.
@@ -32,6 +34,8 @@ class ModelResolver:
             TrackingUnavailable: the registry is down, and this model was not looked up before.
             Broken: the lookup failed unexpectedly.
         """
+        if reference in self.unregistered:
+            return self.unregistered[reference]
         now = time.monotonic()
         since, found = self._lookups.get(reference, (0.0, None))
         if found is None or (found.done() and now - since > FRESH_S):

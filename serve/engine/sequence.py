@@ -186,6 +186,8 @@ class ActiveSequence:
             return self._failure
         if self._max_tokens == 0:
             return self._text.end("length")
+        if self.request.keeps_tokens and scored:
+            self.answer.sampled.append((token, scored.logprob, tuple(scored.top)))
         if token in self.row.ends:
             return self._text.end("stop")
         self.answer.completion_tokens += 1

@@ -43,6 +43,8 @@ class Request:
 
     ``tool_use``: the messages once more, as OpenAI's objects, where they hold tools or the answer may call some.
 
+    ``keeps_tokens``: the ids of the answer's tokens are wanted, as ``AnswerStream.sampled``.
+
     ``grammar``: what the answer fits, by ``inference.constraints``; ``grammar_param`` is the field that it came from.
     """
 
@@ -69,6 +71,7 @@ class Request:
     ignore_eos: bool = False
     template_settings: Mapping[str, Any] = field(default_factory=dict)
     embeds: bool = False
+    keeps_tokens: bool = False
 
     @property
     def param(self) -> str:
@@ -127,6 +130,9 @@ class AnswerStream:
         self.reader: ToolCallReader | None = None
         #: The sum ``[width]`` of the last hidden states over the prompt's tokens, where ``Request.embeds`` is set.
         self.hidden: list[float] = []
+        #: Each token that was sampled, the end token included, as (id, log-probability, (id, log-probability) of the
+        #: likeliest there), where ``Request.keeps_tokens`` and ``top_logprobs`` are set.
+        self.sampled: list[tuple[int, float, tuple[tuple[int, float], ...]]] = []
         #: Tokens that the model has made so far, without the end token.
         self.completion_tokens = 0
         self.closed = False

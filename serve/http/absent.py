@@ -1,4 +1,4 @@
-"""OpenAI's resources that this server does not have, and what there is instead."""
+"""Resources of OpenAI's and Tinker's APIs that this server does not have, and what there is instead."""
 
 CHAT = "write the rule as a system message of a chat completion, with response_format for the form of its answer"
 ABSENT = {
@@ -18,6 +18,18 @@ ABSENT = {
 }
 
 
+TINKER = "/api/v1/"
+TINKER_ABSENT = {
+    "save_weights_external": "export a registered version with: mlflow run . -e export",
+    "create_custom_loss": "forward_backward_custom computes a loss in the client",
+    "copy_weights": "saved weights are versions of the registry, which every session can load",
+    "retrieve_futures": "retrieve_future gives one result",
+}
+TINKER_OTHERS = "of Tinker's API there is what trains, samples, saves and loads; versions are listed by /v1/models"
+
+
 def absent(path: str) -> str:
-    """What there is instead of the resource at ``path``; empty for a path that is none of OpenAI's."""
+    """What there is instead of the resource at ``path``; empty for one that is neither of OpenAI's nor of Tinker's."""
+    if path.startswith(TINKER):
+        return TINKER_ABSENT.get(path.removeprefix(TINKER).partition("/")[0], TINKER_OTHERS)
     return ABSENT.get(path.removeprefix("/v1/").partition("/")[0], "") if path.startswith("/v1/") else ""

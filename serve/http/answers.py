@@ -29,6 +29,14 @@ class ChatEngine(Protocol):
         """Where the files of a model are."""
         ...
 
+    def add(self, location: ModelLocation) -> None:
+        """Answer as the model at ``location`` where its reference is used."""
+        ...
+
+    def remove(self, reference: str) -> None:
+        """Forget the location that was added for ``reference``."""
+        ...
+
     def stats(self) -> Mapping[str, float]:
         """Answers ``running`` and ``waiting``, and more."""
         ...

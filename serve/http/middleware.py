@@ -19,7 +19,8 @@ from serve.ids import fresh_id
 
 API_VERSION = "2020-10-01"  # the version of OpenAI's API, for the header openai-version
 #: Paths for which a key is needed.
-API_PATHS = ("/v1/", "/tokenize", "/detokenize")
+API_PATHS = ("/v1/", "/api/", "/tokenize", "/detokenize")
+TINKER_PATHS, TINKER_KEYS = "/api/", "tml-"
 UPLOAD_PATH = "/v1/files"
 MIB = 1 << 20
 FORM_BYTES = 1 << 16  # of an upload, beside its file
@@ -65,16 +66,10 @@ class ServerMiddleware:
 
     async def _authenticate(self, scope: Scope, response: "_Response") -> None:
         headers = dict(scope["headers"])
-        scheme, _, key = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
-        if scheme.lower() != "bearer" or not key.strip():
-            raise RequestError(
-                "You didn't provide an API key: send Authorization: Bearer YOUR_KEY (the SDK reads OPENAI_API_KEY).",
-                401,
-                code="invalid_api_key",
-            )
-        name = await run_in_threadpool(self.authenticator.name_of, key.strip())
+        name = await run_in_threadpool(self.authenticator.name_of, _key_in(headers, scope["path"]))
         if name is None:
             raise RequestError("Incorrect API key provided.", 401, code="invalid_api_key")
+        scope["project"] = "default"
         scope["allowance"] = response.allowance = self.limits.of(name)
         response.allowance.take_request()
         if headers.get(b"x-stainless-retry-count", b"0") != b"0":
@@ -90,6 +85,24 @@ class ServerMiddleware:
         if upload or scope["method"] in ("GET", "HEAD"):
             return limit_body(scope, receive, max_bytes, error)
         return await read_body(scope, receive, max_bytes, error)
+
+
+def _key_in(headers: Mapping[bytes, bytes], path: str) -> str:
+    """The API key of a request: Tinker's SDK sends it in a header of its own, and wants keys that begin with ``tml-``.
+
+    Raises:
+        RequestError: there is none.
+    """
+    if path.startswith(TINKER_PATHS):
+        key, how = headers.get(b"x-api-key", b""), "set TINKER_API_KEY to tml- and your key"
+        found = key.decode("latin-1").strip().removeprefix(TINKER_KEYS)
+    else:
+        how = "send Authorization: Bearer YOUR_KEY (the SDK reads OPENAI_API_KEY)"
+        scheme, _, found = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+        found = found.strip() if scheme.lower() == "bearer" else ""
+    if not found:
+        raise RequestError(f"You didn't provide an API key: {how}.", 401, code="invalid_api_key")
+    return found
 
 
 class _Response:
