@@ -36,6 +36,7 @@ class Client:
 CLIENTS = (
     Client("openai 3.57.0", ("openai==3.57.0",), "openai_python"),
     Client("openai 2.54.0", ("openai==2.54.0",), "openai_python"),
+    Client("tinker 0.38.0", ("tinker==0.38.0",), "tinker_loops"),
     Client("lm-eval 0.4.13", ("lm-eval[api]==0.4.13",), "lm_eval_tasks"),
 )
 
@@ -79,6 +80,7 @@ def run(client: Client, environments: Path, address: str) -> list[Line]:
     python = install(client, environments)
     env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     env |= {"OPENAI_BASE_URL": f"{address}/v1", "OPENAI_API_KEY": KEY, "HF_HUB_OFFLINE": "1"}
+    env |= tinker_environment(address)
     done = subprocess.run(
         [str(python), "-m", f"benchmarks.client_checks.{client.script}"],
         cwd=ROOT, env=env, capture_output=True, text=True, timeout=TIMEOUT_S,
@@ -90,6 +92,11 @@ def run(client: Client, environments: Path, address: str) -> list[Line]:
     for line in lines:
         print(f"{line.client:<16} {line.capability:<58} {line.state:<8} {line.words}".rstrip(), flush=True)
     return lines
+
+
+def tinker_environment(address: str) -> dict[str, str]:
+    """What Tinker's SDK reads: the server's address, and its key with the prefix that the SDK wants."""
+    return {"TINKER_BASE_URL": address, "TINKER_API_KEY": f"tml-{KEY}"}
 
 
 def install(client: Client, environments: Path) -> Path:
