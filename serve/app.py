@@ -32,7 +32,7 @@ def build(state: ServerState) -> FastAPI:
     """The application of ``state``; its batch worker starts and stops with it."""
     middleware = Middleware(
         ServerMiddleware, config=state.config, authenticator=state.authenticator, limits=state.limits,
-        metrics=state.metrics,
+        budgets=state.budgets, metrics=state.metrics,
     )  # fmt: skip
     app = FastAPI(
         title="Parley",
@@ -91,6 +91,7 @@ async def _sweep(state: ServerState) -> None:
         for delete_expired in (files.delete_expired, responses.delete_expired):
             await asyncio.to_thread(delete_expired, state.database)
         state.tinker.end_idle()
+        await asyncio.to_thread(state.budgets.flush)
 
 
 def _response(error: RequestError) -> JSONResponse:

@@ -14,6 +14,7 @@ from serve.ids import fresh_id
 from serve.store import batches, files
 from serve.store.batch_input import BatchLine, read
 from serve.store.database import Database, now_s
+from serve.store.projects import CALLER, Caller
 
 POLL_S = 0.5
 WRITE_S = 0.2  # responses of so long are written in one transaction
@@ -95,7 +96,7 @@ class BatchWorker:
         try:
             while left or running:
                 while left and len(running) < (1 if self.is_busy() else self.rows):
-                    running.add(asyncio.create_task(self._answer_line(left.pop())))
+                    running.add(asyncio.create_task(self._answer_line(left.pop(), row["project"])))
                 _, running = await asyncio.wait(running, timeout=WRITE_S, return_when=asyncio.FIRST_COMPLETED)
                 if len(self._responses) >= self.rows or not running:
                     await self._write(row["id"])
@@ -110,7 +111,8 @@ class BatchWorker:
             await asyncio.gather(*running, return_exceptions=True)
             await self._write(row["id"])
 
-    async def _answer_line(self, line: BatchLine) -> None:
+    async def _answer_line(self, line: BatchLine, project: str) -> None:
+        CALLER.set(Caller(project, "(batch)"))  # of this task alone
         status, body = await self.answer(line.body)
         response = {"status_code": status, "request_id": fresh_id("req_"), "body": body}
         self._responses.append((line.line, status == 200, _record(line, response=response)))

@@ -2,10 +2,13 @@
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from data.errors import ConfigError
 
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+#: What a budget limits, each for a day of UTC.
+KINDS = ("requests", "tokens", "training_tokens")
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?|https?://\[[0-9A-Fa-f:]+\](:\d{1,5})?")
 
 
@@ -23,6 +26,12 @@ class ServeConfig:
     """Create an API key of this name, print it, and end; a running server accepts it within a second."""
     drop_key: str = ""
     """Delete the API key of this name, and end; a running server refuses it within a second."""
+    project: str = ""
+    """Project of new_key, and the one that budget and readable are of; empty is the one that is there by default."""
+    budget: str = ""
+    """Set what a project may use a day, and end: requests=N,tokens=N,training_tokens=N; none removes all limits."""
+    readable: str = ""
+    """Set which registered models a project may use, and end: their names with commas between; * is all."""
     organization: str = "parley"
     """The organisation in the ids of fine-tuned models."""
     base_model: str = "auto"
@@ -79,8 +88,31 @@ class ServeConfig:
                 raise ConfigError(f"{name} must not be empty")
         if not self.database.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
             raise ConfigError("database must be sqlite:///FILE or postgresql://USER@HOST/NAME")
+        if self.project and not NAME.fullmatch(self.project):
+            raise ConfigError("project must be up to 64 letters, digits, dots, hyphens and underscores")
         self.table()
         self.origins()
+        self.access()
+
+    def access(self) -> dict[str, Any]:
+        """What ``budget`` and ``readable`` set of the project, by these names.
+
+        Raises:
+            ConfigError: no project is named, or a limit is malformed.
+        """
+        found: dict[str, Any] = {}
+        if (self.budget or self.readable) and not self.project:
+            raise ConfigError("budget and readable are set for one project: name it, project=lab1")
+        if self.readable:
+            found["readable"] = [each for each in (part.strip() for part in self.readable.split(",")) if each]
+        if self.budget:
+            pairs = [] if self.budget == "none" else [part.strip().partition("=") for part in self.budget.split(",")]
+            wrong = ["".join(each) for each in pairs if each[0] not in KINDS or not each[2].isdecimal()]
+            if wrong:
+                kinds = ", ".join(KINDS)
+                raise ConfigError(f"budget is KIND=N with commas between, KIND one of {kinds}, not {wrong[0]!r}")
+            found["budget"] = {kind: int(limit) for kind, _, limit in pairs}
+        return found
 
     def origins(self) -> list[str]:
         """The origins that ``cors`` lists.

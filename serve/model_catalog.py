@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,8 @@ from serve.base_facts import facts_of
 from serve.engine.resolver import PLAIN
 from serve.errors import RequestError, no_model
 from serve.model_names import ModelNames
+from serve.store import audit, projects
+from serve.store.database import Database
 
 OWNER = "parley"
 CACHE_S = 2.0  # for so long a model's reference is not looked up in the registry again
@@ -25,11 +27,12 @@ class ModelCatalog:
     Args:
         names: of the bases.
         started_s: Unix time of the server's start, which is the bases' time of creation.
+        database: of the projects, each of which sees its own models.
     """
 
-    def __init__(self, names: ModelNames, started_s: int) -> None:
-        self.names, self.started_s = names, started_s
-        self._cached: dict[str, tuple[float, str]] = {}
+    def __init__(self, names: ModelNames, started_s: int, database: Database) -> None:
+        self.names, self.started_s, self._database = names, started_s, database
+        self._cached: dict[tuple[str, str], tuple[float, str]] = {}
         self._lock = threading.Lock()
 
     def reference(self, model: str) -> str:
@@ -41,8 +44,9 @@ class ModelCatalog:
         base = self.names.base_of(model)
         if base is not None:
             return PLAIN + base
+        key = projects.current(), model
         with self._lock:
-            at_s, found = self._cached.get(model, (0.0, ""))
+            at_s, found = self._cached.get(key, (0.0, ""))
         if found and time.monotonic() - at_s < CACHE_S:
             return found
         version, part = self._version(model)
@@ -50,7 +54,7 @@ class ModelCatalog:
         with self._lock:
             if len(self._cached) >= MAX_CACHED:
                 self._cached.clear()
-            self._cached[model] = time.monotonic(), found
+            self._cached[key] = time.monotonic(), found
         return found
 
     def _version(self, model: str) -> tuple[versions.Version, str]:
@@ -62,13 +66,26 @@ class ModelCatalog:
                 found = versions.find_openai(model)
                 if found is None:
                     raise no_model(model)
-                return found, ""
-            try:
-                return split(model)
-            except TrackingUnavailable:
-                raise
-            except UserError as error:
-                raise no_model(model, str(error)) from error
+                version, part = found, ""
+            else:
+                try:
+                    version, part = split(model)
+                except TrackingUnavailable:
+                    raise
+                except UserError as error:
+                    raise no_model(model, str(error)) from error
+        if not self._visible([version]):
+            raise no_model(model)
+        return version, part
+
+    def _visible(self, found: Sequence[versions.Version]) -> list[versions.Version]:
+        """Those that the request's project may use."""
+        with self._database.read() as connection:
+            return [
+                each
+                for each in found
+                if projects.sees(connection, each.name, each.tags, each.tags.get(versions.OPENAI_ID))
+            ]
 
     def trained(self, model: str) -> str:
         """The URI of the version that ``model`` names, for a job that continues from it; empty where it names none.
@@ -89,7 +106,10 @@ class ModelCatalog:
         bases = [self._base(name) for name in self.names.listed()]
         with _registry():
             found = versions.search()
-        registered = [_describe(_id_of(each), int(at.timestamp()), _base_of(each)) for each, at in found]
+        visible = set(map(id, self._visible([each for each, _ in found])))
+        registered = [
+            _describe(_id_of(each), int(at.timestamp()), _base_of(each)) for each, at in found if id(each) in visible
+        ]
         return {"object": "list", "data": bases + registered}
 
     def _base(self, name: str) -> dict[str, Any]:
@@ -121,8 +141,13 @@ class ModelCatalog:
         version, part = self._version(model)
         if part:
             raise RequestError(f"{model} is a part of {version.name}/{version.number}; delete that", param="model")
+        project = projects.current()
+        if project not in (projects.DEFAULT, version.tags.get("project")):
+            raise RequestError(f"{model} is not a model of the project {project}, so it can't be deleted", 403)
         with _registry():
             versions.delete(version)
+        with self._database.write() as connection:
+            audit.record(connection, "model.deleted", model)
         with self._lock:
             self._cached.clear()
         return {"id": model, "object": "model", "deleted": True}

@@ -19,6 +19,7 @@ from serve.config import ServeConfig
 from serve.engine.engine import Engine, Request
 from serve.engine.resolver import PLAIN
 from serve.http.auth import OWNER_KEY_NAME, Authenticator
+from serve.http.budgets import Budgets
 from serve.http.metrics import Metrics
 from serve.http.rate_limits import RateLimits
 from serve.model_catalog import ModelCatalog
@@ -100,8 +101,9 @@ def make_state(config: ServeConfig, database: Database, outputs: Path) -> Server
         database=database,
         authenticator=Authenticator(database, os.environ.get(OWNER_KEY_NAME, "")),
         limits=RateLimits(config.requests_per_minute, config.tokens_per_minute),
+        budgets=Budgets(database),
         names=names,
-        catalog=ModelCatalog(names, now_s()),
+        catalog=ModelCatalog(names, now_s(), database),
         engine=engine,
         supervisor=Supervisor(database, config, outputs),
         metrics=Metrics(engine.stats, lambda: jobs.count_by_status(database)),
@@ -140,6 +142,7 @@ def _serve(config: ServeConfig, database: Database, outputs: Path, listener: soc
     finally:
         state.supervisor.close()
         state.tinker.close()
+        state.budgets.flush()
         state.engine.close()
         database.close()
 

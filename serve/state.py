@@ -9,6 +9,7 @@ from serve.batch_worker import BatchWorker
 from serve.config import ServeConfig
 from serve.http.answers import ChatEngine
 from serve.http.auth import Authenticator
+from serve.http.budgets import Budgets
 from serve.http.metrics import Metrics
 from serve.http.rate_limits import RateLimits
 from serve.model_catalog import ModelCatalog
@@ -29,6 +30,7 @@ class ServerState:
     database: Database
     authenticator: Authenticator
     limits: RateLimits
+    budgets: Budgets
     names: ModelNames
     catalog: ModelCatalog
     engine: ChatEngine

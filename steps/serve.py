@@ -10,10 +10,11 @@ def serve(argv: list[str]) -> None:
     """Serve until Ctrl-C or SIGTERM."""
     config = parse(ServeConfig, argv)
     discard_own_run()
-    if config.new_key or config.drop_key:
-        from serve.store.auth import change_keys
+    settings = config.access()
+    if config.new_key or config.drop_key or settings:
+        from serve.store.auth import change_access
 
-        change_keys(config.database, config.new_key, config.drop_key)
+        change_access(config.database, config.new_key, config.drop_key, config.project, settings)
         return
     print("Starting the server ...", flush=True)
     from registry.store import prepare  # after parsing, so that --help and a wrong flag are answered at once

@@ -4,6 +4,7 @@ import json
 import time
 import traceback
 from collections.abc import Mapping
+from dataclasses import replace
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
@@ -13,9 +14,11 @@ from serve.config import ServeConfig
 from serve.errors import RequestError
 from serve.http.auth import Authenticator
 from serve.http.body_limit import limit_body, read_body
+from serve.http.budgets import Budgets
 from serve.http.metrics import Metrics
 from serve.http.rate_limits import Allowance, RateLimits
 from serve.ids import fresh_id
+from serve.store.projects import CALLER
 
 API_VERSION = "2020-10-01"  # the version of OpenAI's API, for the header openai-version
 #: Paths for which a key is needed.
@@ -33,13 +36,21 @@ class ServerMiddleware:
     Args:
         authenticator: finds the name of a request's key.
         limits: of each key.
+        budgets: of each project.
         metrics: count requests and retries.
     """
 
     def __init__(
-        self, app: ASGIApp, config: ServeConfig, authenticator: Authenticator, limits: RateLimits, metrics: Metrics
+        self,
+        app: ASGIApp,
+        config: ServeConfig,
+        authenticator: Authenticator,
+        limits: RateLimits,
+        budgets: Budgets,
+        metrics: Metrics,
     ) -> None:
         self.app, self.config, self.authenticator, self.limits = app, config, authenticator, limits
+        self.budgets = budgets
         self.metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,11 +77,13 @@ class ServerMiddleware:
 
     async def _authenticate(self, scope: Scope, response: "_Response") -> None:
         headers = dict(scope["headers"])
-        name = await run_in_threadpool(self.authenticator.name_of, _key_in(headers, scope["path"]))
-        if name is None:
+        caller = await run_in_threadpool(self.authenticator.caller_of, _key_in(headers, scope["path"]))
+        if caller is None:
             raise RequestError("Incorrect API key provided.", 401, code="invalid_api_key")
-        scope["project"] = "default"
-        scope["allowance"] = response.allowance = self.limits.of(name)
+        CALLER.set(caller)  # for all that this request begins
+        await run_in_threadpool(self.budgets.refresh, caller.project)
+        allowance = replace(self.limits.of(caller.key), project=caller.project, budgets=self.budgets)
+        scope["allowance"] = response.allowance = allowance
         response.allowance.take_request()
         if headers.get(b"x-stainless-retry-count", b"0") != b"0":
             self.metrics.retries.inc()

@@ -6,35 +6,55 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from serve.errors import RequestError
+from serve.http.budgets import Budgets
 from serve.http.token_bucket import TokenBucket
+from serve.store.projects import DEFAULT
 
 
 @dataclass(frozen=True)
 class Allowance:
-    """What one key may use."""
+    """What one key may use; ``budgets`` of its project, for a day."""
 
     requests: TokenBucket
     tokens: TokenBucket
+    project: str = DEFAULT
+    budgets: Budgets | None = None
 
     def take_request(self) -> None:
         """Take one request.
 
         Raises:
-            RequestError: 429, the limit of requests is reached.
+            RequestError: 429, the limit of requests is reached, of the key or of its project's budget.
         """
         _take(self.requests, 1, "requests")
+        self._spend("requests", 1)
 
     def take_tokens(self, amount: int) -> None:
         """Take as many tokens as a chat completion is estimated to use.
 
         Raises:
-            RequestError: 429, the limit of tokens is reached.
+            RequestError: 429, the limit of tokens is reached, of the key or of its project's budget.
         """
         _take(self.tokens, amount, "tokens")
+        self._spend("tokens", amount)
+
+    def take_training_tokens(self, amount: int) -> None:
+        """Take as many tokens as a training is estimated to read.
+
+        Raises:
+            RequestError: 429, it is more than the project's budget of a day.
+        """
+        self._spend("training_tokens", amount)
+
+    def _spend(self, kind: str, amount: int) -> None:
+        if self.budgets:
+            self.budgets.take(self.project, kind, amount)
 
     def correct_tokens(self, taken: int, used: int) -> None:
         """Replace the estimate that was ``taken`` by the tokens that were ``used``."""
         self.tokens.correct(taken, used)
+        if self.budgets:
+            self.budgets.correct(self.project, "tokens", taken, used)
 
     def headers(self) -> dict[str, str]:
         """OpenAI's headers: limit, remaining and time until the reset, of requests and of tokens."""

@@ -5,6 +5,7 @@ Paths under ``/v1/`` and ``/api/``, ``/tokenize`` and ``/detokenize`` need an AP
 """
 
 from serve.routes import (
+    audit,
     batches,
     chat,
     completions,
@@ -25,6 +26,7 @@ GENERATING = (chat, completions, responses, embeddings)
 ROUTERS = tuple(
     each.router
     for each in (
+        audit,
         files,
         jobs,
         permissions,

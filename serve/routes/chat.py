@@ -15,6 +15,7 @@ from serve.http.chat_completions import ChatCompletion
 from serve.http.chat_schema import ChatRequest
 from serve.http.schemas import validation_error
 from serve.state import ServerState, State
+from serve.store import projects
 
 router = APIRouter(prefix="/v1/chat/completions", tags=["chat"])
 
@@ -38,6 +39,16 @@ async def complete_one(state: ServerState, body: Mapping[str, Any]) -> tuple[int
         except ValidationError as error:
             raise validation_error(error.errors()) from error
         request.require_supported()
-        return 200, await (await _begin(state, request)).complete()
+        project, estimate = projects.current(), request.estimated_tokens()
+        await run_in_threadpool(state.budgets.refresh, project)
+        state.budgets.take(project, "tokens", estimate)
+        used = 0
+        try:
+            generation = await _begin(state, request)
+            found = await generation.complete()
+            used = generation.tokens
+        finally:
+            state.budgets.correct(project, "tokens", estimate, used)
+        return 200, found
     except RequestError as error:
         return error.status, error.envelope()

@@ -121,12 +121,13 @@ class JobRequest(BaseModel):
 
 
 @router.post("")
-def create(state: State, body: JobRequest, idempotency_key: IdempotencyKey = "") -> dict[str, Any]:
+def create(request: Request, state: State, body: JobRequest, idempotency_key: IdempotencyKey = "") -> dict[str, Any]:
     """Create a job; it is queued."""
     config, fields = state.config, body.fields()
     base = state.names.base_of(fields["model"])
     warnings = lengths.warnings_of(state.database, fields, base) if base else {}
     start = "" if base else state.catalog.trained(fields["model"])
+    request.scope["allowance"].take_training_tokens(jobs.estimated_tokens(state.database, fields))
     job_id = jobs.create(
         state.database, fields, state.names, config.organization, config.queue, idempotency_key, warnings, start
     )

@@ -24,6 +24,7 @@ from serve.http.tinker_schema import (
     WeightsInfoRequest,
 )
 from serve.state import ServerState, State
+from serve.store.projects import current
 from serve.training import tinker_models
 from serve.training.tinker_futures import Reply
 from serve.training.tinker_models import LoraSettings, TrainedModel
@@ -37,11 +38,7 @@ UNEMBED = "train_unembed is not used here: adapters are on attention and MLP lay
 router = APIRouter(prefix="/api/v1", tags=["tinker"])
 
 
-def _owner(request: Request) -> str:
-    return request.scope["project"]
-
-
-Owner = Annotated[str, Depends(_owner)]
+Owner = Annotated[str, Depends(current)]  # the project of the key
 
 
 # Sessions
@@ -146,6 +143,9 @@ async def forward_backward(request: Request, state: State, owner: Owner) -> dict
         raise RequestError(f"The body must be {PROTOBUF}, as the SDK sends it since version 0.30.", 415)
     body = await request.body()
     found = read_request(body)
+    if not state.tinker.is_known(found.model_id, found.seq_id):
+        tokens = sum(len(chunk.encoded_text.tokens) // 4 for datum in found.data for chunk in datum.model_input)
+        request.scope["allowance"].take_training_tokens(tokens)
 
     def work(model: TrainedModel) -> Reply:
         data = [datum_of(each) for each in found.data]
@@ -215,23 +215,23 @@ async def load_weights(state: State, owner: Owner, body: LoadRequest) -> dict[st
         raise RequestError("model_id, or session_id and model_seq_id, is missing", param="model_id")
 
     def work(model: TrainedModel) -> Reply:
-        state.tinker.reload(model, body.path, body.optimizer)
+        state.tinker.reload(owner, model, body.path, body.optimizer)
         return {"type": "load_weights", "path": body.path, "model_id": model.id}
 
     return _submit(state, owner, body.model_id, body.seq_id, work)
 
 
 @router.post("/weights_info")
-def weights_info(body: WeightsInfoRequest) -> dict[str, Any]:
+def weights_info(owner: Owner, body: WeightsInfoRequest) -> dict[str, Any]:
     """The base and the rank of saved weights."""
-    version = _at(body.tinker_path)
+    version = _at(body.tinker_path, owner)
     rank = tinker_models.rank_of(version)
     return {"base_model": version.tags.get("base_model", ""), "is_lora": True, "lora_rank": rank}
 
 
-def _at(path: str) -> Any:
+def _at(path: str, owner: str) -> Any:
     try:
-        return tinker_models.version_at(path)
+        return tinker_models.version_at(path, owner)
     except UserError as error:
         raise RequestError(str(error), 404, param="path", code="not_found") from error
 

@@ -10,9 +10,10 @@ from sqlalchemy import Connection, RowMapping, func, select
 
 from serve.errors import RequestError, missing
 from serve.ids import fresh_id
-from serve.store import files
+from serve.store import audit, files
 from serve.store.batch_input import ENDPOINT
 from serve.store.database import Database, now_s, page
+from serve.store.projects import current, owned
 from serve.store.tables import BATCH_OPEN, answers, batches
 from serve.store.tables import files as file_table
 from serve.store.transitions import Transition
@@ -58,8 +59,10 @@ def create(database: Database, fields: Mapping[str, Any]) -> dict[str, Any]:
             "completion_window": fields["completion_window"], "status": "validating", "total": 0,
             "times": {"created_at": created_s, "expires_at": created_s + WINDOWS_S[fields["completion_window"]]},
             "pairs": fields["metadata"], "output_expires_s": fields["output_expires_s"],
+            "project": current(),
         }  # fmt: skip
         connection.execute(batches.insert().values(row))
+        audit.record(connection, "batch.created", row["id"])
         return _describe(connection, row_of(connection, row["id"]))
 
 
@@ -93,6 +96,7 @@ def cancel(database: Database, batch_id: str) -> dict[str, Any]:
         row = _locked(connection, batch_id)
         if not _apply(connection, row, "cancel_requested"):
             raise RequestError(f"{batch_id} can't be cancelled: it is {row['status']}", code="invalid_status")
+        audit.record(connection, "batch.cancelled", batch_id)
         return _describe(connection, row_of(connection, batch_id))
 
 
@@ -117,7 +121,7 @@ def finish(database: Database, row: Mapping[str, Any]) -> bool:
         for name, (file_id, size) in stored.items():
             filename = f"{row['id']}_{name.partition('_')[0]}.jsonl"
             connection.execute(file_table.insert().values(
-                files.row(file_id, filename, "batch_output", size, row["output_expires_s"])
+                files.row(file_id, filename, "batch_output", size, row["output_expires_s"], project=row["project"])
             ))  # fmt: skip
         connection.execute(answers.update().where(answers.c.batch_id == row["id"]).values(record={}))
     return True
@@ -147,7 +151,9 @@ def _apply(
 
 def _locked(connection: Connection, batch_id: str) -> RowMapping:
     """The batch's row, which no other transaction changes until this one, which writes, has ended."""
-    return _row(connection, select(batches).where(batches.c.id == batch_id).with_for_update(), batch_id)
+    return _row(
+        connection, select(batches).where(batches.c.id == batch_id, *owned(batches)).with_for_update(), batch_id
+    )
 
 
 # Queries
@@ -159,7 +165,7 @@ def row_of(connection: Connection, batch_id: str) -> RowMapping:
     Raises:
         RequestError: there is no such batch.
     """
-    return _row(connection, select(batches).where(batches.c.id == batch_id), batch_id)
+    return _row(connection, select(batches).where(batches.c.id == batch_id, *owned(batches)), batch_id)
 
 
 def _row(connection: Connection, query: Any, batch_id: str) -> RowMapping:
@@ -184,7 +190,7 @@ def status_of(database: Database, batch_id: str) -> str:
 def listing(database: Database, after: str | None, limit: int) -> dict[str, Any]:
     """A page of batches, newest first."""
     with database.read() as connection:
-        rows, more = page(connection, batches, (), after, limit)
+        rows, more = page(connection, batches, owned(batches), after, limit)
         return files.paged([_describe(connection, row) for row in rows], more)
 
 

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, Table, create_engine, event, make_url, select, text
+from sqlalchemy import Connection, Engine, RowMapping, Table, create_engine, event, inspect, make_url, select, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from data.errors import UserError, first_line
 from serve.errors import RequestError
-from serve.store.tables import VERSION, facts, schema
+from serve.store.tables import MIGRATED, VERSION, facts, schema
 
 TIMEOUT_S = 30.0
 POOL: dict[str, Any] = {"pool_size": 10, "max_overflow": 40}
@@ -22,7 +22,7 @@ class Database:
     """The database at ``url``, which several processes can open at once; its tables are created where they are missing.
 
     Raises:
-        UserError: ``url`` is malformed, the database can't be opened, or another version of Parley created it.
+        UserError: ``url`` is malformed, the database can't be opened, or a later version of Parley created it.
     """
 
     def __init__(self, url: str) -> None:
@@ -46,8 +46,19 @@ class Database:
         found = connection.execute(select(facts.c.value).where(facts.c.name == "version")).scalar()
         if found is None:
             connection.execute(facts.insert().values(name="version", value=VERSION))
+        elif found == "1":
+            self._migrate(connection)
         elif found != VERSION:
             raise UserError(f"database {_without_password(self.url)} has version {found}; this server needs {VERSION}")
+
+    def _migrate(self, connection: Connection) -> None:
+        """Change the tables of version 1 to those of version 2: all rows belong to the default project."""
+        for table in MIGRATED:
+            known = {column["name"] for column in inspect(connection).get_columns(table.name)}
+            if "project" not in known:
+                kind = "VARCHAR(64) DEFAULT 'default' NOT NULL"
+                connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN project {kind}"))
+        connection.execute(facts.update().where(facts.c.name == "version").values(value=VERSION))
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

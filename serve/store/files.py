@@ -9,8 +9,9 @@ from sqlalchemy import Connection, RowMapping, or_, select
 
 from serve.errors import conflict, missing
 from serve.ids import fresh_id
-from serve.store import idempotency
+from serve.store import audit, idempotency
 from serve.store.database import Database, now_s, page
+from serve.store.projects import current, owned
 from serve.store.tables import BATCH_FINISHED, FINISHED, batches, files, jobs, parts
 from serve.store.training_file import NOT_CHECKED, Checked, plain_name
 
@@ -36,6 +37,7 @@ def add(
             earlier = idempotency.find(connection, ROUTE, key, request_digest)
             if earlier is None:
                 connection.execute(files.insert().values(values))
+                audit.record(connection, "file.created", file_id)
                 idempotency.record(connection, ROUTE, key, request_digest, file_id)
     except BaseException:
         _drop_parts(database, file_id)
@@ -48,14 +50,17 @@ def add(
 
 def row(
     file_id: str, filename: str, purpose: str, size: int, expires_after_s: int | None = None,
-    checked: Checked = NOT_CHECKED,
+    checked: Checked = NOT_CHECKED, project: str = "",
 ) -> dict[str, Any]:  # fmt: skip
-    """The row of a file that is created now and, if ``expires_after_s`` is given, expires so many seconds later."""
+    """The row of a file that is created now and, if ``expires_after_s`` is given, expires so many seconds later.
+
+    It belongs to ``project``, or to that of the request.
+    """
     created_s = now_s()
     return {
         "id": file_id, "purpose": purpose, "filename": filename, "bytes": size, "rows": checked.rows,
         "kind": checked.kind, "created_at": created_s,
-        "expires_at": created_s + expires_after_s if expires_after_s else None,
+        "expires_at": created_s + expires_after_s if expires_after_s else None, "project": project or current(),
     }  # fmt: skip
 
 
@@ -65,14 +70,14 @@ def add_parts(database: Database, content: IO[bytes]) -> tuple[str, int]:
     return file_id, _write_parts(database, file_id, content)[0]
 
 
-def add_small(connection: Connection, content: bytes, filename: str, purpose: str) -> str:
-    """Store ``content`` within a transaction that does other things, too; returns the id."""
+def add_small(connection: Connection, content: bytes, filename: str, purpose: str, project: str) -> str:
+    """Store ``content`` for ``project`` within a transaction that does other things, too; returns the id."""
     file_id = fresh_id("file-")
     for number, start in enumerate(range(0, len(content), PART_BYTES)):
         connection.execute(
             parts.insert().values(file_id=file_id, part=number, content=content[start : start + PART_BYTES])
         )
-    connection.execute(files.insert().values(row(file_id, filename, purpose, len(content))))
+    connection.execute(files.insert().values(row(file_id, filename, purpose, len(content), project=project)))
     return file_id
 
 
@@ -98,7 +103,8 @@ def row_of(connection: Connection, file_id: str, param: str = "file_id") -> RowM
     Raises:
         RequestError: there is no such file, or it has expired.
     """
-    found = connection.execute(select(files).where(files.c.id == file_id, _not_expired())).mappings().first()
+    query = select(files).where(files.c.id == file_id, _not_expired(), *owned(files))
+    found = connection.execute(query).mappings().first()
     if found is None:
         raise missing("File object", file_id, param)
     return found
@@ -114,7 +120,7 @@ def listing(
     database: Database, purpose: str | None, after: str | None, limit: int, newest_first: bool
 ) -> dict[str, Any]:
     """A page of files."""
-    wanted = [_not_expired(), *([files.c.purpose == purpose] if purpose else [])]
+    wanted = [_not_expired(), *owned(files), *([files.c.purpose == purpose] if purpose else [])]
     with database.read() as connection:
         rows, more = page(connection, files, wanted, after, limit, newest_first)
     return paged([describe(each) for each in rows], more)
@@ -172,6 +178,7 @@ def delete(database: Database, file_id: str) -> dict[str, Any]:
                 f"{file_id} is used by {user}, which has not ended; cancel that first", "file_id", "file_in_use"
             )
         _remove(connection, [file_id])
+        audit.record(connection, "file.deleted", file_id)
     return {"id": file_id, "object": "file", "deleted": True}
 
 

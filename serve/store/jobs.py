@@ -18,13 +18,15 @@ from serve import model_names
 from serve.errors import RequestError, missing
 from serve.ids import fresh_id
 from serve.model_names import ModelNames
-from serve.store import checkpoints, files, idempotency, job_checks, job_events
+from serve.store import audit, checkpoints, files, idempotency, job_checks, job_events
 from serve.store.database import Database, now_s, page
 from serve.store.hyperparameters import resolve
+from serve.store.projects import current, owned
 from serve.store.tables import ACTIVE, FINISHED, jobs, pairs
 from serve.store.transitions import Transition
 
 ROUTE = "jobs"
+BYTES_PER_TOKEN = 4
 NO_WARNINGS: Mapping[str, str] = {}
 FIRST_STATUS = "validating_files"
 #: What can happen to a job, by event. A job that is started again after its process ended is running already.
@@ -71,6 +73,7 @@ def create(
         for mark, message in warnings.items():
             job_events.add_event(connection, job_id, mark, message, "warn")
         idempotency.record(connection, ROUTE, key, digest, job_id)
+        audit.record(connection, "job.created", job_id)
     return job_id
 
 
@@ -82,7 +85,7 @@ def _insert(connection: Connection, fields: Mapping[str, Any], base: str, organi
         seed=secrets.randbelow(2**31) if fields["seed"] is None else fields["seed"], method=fields["method"],
         hyperparameters=resolve(fields["hyperparameters"], rows), training_file=fields["training_file"],
         validation_file=fields["validation_file"], integrations=fields["integrations"],
-        pairs=fields["metadata"], status=FIRST_STATUS, step=0, crashes=0,
+        pairs=fields["metadata"], status=FIRST_STATUS, step=0, crashes=0, project=current(),
         result=model_names.fine_tuned_name(model, organization, suffix),
         registered=model_names.registered_name(model, suffix),
     ))  # fmt: skip
@@ -90,6 +93,14 @@ def _insert(connection: Connection, fields: Mapping[str, Any], base: str, organi
     for name, value in fields["metadata"].items():
         connection.execute(pairs.insert().values(job=inserted.inserted_primary_key[0], name=name, value=value))
     return job_id
+
+
+def estimated_tokens(database: Database, fields: Mapping[str, Any]) -> int:
+    """About how many tokens the job reads that ``fields`` describe: those of its training file in each epoch."""
+    with database.read() as connection:
+        file = files.row_of(connection, fields["training_file"], "training_file")
+    epochs = resolve(fields["hyperparameters"], file["rows"])["n_epochs"] if file["rows"] else 1
+    return file["bytes"] // BYTES_PER_TOKEN * epochs
 
 
 # Status changes
@@ -153,7 +164,7 @@ def succeed(database: Database, job_id: str, models: Mapping[int, str], trained_
 def _add_results(connection: Connection, row: RowMapping, models: Mapping[int, str]) -> dict[str, Any]:
     metrics = job_events.metrics_by_step(connection, row["id"])
     encoded = base64.b64encode(job_events.result_csv(metrics))  # as OpenAI's is; scripts decode it
-    result_file = files.add_small(connection, encoded, "step_metrics.csv", "fine-tune-results")
+    result_file = files.add_small(connection, encoded, "step_metrics.csv", "fine-tune-results", row["project"])
     for step, model in sorted(models.items()):
         values = {name: value for name, value in metrics.get(step, {}).items() if name != "total_steps"}
         checkpoints.add(connection, row["id"], step, model, values)
@@ -182,6 +193,7 @@ def _request_change(database: Database, job_id: str, event: str) -> dict[str, An
         row = _locked(connection, job_id)
         if not _apply(connection, row, event):
             raise RequestError(f"{job_id} can't be {event}: it is {row['status']} already", code="invalid_status")
+        audit.record(connection, f"job.{event}", job_id)
         return describe(row_of(connection, job_id))
 
 
@@ -205,7 +217,7 @@ def _apply(connection: Connection, row: RowMapping, event: str, reason: str = ""
 
 def _locked(connection: Connection, job_id: str) -> RowMapping:
     """The job's row, which no other transaction changes until this one, which writes, has ended."""
-    return _row(connection, select(jobs).where(jobs.c.id == job_id).with_for_update(), job_id)
+    return _row(connection, select(jobs).where(jobs.c.id == job_id, *owned(jobs)).with_for_update(), job_id)
 
 
 def update_running(connection: Connection, job_id: str, **values: Any) -> bool:
@@ -224,7 +236,7 @@ def row_of(connection: Connection, job_id: str) -> RowMapping:
     Raises:
         RequestError: there is no such job.
     """
-    return _row(connection, select(jobs).where(jobs.c.id == job_id), job_id)
+    return _row(connection, select(jobs).where(jobs.c.id == job_id, *owned(jobs)), job_id)
 
 
 def _row(connection: Connection, query: Any, job_id: str) -> RowMapping:
@@ -258,7 +270,7 @@ def listing(
     database: Database, after: str | None, limit: int, metadata: Mapping[str, str] | None, bare: bool = False
 ) -> dict[str, Any]:
     """A page of jobs, newest first: those whose metadata has all of ``metadata``, or none at all where ``bare``."""
-    wanted = [_has(name, value) for name, value in (metadata or {}).items()]
+    wanted = [*owned(jobs), *(_has(name, value) for name, value in (metadata or {}).items())]
     if bare:
         wanted.append(~exists().where(pairs.c.job == jobs.c.number))
     with database.read() as connection:

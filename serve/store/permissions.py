@@ -1,7 +1,6 @@
 """Permissions of projects to use a checkpoint, recorded as OpenAI does.
 
-A server is one organisation without projects, where every key may use every model: a permission has no effect. It is
-stored so that programs which share checkpoints find what they created.
+The model of a checkpoint belongs to the project of its job; a permission lets another project use it too.
 """
 
 from collections.abc import Sequence
@@ -11,9 +10,10 @@ from sqlalchemy import Connection, select
 
 from serve.errors import missing
 from serve.ids import fresh_id
-from serve.store import files
+from serve.store import audit, files
 from serve.store.database import Database, now_s, page
-from serve.store.tables import checkpoints, permissions
+from serve.store.projects import owned
+from serve.store.tables import checkpoints, jobs, permissions
 
 
 def create(database: Database, checkpoint: str, projects: Sequence[str]) -> dict[str, Any]:
@@ -24,6 +24,7 @@ def create(database: Database, checkpoint: str, projects: Sequence[str]) -> dict
     """
     with database.write() as connection:
         _require_checkpoint(connection, checkpoint)
+        audit.record(connection, "checkpoint.permission.created", checkpoint)
         created = [_find_or_create(connection, checkpoint, project) for project in dict.fromkeys(projects)]
     return files.paged(created, False)
 
@@ -51,13 +52,16 @@ def delete(database: Database, checkpoint: str, permission_id: str) -> dict[str,
     """
     condition = (permissions.c.checkpoint == checkpoint, permissions.c.id == permission_id)
     with database.write() as connection:
+        _require_checkpoint(connection, checkpoint)
+        audit.record(connection, "checkpoint.permission.deleted", permission_id)
         if not connection.execute(permissions.delete().where(*condition)).rowcount:
             raise missing("checkpoint permission", permission_id, "permission_id")
     return {"object": "checkpoint.permission", "id": permission_id, "deleted": True}
 
 
 def _require_checkpoint(connection: Connection, checkpoint: str) -> None:
-    if connection.execute(select(checkpoints.c.id).where(checkpoints.c.model == checkpoint)).scalar() is None:
+    query = select(checkpoints.c.id).join(jobs, jobs.c.id == checkpoints.c.job_id)
+    if connection.execute(query.where(checkpoints.c.model == checkpoint, *owned(jobs))).scalar() is None:
         raise missing("fine-tuned model checkpoint", checkpoint, "fine_tuned_model_checkpoint")
 
 

@@ -6,6 +6,7 @@ from sqlalchemy import RowMapping, select
 
 from serve.errors import missing
 from serve.store.database import Database, now_s
+from serve.store.projects import current, owned
 from serve.store.tables import responses
 
 KEPT_S = 30 * 24 * 3600  # OpenAI's
@@ -13,7 +14,8 @@ KEPT_S = 30 * 24 * 3600  # OpenAI's
 
 def add(database: Database, response: dict[str, Any], messages: Any) -> None:
     """Store the object ``response``; ``messages``, (role, text), end with its answer."""
-    values = {"id": response["id"], "created_at": now_s(), "object": response, "messages": [*map(list, messages)]}
+    values = {"id": response["id"], "created_at": now_s(), "object": response, "messages": [*map(list, messages)],
+              "project": current()}  # fmt: skip
     with database.write() as connection:
         connection.execute(responses.insert().values(values))
 
@@ -40,7 +42,8 @@ def conversation(
 
 def _row(database: Database, response_id: str, param: str) -> RowMapping:
     with database.read() as connection:
-        found = connection.execute(select(responses).where(responses.c.id == response_id)).mappings().first()
+        query = select(responses).where(responses.c.id == response_id, *owned(responses))
+        found = connection.execute(query).mappings().first()
     if found is None:
         raise missing("response", response_id, param)
     return found
@@ -53,7 +56,7 @@ def delete(database: Database, response_id: str) -> dict[str, Any]:
         RequestError: there is no such response.
     """
     with database.write() as connection:
-        if not connection.execute(responses.delete().where(responses.c.id == response_id)).rowcount:
+        if not connection.execute(responses.delete().where(responses.c.id == response_id, *owned(responses))).rowcount:
             raise missing("response", response_id, "response_id")
     return {"id": response_id, "object": "response", "deleted": True}
 

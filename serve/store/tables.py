@@ -1,4 +1,4 @@
-"""The tables of the database. Every key sees all rows: one server is one organisation.
+"""The tables of the database. A key sees the rows of its project; without projects all are in the default one.
 
 ``number`` ascends and gives lists their order; ``id`` is the id in the API. Times are Unix seconds.
 """
@@ -18,8 +18,8 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-#: Incremented when a table changes; a database of another version is refused.
-VERSION = "1"
+#: Incremented when a table changes. A database of an earlier version is migrated, one of a later version refused.
+VERSION = "2"
 
 #: Statuses of a job that waits or runs, and of one that has ended; there is ``paused`` besides.
 ACTIVE = ("validating_files", "queued", "running")
@@ -39,6 +39,10 @@ def _id() -> Column[str]:
     return Column("id", String(64), unique=True, nullable=False)
 
 
+def _project() -> Column[str]:
+    return Column("project", String(64), nullable=False, server_default="default")
+
+
 facts = Table("facts", schema, Column("name", String(64), primary_key=True), Column("value", Text, nullable=False))
 
 keys = Table(
@@ -48,6 +52,7 @@ keys = Table(
     Column("name", String(128), unique=True, nullable=False),
     Column("digest", String(64), unique=True, nullable=False),  # SHA-256 of the key, in hex
     Column("created_at", BigInteger, nullable=False),
+    _project(),
 )
 
 files = Table(
@@ -62,6 +67,7 @@ files = Table(
     Column("kind", String(16), nullable=False),  # of a training file: supervised or dpo
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger),
+    _project(),
 )
 
 #: A file's content in parts, written before the file's row: an incomplete file is never listed.
@@ -100,6 +106,7 @@ jobs = Table(
     Column("run_id", String(64)),
     Column("step", Integer, nullable=False),  # of the last resume point
     Column("crashes", Integer, nullable=False),  # of its training process, since the last resume point
+    _project(),
 )
 
 pairs = Table(
@@ -165,6 +172,7 @@ batches = Table(
     Column("output_file_id", String(64)),
     Column("error_file_id", String(64)),
     Column("output_expires_s", BigInteger),
+    _project(),
 )
 
 #: The answered requests of a batch, as lines of its output file (good) and its error file.
@@ -185,7 +193,42 @@ responses = Table(
     Column("created_at", BigInteger, nullable=False, index=True),
     Column("object", JSON, nullable=False),
     Column("messages", JSON, nullable=False),  # [role, text] of the whole conversation, without instructions
+    _project(),
 )
+
+#: Settings of projects that have any.
+projects = Table(
+    "projects",
+    schema,
+    Column("name", String(64), primary_key=True),
+    Column("budget", JSON, nullable=False),  # limits a day, by what they limit
+    Column("readable", JSON, nullable=False),  # names of registered models, or * for all
+)
+
+#: What projects that have a budget have used, by day.
+usage = Table(
+    "usage",
+    schema,
+    Column("project", String(64), primary_key=True),
+    Column("day", String(10), primary_key=True),
+    Column("kind", String(32), primary_key=True),
+    Column("amount", BigInteger, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    schema,
+    _number(),
+    _id(),
+    Column("created_at", BigInteger, nullable=False),
+    _project(),
+    Column("key", String(128), nullable=False),  # the name of the key
+    Column("action", String(64), nullable=False),
+    Column("object_id", Text, nullable=False),
+)
+
+#: Tables of version 1 that have got the column ``project``.
+MIGRATED = (keys, files, jobs, batches, responses)
 
 #: Idempotency keys, and the objects that the requests with them have created.
 idempotency_keys = Table(

@@ -285,6 +285,7 @@ def _tags(prepared: PreparedJob, step: int, model_id: str) -> dict[str, Any]:
     return {
         versions.OPENAI_ID: model_id,
         "openai_job": prepared.row["id"],
+        "project": prepared.row["project"],
         **job.lineage_tags,
         **job.base.source.tags,
         "step": step,

@@ -23,6 +23,7 @@ from registry import registration, runs, versions
 from registry.registration import LanguageModelFiles
 from serve import model_names
 from serve.http.tinker_messages import loss_output
+from serve.store.projects import DEFAULT
 from train.config import FinetuneConfig
 from train.finetune import LoadedBase, load_base, logged_config
 from train.stepwise import AdamSettings, StepwiseTrainer, new_adapter, saved_adapter
@@ -92,6 +93,7 @@ class TrainedModel:
     registered: str
     organization: str
     outputs: Path
+    project: str
     tags: Mapping[str, str] = field(default_factory=dict)
     start: str = ""
     run_id: str = ""
@@ -147,6 +149,7 @@ class TrainedModel:
             files = LanguageModelFiles(folder, logged_config(base, config), probed)
             model_id = model_names.fine_tuned_name(self.name, self.organization, name)
             found = {**self.tags, **tags, **self._tags(), TINKER_PATH: path, versions.OPENAI_ID: model_id}
+            found["project"] = self.project
             registration.register(run, files, self.registered, found, self._card(path, model_id))
         except BaseException as error:
             run.fail(error)
@@ -230,15 +233,15 @@ def _saved(bases: Bases, version: versions.Version, with_optimizer: bool) -> Ste
     return trainer
 
 
-def version_at(path: str) -> versions.Version:
-    """The version whose weights are at ``path``.
+def version_at(path: str, project: str) -> versions.Version:
+    """The version of ``project`` whose weights are at ``path``.
 
     Raises:
         UserError: there is none.
         TrackingUnavailable: the registry does not answer.
     """
     found = versions.find_tagged(TINKER_PATH, path) if path.startswith(SCHEME) else None
-    if found is None:
+    if found is None or found.tags.get("project", DEFAULT) != project:
         raise UserError(f"there are no weights at {path!r}: give the path that was returned when they were saved")
     return found
 

@@ -46,14 +46,15 @@ class SamplingSession:
 
 
 class SessionSamplers:
-    """The samplers of the session ``session_id``.
+    """The samplers of the session ``session_id`` of the project ``owner``.
 
     Args:
         folder: where snapshots are written.
         load: how the weights of their bases are held.
     """
 
-    def __init__(self, session_id: str, engine: Engine, folder: Path, load: str) -> None:
+    def __init__(self, session_id: str, owner: str, engine: Engine, folder: Path, load: str) -> None:
+        self.owner = owner
         self.session_id, self._engine, self._folder, self._load = session_id, engine, folder, load
         self._found: dict[str, SamplingSession] = {}
         self._closed = False
@@ -79,7 +80,7 @@ class SessionSamplers:
         Raises:
             UserError: there are none at ``path``.
         """
-        version = tinker_models.version_at(path)
+        version = tinker_models.version_at(path, self.owner)
         base = model_names.shown_name(version.tags.get("base_model", ""))
         return self._keep(SamplingSession(self._id(number), f"{version.name}/{version.number}", base, path))
 

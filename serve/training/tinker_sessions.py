@@ -74,7 +74,7 @@ class TinkerSessions:
         if len(self._sessions) >= MAX_SESSIONS:
             raise _full(f"{MAX_SESSIONS} sessions are open already; finish some with ServiceClient.close()")
         session_id = fresh_id("session-")
-        samplers = SessionSamplers(session_id, self._engine, self._folder, self.config.load)
+        samplers = SessionSamplers(session_id, owner, self._engine, self._folder, self.config.load)
         session = self._sessions[session_id] = Session(session_id, owner, self._clock(), samplers)
         return session
 
@@ -148,7 +148,7 @@ class TinkerSessions:
         """Begin to load the adapter at ``path`` as a new model; returns the model's id; raises as ``create_model``."""
 
         def make(fields: dict[str, Any]) -> TrainedModel:
-            version = tinker_models.version_at(path)
+            version = tinker_models.version_at(path, owner)
             base = model_names.shown_name(version.tags.get("base_model", ""))
             fields |= {"name": base, "registered": _registered(base)}
             return tinker_models.load(self._bases, version, with_optimizer, tags=tags, **fields)
@@ -175,6 +175,7 @@ class TinkerSessions:
             "registered": _registered(base),
             "organization": self.config.organization,
             "outputs": self.outputs,
+            "project": session.owner,
         }
 
         def work() -> Reply:
@@ -217,6 +218,10 @@ class TinkerSessions:
         self.futures.submit(request_id(model_id, number), session.id, size, run)
         return request_id(model_id, number)
 
+    def is_known(self, model_id: str, number: int) -> bool:
+        """Whether a request came before."""
+        return self.futures.session_of(request_id(model_id, number)) is not None
+
     def model(self, owner: str, model_id: str) -> TrainedModel:
         """A model that is there.
 
@@ -255,13 +260,13 @@ class TinkerSessions:
             tinker_models.versions.set_tags(earlier, {tinker_models.TINKER_PATH: ""})
         return path
 
-    def reload(self, model: TrainedModel, path: str, with_optimizer: bool) -> None:
+    def reload(self, owner: str, model: TrainedModel, path: str, with_optimizer: bool) -> None:
         """Replace the weights of ``model`` by those at ``path``, in the thread.
 
         Raises:
             UserError: there are none, or they are of another base.
         """
-        version = tinker_models.version_at(path)
+        version = tinker_models.version_at(path, owner)
         if version.tags.get("base_digest") != model.trainer.base.source.digest:
             raise UserError(f"the weights at {path} are of another base than {model.name}")
         tinker_models.replace_weights(self._bases, model, version, with_optimizer)

@@ -52,7 +52,9 @@ def test_rows_that_share_beginnings_and_come_and_go_are_exact(shelf, engine, sch
     draw = random.Random(schedule)
     asked = []
     for _ in range(30):
-        words = BEGINNING.split()[: draw.choice((3, 12, 20))] + draw.choices(["fish", "rain", "salt"], k=draw.randrange(4))
+        words = BEGINNING.split()[: draw.choice((3, 12, 20))] + draw.choices(
+            ["fish", "rain", "salt"], k=draw.randrange(4)
+        )
         request = asking(draw.choice(list(shelf.folders)), " ".join(words), draw.choice((1, 5, 12)))
         asked.append((request, draw.choice((None, None, 2))))
     found = within(lambda: come_and_go(engine, asked, draw))

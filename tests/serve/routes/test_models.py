@@ -9,6 +9,7 @@ from registry.errors import TrackingUnavailable
 from serve.errors import RequestError
 from serve.model_catalog import ModelCatalog
 from serve.model_names import ModelNames, fine_tuned_name, registered_name
+from serve.store.database import Database
 from tests.serve.served import refused
 
 FINE_TUNED = "ft:gpt-4o-mini:parley:catalog:00000001"
@@ -71,17 +72,18 @@ def test_a_base_is_not_deleted(client):
         client.models.delete("gpt-4o-mini")
 
 
-def test_a_registry_that_does_not_answer_is_reported_whatever_is_called(monkeypatch):
+def test_a_registry_that_does_not_answer_is_reported_whatever_is_called(monkeypatch, tmp_path):
     def unavailable(*args):
         raise TrackingUnavailable("the tracking server does not answer")
 
     for name in ("search", "find_openai", "delete"):
         monkeypatch.setattr(registry_versions, name, unavailable)
-    catalog = ModelCatalog(ModelNames("bundled", {}), 0)
+    database = Database(f"sqlite:///{tmp_path / 'serve.db'}")
+    catalog = ModelCatalog(ModelNames("bundled", {}), 0, database)
     version = registry_versions.Version("a", 1, "run", "", {}, ())
     monkeypatch.setattr(catalog, "_version", lambda model: (version, ""))
     for call in (catalog.listing, lambda: catalog.get("a/1"), lambda: catalog.delete("a/1"),
-                 lambda: ModelCatalog(ModelNames("bundled", {}), 0).reference(FINE_TUNED)):  # fmt: skip
+                 lambda: ModelCatalog(ModelNames("bundled", {}), 0, database).reference(FINE_TUNED)):  # fmt: skip
         with pytest.raises(RequestError, match="does not answer") as refusal:
             call()
         assert (refusal.value.status, refusal.value.code) == (503, "registry_away")
