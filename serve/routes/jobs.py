@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt
 from serve.errors import RequestError
 from serve.http.schemas import BY_KIND, ELSE, IF_TEXT, After, Id, IdempotencyKey, Limit, Metadata, Name, Text
 from serve.state import State
-from serve.store import jobs
+from serve.store import job_checks, jobs
 from serve.training import lengths
 
 METADATA_FILTER = re.compile(r"metadata\[(.*)\]", re.DOTALL)
@@ -127,7 +127,7 @@ def create(request: Request, state: State, body: JobRequest, idempotency_key: Id
     base = state.names.base_of(fields["model"])
     warnings = lengths.warnings_of(state.database, fields, base) if base else {}
     start = "" if base else state.catalog.trained(fields["model"])
-    request.scope["allowance"].take_training_tokens(jobs.estimated_tokens(state.database, fields))
+    request.scope["allowance"].take_training_tokens(job_checks.estimated_tokens(state.database, fields))
     job_id = jobs.create(
         state.database, fields, state.names, config.organization, config.queue, idempotency_key, warnings, start
     )

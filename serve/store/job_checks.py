@@ -8,7 +8,19 @@ from sqlalchemy import Connection, func, select
 from data.formats.openai import LEAST_ROWS
 from serve.errors import NO_RETRY, RequestError
 from serve.store import files
+from serve.store.database import Database
+from serve.store.hyperparameters import resolve
 from serve.store.tables import ACTIVE, jobs
+
+BYTES_PER_TOKEN = 4
+
+
+def estimated_tokens(database: Database, fields: Mapping[str, Any]) -> int:
+    """About how many tokens the job reads that ``fields`` describe: those of its training file in each epoch."""
+    with database.read() as connection:
+        file = files.row_of(connection, fields["training_file"], "training_file")
+    epochs = resolve(fields["hyperparameters"], file["rows"])["n_epochs"] if file["rows"] else 1
+    return file["bytes"] // BYTES_PER_TOKEN * epochs
 
 
 def unknown_base(model: str) -> RequestError:

@@ -26,7 +26,6 @@ from serve.store.tables import ACTIVE, FINISHED, jobs, pairs
 from serve.store.transitions import Transition
 
 ROUTE = "jobs"
-BYTES_PER_TOKEN = 4
 NO_WARNINGS: Mapping[str, str] = {}
 FIRST_STATUS = "validating_files"
 #: What can happen to a job, by event. A job that is started again after its process ended is running already.
@@ -93,14 +92,6 @@ def _insert(connection: Connection, fields: Mapping[str, Any], base: str, organi
     for name, value in fields["metadata"].items():
         connection.execute(pairs.insert().values(job=inserted.inserted_primary_key[0], name=name, value=value))
     return job_id
-
-
-def estimated_tokens(database: Database, fields: Mapping[str, Any]) -> int:
-    """About how many tokens the job reads that ``fields`` describe: those of its training file in each epoch."""
-    with database.read() as connection:
-        file = files.row_of(connection, fields["training_file"], "training_file")
-    epochs = resolve(fields["hyperparameters"], file["rows"])["n_epochs"] if file["rows"] else 1
-    return file["bytes"] // BYTES_PER_TOKEN * epochs
 
 
 # Status changes
