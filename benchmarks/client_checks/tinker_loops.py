@@ -32,7 +32,10 @@ def pair_datum(tokenizer, question: str, answer: str, share: float) -> types.Dat
     weights = [share if at >= start else 0.0 for at in range(1, len(ids))]
     return types.Datum(
         model_input=types.ModelInput.from_ints(ids[:-1]),
-        loss_fn_inputs={"target_tokens": np.array(ids[1:]), "weights": np.array(weights, dtype=np.float32)},
+        loss_fn_inputs={  # pyright: ignore[reportArgumentType]  (the SDK converts arrays)
+            "target_tokens": np.array(ids[1:]),
+            "weights": np.array(weights, dtype=np.float32),
+        },
     )
 
 

@@ -51,18 +51,15 @@ def test_files_jobs_and_batches_are_a_projects_own(clients, client):
         assert file_id not in [each.id for each in stranger.files.list()]
         assert job.id not in [each.id for each in stranger.fine_tuning.jobs.list()]
         assert batch.id not in [each.id for each in stranger.batches.list()]
-        for call in (
-            lambda: stranger.files.retrieve(file_id),
-            lambda: stranger.files.content(file_id),
-            lambda: stranger.files.delete(file_id),
-            lambda: stranger.fine_tuning.jobs.retrieve(job.id),
-            lambda: stranger.fine_tuning.jobs.list_events(job.id),
-            lambda: stranger.fine_tuning.jobs.cancel(job.id),
-            lambda: stranger.batches.retrieve(batch.id),
-            lambda: stranger.fine_tuning.jobs.create(model="gpt-4o-mini", training_file=file_id),
+        jobs = stranger.fine_tuning.jobs
+        for call, name in (
+            *((call, file_id) for call in (stranger.files.retrieve, stranger.files.content, stranger.files.delete)),
+            *((call, job.id) for call in (jobs.retrieve, jobs.list_events, jobs.cancel)),
+            (stranger.batches.retrieve, batch.id),
+            (lambda name, jobs=jobs: jobs.create(model="gpt-4o-mini", training_file=name), file_id),
         ):
             with refused(openai.NotFoundError, code="not_found"):
-                call()
+                call(name)
 
 
 def test_one_idempotency_key_of_two_projects_creates_two_files(clients):
