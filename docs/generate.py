@@ -24,6 +24,7 @@ from recipes.compare.config import CompareConfig  # noqa: E402
 from recipes.dpo.config import DpoConfig  # noqa: E402
 from recipes.evaluation.config import EvaluateConfig  # noqa: E402
 from recipes.export.config import ExportConfig  # noqa: E402
+from recipes.importing.config import ImportConfig  # noqa: E402
 from recipes.noisy_labels.config import NoisyConfig  # noqa: E402
 from recipes.pretraining.config import BaseConfig  # noqa: E402
 from recipes.sft.config import TuneConfig  # noqa: E402
@@ -49,6 +50,7 @@ CONFIGS: dict[str, type] = {
     "votes": VotesConfig,
     "evaluate": EvaluateConfig,
     "export": ExportConfig,
+    "import": ImportConfig,
     "replay": ReplayConfig,
     "noisy": NoisyConfig,
     "monitor": MonitorConfig,

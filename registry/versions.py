@@ -216,6 +216,12 @@ def find_tagged(tag: str, value: str) -> Version | None:
         return _version(client, found[0]) if found else None
 
 
+def description(version: Version) -> str:
+    """The card of ``version`` in Markdown; empty where it has none."""
+    with connected() as client:
+        return client.get_model_version(version.name, str(version.number)).description or ""
+
+
 def delete(version: Version) -> None:
     """Delete ``version`` from the registry; its run and files stay."""
     with connected() as client:

@@ -1,5 +1,6 @@
 """What the page shows of a conversation, a version and the votes, put together from the other modules' fragments."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -21,6 +22,8 @@ from registry.votes.votes import Standing
 if TYPE_CHECKING:
     from registry.version_details import CatalogEntry, VersionDetails
 
+#: Kinds of versions whose weights are here to be exported.
+EXPORTED = ("lora", "full")
 NAMES = ("Left", "Right", "Third", "Fourth")
 Choice = tuple[str, str]
 
@@ -180,7 +183,9 @@ def curve(version: "VersionDetails", selected: int | None) -> Markup:
 
 def origin(version: "VersionDetails") -> Markup:
     """Where it comes from."""
-    return details.origin(version.lineage, version.run_url, version.notes)
+    name = shlex.quote(f"{version.version.name}/{version.version.number}")
+    export = f"mlflow run . -e export -P version={name} -P to=merged" if version.kind in EXPORTED else ""
+    return details.origin(version.lineage, version.run_url, version.notes, export)
 
 
 def standings(blind: Sequence[Standing], pairs: Sequence[Standing], not_blind: Sequence[Standing]) -> Markup:

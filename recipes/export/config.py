@@ -12,10 +12,16 @@ class ExportConfig:
 
     version: str = ""
     """Registered version, such as pirate/3 or pirate@champion."""
-    to: Literal["merged", "adapter", "gguf", "ollama"] = "merged"
-    """Layout: whole model (Transformers), adapter (PEFT), GGUF file (llama.cpp), or GGUF with a Modelfile (Ollama)."""
-    outtype: Literal["f16", "bf16", "q8_0"] = "f16"
-    """Type of the matrices in a GGUF file, by llama.cpp's name."""
+    to: Literal["merged", "adapter", "gguf", "ollama", "hub", "space", "bundle", "onnx"] = "merged"
+    """Whole model, adapter (PEFT), GGUF file, GGUF and Modelfile (Ollama), hub repository, Space, or a zip to check."""
+    outtype: Literal["f16", "bf16", "q8_0", "q4_k_m"] = "f16"
+    """Type of the matrices in a GGUF file, by llama.cpp's name; q4_k_m needs its program llama-quantize on PATH."""
+    repository: str = ""
+    """With to=hub: the repository that is uploaded to, such as ann/pirate; the token is HF_TOKEN's."""
+    license: str = ""
+    """With to=hub and to=space: the base's licence by the hub's identifier; empty takes that of its card."""
+    dry_run: bool = False
+    """With to=hub: write the folder only."""
     output: str = ""
     """Folder to write, which must not be there; empty is exports/NAME-NUMBER-FORMAT in the outputs folder."""
     max_new_tokens: int = 32

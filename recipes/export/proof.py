@@ -36,6 +36,8 @@ class Tolerance:
 
 EXACT = Tolerance(texts=0, largest=1e-3, mean=None)
 HALF = Tolerance(texts=1, largest=None, mean=None)
+REPORTED = Tolerance(texts=None, largest=None, mean=None, quantised=True)
+SAME_TEXTS = Tolerance(texts=0, largest=None, mean=None)
 EIGHT_BITS = Tolerance(texts=None, largest=None, mean=0.02, quantised=True)
 
 

@@ -17,10 +17,12 @@ from data.conversation import Row
 from data.errors import UserError, first_line, last_line
 from inference.batch import positions
 from inference.locations import ModelLocation
-from recipes.export import report
+from inference.lora import CONFIG
+from recipes.export import gguf_converter, hub, report
 from recipes.export.answers import Reference, reference_answers
 from recipes.export.config import ExportConfig
-from recipes.export.formats import FORMATS, Format, Source
+from recipes.export.formats import FORMATS, Format
+from recipes.export.layouts import Source
 from recipes.export.output_folder import new_folder
 from recipes.export.prompts import Conversations, conversations
 from recipes.export.proof import Proof, compare
@@ -54,12 +56,13 @@ def export(config: ExportConfig, run: Run) -> Iterator[str]:
     with new_folder(target) as folder:
         reference, bos, compared = write(config, form, version, location, folder)
         yield f"Prompts {len(compared.rows)}: {'; '.join(compared.notes) or 'all fixed ones'}"
-        found = consume(config, form, location, folder, reference)
+        found = consume(config, form, location, folder / form.model, reference)
         proof = compare(reference, found, form.tolerance(config), bos)
         keep_proof(run, folder, proof, reference, found)
         yield report.line(proof)
         if proof.cause:
             raise UserError(f"the export does not answer as {reference_name} does: {proof.cause}; nothing was exported")
+        form.finish(reference_name, folder, config)
     yield f"Export  {target}"
 
 
@@ -69,6 +72,15 @@ def require_installed(config: ExportConfig) -> None:
     Raises:
         UserError: it is not.
     """
+    if config.to == "onnx":
+        raise UserError(
+            "to=onnx: Optimum (optimum-onnx 0.1.0) needs transformers below 4.58 and refuses the one here; export with "
+            "to=merged, then `optimum-cli export onnx --model FOLDER OUTPUT` in an environment of its own"
+        )
+    if config.to == "hub":
+        hub.require_ready(config)
+    if config.outtype == "q4_k_m":
+        gguf_converter.require_quantizer()
     if FORMATS[config.to].consumer == "with_llama_cpp" and not find_spec("xllamacpp"):
         raise UserError(f"to={config.to} needs llama.cpp: pip install -r requirements-export.txt")
 
@@ -122,7 +134,7 @@ def write(
     if not compared.rows:
         raise UserError(f"max_new_tokens={config.max_new_tokens}: the model has {positions(model)} positions")
     reference = reference_answers(model, tokenizer, compared.rows, config.max_new_tokens, location.stop_token_ids)
-    form.write(Source(location, model, tokenizer, reference.stops), folder, config)
+    form.write(Source(version, location, model, tokenizer, reference), folder, config)
     del model
     gc.collect()
     return reference, tokenizer.bos_token_id, compared
@@ -147,15 +159,7 @@ def consume(
     Raises:
         UserError: it can't load the export or fails.
     """
-    task = {
-        "folder": str(folder),
-        "base": str(location.base) if form.needs_base else "",
-        "messages": reference.messages,
-        "tokens": reference.answers.tokens,
-        "max_new_tokens": config.max_new_tokens,
-        "threads": config.threads,
-        "longest_prompt": max(map(len, reference.answers.prompts)),
-    }
+    task = task_of(config, form, location, folder, reference)
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         (place / "task.json").write_text(json.dumps(task))
@@ -164,6 +168,21 @@ def consume(
         if done.returncode:
             raise UserError(f"to={config.to}: the export can't be used: {last_line(done.stderr)}")
         return json.loads((place / "result.json").read_text())
+
+
+def task_of(
+    config: ExportConfig, form: Format, location: ModelLocation, folder: Path, reference: Reference
+) -> dict[str, Any]:
+    """The task of a consumer, see ``recipes.export.consumers``."""
+    return {
+        "folder": str(folder),
+        "base": str(location.base) if (folder / CONFIG).is_file() else "",
+        "messages": reference.messages,
+        "tokens": reference.answers.tokens,
+        "max_new_tokens": config.max_new_tokens,
+        "threads": config.threads,
+        "longest_prompt": max(map(len, reference.answers.prompts)),
+    }
 
 
 def record_start(config: ExportConfig, run: Run, version: Version, location: ModelLocation) -> None:

@@ -15,10 +15,10 @@ from data.conversation import Row
 from inference.locations import ModelLocation
 from inference.transcript import ModelInfo
 from recipes.export.answers import Reference, reference_answers
-from recipes.export.config import ExportConfig
-from recipes.export.consumers import with_llama_cpp, with_transformers
-from recipes.export.formats import Source, write_merged
+from recipes.export.layouts import Source, write_merged
 from recipes.export.proof import EIGHT_BITS, EXACT, HALF, Proof, Tolerance, compare
+from registry.versions import Version
+from tests.fixtures.consumers import read_by
 from tests.fixtures.gguf_files import write as write_gguf
 
 PROMPTS = ("Hello there, friend.", "Where is the boat?", "How many cats do I have?")
@@ -55,16 +55,15 @@ def toy(tiny_base, tmp_path_factory) -> Exported:
     free = reference_answers(model, tokenizer, rows, NEW_TOKENS, frozenset())
     stops = frozenset({free.answers.tokens[0][2]})  # a token that it says, as the end of its answers
     reference = reference_answers(model, tokenizer, rows, NEW_TOKENS, stops)
+    version = Version("toy", 1, "", "", {}, ())
     info = ModelInfo("toy/1", "lora", "", "", "", 0)
-    source = Source(ModelLocation(info, tiny_base, tiny_base, tiny_base), model, tokenizer, reference.stops)
+    source = Source(version, ModelLocation(info, tiny_base, tiny_base, tiny_base), model, tokenizer, reference)
     folder = tmp_path_factory.mktemp("toy") / "merged"
-    write_merged(source, folder, ExportConfig())
+    write_merged(source, folder)
     return Exported(source, reference, folder)
 
 
-def read_by(
-    consumer: Any, folder: Path, reference: Reference, tolerance: Tolerance, bos: int | None, place: Path
-) -> Proof:
+def proof_by(consumer: str, folder: Path, reference: Reference, tolerance: Tolerance, bos: int | None) -> Proof:
     """What the program ``consumer`` makes of the export in ``folder``, compared with ``reference``."""
     task = {
         "folder": str(folder),
@@ -75,9 +74,7 @@ def read_by(
         "threads": 1,
         "longest_prompt": max(map(len, reference.answers.prompts)),
     }
-    (place / "task.json").write_text(json.dumps(task))
-    consumer.main(str(place / "task.json"), str(place / "result.json"))
-    return compare(reference, json.loads((place / "result.json").read_text()), tolerance, bos)
+    return compare(reference, read_by(consumer, task), tolerance, bos)
 
 
 def edited(folder: Path, name: str, edit: Callable[[Any], Any]) -> None:
@@ -129,8 +126,8 @@ MERGED_FAULTS: dict[str, Callable[[Path], None]] = {
 }
 
 
-def test_a_sound_merged_export_has_no_cause(toy, tmp_path):
-    proof = read_by(with_transformers, toy.folder, toy.reference, EXACT, toy.source.tokenizer.bos_token_id, tmp_path)
+def test_a_sound_merged_export_has_no_cause(toy):
+    proof = proof_by("with_transformers", toy.folder, toy.reference, EXACT, toy.source.tokenizer.bos_token_id)
     assert (proof.cause, proof.same_texts, proof.unknown) == ("", len(PROMPTS), 0)
     assert {len(each) for each in toy.reference.answers.tokens} != {NEW_TOKENS}  # some answers end by themselves
 
@@ -139,14 +136,14 @@ def test_a_sound_merged_export_has_no_cause(toy, tmp_path):
 def test_a_fault_in_a_merged_export_is_named(toy, cause, tmp_path):
     folder = shutil.copytree(toy.folder, tmp_path / "merged")
     MERGED_FAULTS[cause](folder)
-    proof = read_by(with_transformers, folder, toy.reference, EXACT, toy.source.tokenizer.bos_token_id, tmp_path)
+    proof = proof_by("with_transformers", folder, toy.reference, EXACT, toy.source.tokenizer.bos_token_id)
     assert proof.cause == cause
 
 
 def test_an_adapter_that_was_not_merged_is_named(toy, tiny_base, tmp_path):
     folder = shutil.copytree(toy.folder, tmp_path / "merged")
     shutil.copy(tiny_base / "model.safetensors", folder)
-    proof = read_by(with_transformers, folder, toy.reference, EXACT, toy.source.tokenizer.bos_token_id, tmp_path)
+    proof = proof_by("with_transformers", folder, toy.reference, EXACT, toy.source.tokenizer.bos_token_id)
     assert proof.cause == "adapter not merged"
 
 
@@ -223,7 +220,5 @@ def test_a_fault_in_a_gguf_file_is_named_and_a_sound_one_has_no_cause(toy_llama,
     }
     write_gguf(tmp_path / "model.gguf", tokenizer=toy_llama.tokenizer, **written)
     tolerance = EIGHT_BITS if written.get("kind") == "Q4_0" else HALF
-    proof = read_by(
-        with_llama_cpp, tmp_path, toy_llama.reference, tolerance, toy_llama.tokenizer.bos_token_id, tmp_path
-    )
+    proof = proof_by("with_llama_cpp", tmp_path, toy_llama.reference, tolerance, toy_llama.tokenizer.bos_token_id)
     assert (proof.cause, proof.unknown) == (cause, 0)

@@ -1,0 +1,20 @@
+"""``mlflow run . -e import``: a model that was made elsewhere as a registered version."""
+
+from recipes.importing.config import ImportConfig
+from steps.cli import main
+from steps.flags import parse
+from steps.tracked_run import execute, start_run
+
+
+def import_model(argv: list[str]) -> None:
+    """Import and print the version; what can't be imported is one line, and nothing is registered."""
+    config = parse(ImportConfig, argv)
+    config.require_path()
+    from recipes.importing.run import import_model as work
+
+    run = start_run("import", config)
+    execute(work, config, run, f"mlflow run . -e import -P path={config.path} -P register_as={config.register_as}")
+
+
+if __name__ == "__main__":
+    main(import_model)
