@@ -1,7 +1,7 @@
 """What a version answers to the conversations of a comparison: token ids, text, and log-probabilities by token."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from data.chat_format import stop_token_ids
@@ -34,6 +34,7 @@ class Answers:
 class Reference:
     """The version's own answers, and what is needed to compare another model with it.
 
+    ``margins``: of its tokens, by how many nats each is likelier than the likeliest other one.
     ``stops``: the tokens that end an answer. ``base_log_probs``: of the version's tokens under its base, in nats; empty
     where the version is no adapter. ``vocabulary``: rows of its embedding.
     """
@@ -43,6 +44,7 @@ class Reference:
     stops: frozenset[int]
     base_log_probs: list[list[float]]
     vocabulary: int
+    margins: list[list[float]] = field(default_factory=list)
 
 
 def reference_answers(
@@ -58,12 +60,13 @@ def reference_answers(
     tokens = _greedy(model, prompts, stops, max_new_tokens)
     texts = [tokenizer.decode(each, skip_special_tokens=True) for each in tokens]
     messages = [messages_of(row.turns, row.system)[:-1] for row in rows]
-    answers = Answers(prompts, tokens, texts, log_probs(model, prompts, tokens))
+    own, margins = scored(model, prompts, tokens)
+    answers = Answers(prompts, tokens, texts, own)
     base: list[list[float]] = []
     if hasattr(model, "disable_adapter"):
         with model.disable_adapter():
-            base = log_probs(model, prompts, tokens)
-    return Reference(messages, answers, stops, base, model.get_input_embeddings().weight.shape[0])
+            base, _ = scored(model, prompts, tokens)
+    return Reference(messages, answers, stops, base, model.get_input_embeddings().weight.shape[0], margins)
 
 
 def _greedy(model: Any, prompts: Sequence[list[int]], stops: frozenset[int], most: int) -> list[list[int]]:
@@ -79,15 +82,23 @@ def _greedy(model: Any, prompts: Sequence[list[int]], stops: frozenset[int], mos
     return tokens
 
 
-def log_probs(model: Any, prompts: Sequence[list[int]], tokens: Sequence[list[int]]) -> list[list[float]]:
-    """The log-probabilities in nats of each of ``tokens`` after its prompt and the tokens before it."""
+def scored(
+    model: Any, prompts: Sequence[list[int]], tokens: Sequence[list[int]]
+) -> tuple[list[list[float]], list[list[float]]]:
+    """The log-probability of each of ``tokens`` after what is before it, and its margin over the likeliest other token.
+
+    Both in nats, for each answer and token.
+    """
     import torch
 
-    found = []
+    found, margins = [], []
     for prompt, answer in zip(prompts, tokens, strict=True):
         ids = torch.tensor([[*prompt, *answer]], device=model.device)
         with torch.no_grad():
             logits = model(input_ids=ids, logits_to_keep=len(answer) + 1).logits[0, :-1]
         chosen = ids[0, len(prompt) :, None]
-        found.append(torch.log_softmax(logits.float(), -1).gather(-1, chosen)[:, 0].tolist())
-    return found
+        every = torch.log_softmax(logits.float(), -1)
+        own = every.gather(-1, chosen)[:, 0]
+        found.append(own.tolist())
+        margins.append((own - every.scatter(-1, chosen, -torch.inf).amax(-1)).tolist())
+    return found, margins

@@ -21,12 +21,15 @@ class Tolerance:
 
     ``texts``: how many answers may be other ones. ``largest`` and ``mean``: of the differences of log-probabilities, by
     token, in nats; None where there is no limit. ``quantised``: whether the format rounds weights to 8 bits or fewer.
+    ``tie``: an answer that parts at a token which the version prefers to all others by no more nats than this is not
+    counted as another one, since rounding alone decides there.
     """
 
     texts: int | None
     largest: float | None
     mean: float | None
     quantised: bool = False
+    tie: float = 0.0
 
     @property
     def limits_log_probs(self) -> bool:
@@ -35,7 +38,7 @@ class Tolerance:
 
 
 EXACT = Tolerance(texts=0, largest=1e-3, mean=None)
-HALF = Tolerance(texts=1, largest=None, mean=None)
+HALF = Tolerance(texts=1, largest=None, mean=None, tie=0.02)
 REPORTED = Tolerance(texts=None, largest=None, mean=None, quantised=True)
 SAME_TEXTS = Tolerance(texts=0, largest=None, mean=None)
 EIGHT_BITS = Tolerance(texts=None, largest=None, mean=0.02, quantised=True)
@@ -45,14 +48,15 @@ EIGHT_BITS = Tolerance(texts=None, largest=None, mean=0.02, quantised=True)
 class Proof:
     """The comparison of an export with its version on ``n`` conversations.
 
-    ``same_prompts``, ``same_texts``: how many are equal. ``largest`` and ``mean``: differences of log-probabilities of
-    the version's tokens, in nats. ``unknown``: how many of these ``tokens`` the consumer gave no log-probability for.
-    ``cause``: why it failed, empty where it did not.
+    ``same_prompts``, ``same_texts``: how many are equal. ``ties``: how many other texts part at a tie. ``largest`` and
+    ``mean``: differences of log-probabilities of the version's tokens, in nats. ``unknown``: how many of these
+    ``tokens`` the consumer gave no log-probability for. ``cause``: why it failed, empty where it did not.
     """
 
     n: int
     same_prompts: int
     same_texts: int
+    ties: int
     largest: float
     mean: float
     tokens: int
@@ -66,6 +70,7 @@ class Proof:
             "export/prompts": float(self.n),
             "export/same_prompts": float(self.same_prompts),
             "export/same_texts": float(self.same_texts),
+            "export/ties": float(self.ties),
             "export/log_prob_difference_max": self.largest,
             "export/log_prob_difference_mean": self.mean,
             "export/unknown_tokens_share": self.unknown / max(1, self.tokens),
@@ -86,14 +91,15 @@ def compare(reference: Reference, found: Mapping[str, Any], tolerance: Tolerance
     unknown = tokens - len(gaps)
     same_prompts = sum(a == b for a, b in zip(own.prompts, other.prompts, strict=True))
     same_texts = sum(map(is_same, own.texts, other.texts))
+    ties = sum(_parts_at_tie(reference, other, i, tolerance.tie) for i in range(n))
     largest, mean = max(gaps, default=0.0), _mean(gaps)
-    differs = _beyond(n - same_texts, tolerance.texts) or _beyond(largest, tolerance.largest)
+    differs = _beyond(n - same_texts - ties, tolerance.texts) or _beyond(largest, tolerance.largest)
     cause = _defect(reference, other, found["vocabulary"], bos)
     if not cause and (differs or _beyond(mean, tolerance.mean)):
         cause = _weights_cause(reference, other, tolerance)
     if not cause and tolerance.limits_log_probs and unknown > (1 - LEAST_KNOWN) * tokens:
         cause = f"no log-probability known for {unknown} of {tokens} tokens"
-    return Proof(n, same_prompts, same_texts, largest, mean, tokens, unknown, cause)
+    return Proof(n, same_prompts, same_texts, ties, largest, mean, tokens, unknown, cause)
 
 
 def _gaps(left: LogProbs, right: LogProbs) -> list[float]:
@@ -112,6 +118,15 @@ def is_same(own: str, other: str) -> bool:
     The export's may lack bytes at the end of the version's ``own`` that are no whole character: llama.cpp names none.
     """
     return other.strip() in (own.strip(), own.rstrip("\ufffd").strip())
+
+
+def _parts_at_tie(reference: Reference, other: Answers, i: int, tie: float) -> bool:
+    """Whether answer ``i`` is another text whose first other token is one that the version hardly preferred."""
+    own = reference.answers
+    if not tie or not reference.margins or is_same(own.texts[i], other.texts[i]):
+        return False
+    pairs = zip(own.tokens[i], other.tokens[i], reference.margins[i], strict=False)
+    return next((margin <= tie for a, b, margin in pairs if a != b), False)
 
 
 def _mean(values: Sequence[float]) -> float:

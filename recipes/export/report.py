@@ -11,7 +11,9 @@ from recipes.export.proof import Proof, is_same
 def line(proof: Proof) -> str:
     """The comparison in one line."""
     return (
-        f"Compared  prompts equal {proof.same_prompts}/{proof.n}, texts equal {proof.same_texts}/{proof.n}, "
+        f"Compared  prompts equal {proof.same_prompts}/{proof.n}, texts equal {proof.same_texts}/{proof.n}"
+        + (f" ({proof.ties} others part at a tie)" if proof.ties else "")
+        + ", "
         f"log-probability differs by at most {proof.largest:.2g} nats, on average {proof.mean:.2g}"
         + (f" ({proof.unknown} of {proof.tokens} tokens unknown)" if proof.unknown else "")
     )

@@ -46,6 +46,17 @@ def test_log_probabilities_that_are_judged_must_be_known(tolerance):
     assert compare(REFERENCE, {**SOUND, "log_probs": [[None] * 3]}, HALF, BOS).cause == ""
 
 
+def test_a_text_that_parts_where_the_version_hardly_preferred_its_token_is_not_another_one():
+    two = Answers(OWN.prompts * 2, OWN.tokens * 2, OWN.texts * 2, OWN.log_probs * 2)
+    other = {**SOUND, "prompts": two.prompts, "tokens": [[7, 9, END]] * 2, "texts": ["seven nine"] * 2}
+    other["log_probs"] = two.log_probs
+    for margin, cause, ties in ((0.01, "", 2), (0.5, "the weights differ", 0)):
+        reference = Reference(REFERENCE.messages * 2, two, frozenset({END}), [], 10, [[3.0, margin, 3.0]] * 2)
+        proof = compare(reference, other, HALF, BOS)
+        assert (proof.cause, proof.ties, proof.same_texts) == (cause, ties, 0)
+        assert compare(reference, other, EXACT, BOS).cause == "the weights differ"
+
+
 def test_weights_that_differ_are_quantised_only_in_a_format_that_quantises():
     changed = {**SOUND, "texts": ["nine"], "tokens": [[9]], "log_probs": [[-0.2, -0.2, -0.3]]}
     assert compare(REFERENCE, changed, EIGHT_BITS, BOS).cause == "quantisation"
