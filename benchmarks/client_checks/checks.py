@@ -4,10 +4,11 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from typing import Any
 
-#: Where the server is, its key, and the name of a model.
+#: Where the server is, its key, and the names of two models: the bundled base, and one that takes longer prompts.
 BASE_URL, KEY = os.environ.get("OPENAI_BASE_URL", ""), os.environ.get("OPENAI_API_KEY", "")
-MODEL = "gpt-4o-mini"
+MODEL, LARGER = "gpt-4o-mini", "gpt-4o"
 
 _CHECKS: list[tuple[str, Callable[[], str | None]]] = []
 
@@ -20,6 +21,21 @@ def capability(name: str) -> Callable[[Callable[[], str | None]], Callable[[], s
         return check
 
     return add
+
+
+def refusal(call: Callable[[], Any]) -> str:
+    """The words with which the server refuses ``call``; it must not break.
+
+    Raises:
+        AssertionError: the call was not refused, or ended in an error of the server's.
+    """
+    try:
+        call()
+    except Exception as error:
+        status, body = getattr(error, "status_code", 0), getattr(error, "body", None)
+        assert 400 <= status < 500, repr(error)
+        return str(body["message"] if isinstance(body, dict) and "message" in body else error)
+    raise AssertionError("it was not refused")
 
 
 def run_all() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import openai
 from pydantic import BaseModel
 
-from benchmarks.client_checks.checks import MODEL, capability, run_all
+from benchmarks.client_checks.checks import MODEL, capability, refusal, run_all
 
 client = openai.OpenAI(max_retries=0, timeout=120)
 MESSAGES: Any = [{"role": "user", "content": "Say hello."}]
@@ -19,17 +19,6 @@ class Greeting(BaseModel):
     """What a structured answer holds."""
 
     polite: bool
-
-
-def refusal(call: Any) -> str:
-    """The words with which ``call`` is refused."""
-    try:
-        call()
-    except openai.APIStatusError as error:
-        assert error.status_code < 500, error
-        body: Any = error.body
-        return str(body["message"] if isinstance(body, dict) and "message" in body else error.message)
-    raise AssertionError("it was not refused")
 
 
 @capability("models.list with max_model_len")
