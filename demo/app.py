@@ -13,10 +13,15 @@ from demo.errors import guarded
 from demo.events import EventHandlers
 from demo.held_out_tab import HeldOutTab
 from demo.limits import HIGHEST_SEED
+from demo.picker import Picker
+from demo.runs_tab import RunsTab
 from demo.samples import COUNTS
 from demo.session import ChatSessions
+from demo.training import Trainings
+from demo.training_tab import TrainingTab
 from demo.version_cache import VersionCache
 from demo.view import render
+from demo.votes_training import VotesTraining
 
 HERE = Path(__file__).parent
 STYLES, SCRIPT = (HERE / "style.css", HERE / "page.css"), HERE / "page.js"
@@ -45,17 +50,21 @@ VOTES = {"left": "◀ left", "tie": "tie", "both_bad": "both bad", "right": "rig
 HELD_OUT = "held-out prompts of this version"
 
 
-def build(sessions: ChatSessions, versions: VersionCache) -> gr.Blocks:
-    """The page over ``sessions`` (conversations) and ``versions`` (what the registry has)."""
+def build(sessions: ChatSessions, versions: VersionCache, trainings: Trainings | None = None) -> gr.Blocks:
+    """The page over ``sessions`` (conversations) and ``versions`` (what the registry has).
+
+    ``trainings``: with it visitors can train; None leaves that out.
+    """
     with gr.Blocks(title="Parley", analytics_enabled=False, fill_width=True) as blocks:
         api.add(sessions, versions, MODEL)  # first: a name that one of the page's events has taken gets a number
-        _Page(sessions, versions).lay_out(blocks)
+        _Page(sessions, versions, trainings).lay_out(blocks)
     return blocks
 
 
 class _Page:
-    def __init__(self, sessions: ChatSessions, versions: VersionCache) -> None:
+    def __init__(self, sessions: ChatSessions, versions: VersionCache, trainings: Trainings | None) -> None:
         self.config, self.do = sessions.config, EventHandlers(sessions, versions)
+        self.trainings = trainings
 
     def lay_out(self, blocks: gr.Blocks) -> None:
         """Make all controls and connect them to their handlers."""
@@ -70,14 +79,20 @@ class _Page:
                                elem_id="link")  # fmt: skip
         self.file = gr.Textbox(visible="hidden", elem_id="file", show_label=False)
         self.bar = conversations_bar.Bar(self.do) if self.do.sessions.saved else None
-        with gr.Tabs(elem_id="tabs"):
+        with gr.Tabs(elem_id="tabs") as self.tabs:
             with gr.Tab("Chat", id="chat"):
                 self._chat_tab()
             with gr.Tab("Held-out", id="held-out"):
                 may_compute = not self.config.share
                 HeldOutTab(self.columns, self.notice, self.file, may_compute, PRIVATE).lay_out(self._download)
             with gr.Tab("Votes", id="votes") as votes:
-                self._votes_tab()
+                self._votes_tab(votes)
+            with gr.Tab("Runs", id="runs") as tab:
+                RunsTab(self.trainings, self.do.versions, self.notice, PRIVATE, self._open_pair).lay_out(tab)
+            if self.trainings:
+                with gr.Tab("Train", id="train") as train:
+                    tab = TrainingTab(self.trainings, self.do.versions, self.notice, PRIVATE, self._open_pair)
+                    tab.lay_out(train)
         self._connect(blocks, votes)
 
     def _chat_tab(self) -> None:
@@ -92,6 +107,7 @@ class _Page:
             self.fewer = gr.Button("– column", size="sm", min_width=84, scale=0, visible=False, elem_id="fewer")
             self.dose = gr.Button("Scales", size="sm", min_width=84, scale=0, elem_id="scales")
             self.blind = gr.Checkbox(False, label="blind", min_width=80, scale=0, elem_id="blind")
+        self.picker = Picker(self.columns, self.do.versions, self.notice, PRIVATE)
         with gr.Row(elem_classes="parley-main"):
             with gr.Column(scale=5, min_width=320):
                 self.panes = gr.HTML(elem_id="panes", padding=False)
@@ -159,11 +175,14 @@ class _Page:
             self.as_json = gr.Button("Transcript, JSON", size="sm", elem_id="as-json")
             self.open_file = gr.Button("Open a transcript", size="sm", elem_id="open-transcript")
 
-    def _votes_tab(self) -> None:
+    def _votes_tab(self, votes: gr.Tab) -> None:
         with gr.Row():
             self.export = gr.Button("Export preference pairs (JSONL)", size="sm", elem_id="export")
             self.recount = gr.Button("Count again", size="sm", elem_id="recount")
         self.table = gr.HTML(elem_id="standings", padding=False)
+        if self.trainings:
+            given = (self.trainings, self.do.versions, self.notice, PRIVATE, self.do.all_votes, self._open_pair)
+            VotesTraining(*given).lay_out([votes.select, self.recount.click])
 
     def _connect(self, blocks: gr.Blocks, votes: gr.Tab) -> None:
         self._connect_versions(blocks)
@@ -193,6 +212,7 @@ class _Page:
             self._redraw(button.click(resize, self.columns, [*self.columns, *buttons], **PRIVATE))
         scaled = [self.notice, *self.columns, *buttons]
         self._redraw(self.dose.click(guarded(scales_of, len(scaled)), self.columns, scaled, **PRIVATE))
+        self.picker.connect(self._redraw)
         self.blind.input(**self._show)
         last: dict[str, Any] = {**PRIVATE, "trigger_mode": "always_last"}  # of several keys, the last one counts
         self._redraw(self.step.release(self.do.select_step, [self.step, *self.columns], [*self.columns], **last))
@@ -255,6 +275,12 @@ class _Page:
         """After ``event``, draw the panes and the panel anew."""
         event.then(**self._show)
         event.then(**self._describe)
+
+    def _open_pair(self, event: Any, pair: gr.Textbox, blind: bool = False) -> None:
+        """After ``event``, open the two versions that ``pair`` names in the chat."""
+        outs = [self.notice, self.model, *self.columns, self.more, self.fewer, self.blind, self.tabs]
+        opened = guarded(self.do.open_pair(blind), len(outs))
+        self._redraw(event.then(opened, [pair, *self.columns], outs, **PRIVATE))
 
     def _download(self, button: gr.Button, make: Callable[..., Any], inputs: Any = None) -> None:
         """The server sends the file's text and the browser saves it, so that no file of the server is ever served."""

@@ -76,6 +76,16 @@ class EventHandlers:
         """Fetch the versions anew; what was chosen stays."""
         return self._version_updates(model, tuple(column or "" for column in columns))
 
+    def open_pair(self, blind: bool) -> Callable[..., list[Any]]:
+        """The handler that puts two versions, its first value as ``LEFT RIGHT``, into the columns of the chat."""
+
+        def open_pair(pair: str, *columns: str) -> list[Any]:
+            if not pair:
+                return [gr.skip()] * (1 + 1 + MOST_COLUMNS + 2 + 2)
+            return [*self._version_updates("", pair.split(" ")), gr.Checkbox(value=blind), gr.Tabs(selected="chat")]
+
+        return open_pair
+
     def _version_updates(self, model: str, references: Sequence[str]) -> list[Any]:
         """Notice, the model's and the columns' dropdowns, and the two column buttons."""
         try:
@@ -260,7 +270,7 @@ class EventHandlers:
 
     def preference_pairs(self) -> list[str]:
         """The blind votes as preference pairs, JSON Lines."""
-        selected = select_pairs(self._votes())
+        selected = select_pairs(self.all_votes())
         if not selected.rows:
             raise UserError(f"no blind vote has preferred one of two whole, different answers yet; {selected.line}")
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in selected.rows)
@@ -268,10 +278,10 @@ class EventHandlers:
 
     def standings(self) -> list[str]:
         """Win rates over all votes."""
-        votes = self._votes()
+        votes = self.all_votes()
         return ["", render.standings(win_rates(votes), head_to_head(votes), win_rates(votes, blind=False))]
 
-    def _votes(self) -> list[Vote]:
+    def all_votes(self) -> list[Vote]:
         """All votes in the store, after those still waiting were sent."""
         with import_lock:
             from registry.votes import store

@@ -30,6 +30,31 @@ window.parley = {
       input.click();
     });
   },
+  // A file of rows that the visitor drops or chooses, as JSON with its name and its content in base64.
+  rows() {
+    const most = 16 << 20;
+    const read = (file) =>
+      new Promise((resolve) => {
+        if (!file) return resolve("");
+        if (file.size > most) return resolve(JSON.stringify({ problem: `${file.name} is above 16 MB; write its path below` }));
+        const reader = new FileReader();
+        reader.addEventListener("load", () =>
+          resolve(JSON.stringify({ name: file.name, content: reader.result.slice(reader.result.indexOf(",") + 1) })));
+        reader.addEventListener("error", () => resolve(JSON.stringify({ problem: `${file.name} can't be read` })));
+        reader.readAsDataURL(file);
+      });
+    const dropped = parley.dropped;
+    parley.dropped = null;
+    if (dropped) return read(dropped);
+    const input = Object.assign(document.createElement("input"), { type: "file" });
+    return new Promise((resolve) => {
+      input.addEventListener("cancel", () => resolve(""));
+      input.addEventListener("change", () => read(input.files[0]).then(resolve));
+      input.click();
+    });
+  },
+  // The ids of the runs whose boxes are ticked.
+  runs: () => [...document.querySelectorAll(".parley-run-box:checked")].map((box) => box.value).join(" "),
   link(query) {
     const address = location.origin + location.pathname + "?" + query;
     history.replaceState(null, "", address);
@@ -46,6 +71,16 @@ window.parley = {
     return id;
   },
 };
+for (const kind of ["dragover", "dragleave", "drop"])
+  document.addEventListener(kind, (event) => {
+    const zone = event.target.closest?.("#train-drop");
+    document.querySelector("#train-drop")?.classList.toggle("parley-over-drop", kind === "dragover" && !!zone);
+    if (!zone) return;
+    event.preventDefault();
+    if (kind !== "drop" || !event.dataTransfer.files.length) return;
+    parley.dropped = event.dataTransfer.files[0];
+    document.querySelector("#train-choose").click();
+  });
 // Gradio's slider tells of a change when the pointer goes up and when its number loses the focus.
 document.addEventListener("keyup", (event) => {
   const moves = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown"];
@@ -54,6 +89,35 @@ document.addEventListener("keyup", (event) => {
 });
 document.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && event.target.matches?.("#step input[type=number]")) event.target.blur();
+});
+// The list of versions: its filters, and its buttons.
+const filterVersions = (box) => {
+  const words = box.querySelector(".parley-pick-search").value.toLowerCase().split(/\s+/).filter(Boolean);
+  const wanted = [...box.querySelectorAll(".parley-pick-filter:checked")].map((filter) => filter.value);
+  for (const row of box.querySelectorAll(".parley-pick-row")) {
+    const text = row.dataset.text.toLowerCase();
+    row.hidden = !(words.every((word) => text.includes(word)) && wanted.every((name) => row.dataset[name] === "1"));
+  }
+  for (const group of box.querySelectorAll(".parley-pick-model, .parley-pick-cells")) {
+    group.hidden = !group.querySelector(".parley-pick-row:not([hidden])");
+    if (words.length && !group.hidden) group.open = true;
+  }
+};
+document.addEventListener("input", (event) => {
+  const box = event.target.closest?.(".parley-picker");
+  if (box) filterVersions(box);
+});
+document.addEventListener("click", (event) => {
+  const version = event.target.closest?.(".parley-pick");
+  if (!version) return;
+  parley.pick = version.dataset.choice;
+  document.querySelector("#picker-choose").click();
+});
+document.addEventListener("click", (event) => {
+  const run = event.target.closest?.(".parley-open-run");
+  if (!run) return;
+  parley.pair = run.dataset.pair;
+  document.querySelector("#runs-open").click();
 });
 document.addEventListener("click", (event) => {
   const row = event.target.closest?.(".parley-open-row");
@@ -64,6 +128,13 @@ document.addEventListener("click", (event) => {
   [...document.querySelectorAll("button[role=tab]")].find((tab) => tab.textContent.trim() === "Chat")?.click();
   field.focus();
 });
+// On a phone the settings are a sheet, which is closed at first.
+const closeSheet = setInterval(() => {
+  const bar = document.querySelector("#settings .label-wrap.open");
+  if (!bar) return;
+  clearInterval(closeSheet);
+  if (matchMedia("(max-width: 640px)").matches) bar.click();
+}, 200);
 // The counter of the prompt's characters, as the server counts them; a program can change the field, too.
 setInterval(() => {
   const field = document.querySelector("#prompt textarea");

@@ -31,6 +31,7 @@ SHARE_SERVICE = "https://api.gradio.app/v3/tunnel-request"
 SHARE_TIMEOUT_S = 5.0
 VERSIONS_TIMEOUT_S = 1.5  # how long the page waits for the versions that it will show
 BODY_BYTES = 1 << 17  # of a request, beside its prompt: a transcript of all columns
+FILE_BODY_BYTES = 23 << 20  # a file of rows in base64, which takes a third more than the file
 GIB = 1 << 30
 
 
@@ -48,16 +49,19 @@ def open_page(config: DemoConfig, outputs: Path) -> None:
     gr = import_gradio()
     from demo.app import build
     from demo.session import ChatSessions
+    from demo.training import Trainings
     from demo.version_cache import VersionCache
 
     outbox: Callable[[], VoteOutbox] = once(lambda: _make_outbox(outputs / "votes"))
     versions = VersionCache("" if config.share else config.ui_address)
-    blocks = build(ChatSessions(config, models, outbox, open_conversations(config, outputs)), versions)
+    sessions = ChatSessions(config, models, outbox, open_conversations(config, outputs))
+    trainings = None if config.share else Trainings(outputs)
+    blocks = build(sessions, versions, trainings)
     seen = threading.Event()
     threading.Thread(target=warm_up, args=(models, versions, config, seen), name="warm-up", daemon=True).start()
     password = make_password(config)
     seen.wait(VERSIONS_TIMEOUT_S)
-    local, public = serve(blocks, config, password)
+    local, public = serve(blocks, config, password, takes_files=trainings is not None)
     print("\n".join(announcement(config, local, public, password, problem)), flush=True)
     try:
         blocks.block_thread()
@@ -123,14 +127,18 @@ def warm_up(models: ModelProcess, versions: "VersionCache", config: DemoConfig, 
             pass
 
 
-def serve(blocks: Any, config: DemoConfig, password: str = "") -> tuple[str, str | None]:
-    """Start the server on loopback; returns the address and the public link, None where none was requested or made."""
+def serve(blocks: Any, config: DemoConfig, password: str = "", takes_files: bool = False) -> tuple[str, str | None]:
+    """Start the server on loopback; returns the address and the public link, None where none was requested or made.
+
+    ``takes_files``: whether visitors may bring files of rows, so that a request may be long.
+    """
     from starlette.middleware import Middleware
 
     from demo.app import SCRIPT, STYLES, THEME
     from demo.middleware import PageMiddleware
 
     max_bytes = BODY_BYTES + 12 * config.prompt_chars  # a character of JSON has up to 12 bytes
+    max_bytes += FILE_BODY_BYTES if takes_files else 0
     middleware = [Middleware(PageMiddleware, max_bytes=max_bytes)]
     # api_open=True would let direct calls bypass the queue, its length and its limit of one model event at a time
     blocks.queue(max_size=config.queue, default_concurrency_limit=4, api_open=False)

@@ -74,14 +74,14 @@ def params_of(run_id: str) -> dict[str, str]:
     with connected() as client:
         try:
             logged = client.get_run(run_id).data.params if run_id else {}
-            return {name: _unquoted(value) for name, value in logged.items()}
+            return {name: unquoted(value) for name, value in logged.items()}
         except MlflowException as error:
             if is_down(error):
                 raise
             return {}
 
 
-def _unquoted(value: str) -> str:
+def unquoted(value: str) -> str:
     """What ``shlex.quote`` made ``value`` from; the same where it did not."""
     try:
         words = shlex.split(value)

@@ -19,6 +19,9 @@ class NullRun(Run):
     def flush(self) -> None:
         """Do nothing."""
 
+    def params(self, params: Mapping[str, Any]) -> None:
+        """Do nothing."""
+
     def tags(self, tags: Mapping[str, Any]) -> None:
         """Do nothing."""
 

@@ -34,6 +34,7 @@ TRIES = 5
 EMPTY: Mapping[str, str] = {}
 DESCRIPTION, LONGEST_TAG = "mlflow.note.content", 8000
 RETRY_S = 15.0  # between two tries to reach the server while training continues: each costs seconds
+LIVE_S = 5.0  # metrics wait at most so long, so that a training can be watched
 #: How long a finished training waits for the server before it leaves the rest to a resume.
 SERVER_TIMEOUT_S = float(os.environ.get("PARLEY_TRACKING_PATIENCE_S", "30"))
 
@@ -51,11 +52,14 @@ class Run:
         self.is_offline = False
         self._buffer = MetricBuffer(folder / OUTBOX, sent)
         self._tried_s = 0.0
+        self._sent_s = time.monotonic()
 
     def log(self, step: int, metrics: Mapping[str, float], at_ms: int = 0) -> None:
-        """Buffer ``metrics`` at ``step``, as ``MetricBuffer.add``."""
+        """Buffer ``metrics`` at ``step``, as ``MetricBuffer.add``; every few seconds what is buffered is sent."""
         self.has_begun = True
         self._buffer.add(step, metrics, at_ms)
+        if time.monotonic() - self._sent_s >= LIVE_S:
+            self.flush()
 
     def flush(self) -> None:
         """Send what is buffered; where the server does not answer, keep it in the run's folder."""
@@ -65,6 +69,7 @@ class Run:
             self._send()
 
     def _send(self) -> None:
+        self._sent_s = time.monotonic()
         try:
             self._buffer.send(self.client, self.run_id)
         except (MlflowException, OSError) as error:
@@ -193,6 +198,14 @@ class Run:
             self.text(json.dumps({"columns": list(columns), "data": rows}), name)
         else:
             self.client.log_table(self.run_id, columns, name)
+
+    def live_table(self, records: Sequence[Mapping[str, str]], name: str) -> None:
+        """Log a table that grows while training goes on; where the server does not answer, nothing happens."""
+        if not self.is_offline:
+            try:
+                self.table(records, name)
+            except (MlflowException, OSError) as error:
+                self._go_offline(error)
 
     def history(self, key: str) -> list[tuple[int, float]]:
         """Every logged ``(step, value)`` of a metric, in order of steps."""

@@ -1,5 +1,7 @@
 """``mlflow run . -e study``: a grid of trainings, one run a cell, and a report."""
 
+from contextlib import ExitStack
+
 from recipes.studies.config import EXECUTION, StudyConfig
 from steps.cli import main
 from steps.flags import parse
@@ -18,10 +20,11 @@ def study(argv: list[str]) -> None:
         executors.require_ray()
     else:
         executors.warm(config.jobs or executors.cores())
-    run = open_run("study", config)
-    from recipes.studies.run import study as work
+    with ExitStack() as stack:
+        run = open_run("study", config, stack)
+        from recipes.studies.run import study as work
 
-    execute(work, config, run, f"mlflow run . -e study -P resume={run.run_id}")
+        execute(work, config, run, f"mlflow run . -e study -P resume={run.run_id}")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from data.errors import ConfigError, UserError
@@ -31,11 +32,12 @@ def run_job(entry: str, config_type: type[C], work: "Callable[[C, Run], Iterator
 
     distributed.join()
     run = None
-    if distributed.rank() == 0:
-        config = saved_config(config) if config.resume else config
-        run = open_run(entry, config)
-    run_id, config = distributed.share((run.run_id if run else "", config))
-    execute(work, config, run or NullRun(run_id, OUTPUTS / run_id), f"mlflow run . -e {entry} -P resume={run_id}")
+    with ExitStack() as stack:
+        if distributed.rank() == 0:
+            config = saved_config(config) if config.resume else config
+            run = open_run(entry, config, stack)
+        run_id, config = distributed.share((run.run_id if run else "", config))
+        execute(work, config, run or NullRun(run_id, OUTPUTS / run_id), f"mlflow run . -e {entry} -P resume={run_id}")
     distributed.leave()
 
 
@@ -51,20 +53,25 @@ def start_run(entry: str, config: Any) -> "Run":
     return runs.start(config.run_name, OUTPUTS, {"entry": entry})
 
 
-def open_run(entry: str, config: Any) -> "Run":
+def open_run(entry: str, config: Any, stack: ExitStack) -> "Run":
     """A new run as ``start_run`` makes it, its folder with the settings made, or the run that ``config.resume`` names.
 
+    Until ``stack`` is closed, the run is known to be written by this process.
+
     Raises:
-        UserError: the store can't be written, the run to resume is unknown, or the tracking server does not answer.
+        UserError: the store can't be written, the run to resume is unknown or still going, or the tracking server does
+            not answer.
     """
-    from registry import runs, store
+    from registry import run_process, runs, store
+    from registry.run_records import ENTRY
 
     store.prepare(OUTPUTS)
     if config.resume:
+        stack.enter_context(run_process.held(OUTPUTS / config.resume))
         run = runs.reopen(config.resume, OUTPUTS)
     else:
-        run = runs.start(config.run_name, OUTPUTS, {"entry": entry})
-        run.folder.mkdir(parents=True, exist_ok=True)
+        run = runs.start(config.run_name, OUTPUTS, {ENTRY: entry})
+        stack.enter_context(run_process.held(run.folder))
         (run.folder / SETTINGS).write_text(json.dumps(dataclasses.asdict(config), indent=1))
     return run
 

@@ -164,7 +164,7 @@ class _Loop:
                 progress.trained_tokens += tokens
                 due = progress.step in self.eval_steps
                 self.since_point.append((loss, *beside))
-                self._log_step(progress.step, epoch, norm, due)
+                self._log_step(progress, epoch, norm, due)
                 bar.update()
                 rate = (progress.trained_tokens - tokens_before) / (perf_counter() - began)
                 bar.set_postfix_str(f"{rate:.0f} trained tokens/s, loss {loss:.3f}", refresh=False)
@@ -176,12 +176,14 @@ class _Loop:
         quiet = distributed.rank() > 0 or step == self.total_steps
         return tqdm(total=self.total_steps, initial=step, desc="training", unit="step", mininterval=0.5, disable=quiet)
 
-    def _log_step(self, step: int, epoch: float, norm: float, due: bool) -> None:
+    def _log_step(self, progress: Progress, epoch: float, norm: float, due: bool) -> None:
         """Log the means since the last point; long runs get a point every few steps, short ones every step."""
+        step = progress.step
         if due or step % self.steps_per_point == 0:
             loss, *means = (sum(each) / len(self.since_point) for each in zip(*self.since_point, strict=True))
             beside = {f"train/{name}": value for name, value in self.loss.named(means).items()}
             rest = {"train/grad_norm": norm, "train/lr": self._lr_at(step - 1), "epoch": epoch}
+            rest["train/trained_tokens"] = progress.trained_tokens
             self.tracker.log(step, {"train/loss": loss, **beside, **rest})
             self.since_point.clear()
 

@@ -80,7 +80,19 @@ def divergences(chat: Conversation) -> Markup:
         line = "Blind: vote, and the page shows which side is which and where the answers differ."
         return notice("info", line) if chat.exchanges else Markup("")
     numbers = range(1, len(chat.exchanges[-1].replies)) if chat.exchanges else ()
-    return Markup("").join([summary(chat), *(_divergence(chat, number) for number in numbers), _execution(chat)])
+    boxes = [_divergence(chat, number) for number in numbers]
+    if len(boxes) > 1:
+        boxes = [fragment("divergences.html", line=_first_tokens(chat, numbers), boxes=boxes)]
+    return Markup("").join([summary(chat), *boxes, _execution(chat)])
+
+
+def _first_tokens(chat: Conversation, numbers: Sequence[int]) -> str:
+    """At which token each of the other panes first differs from the first one, in one line."""
+    found = chat.exchanges[-1].divergences
+    return ", ".join(
+        f"{chat.models[number].reference} " + ("nowhere" if (at := found[number]) is None else f"at token {at.at + 1}")
+        for number in numbers
+    )
 
 
 def _divergence(chat: Conversation, number: int) -> Markup:

@@ -25,7 +25,7 @@ from recipes.dpo.config import DpoConfig
 from recipes.dpo.data import PreferenceRows, load, longer_share
 from recipes.dpo.types import PreferenceJob
 from recipes.sft import run as sft
-from recipes.sft import stop_on
+from recipes.sft import samples, stop_on
 from recipes.sft.run import Recipe
 from recipes.sft.types import Outcome
 from registry.references import scaled
@@ -119,7 +119,7 @@ def train(job: PreferenceJob, run: Run) -> Finetuned:
         Diverged: the loss stopped being a number.
     """
     state = StateFolder(run.folder, keep_all=job.config.keeps_all)
-    accept = stop_on.KeepTest(job, run) if job.stop_on else None
+    accept = samples.at_evaluations(job, run)
     rows, checks, _ = job.preferences
     return finetune(rows, checks, job.base, job.config, run, state, job.loss, accept)
 

@@ -40,6 +40,8 @@ class TuneConfig(ClaimsConfig, FinetuneConfig):
     """Comma-separated seeds: a run for each under one parent, and what they show together; empty trains seed alone."""
     stop_on: str = ""
     """Metrics whose keeps are tested at every evaluation: one that is broken ends training; keeps names all of them."""
+    sample_prompts: int = 0
+    """Validation prompts that are answered at every evaluation and kept as samples.json, such as 3; 0 answers none."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -47,6 +49,7 @@ class TuneConfig(ClaimsConfig, FinetuneConfig):
         if self.seeds:
             require(len(self.all_seeds()) > 1, f"seeds must name at least two, not {self.seeds}; for one give seed")
             require(self.seed == TuneConfig.seed, "give seed or seeds, not both")
+        require(0 <= self.sample_prompts <= 20, f"sample_prompts must be from 0 to 20, not {self.sample_prompts}")
         require(
             not self.stop_on or self.restore == "best", "stop_on chooses among checkpoints, so it needs restore=best"
         )

@@ -12,7 +12,7 @@ from recipes import claims
 from recipes.promotion import promote
 from recipes.run_names import columns
 from recipes.sft import report as reports
-from recipes.sft import stop_on
+from recipes.sft import samples, stop_on
 from recipes.sft.types import Job, Outcome
 from registry import champion, lineage, registration, row_statistics, versions
 from registry.model_card import CardFacts, write_card
@@ -72,6 +72,7 @@ def record_results(job: Job, run: Run, outcome: Outcome) -> None:
     changes = {name: dataclasses.asdict(change) for name, change in outcome.changes.items()}
     claims.record_results(outcome.claims, title, run)
     stop_on.record(outcome.by_step, title, run)
+    samples.record(run)
     effects = outcome.side_effects.sentences if outcome.side_effects.measured else None
     beside = {"claims": claims_report.records(outcome.claims), "side_effects": effects}
     results = {**verdict, **scores, "changes": changes, **beside, "rows": table}

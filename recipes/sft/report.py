@@ -56,11 +56,11 @@ def cut_warning(examples: Sequence[Example], max_length: int, positions: int) ->
 
 def mask_sample(examples: Sequence[Example], tokenizer: Any, shown: int = 12) -> str:
     """An HTML page that shows the first ``shown`` rows token by token, trained ones in colour."""
-    rows = [_shown_tokens(example, tokenizer) for example in examples[:shown]]
+    rows = [shown_tokens(example, tokenizer) for example in examples[:shown]]
     return render(TEMPLATES / "mask_sample.html", rows=rows, total=len(examples))
 
 
-def _shown_tokens(example: Example, tokenizer: Any) -> list[tuple[str, bool]]:
+def shown_tokens(example: Example, tokenizer: Any) -> list[tuple[str, bool]]:
     """(text, whether it is trained) of every token; a line break is shown as a sign."""
     return [
         (tokenizer.decode([token], clean_up_tokenization_spaces=False).replace("\n", "↵"), label != IGNORE)

@@ -22,7 +22,7 @@ from evals.verdict import decide
 from recipes import claims
 from recipes.judges import make as make_judge
 from recipes.sft import claims as own_claims
-from recipes.sft import page, record, report, stop_on
+from recipes.sft import page, record, report, samples, stop_on
 from recipes.sft.config import TuneConfig
 from recipes.sft.data import Rows, has_style, load
 from recipes.sft.types import Job, Outcome
@@ -118,7 +118,7 @@ def train(job: Job, run: Run) -> Finetuned:
         Diverged: the loss stopped being a number.
     """
     state = StateFolder(run.folder, keep_all=job.config.keeps_all)
-    accept = stop_on.KeepTest(job, run) if job.stop_on else None
+    accept = samples.at_evaluations(job, run)
     return finetune(job.examples, job.checks, job.base, job.config, run, state, accept=accept)
 
 

@@ -67,13 +67,14 @@ def sessions(store, folder):
 
 
 @pytest.fixture(scope="module")
-def address(sessions):
+def address(sessions, folder):
     from demo.app import build
     from demo.server import serve
+    from demo.training import Trainings
     from demo.version_cache import VersionCache
 
-    blocks = build(sessions, VersionCache())
-    yield serve(blocks, sessions.config)[0]
+    blocks = build(sessions, VersionCache(), Trainings(folder / "outputs"))
+    yield serve(blocks, sessions.config, takes_files=True)[0]
     blocks.close(verbose=False)
 
 
@@ -574,3 +575,50 @@ def test_32_answers_are_counted_and_what_was_sent_is_shown_by_keyboard(visit):
     tab.keyboard.press("Enter")
     assert "<|user|>" in tab.locator("#panes .parley-prompt").first.inner_text()
     picture(tab, "samples")
+
+
+def test_the_list_of_versions_puts_a_checkpoint_into_a_column_and_is_filtered(visit):
+    tab = visit()
+    tab.click("#picker .label-wrap")
+    tab.wait_for_selector(".parley-pick-row")
+    assert tab.locator(".parley-pick-row strong").all_inner_texts().count("pirate/1") == 1
+    tab.click(".parley-pick-steps summary")
+    tab.click("[data-choice='0 pirate/1:32']")
+    tab.wait_for_function("document.querySelector('#column-0 input').value.includes('pirate/1:32')")
+    tab.fill(".parley-pick-search", "nothing like it")
+    assert not tab.locator(".parley-pick-row").first.is_visible()
+
+
+def test_runs_are_listed_with_curve_and_metric_and_open_in_the_chat(visit):
+    tab = visit("?left=pirate/1:32&right=pirate/1")
+    tab.get_by_role("tab", name="Runs").click()
+    tab.wait_for_selector(".parley-run .parley-spark")
+    tab.fill("#runs-search textarea, #runs-search input", "pirate/1")
+    tab.keyboard.press("Enter")
+    tab.wait_for_function("document.querySelectorAll('.parley-open-run').length >= 1")
+    assert " to " in tab.inner_text(".parley-run:has(.parley-open-run) [data-name=metric]"), "the interval"
+    tab.click(".parley-open-run")
+    tab.wait_for_function("document.querySelector('#column-0 input').value.startsWith('base')")
+    assert tab.locator("#panes .parley-pane").first.is_visible(), "the chat is shown"
+
+
+def test_a_file_on_the_train_tab_is_checked_with_every_problem_before_anything_can_start(visit, tmp_path):
+    file = tmp_path / "pairs.jsonl"
+    file.write_text('{"prompt": "Hi", "response": ""}\n{"prompt": "Hi", "respons": "Ahoy"}\n')
+    tab = visit()
+    tab.get_by_role("tab", name="Train").click()
+    with tab.expect_file_chooser() as chosen:
+        tab.click("#train-choose")
+    chosen.value.set_files(file)
+    tab.wait_for_selector(".parley-problems")
+    problems = tab.locator(".parley-problems li").all_inner_texts()
+    assert "row 1: the response is blank" in problems[0] and "respons" in problems[1]
+    assert tab.locator("#train-start").is_disabled()
+
+
+def test_on_a_phone_the_settings_are_a_sheet(visit):
+    tab = visit(viewport={"width": 390, "height": 760})
+    tab.wait_for_selector("#settings .label-wrap:not(.open)")
+    tab.click("#settings .label-wrap")
+    tab.wait_for_selector("#settings .label-wrap.open")
+    assert tab.evaluate("getComputedStyle(document.querySelector('#settings')).position") == "fixed"
