@@ -80,9 +80,10 @@ def divergences(chat: Conversation) -> Markup:
         line = "Blind: vote, and the page shows which side is which and where the answers differ."
         return notice("info", line) if chat.exchanges else Markup("")
     numbers = range(1, len(chat.exchanges[-1].replies)) if chat.exchanges else ()
-    boxes = [_divergence(chat, number) for number in numbers]
+    found = {number: box for number in numbers if (box := _divergence(chat, number))}
+    boxes = list(found.values())
     if len(boxes) > 1:
-        boxes = [fragment("divergences.html", line=_first_tokens(chat, numbers), boxes=boxes)]
+        boxes = [fragment("divergences.html", line=_first_tokens(chat, list(found)), boxes=boxes)]
     return Markup("").join([summary(chat), *boxes, _execution(chat)])
 
 
