@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from demo.runs import RunList, RunRow
     from registry.run_records import Point
 
+#: Params that are no settings, or stand there under another name, too.
+UNLISTED = ("resume", "learning_rate", "num_train_epochs", "claims_text", "claims_digest")
 WIDTH, HEIGHT, EDGE, MOST_POINTS = 120, 34, 3, 60
 
 
@@ -59,14 +61,16 @@ def _metric(line: Any) -> dict[str, str] | None:
     if not line:
         return None
     change = line.get("change")
+    known = change and change["low"] is not None and change["high"] is not None
     tones = {"better": "good", "worse": "bad"}
     return {
         "label": line["label"],
         "before": number(line["before"]),
         "after": number(line["after"]),
         "change": _signed(change["change"]) if change else "",
-        "low": _signed(change["low"]) if change else "",
-        "high": _signed(change["high"]) if change else "",
+        "interval": f"{_signed(change['low'])} to {_signed(change['high'])}"
+        if known
+        else "too few rows for an interval",
         "tone": tones.get(line.get("outcome", ""), "plain"),
     }
 
@@ -112,7 +116,7 @@ def compared(first: "RunRow", second: "RunRow", ui_address: str = "") -> Markup:
     settings = [
         (name, *map(without_folders, values))
         for name, *values in different_settings(first.record, second.record)
-        if name not in ("resume", "learning_rate", "num_train_epochs")
+        if name not in UNLISTED
     ]
     ids = [row.record.run_id for row in rows]
     experiments = sorted({row.record.experiment_id for row in rows})
