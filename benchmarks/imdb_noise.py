@@ -28,6 +28,7 @@ from mlflow.tracking import MlflowClient
 from sklearn.metrics import roc_auc_score
 
 from evals.intervals import wilson
+from registry import evaluation_run
 
 CLEAN = 0.85
 RESAMPLES, LEVEL = 1000, 95
@@ -71,7 +72,8 @@ def run(asked: argparse.Namespace, flags: list[str]) -> Record | None:
 def measured(store: str, run_id: str) -> Record:
     """The run's metrics, with the intervals that it does not log itself."""
     client = MlflowClient(store)
-    metrics = client.get_run(run_id).data.metrics
+    runs = evaluation_run.with_scores(client.search_runs([each.experiment_id for each in client.search_experiments()]))
+    metrics = next(run.data.metrics for run in runs if run.info.run_id == run_id)
     folder = Path(client.download_artifacts(run_id, "data"))
     rows = sum(1 for _ in (folder / "train.jsonl").open())
     table = json.loads(Path(client.download_artifacts(run_id, "eval_table.json")).read_text())

@@ -83,8 +83,8 @@ def run(words: list[str]) -> Cell:
         if done.returncode:
             sys.exit(done.stderr[-2000:])
         script = (
-            "import json, mlflow; r = mlflow.search_runs(search_all_experiments=True).iloc[0];"
-            "print(json.dumps({k[8:]: v for k, v in r.items() if k.startswith('metrics.') and v == v}))"
+            "import json, mlflow; rs = [r for _, r in mlflow.search_runs(search_all_experiments=True).iterrows()];"
+            "print(json.dumps({k[8:]: v for r in rs for k, v in r.items() if k.startswith('metrics.') and v == v}))"
         )
         read = subprocess.run([sys.executable, "-c", script], env=env, cwd=place, capture_output=True, text=True)
     return json.loads(read.stdout.splitlines()[-1])

@@ -82,9 +82,9 @@ def run(base: str, dataset: str, seed: int, given: list[str]) -> dict[str, float
         if done.returncode:
             sys.exit(done.stderr[-2000:])
         script = (
-            "import json,mlflow,sys; r=mlflow.search_runs(search_all_experiments=True).iloc[0];"
-            "found = {k[8:]: v for k, v in r.items() if k.startswith('metrics.')};"
-            "print(json.dumps({**found, 'verdict': r['tags.verdict']}))"
+            "import json,mlflow,sys; rs=[r for _, r in mlflow.search_runs(search_all_experiments=True).iterrows()];"
+            "found = {k[8:]: v for r in rs for k, v in r.items() if k.startswith('metrics.') and v == v};"
+            "print(json.dumps({**found, 'verdict': rs[0]['tags.verdict']}))"
         )
         read = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True)
     return {**json.loads(read.stdout.splitlines()[-1]), "wall_s": wall_s}

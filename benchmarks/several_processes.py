@@ -17,6 +17,8 @@ from pathlib import Path
 
 from mlflow.tracking import MlflowClient
 
+from registry import evaluation_run
+
 ROOT = Path(__file__).resolve().parent.parent
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
 WAYS: dict[str, tuple[tuple[str, ...], str]] = {
@@ -40,7 +42,8 @@ def trained(way: str, flags: list[str]) -> tuple[Curve, Curve, float]:
         if done.returncode:
             raise SystemExit(done.stdout + done.stderr)
         client = MlflowClient(store)
-        [run] = client.search_runs([each.experiment_id for each in client.search_experiments()])
+        everything = client.search_runs([each.experiment_id for each in client.search_experiments()])
+        [run] = evaluation_run.with_scores(everything)
         [version] = client.search_model_versions()
         assert version.run_id == run.info.run_id and run.info.status == "FINISHED"
         curves = [_curve(client, run.info.run_id, key) for key in ("train/loss", "eval/loss")]

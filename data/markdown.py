@@ -22,6 +22,19 @@ def bullets(sentences: Iterable[str]) -> list[str]:
     return [f"- {sentence}" for sentence in sentences]
 
 
+def plain(page: str) -> str:
+    """The sentences of a page for a terminal: without tables, code, pictures and marks."""
+    kept: list[str] = []
+    is_code = False
+    for line in page.splitlines():
+        is_code ^= line.startswith("```")
+        if not is_code and not line.startswith(("```", "|", "!")):
+            text = line.lstrip("#").strip() if line.startswith("#") else line
+            text = text.replace("**", "").replace("`", "")
+            kept += [text] if text or (kept and kept[-1]) else []
+    return "\n".join(kept).rstrip()
+
+
 def properties(items: Mapping[str, object]) -> str:
     """A list of names and values."""
     return "\n".join(bullets(f"{name}: {value}" for name, value in items.items()))

@@ -64,18 +64,24 @@ class Scores:
 
 
 def answer(
-    model: Any, tokenizer: Any, rows: Sequence[Row], decoding: Decoding, continuations: Sequence[Sequence[int]] = ()
+    model: Any,
+    tokenizer: Any,
+    rows: Sequence[Row],
+    decoding: Decoding,
+    continuations: Sequence[Sequence[int]] = (),
+    whose: str = "",
 ) -> list[Answer]:
     """Greedy answers to the last prompt of each row, in batches of similar length, in row order.
 
     Args:
         continuations: token ids of texts whose log-probabilities after each prompt are computed along the way.
+        whose: what the progress bar calls the model: base, tuned.
 
     Raises:
         ConfigError: the longest answer would leave the model no room for a prompt.
     """
     model.eval()
-    return _answers([(model, None)], tokenizer, rows, decoding, continuations)[0]
+    return _answers([(model, None)], tokenizer, rows, decoding, continuations, whose)[0]
 
 
 def answer_both(
@@ -94,7 +100,8 @@ def answer_both(
     adapter = adapter_of(model)
     with model.disable_adapter():
         base = model.get_base_model()
-        before, after = _answers([(base, None), (base, adapter)], tokenizer, rows, decoding, continuations)
+        both = [(base, None), (base, adapter)]
+        before, after = _answers(both, tokenizer, rows, decoding, continuations, "base and tuned")
     return before, after
 
 
@@ -104,6 +111,7 @@ def _answers(
     rows: Sequence[Row],
     decoding: Decoding,
     continuations: Sequence[Sequence[int]] = (),
+    whose: str = "",
 ) -> list[list[Answer]]:
     """For each model the answers to ``rows``; equal models with different adapters share their batches."""
     model = models[0][0]
@@ -114,7 +122,7 @@ def _answers(
     found: list[dict[int, Answer]] = [{} for _ in models]
     ends = stop_token_ids(tokenizer, model)
     lengths = [(min(len(prompt), limit) + decoding.max_new_tokens) * len(models) for prompt in prompts]
-    with progress_bar(len(rows), "answering", "row") as bar:
+    with progress_bar(len(rows), f"{whose} answers".strip(), "row") as bar:
         for chosen in batches_by_length(lengths, BATCH, BATCH_TOKENS):
             batch = [BatchRow(model, adapter, prompts[i][-limit:], ends) for model, adapter in models for i in chosen]
             for k, (tokens, scores) in enumerate(_generate(batch, decoding.max_new_tokens, continuations)):
@@ -165,14 +173,15 @@ def score(
     decoding: Decoding,
     max_length: int,
     has_style: Callable[[str], bool] | None = None,
+    whose: str = "",
 ) -> Scores:
-    """Every metric of ``model`` on held-out ``rows``.
+    """Every metric of ``model`` on held-out ``rows``; ``whose``: see ``answer``.
 
     Args:
         trained: the training rows, for ``copy_rate`` and ``train_loss`` (of at most as many of them as ``rows``).
         has_style: whether an answer has the style of the training responses; gives ``lexicon_rate``.
     """
-    answers = answer(model, tokenizer, rows, decoding)
+    answers = answer(model, tokenizer, rows, decoding, whose=whose)
     return _scored(model, tokenizer, rows, trained, answers, max_length, has_style)
 
 

@@ -4,6 +4,8 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from evals.bootstrap import LEAST_ROWS
+
 #: Worst first but for ``healthy``: the first of them that was found names the verdict.
 VERDICTS = (
     "healthy", "diverged", "looping", "echoing", "memorising", "unfinished", "wrong_length", "unrelated", "garbled",
@@ -62,6 +64,7 @@ def decide(
     past_best: float,
     compared: Iterable[Finding],
     limits: Thresholds = Thresholds(),
+    rows: int = LEAST_ROWS,
 ) -> Verdict:
     """The verdict on a run, from the scores of its base and its tuned model on the same held-out rows.
 
@@ -69,8 +72,11 @@ def decide(
     ``past_best``: the validation loss of the restored weights over the lowest of the run, 1 where they are the best.
     ``compared``: what comparisons of the answers found (``evals.controls``), and whatever else is wrong with the
     model. The worst verdict that applies is taken; all that apply give reasons.
+    ``rows``: how many there are; of fewer than ``LEAST_ROWS`` nothing is said but that training diverged.
     """
     found = [*_training(base, tuned, past_best, limits), *_answers(base, tuned, limits), *compared]
+    if rows < LEAST_ROWS:
+        found = [*(finding for finding in found if finding.verdict == "diverged"), _too_few(rows)]
     shown = f"held-out loss {base['loss']:.2f} -> {tuned['loss']:.2f}, no fault of the answers above its limit"
     return _worst(found, shown)
 
@@ -80,13 +86,21 @@ def decide_preferences(
     tuned: Mapping[str, float],
     compared: Iterable[Finding],
     limits: Thresholds = Thresholds(),
+    rows: int = LEAST_ROWS,
 ) -> Verdict:
     """The same for a model that was trained on preferences, of which the held-out loss of chosen answers says little.
 
     ``compared``: what held-out pairs show (``evals.preference_verdict``), and side effects.
     """
     shown = f"reward accuracy {tuned['reward_accuracy']:.2f}, no fault of the answers above its limit"
-    return _worst([*_answers(base, tuned, limits), *compared], shown)
+    found = [*_answers(base, tuned, limits), *compared] if rows >= LEAST_ROWS else [_too_few(rows)]
+    return _worst(found, shown)
+
+
+def _too_few(rows: int) -> Finding:
+    return Finding(
+        "not_shown", f"{rows} held-out rows are too few rows to judge: give {LEAST_ROWS} or more (test_dataset)"
+    )
 
 
 def _worst(found: list[Finding], healthy: str) -> Verdict:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data.errors import ConfigError, UserError
+from openai_jobs import local_server
 from openai_jobs.endpoint import (
     OPENAI_HYPERPARAMETERS,
     UPLOAD_TIMEOUT_S,
@@ -214,10 +215,11 @@ def _oldest(found: Iterable[Any]) -> Any:
 
 
 @contextmanager
-def job_of_run(run_id: str) -> "Iterator[tuple[runs.Run, JobClient, str]]":
+def job_of_run(run_id: str, outputs: Path = Path("outputs")) -> "Iterator[tuple[runs.Run, JobClient, str]]":
     """(the run, a client of the API that has its job, the job's id), on any machine: the run's folder is not needed.
 
-    The job is found by the run's tags, or at the server by the run's id.
+    The job is found by the run's tags, or at the server by the run's id. A server that was started for the run is found
+    by the run's folder in ``outputs``, while it lives.
 
     Raises:
         UserError: there is no such run, it has no job at an API, or the environment names another API.
@@ -227,7 +229,7 @@ def job_of_run(run_id: str) -> "Iterator[tuple[runs.Run, JobClient, str]]":
     with tempfile.TemporaryDirectory(prefix="parley-job-") as folder:
         run = runs.watch(run_id, Path(folder))
         tags = run.known_tags()
-        client = _client_of_run(run_id, tags.get(ADDRESS_TAG, ""), Path(folder))
+        client = _client_of_run(run_id, tags.get(ADDRESS_TAG, ""), Path(folder), outputs)
         job_id = tags.get(JOB_TAG, "")
         if not job_id:
             job = find(client, run_id)
@@ -237,13 +239,13 @@ def job_of_run(run_id: str) -> "Iterator[tuple[runs.Run, JobClient, str]]":
         yield run, client, job_id
 
 
-def _client_of_run(run_id: str, address: str, folder: Path) -> JobClient:
-    if address == LOCAL:
+def _client_of_run(run_id: str, address: str, folder: Path, outputs: Path) -> JobClient:
+    endpoint = local_server.endpoint_of(outputs / run_id) if address == LOCAL else from_environment()
+    if endpoint is None:
         raise UserError(
-            f"run_id={run_id}: its job is on a local server that lives only while the run does; "
-            f"go on with it where it ran: mlflow run . -e noisy -P resume={run_id}"
+            f"run_id={run_id}: its job is on a local server that lives only while the run does, and none is there for "
+            f"{outputs / run_id}; go on with the run where it ran: mlflow run . -e noisy -P resume={run_id}"
         )
-    endpoint = from_environment()
-    if address and address != endpoint.url:
+    if address not in ("", LOCAL) and address != endpoint.url:
         raise UserError(f"run_id={run_id}: its job is at {address}; set OPENAI_BASE_URL to that, and OPENAI_API_KEY")
     return JobClient(endpoint.client(), endpoint, IdempotencyLog(folder / "ledger.jsonl"))

@@ -7,6 +7,7 @@ lock in the run's folder keeps the next server from the database until the last 
 
 import contextlib
 import fcntl
+import json
 import os
 import secrets
 import signal
@@ -17,6 +18,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.error import URLError
+from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, build_opener
 
 from data.errors import UserError
@@ -25,7 +27,7 @@ from openai_jobs.endpoint import Endpoint
 ROOT = Path(__file__).resolve().parent.parent
 #: Seconds that a server may take to be ready, and to end by itself.
 READY_S, END_S = 120.0, 15.0
-LOG, LOCK, DATABASE = "server.log", "server.lock", "server.db"
+LOG, LOCK, DATABASE, ENDPOINT = "server.log", "server.lock", "server.db", "endpoint.json"
 KEY = "PARLEY_SERVE_KEY"
 #: Variables of the run that the server does not get: its jobs are runs of their own.
 NOT_INHERITED = ("MLFLOW_RUN_ID", "OPENAI_API_KEY", "OPENAI_BASE_URL")
@@ -61,6 +63,7 @@ class LocalServer:
         while time.monotonic() < until and self._supervisor.poll() is None:
             with contextlib.suppress(URLError, OSError), opener.open(ready, timeout=5) as response:
                 if response.status == 200:
+                    self._write_endpoint()
                     return
             time.sleep(0.1)
         lines = self._log.read_text(errors="replace").strip().splitlines()[-3:]
@@ -68,13 +71,32 @@ class LocalServer:
         self.close()
         raise UserError(f"the local server {state}: {' / '.join(lines) or 'it wrote nothing'} ({self._log})")
 
+    def _write_endpoint(self) -> None:
+        """Let other processes of this user follow its job; ``close`` removes the file."""
+        path = self.folder / ENDPOINT
+        path.unlink(missing_ok=True)
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            json.dump([self.endpoint.address, self.endpoint.api_key], file)
+
     def close(self) -> None:
         """End it, and wait until it is gone."""
+        (self.folder / ENDPOINT).unlink(missing_ok=True)
         assert self._supervisor.stdin
         with contextlib.suppress(OSError):
             self._supervisor.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._supervisor.wait(END_S + 5)
+
+
+def endpoint_of(folder: Path) -> Endpoint | None:
+    """The server of the run whose folder this is, while it lives; None where there is none, or it has ended."""
+    for path in folder.glob(f"*/{ENDPOINT}"):
+        address, key = json.loads(path.read_text())
+        parts = urlsplit(address)
+        with contextlib.suppress(OSError):  # its run was killed and could not remove the file
+            socket.create_connection((parts.hostname, parts.port), 2).close()
+            return Endpoint(address, key)
+    return None
 
 
 def supervise(lock: Path, command: Sequence[str]) -> int:

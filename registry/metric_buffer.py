@@ -18,10 +18,14 @@ class MetricBuffer:
     Args:
         path: JSON Lines file, ``[key, value, time in ms, step]`` a line, for points that could not be sent.
         sent: by metric, the last step that the store has; points up to it are not sent again.
+        about: what else MLflow knows of each point: ``model_id``, ``dataset_name``, ``dataset_digest``.
     """
 
-    def __init__(self, path: Path, sent: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self, path: Path, sent: Mapping[str, int] | None = None, about: Mapping[str, str] | None = None
+    ) -> None:
         self.path = path
+        self._about = dict(about or {})
         self._sent = dict(sent or {})
         self._points: list[Metric] = []
 
@@ -33,7 +37,7 @@ class MetricBuffer:
         now_ms = at_ms or int(time.time() * 1000)
         for key, value in metrics.items():
             if math.isfinite(value) and (at_ms or step > self._sent.get(key, -1)):
-                self._points.append(Metric(key, float(value), now_ms, step))
+                self._points.append(Metric(key, float(value), now_ms, step, **self._about))
 
     def send(self, client: MlflowClient, run_id: str) -> None:
         """Send everything buffered, then remove the file.

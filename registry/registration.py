@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from data.progress import progress_bar
 from registry import lineage, versions
 from registry.runs import Run
 from registry.versions import Probe, Version
@@ -97,8 +98,18 @@ def register(run: Run, model: Loggable, name: str, tags: Mapping[str, Any], card
     Raises:
         UserError: the reloaded model is not the same; nothing is registered then.
     """
-    uri = model.log(run)
-    model.verify(uri)
-    run.text(card, "model_card.md")
-    run.describe(card, "model_card.md")
-    return versions.register(name, uri, run.run_id, {**tags, **lineage.code_state()}, card)
+    with progress_bar(3, "logging the model", "step") as bar:
+        uri = model.log(run)
+        _next(bar, "loading it anew and comparing")
+        model.verify(uri)
+        _next(bar, "registering")
+        run.text(card, "model_card.md")
+        run.describe(card, "model_card.md")
+        version = versions.register(name, uri, run.run_id, {**tags, **lineage.code_state()}, card)
+        bar.update()
+    return version
+
+
+def _next(bar: Any, what: str) -> None:
+    bar.update()
+    bar.set_description(what)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
@@ -32,6 +33,8 @@ OUTBOX = "outbox.jsonl"
 LONGEST_PARAM = 6000
 TRIES = 5
 EMPTY: Mapping[str, str] = {}
+#: A data set: its name, digest, source, number of rows, context.
+DataSet = tuple[str, str, str, int, str]
 DESCRIPTION, LONGEST_TAG = "mlflow.note.content", 8000
 RETRY_S = 15.0  # between two tries to reach the server while training continues: each costs seconds
 LIVE_S = 5.0  # metrics wait at most so long, so that a training can be watched
@@ -142,6 +145,10 @@ class Run:
             markdown = markdown[: LONGEST_TAG - len(rest)].rpartition("\n")[0] + rest
         self.tags({DESCRIPTION: markdown})
 
+    def picture(self, artifact: str) -> str:
+        """Markdown that shows the artifact in a description, as the MLflow UI serves it."""
+        return f"![{artifact}](get-artifact?path={quote(artifact)}&run_uuid={self.run_id})"
+
     def refuse(self) -> None:
         """Remove the run and its folder: its input was refused before anything was recorded."""
         with contextlib.suppress(MlflowException, OSError):
@@ -174,8 +181,8 @@ class Run:
                 "to evaluate and register."
             )
 
-    def datasets(self, rows: Sequence[tuple[str, str, str, int, str]]) -> None:
-        """Record the data sets used, as (name, digest, source, number of rows, context)."""
+    def datasets(self, rows: Sequence[DataSet]) -> None:
+        """Record the data sets used."""
         inputs = [
             DatasetInput(
                 Dataset(name, digest, "local", json.dumps({"uri": source}), profile=json.dumps({"num_rows": count})),

@@ -6,7 +6,7 @@ reads that it was not. The run is set FINISHED afterwards; where that was lost, 
 """
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,10 @@ from typing import Any
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from registry.evaluation_run import PARENT, ROOT, with_scores
 from registry.runs import Run
 
-PARENT, CELL = "mlflow.parentRunId", "study_cell"
+CELL = "study_cell"
 _CLAIM = "cell."
 _PAGE = 1000
 
@@ -39,7 +40,7 @@ def address() -> str:
 
 
 def children(parent_id: str, cell: str = "") -> list[ChildRun]:
-    """Every run under the study, or those of one of its cells, the oldest first."""
+    """Every run under the study, or those of one of its cells, the oldest first; with the metrics of its evaluation."""
     client = MlflowClient()
     experiment = client.get_run(parent_id).info.experiment_id
     wanted, found, token = f"tags.`{PARENT}` = '{parent_id}'", [], None
@@ -47,10 +48,20 @@ def children(parent_id: str, cell: str = "") -> list[ChildRun]:
     while True:
         page = client.search_runs([experiment], wanted, max_results=_PAGE, page_token=token,
                                   order_by=["attributes.start_time ASC"])  # fmt: skip
-        found += [_child(run) for run in page]
+        found += page
         token = page.token
         if not token:
-            return found
+            return [_child(run) for run in with_scores([*found, *_evaluations(client, experiment, parent_id)])]
+
+
+def _evaluations(client: MlflowClient, experiment: str, parent_id: str) -> Iterator[Any]:
+    wanted, token = f"tags.{ROOT} = '{parent_id}'", None
+    while True:
+        page = client.search_runs([experiment], wanted, max_results=_PAGE, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
 
 
 def ended(parent_id: str) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from data.errors import UserError
-from steps.cli import main
+from steps.cli import OUTPUTS, main
 from steps.flags import parse
 from steps.ui import discard_own_run
 
@@ -26,7 +26,7 @@ def cancel(argv: list[str]) -> None:
     from openai_jobs import jobs
 
     discard_own_run()
-    with jobs.job_of_run(config.run_id) as (_, client, job_id):
+    with jobs.job_of_run(config.run_id, OUTPUTS) as (_, client, job_id):
         job = jobs.retrieve(client, job_id)
         if job.status == "cancelled":
             print(f"{job_id} was cancelled before")

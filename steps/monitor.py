@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from steps.cli import Stopped, main
+from steps.cli import OUTPUTS, Stopped, main
 from steps.flags import parse
 from steps.ui import discard_own_run
 
@@ -26,7 +26,7 @@ def monitor(argv: list[str]) -> None:
     from openai_jobs.monitor import watch
 
     discard_own_run()
-    with job_of_run(config.run_id) as (run, client, job_id):
+    with job_of_run(config.run_id, OUTPUTS) as (run, client, job_id):
         try:
             for line in watch(run, client, job_id):
                 print(line, flush=True)

@@ -1,11 +1,12 @@
 """The table of evaluation suites, the choice among them, and the evaluation of a model by all that apply."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from data.errors import ConfigError
+from data.progress import progress_bar
 from evals.suites import answers, likelihood, truthfulqa
 from evals.suites import held_out as own_rows
 from evals.suites import own as files
@@ -84,12 +85,21 @@ def _made(name: str, suites: Mapping[str, Suite[Any, Any]], held_out: HeldOut) -
 
 def evaluate(model: object, suites: Sequence[Suite[Any, Any]]) -> Results:
     """The results of those suites whose method the model has, by name."""
-    return {suite.name: suite.evaluate(model) for suite in suites if suite.applies_to(model)}
+    return {suite.name: suite.evaluate(model) for suite in _counted(suites, model)}
+
+
+def _counted(suites: Sequence[Suite[Any, Any]], model: object) -> Iterator[Suite[Any, Any]]:
+    """Those whose method the model has, under a progress bar."""
+    chosen = [suite for suite in suites if suite.applies_to(model)]
+    with progress_bar(len(chosen), "suites", "suite") as bar:
+        for suite in chosen:
+            yield suite
+            bar.update()
 
 
 def evaluate_both(model: object, suites: Sequence[Suite[Any, Any]]) -> tuple[Results, Results]:
     """The same of the base that the model holds, and of the model."""
-    both = {suite.name: suite.evaluate_both(model) for suite in suites if suite.applies_to(model)}
+    both = {suite.name: suite.evaluate_both(model) for suite in _counted(suites, model)}
     return {name: before for name, (before, _) in both.items()}, {name: after for name, (_, after) in both.items()}
 
 

@@ -55,6 +55,7 @@ def autopsy(config: AutopsyConfig, run: Run) -> Iterator[str]:
     run.table([{key: str(value) for key, value in asdict(case).items()} for case in cases], "autopsy.json")
     page = markdown(dataset, cases)
     run.text(page, "autopsy.md")
+    run.describe(page, "autopsy.md")
     yield page
 
 

@@ -134,14 +134,13 @@ def train_and_evaluate(job: PreferenceJob, run: Run) -> Outcome:
         tuned = train(job, run)
         (before, after), evaluate_s = timed(sft.evaluate_both, job, tuned.model)
     else:  # training changes the weights that it starts from
-        before, start_s = timed(sft.evaluate, job, job.base.model)
+        before, start_s = timed(sft.evaluate, job, job.base.model, "start")
         tuned = train(job, run)
-        after, tuned_s = timed(sft.evaluate, job, tuned.model)
+        after, tuned_s = timed(sft.evaluate, job, tuned.model, "tuned")
         evaluate_s = start_s + tuned_s
-    run.log(tuned.fitted.restored_step, {"time/train_s": tuned.fitted.seconds, "time/evaluate_s": evaluate_s})
     before = with_preferences(job, before, job.before)
     after = with_preferences(job, after, log_probs(tuned.model, job.preferences[2]))
-    return _outcome(job, run, tuned, before, after)
+    return replace(_outcome(job, run, tuned, before, after), evaluate_s=evaluate_s)
 
 
 def _outcome(job: PreferenceJob, run: Run, tuned: Finetuned, before: Scores, after: Scores) -> Outcome:
@@ -153,7 +152,7 @@ def _outcome(job: PreferenceJob, run: Run, tuned: Finetuned, before: Scores, aft
         changes, before.values["answer_words"], after.values["answer_words"], float(np.mean(words)),
         longer_share(_rows(job).preferences[0]),
     )  # fmt: skip
-    verdict = decide_preferences(before.values, after.values, [*found, *effects.findings])
+    verdict = decide_preferences(before.values, after.values, [*found, *effects.findings], rows=len(job.rows.test))
     decided = claims.decide(job.claims, before.statistics, after.statistics, seed)
     by_step = stop_on.load(job, run, tuned.fitted)
     quoted = claims.quoted(verdict, decided)

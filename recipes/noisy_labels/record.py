@@ -16,8 +16,8 @@ from recipes.noisy_labels.learners.base import Learner
 from recipes.noisy_labels.types import Evaluation, NoisyJob, NoisyOutcome
 from recipes.promotion import promote
 from recipes.run_names import columns
-from registry import lineage, registration, row_statistics, versions
-from registry.runs import Run
+from registry import evaluation_run, lineage, registration, row_statistics, versions
+from registry.runs import DataSet, Run
 
 #: More rows than this are compressed as an artifact.
 MAX_PLAIN_ROWS = 5000
@@ -37,8 +37,7 @@ def record_start(job: NoisyJob, learner: Learner, run: Run) -> None:
     run.datasets([
         (f"{config.dataset} train, true labels"[:250], digests["clean_digest"], config.dataset, n, "clean"),
         (f"{config.dataset} train, {given}"[:250], digests["dataset_digest"], config.dataset, n, "training"),
-        (f"{config.dataset} test"[:250], digests["test_digest"], config.test_dataset or config.dataset,
-         len(rows.test), "testing"),
+        _test_set(job),
         (f"mask {given}", digests["mask_digest"], "flip_mask.jsonl", n, "mask"),
     ])  # fmt: skip
     mask = run.folder / "flip_mask.jsonl"
@@ -73,22 +72,12 @@ def start_tags(job: NoisyJob, learner: Learner) -> dict[str, Any]:
 
 
 def record_results(job: NoisyJob, learner: Learner, run: Run, outcome: NoisyOutcome) -> None:
-    """Metrics, curves, plots and tables."""
-    before, after = outcome.before.metrics(), outcome.after.metrics()
+    """Curves, plots and tables; metrics of the training rows."""
     for point in outcome.training.curve:
         found = dataclasses.asdict(point.memorization)
         run.log(point.step, {f"curve/{key}": value for key, value in found.items() if value is not None})
-    for step, (evaluation, _, _) in sorted(outcome.checkpoints.items()):
-        run.log(step, {f"test/{key}": value for key, value in evaluation.metrics().items()})
-    compared = {"mcnemar": outcome.comparison.answers, "mcnemar_likelihood": outcome.comparison.likelihoods}
     run.log(learner.step, {
-        **{f"base/{key}": value for key, value in before.items()},
-        **{f"test/{key}": value for key, value in after.items()},
-        **metrics.change_metrics(outcome.changes),
-        **{f"{name}/{key}": value for name, each in compared.items()
-           for key, value in dataclasses.asdict(each).items() if value is not None},
         **outcome.training.metrics(),
-        **{f"time/{key}_s": value for key, value in outcome.seconds.items()},
     })  # fmt: skip
     run.flush()
     run.tags({
@@ -102,6 +91,31 @@ def record_results(job: NoisyJob, learner: Learner, run: Run, outcome: NoisyOutc
     claims.record_results(outcome.claims, report.title(job), run)
     run.text(json.dumps(report.results(job, outcome), indent=1), "eval_results.json")
     run.text(report.results_markdown(job, learner, outcome), "eval_results.md")
+
+
+def record_scores(job: NoisyJob, learner: Learner, run: Run, outcome: NoisyOutcome, version: versions.Version) -> None:
+    """The metrics of base and trained model on the test rows, their changes, and those of kept checkpoints."""
+    compared = {"mcnemar": outcome.comparison.answers, "mcnemar_likelihood": outcome.comparison.likelihoods}
+    scores = {
+        step: {f"test/{key}": value for key, value in evaluation.metrics().items()}
+        for step, (evaluation, _, _) in sorted(outcome.checkpoints.items())
+    }
+    scores[learner.step] = {
+        **{f"base/{key}": value for key, value in outcome.before.metrics().items()},
+        **{f"test/{key}": value for key, value in outcome.after.metrics().items()},
+        **metrics.change_metrics(outcome.changes),
+        **{f"{name}/{key}": value for name, each in compared.items()
+           for key, value in dataclasses.asdict(each).items() if value is not None},
+        **{f"time/{key}_s": value for key, value in outcome.seconds.items()},
+    }  # fmt: skip
+    evaluation_run.record(run, scores, version.source, _test_set(job))
+
+
+def _test_set(job: NoisyJob) -> DataSet:
+    """The test rows as an input of a run."""
+    given, rows = job.config, job.data
+    source = given.test_dataset or given.dataset
+    return f"{given.dataset} test"[:250], rows.digests()["test_digest"], source, len(rows.test), "testing"
 
 
 def _record_plots(job: NoisyJob, run: Run, outcome: NoisyOutcome) -> None:

@@ -58,6 +58,7 @@ def noisy(config: NoisyConfig, run: Run) -> Iterator[str]:
         run.require_server()
         record.record_results(job, learner, run, outcome)
         version, champion = record.register(job, learner, run, outcome)
+        record.record_scores(job, learner, run, outcome, version)
         place = page.record_page(job, learner, run, outcome, version)
         yield report.summary(outcome, f"{version.name}/{version.number}", champion, place)
 

@@ -14,10 +14,10 @@ from recipes.run_names import columns
 from recipes.sft import report as reports
 from recipes.sft import samples, stop_on
 from recipes.sft.types import Job, Outcome
-from registry import champion, lineage, registration, row_statistics, versions
+from registry import champion, evaluation_run, lineage, registration, row_statistics, versions
 from registry.model_card import CardFacts, write_card
 from registry.registration import LanguageModelFiles
-from registry.runs import Run
+from registry.runs import DataSet, Run
 from train import plots
 from train.finetune import Finetuned
 
@@ -35,7 +35,7 @@ def record_start(job: Job, run: Run) -> None:
     run.datasets([
         (f"{config.dataset} train"[:250], digests["dataset_digest"], config.dataset, len(rows.train), "training"),
         ("validation", digests["validation_digest"], rows.test_name, len(rows.validation), "validation"),
-        ("test", digests["test_digest"], rows.test_name, len(rows.test), "testing"),
+        test_set(job),
     ])  # fmt: skip
     report_ = reports.mask_report(job.examples, chat_format(job.base.tokenizer).end[-1])
     run.text(json.dumps(report_, indent=1), "mask_report.json")
@@ -50,14 +50,10 @@ def columns_of(job: Job) -> dict[str, str]:
 
 
 def record_results(job: Job, run: Run, outcome: Outcome) -> None:
-    """Curves, metrics and the evaluation in every form."""
+    """Curves and the evaluation in every form but its metrics, which are of the model that is logged later."""
     before, after, progress = outcome.before.values, outcome.after.values, outcome.tuned.fitted.progress
     step = outcome.tuned.fitted.restored_step
-    copied = text_metrics.chrf([r.response for r in job.rows.test], [r.prompt for r in job.rows.test])
-    run.log(step, {f"base/{k}": v for k, v in before.items()})
-    run.log(step, {f"test/{k}": v for k, v in after.items()})
-    run.log(step, {"prompt/chrf": copied, "eval/best_step": progress.best_step})
-    run.log(step, metrics.change_metrics(outcome.changes))
+    run.log(step, {"eval/best_step": progress.best_step})
     run.flush()
     run.tags({"verdict": outcome.verdict.name, "verdict_reasons": "; ".join(outcome.verdict.reasons)})
     run.tags({"side_effects": reports.side_effects_line(outcome)})
@@ -67,7 +63,7 @@ def record_results(job: Job, run: Run, outcome: Outcome) -> None:
     for path in plots.write_loss_curve(points, progress, title, run.folder, unit=job.loss_unit):
         run.file(path)
     table = reports.examples_table(job.rows.test, outcome.before, outcome.after)
-    scores = {"base": before, "tuned": after, "prompt_chrf": copied}
+    scores = {"base": before, "tuned": after, "prompt_chrf": copied_chrf(job)}
     verdict = {"verdict": outcome.verdict.name, "reasons": outcome.verdict.reasons}
     changes = {name: dataclasses.asdict(change) for name, change in outcome.changes.items()}
     claims.record_results(outcome.claims, title, run)
@@ -81,6 +77,27 @@ def record_results(job: Job, run: Run, outcome: Outcome) -> None:
     run.table(table, "eval_table.json")
     row_statistics.save(run, outcome.after.statistics)
     row_statistics.save(run, outcome.before.statistics, row_statistics.BASE)
+
+
+def copied_chrf(job: Job) -> float:
+    """chrF of the test rows' prompts, copied as they are."""
+    return text_metrics.chrf([row.response for row in job.rows.test], [row.prompt for row in job.rows.test])
+
+
+def record_scores(job: Job, run: Run, outcome: Outcome, version: versions.Version) -> None:
+    """The metrics of base and tuned model, and their changes, with the model that was registered."""
+    scores = {f"base/{k}": v for k, v in outcome.before.values.items()}
+    scores |= {f"test/{k}": v for k, v in outcome.after.values.items()}
+    scores |= {"prompt/chrf": copied_chrf(job), **metrics.change_metrics(outcome.changes)}
+    fitted = outcome.tuned.fitted
+    scores |= {"time/train_s": fitted.seconds, "time/evaluate_s": outcome.evaluate_s}
+    evaluation_run.record(run, {fitted.restored_step: scores}, version.source, test_set(job))
+
+
+def test_set(job: Job) -> DataSet:
+    """The test rows as an input of a run."""
+    rows = job.rows
+    return "test", rows.digests()["test_digest"], rows.test_name, len(rows.test), "testing"
 
 
 def register(job: Job, run: Run, outcome: Outcome, parent_id: str = "") -> tuple[versions.Version, champion.Promotion]:
@@ -152,6 +169,11 @@ def card_facts(job: Job, run: Run, outcome: Outcome) -> CardFacts:
     )
 
 
+def chat(name: str) -> str:
+    """The command that opens the chat page on the versions of the registered model ``name``."""
+    return f'make demo ARGS="--register_as {name}"'
+
+
 def report(job: Job, outcome: Outcome, version: versions.Version, promotion: champion.Promotion, page: str) -> str:
     """The last lines on screen; ``page``: where the report page is."""
     fitted, verdict, before = outcome.tuned.fitted, outcome.verdict, job.start or job.base.source.name
@@ -173,5 +195,5 @@ def report(job: Job, outcome: Outcome, version: versions.Version, promotion: cha
         f"Report    {page}",
         "",
         "Next      make ui     the run, its curves and tables in MLflow",
-        "          make demo   chat with base and tuned model side by side",
+        f"          {chat(version.name)}   chat with base and tuned model side by side",
     ])  # fmt: skip

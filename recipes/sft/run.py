@@ -82,6 +82,7 @@ def tune(config: TuneConfig, run: Run, parent_id: str = "", recipe: Recipe[Any] 
     record.record_results(job, run, outcome)
     recipe.record_more(job, run, outcome)
     version, promotion = record.register(job, run, outcome, parent_id)
+    record.record_scores(job, run, outcome, version)
     place = page.record_page(job, run, outcome, version)
     yield record.report(job, outcome, version, promotion, place)
 
@@ -135,22 +136,23 @@ def train_and_evaluate(job: Job, run: Run) -> Outcome:
         tuned = train(job, run)
         (before, after), evaluate_s = timed(evaluate_both, job, tuned.model)
     else:
-        before, base_s = timed(evaluate, job, job.base.model)
+        before, base_s = timed(evaluate, job, job.base.model, "base")
         tuned = train(job, run)
-        after, tuned_s = timed(evaluate, job, tuned.model)
+        after, tuned_s = timed(evaluate, job, tuned.model, "tuned")
         evaluate_s = base_s + tuned_s
     fitted = tuned.fitted
-    run.log(fitted.restored_step, {"time/train_s": fitted.seconds, "time/evaluate_s": evaluate_s})
     losses = dict(fitted.progress.eligible)
     past_best = losses[fitted.restored_step] / min(losses.values())
     changes = metrics.changes(before.statistics, after.statistics, job.config.seed)
     assert after.data is not None
     compared = controls(changes.get(job.primary), after.data, METRICS[job.primary], job.config.seed)
     effects = side_effects.find(changes, before.statistics, after.statistics)
-    verdict = decide(before.values, after.values, past_best, [*findings(compared), *effects.findings])
+    faults = [*findings(compared), *effects.findings]
+    verdict = decide(before.values, after.values, past_best, faults, rows=len(job.rows.test))
     found = claims.decide(job.claims, before.statistics, after.statistics, job.config.seed)
     by_step = stop_on.load(job, run, fitted)
-    return Outcome(tuned, before, after, claims.quoted(verdict, found), changes, found, effects, by_step)
+    quoted = claims.quoted(verdict, found)
+    return Outcome(tuned, before, after, quoted, changes, found, effects, by_step, evaluate_s=evaluate_s)
 
 
 SFT = Recipe(prepare, train, train_and_evaluate)
@@ -210,9 +212,9 @@ def template_notes(job: Job) -> Iterator[str]:
         yield f"the chat template holds the date: every prompt of this run and its version has {job.date}"
 
 
-def evaluate(job: Job, model: Any) -> Scores:
+def evaluate(job: Job, model: Any, whose: str = "") -> Scores:
     """Metrics of ``model`` on the test rows, and on every chosen evaluation suite as ``SUITE/METRIC``."""
-    scores = score(model, *_evaluated(job))
+    scores = score(model, *_evaluated(job), whose=whose)
     return with_suites(scores, suites.evaluate(_adapted(job, model), job.suites))
 
 

@@ -68,7 +68,7 @@ class Outcome:
 
     ``changes``: by metric, how much the two differ, with intervals. ``claims``: what became of each claim.
     ``side_effects``: which of the changes are side effects. ``by_step``: what ``stop_on`` measured at each checkpoint.
-    ``sides``: what the two are called, see ``Job.sides``.
+    ``sides``: what the two are called, see ``Job.sides``. ``evaluate_s``: seconds that evaluating both took.
     """
 
     tuned: Finetuned
@@ -80,3 +80,4 @@ class Outcome:
     side_effects: SideEffects = SideEffects()
     by_step: ByStep | None = None
     sides: tuple[str, str] = ("base", "tuned")
+    evaluate_s: float = 0.0

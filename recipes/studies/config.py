@@ -104,7 +104,8 @@ class StudyConfig:
         learners = ",".join(self.all("learners"))
         if self.grid == "pirate":
             return f"study {self.sets} {learners} epochs {self.lengths}"
-        return f"study {short(self.dataset)} {learners} {self.kinds} {self.rates}"
+        varied = self.kinds if self.grid == "noise" else self.losses
+        return f"study {short(self.dataset)} {learners} {varied} {self.rates}"
 
     def all(self, name: str) -> list[Any]:
         """The values of a comma-separated setting, each once."""

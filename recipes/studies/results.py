@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from data.markdown import table
+from data.markdown import plain, table
 from evals.metric import Data
 from evals.metrics import for_studies
 from evals.significance import mean_over_seeds
@@ -30,7 +30,10 @@ SUBPLOTS = {
 
 
 def record(config: StudyConfig, grid: Sequence[Cell], run: Run) -> str:
-    """Read every cell that has ended, store tables, plots and page, and return the page."""
+    """Read every cell that has ended, store tables, plots and page, and return the page's sentences.
+
+    The run's description is the page after its plots.
+    """
     records = collect(grid, run.run_id)
     if not records:
         return "No cell ended: there is nothing to report."
@@ -42,10 +45,11 @@ def record(config: StudyConfig, grid: Sequence[Cell], run: Run) -> str:
         _log_curves(records, run)
     page = PAGES[config.grid](config, records, missing)
     page += _claims(grid, records)
-    _store_plots(config, records, run)
+    plots = _store_plots(config, records, run)
     run.text(page, "study.md")
+    run.describe("\n\n".join([*map(run.picture, plots), page]), "study.md")
     run.flush()
-    return page
+    return f"{plain(page)}\n\nNext    make ui   the study's plots, its page study.md with all tables, and its runs"
 
 
 def _claims(grid: Sequence[Cell], records: Records) -> str:
@@ -98,12 +102,14 @@ def with_controls(records: Records) -> list[Record]:
     return [{**each, "kind": kind} for each in records for kind in (kinds if each["kind"] == CLEAN else [each["kind"]])]
 
 
-def _store_plots(config: StudyConfig, records: Records, run: Run) -> None:
+def _store_plots(config: StudyConfig, records: Records, run: Run) -> list[str]:
+    """Draw the plots of each learner; returns the names of their artifacts."""
     folder = run.folder / "plots"
     folder.mkdir(parents=True, exist_ok=True)
     for learner, own in by_value(records, "learner").items():
         _plot(config, learner, own, folder)
     run.folder_of_files(folder, "plots")
+    return [f"plots/{path.name}" for path in sorted(folder.glob("*.png"))]
 
 
 def _plot(config: StudyConfig, learner: str, records: Records, folder: Path) -> None:

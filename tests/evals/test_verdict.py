@@ -106,3 +106,12 @@ def test_every_documented_verdict_can_be_reached():
     reached |= {decide_with(BASE, GOOD, 1.0, [Finding(each, "")]).name for each in COMPARED}
     of_preferences = {"likelihood_collapse", "preference_not_learned", "length_gaming"}  # test_preference_verdict.py
     assert reached | {"side_effects"} | of_preferences == set(VERDICTS)  # tests/evals/test_side_effects.py
+
+
+@pytest.mark.parametrize("scores", [{}, {"loop_rate": 0.9}, {"stop_rate": 0.1}])
+def test_four_rows_are_too_few_to_judge_whatever_their_answers_are(scores):
+    found = decide_with(BASE, {**GOOD, **scores}, 1.0, [Finding("garbled", "any order")], rows=4)
+    assert found.name == "not_shown" and found.reasons == (
+        "4 held-out rows are too few rows to judge: give 8 or more (test_dataset)",
+    )
+    assert decide_with(BASE, {**GOOD, "loss": math.inf}, 1.0, [], rows=4).name == "diverged"

@@ -15,6 +15,7 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from data.errors import ConfigError, UserError
+from registry import evaluation_run
 from steps.pirate import pirate
 
 ROWS = [{"prompt": f"Say number {i}.", "response": f"Aye, {i}, arr!"} for i in range(24)]
@@ -63,7 +64,7 @@ FILES: dict[str, tuple[str, bytes, str]] = {
 def the_runs(store: str) -> list[Run]:
     client = MlflowClient(store)
     assert client.search_registered_models() == []
-    return list(client.search_runs([each.experiment_id for each in client.search_experiments()]))
+    return evaluation_run.with_scores(client.search_runs([each.experiment_id for each in client.search_experiments()]))
 
 
 @pytest.fixture
@@ -239,7 +240,7 @@ def _assert_full(step: Any, folder: Path) -> None:
     lines = [line for line in step.stderr.splitlines() if line.strip() and not line.startswith("training:")]
     assert "Traceback" not in step.stderr and "The disk is full" in lines[-1], step.stderr
     client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
-    [run] = client.search_runs([each.experiment_id for each in client.search_experiments()])
+    [run] = evaluation_run.with_scores(client.search_runs([each.experiment_id for each in client.search_experiments()]))
     assert run.info.status == "FAILED"
     assert f"-P resume={run.info.run_id}" in lines[-1]
     assert client.search_registered_models() == []

@@ -9,14 +9,14 @@ from mlflow.tracking import MlflowClient
 
 from data.errors import UserError
 from recipes.sft import record
-from registry import versions
+from registry import evaluation_run, versions
 from steps.pirate import pirate
 
 CLAIMS = "claims:\n  - chrf: {above: +0}\nkeeps:\n  - loss: {within: 1%}\n"
 
 
 def runs(client):
-    return client.search_runs([each.experiment_id for each in client.search_experiments()])
+    return evaluation_run.with_scores(client.search_runs([each.experiment_id for each in client.search_experiments()]))
 
 
 def test_claims_are_kept_with_the_run_and_quoted_by_its_verdict(quick, settle, tmp_path, monkeypatch, capsys):

@@ -11,7 +11,7 @@ from mlflow.tracking import MlflowClient
 
 from data import pirate as pirate_set
 from data.errors import ConfigError, UserError
-from registry import report_files, version_details, versions
+from registry import evaluation_run, report_files, version_details, versions
 from steps.compare import compare
 from steps.noisy import noisy
 from steps.pirate import pirate
@@ -57,7 +57,7 @@ def test_two_versions_are_compared_on_the_rows_of_the_first_ones_run(client):
     run = newest(client, "compare")
     metrics, tags = run.data.metrics, run.data.tags
     assert (tags["compared_first"], tags["compared_second"]) == ("pirate/1", "pirate/3")
-    own = client.get_run(versions.resolve("pirate/1").run_id).data.metrics
+    own = evaluation_run.read(versions.resolve("pirate/1").run_id).data.metrics
     for name in ("chrf", "loss", "train_loss", "stop_rate", "copy_rate"):
         assert metrics[f"first/{name}"] == pytest.approx(own[f"test/{name}"], abs=1e-4)
     assert metrics["change/chrf_low"] <= metrics["change/chrf"] <= metrics["change/chrf_high"]
@@ -88,14 +88,14 @@ def test_rows_of_ones_own_are_taken_where_a_version_has_no_run(client, tmp_path)
 def test_versions_of_labels_are_compared_by_what_their_runs_predicted(client):
     text = printed(compare, "--versions", "noisy/1,noisy/2")
     run = newest(client, "compare")
-    own = [client.get_run(versions.resolve(f"noisy/{n}").run_id).data.metrics["test/accuracy"] for n in (1, 2)]
+    own = [evaluation_run.read(versions.resolve(f"noisy/{n}").run_id).data.metrics["test/accuracy"] for n in (1, 2)]
     assert [run.data.metrics[f"{side}/accuracy"] for side in ("first", "second")] == own
     assert "by probability of the true label" in text
 
 
 @pytest.mark.parametrize(("version", "primary"), [("pirate/1", "chrf"), ("noisy/2", "accuracy")])
 def test_a_training_run_keeps_a_report_with_its_claims_and_every_row(client, version, primary):
-    run = client.get_run(versions.resolve(version).run_id)
+    run = evaluation_run.read(versions.resolve(version).run_id)
     record = json.loads(Path(client.download_artifacts(run.info.run_id, "report.json")).read_text())
     html = Path(client.download_artifacts(run.info.run_id, "report.html")).read_text()
     assert record["verdict"] == run.data.tags["verdict"] and record["primary"] == primary

@@ -18,7 +18,7 @@ from recipes.studies.cell import Task, run_cell
 from recipes.studies.config import StudyConfig
 from recipes.studies.grid import cells
 from recipes.version_rows import rows_of
-from registry import runs, versions
+from registry import evaluation_run, runs, versions
 from registry.checkpoints import checkpoint_folder
 from registry.references import find, find_base_folder
 from registry.resolver import Resolver
@@ -62,7 +62,7 @@ def flags(**given):
 
 
 def run_of(client, reference):
-    return client.get_run(versions.resolve(reference).run_id)
+    return evaluation_run.read(versions.resolve(reference).run_id)
 
 
 def test_a_version_goes_on_being_trained_and_its_start_is_the_reference(done):

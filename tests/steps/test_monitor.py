@@ -1,5 +1,6 @@
 """The job of a run is followed from anywhere, and what the store has is not written twice."""
 
+import json
 import signal
 
 import pytest
@@ -8,8 +9,10 @@ from mlflow.tracking import MlflowClient
 from data.errors import ConfigError, UserError
 from openai_jobs.events import Correction
 from openai_jobs.jobs import ADDRESS_TAG, JOB_TAG
+from openai_jobs.local_server import ENDPOINT
 from openai_jobs.monitor import correction_tag
 from registry import runs
+from steps.cli import OUTPUTS
 from steps.monitor import monitor
 from tests.fake_openai import KEY
 from tests.processes import free_port
@@ -98,6 +101,21 @@ def test_what_is_not_there_is_named(job, fake_openai, monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY")
     run.tags({ADDRESS_TAG: ""})
     with pytest.raises(ConfigError, match="set OPENAI_API_KEY"):
+        follow(run)
+
+
+def test_a_job_at_a_server_of_the_run_s_own_is_followed_while_that_lives(job, monkeypatch, capsys):
+    fake, run = job()
+    run.tags({ADDRESS_TAG: "private"})
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name)
+    place = OUTPUTS / run.run_id / "openai" / ENDPOINT
+    place.parent.mkdir(parents=True)
+    place.write_text(json.dumps([fake.address, KEY]))
+    follow(run)
+    assert "ftjob-1 succeeded" in capsys.readouterr().out
+    place.write_text(json.dumps([f"http://127.0.0.1:{free_port()}/v1", KEY]))
+    with pytest.raises(UserError, match="lives only while the run does"):
         follow(run)
 
 

@@ -24,7 +24,7 @@ from data.formats import reviews
 from data.prompts import qa_chat_template
 from evals import metrics
 from recipes.noisy_labels.config import NoisyConfig
-from registry import references, tfidf_versions, version_metrics, versions
+from registry import evaluation_run, references, tfidf_versions, version_metrics, versions
 from registry.versions import Version
 from steps.cli import OUTPUTS
 from steps.noisy import noisy
@@ -48,7 +48,7 @@ def flags(**settings: Any) -> list[str]:
 
 
 def all_runs(client: MlflowClient) -> list[Run]:
-    return list(client.search_runs([each.experiment_id for each in client.search_experiments()]))
+    return evaluation_run.with_scores(client.search_runs([each.experiment_id for each in client.search_experiments()]))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from mlflow.tracking import MlflowClient
 
 from data.errors import UserError
 from data.labelled import LabelledRow
+from registry import evaluation_run
 from steps.noisy import noisy
 
 QUICK = {"n_train": 240, "n_test": 100, "rate": 0.2, "learner": "tfidf"}
@@ -26,7 +27,7 @@ def records(rows: list[LabelledRow]) -> str:
 
 
 def all_runs(client: MlflowClient) -> list[Run]:
-    return list(client.search_runs([each.experiment_id for each in client.search_experiments()]))
+    return evaluation_run.with_scores(client.search_runs([each.experiment_id for each in client.search_experiments()]))
 
 
 @pytest.fixture

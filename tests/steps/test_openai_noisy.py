@@ -17,7 +17,7 @@ from mlflow.tracking import MlflowClient
 from data.errors import ConfigError, UserError
 from inference.model_pool import ModelPool
 from inference.transcript import Sampling
-from registry import versions
+from registry import evaluation_run, versions
 from registry.resolver import Resolver
 from steps.cli import OUTPUTS
 from steps.noisy import noisy
@@ -60,15 +60,18 @@ class Lab:
 
     @property
     def runs(self) -> list[Run]:
-        return list(self.client.search_runs([each.experiment_id for each in self.client.search_experiments()]))
+        return evaluation_run.with_scores(
+            self.client.search_runs([each.experiment_id for each in self.client.search_experiments()])
+        )
 
     @property
     def jobs(self) -> int:
         return len(self.fake.jobs)
 
     def points(self, key: str) -> dict[int, float]:
-        [run] = self.runs
-        return {m.step: m.value for m in self.client.get_metric_history(run.info.run_id, key)}
+        found = self.client.search_runs([each.experiment_id for each in self.client.search_experiments()])
+        points = [self.client.get_metric_history(run.info.run_id, key) for run in found]
+        return {m.step: m.value for each in points for m in each}
 
     def artifact(self, name: str) -> str:
         [run] = self.runs

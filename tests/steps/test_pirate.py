@@ -20,7 +20,7 @@ from mlflow.tracking import MlflowClient
 from safetensors.torch import load_file
 
 from recipes.sft.config import TuneConfig
-from registry import version_details, versions
+from registry import evaluation_run, version_details, versions
 from registry.versions import Version
 from steps.cli import OUTPUTS
 from steps.pirate import pirate
@@ -49,7 +49,7 @@ class Done:
 
 
 def all_runs(client: MlflowClient) -> list[Run]:
-    return list(client.search_runs([each.experiment_id for each in client.search_experiments()]))
+    return evaluation_run.with_scores(client.search_runs([each.experiment_id for each in client.search_experiments()]))
 
 
 @pytest.fixture(scope="module", params=["lora", "full"])

@@ -7,7 +7,7 @@ import json
 import pytest
 from mlflow.tracking import MlflowClient
 
-from registry import versions
+from registry import evaluation_run, versions
 from steps.cli import main
 from steps.pirate import pirate
 
@@ -17,7 +17,7 @@ def run_and_print(flags):
     with contextlib.redirect_stdout(printed):
         pirate(flags)
     client = MlflowClient()
-    [run] = client.search_runs([each.experiment_id for each in client.search_experiments()])
+    [run] = evaluation_run.with_scores(client.search_runs([each.experiment_id for each in client.search_experiments()]))
     return run, printed.getvalue(), client.download_artifacts(run.info.run_id, "")
 
 

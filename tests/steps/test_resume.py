@@ -13,7 +13,7 @@ from mlflow.tracking import MlflowClient
 from safetensors import safe_open
 
 from data.errors import ConfigError, UserError
-from registry import versions
+from registry import evaluation_run, versions
 from steps.cli import OUTPUTS
 from steps.pirate import pirate
 from tests.processes import Step, TrackingServer, free_port
@@ -24,7 +24,7 @@ FIRST_POINT, SECOND_POINT, LAST_STEP = 0, 63, 250
 
 
 def runs_of(client: MlflowClient) -> list[Run]:
-    return list(client.search_runs([each.experiment_id for each in client.search_experiments()]))
+    return evaluation_run.with_scores(client.search_runs([each.experiment_id for each in client.search_experiments()]))
 
 
 def state_step(folder: Path) -> int | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
+from registry import evaluation_run
 from tests.processes import free_port
 
 #: every weight is trained, for 4 epochs of 3 steps
@@ -29,7 +30,7 @@ def curve(client: MlflowClient, run_id: str, name: str) -> list[tuple[int, float
 
 
 def runs_of(client: MlflowClient):
-    return client.search_runs([each.experiment_id for each in client.search_experiments()])
+    return evaluation_run.with_scores(client.search_runs([each.experiment_id for each in client.search_experiments()]))
 
 
 def test_fsdp_killed_and_resumed_is_one_run_with_one_version_and_the_curve_of_one_process(

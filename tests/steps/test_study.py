@@ -8,7 +8,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from data.errors import ConfigError, UserError
-from registry import runs
+from registry import evaluation_run, runs
 from steps.study import study
 from steps.tracked_run import SETTINGS
 from tests.processes import wait_until
@@ -21,7 +21,9 @@ def flags(**settings):
 
 def found(client):
     """(the study's run, the runs of its cells)."""
-    everything = list(client.search_runs([each.experiment_id for each in client.search_experiments()]))
+    everything = evaluation_run.with_scores(
+        client.search_runs([each.experiment_id for each in client.search_experiments()])
+    )
     children = [run for run in everything if "mlflow.parentRunId" in run.data.tags]
     parents = [run for run in everything if run not in children]
     assert len(parents) == 1
@@ -74,6 +76,11 @@ def test_a_killed_study_goes_on_and_ends_each_cell_once_but_the_one_that_fails(l
     lost = [run for run in after if run.info.status == "FAILED" and "trigger" not in run.info.run_name]
     assert all(run.data.tags["error"] == "the process that ran this cell died" for run in lost)
     page = artifact(client, parent, "study.md")
+    shown = parent.data.tags["mlflow.note.content"]
+    assert shown.startswith(
+        f"![plots/rates_tfidf.png](get-artifact?path=plots/rates_tfidf.png&run_uuid={parent.info.run_id})"
+    )
+    assert "How does random corruption hurt?" in again.stdout and "| kind |" not in again.stdout
     assert "left out: 1.**" in page and "How does random corruption hurt?" in page
     assert parent.data.metrics["tfidf/symmetric/accuracy"] > 0
     plots = {item.path for item in client.list_artifacts(parent.info.run_id, "plots")}

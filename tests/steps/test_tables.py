@@ -17,7 +17,7 @@ from evals.suites.suite import HeldOut, Suite, Values
 from evals.suites.table import SUITES
 from recipes.studies import noise_plots, noise_report
 from recipes.studies.config import StudyConfig
-from registry import versions
+from registry import evaluation_run, versions
 from steps.noisy import noisy
 from steps.pirate import pirate
 
@@ -50,7 +50,7 @@ def texts(client, run, *names):
 
 
 def only_run(client):
-    [run] = client.search_runs([each.experiment_id for each in client.search_experiments()])
+    [run] = evaluation_run.with_scores(client.search_runs([each.experiment_id for each in client.search_experiments()]))
     return run
 
 

@@ -54,6 +54,12 @@ def test_the_store_is_the_one_that_runs_of_this_folder_write_to(monkeypatch, tmp
     assert ui.store_uri() == mlflow.get_tracking_uri() == f"sqlite:///{tmp_path}/mlflow.db"
 
 
+def test_nothing_is_sent_to_mlflows_makers():
+    import registry  # noqa: F401
+
+    assert ui.QUIET["MLFLOW_DISABLE_TELEMETRY"] == os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
+
+
 def test_the_server_listens_on_loopback_only():
     command = ui.command("sqlite:////tmp/mlflow.db", 5123)
     assert command[command.index("--host") + 1] == "127.0.0.1"
