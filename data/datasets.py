@@ -32,7 +32,7 @@ def load(
     n_test: int = 0,
     test_dataset: str = "",
 ) -> Dataset:
-    """The data set of a name, of a file, or of a folder with IMDB's two files.
+    """The data set of a name, of a file, of a folder with IMDB's two files, or of one with TruthfulQA's file.
 
     ``dataset`` is ``reviews`` (bundled), ``imdb`` or ``truthfulqa`` (from the hub), or a file with ``text`` and
     ``label`` or with ``question``, ``best`` and ``incorrect``. Without ``test_dataset`` a file's own rows are divided:
@@ -107,6 +107,8 @@ def _paths(dataset: str, test_dataset: str) -> list[Path]:
     folder = Path(os.path.expanduser(dataset))
     if folder.is_dir() and not test_dataset and all((folder / name).is_file() for name in IMDB_FILES):
         return [folder / name for name in IMDB_FILES]
+    if folder.is_dir() and truthfulqa.is_in(folder):
+        return [truthfulqa.published_file(folder), *([Path(test_dataset).expanduser()] if test_dataset else [])]
     places = [place for place in (dataset, test_dataset) if place]
     for place in places:
         if not files.is_file(place):

@@ -43,10 +43,15 @@ def load(place: str) -> list[QuestionRow]:
     if not files.is_file(place):
         return questions(hub.records(place), [], place)
     path = Path(place).expanduser()
-    return read(_published(path) if path.is_dir() else path)
+    return read(published_file(path) if path.is_dir() else path)
 
 
-def _published(folder: Path) -> Path:
+def is_in(folder: Path) -> bool:
+    """Whether a file of the published repository is in ``folder``."""
+    return any(any(folder.glob(pattern)) for pattern in PUBLISHED)
+
+
+def published_file(folder: Path) -> Path:
     """The published file in ``folder``.
 
     Raises:

@@ -87,7 +87,7 @@ class NoisyConfig(ClaimsConfig, ApiConfig, ModelConfig):
     """Trains a learner on labels of which some are made wrong on purpose, and evaluates what that does to it."""
 
     dataset: str = "reviews"
-    """reviews, imdb or truthfulqa; a file with text and label, or question, best and incorrect; IMDB's folder."""
+    """reviews, imdb or truthfulqa; a file with text and label, or question, best and incorrect; or their folder."""
     test_dataset: str = ""
     """File with test rows; empty takes the set's own, or holds out n_test rows (or a fifth)."""
     n_train: int = 1000

@@ -94,7 +94,9 @@ class OpenAILearner:
             validation.check(self.folder / name, self.counter.count, self.token_limits().max_tokens)
         request = self._job_request(run, "(training file)", "(validation file)")
         where = "a local server of this run" if self.is_local else self.endpoint.name
-        return [f"Job     on {self.base} at {where}: {json.dumps(request.body())}"]
+        settings = {"epochs": self.config.epochs, "seed": self.config.seed, **self.config.given_hyperparameters()}
+        words = ", ".join(f"{name}={value}" for name, value in settings.items())
+        return [f"Job     on {self.base} at {where}: {json.dumps(request.body()) if self.config.dry_run else words}"]
 
     def _job_request(self, run: Run, *files: str) -> JobRequest:
         noise = self.config.noise()

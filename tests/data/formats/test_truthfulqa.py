@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from data import datasets
 from data.errors import DataError
 from data.formats import hub, truthfulqa
 from data.formats.records import Record
@@ -93,3 +94,16 @@ def test_a_header_without_the_columns_is_refused(tmp_path):
     (tmp_path / "mine.csv").write_text("question,answer\na,b\n")
     with pytest.raises(DataError, match="its columns are question, answer; expected question, best and incorrect"):
         truthfulqa.read(tmp_path / "mine.csv")
+
+
+def test_a_folder_with_the_published_file_is_read_as_a_data_set(tmp_path):
+    rows = [published(Question=f"What if {i}?", **{"Best Answer": f"So {i}"}) for i in range(30)]
+    with (tmp_path / "TruthfulQA.csv").open("w", newline="", encoding="utf-8-sig") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    found = datasets.load(str(tmp_path), n_test=6)
+    assert found.is_questions and (len(found.test), len(found.train) + len(found.test) <= 30) == (6, True)
+    (tmp_path / "TruthfulQA_v1.csv").write_text("")
+    with pytest.raises(DataError, match="name one of its files, TruthfulQA.csv, TruthfulQA_v1.csv"):
+        datasets.load(str(tmp_path))
