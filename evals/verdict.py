@@ -72,7 +72,7 @@ def decide(
     ``past_best``: the validation loss of the restored weights over the lowest of the run, 1 where they are the best.
     ``compared``: what comparisons of the answers found (``evals.controls``), and whatever else is wrong with the
     model. The worst verdict that applies is taken; all that apply give reasons.
-    ``rows``: how many there are; of fewer than ``LEAST_ROWS`` nothing is said but that training diverged.
+    ``rows``: how many there are; of fewer than ``LEAST_ROWS`` the only verdict is that training diverged.
     """
     found = [*_training(base, tuned, past_best, limits), *_answers(base, tuned, limits), *compared]
     if rows < LEAST_ROWS:

@@ -13,7 +13,6 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
@@ -145,9 +144,12 @@ class Run:
             markdown = markdown[: LONGEST_TAG - len(rest)].rpartition("\n")[0] + rest
         self.tags({DESCRIPTION: markdown})
 
-    def picture(self, artifact: str) -> str:
-        """Markdown that shows the artifact in a description, as the MLflow UI serves it."""
-        return f"![{artifact}](get-artifact?path={quote(artifact)}&run_uuid={self.run_id})"
+    def chart(self, path: Path, folder: str) -> None:
+        """Show the picture among the run's charts, in the section ``folder``: sections are sorted by name, capitals first."""
+        from PIL import Image
+
+        with Image.open(path) as image:
+            self.client.log_image(self.run_id, image, key=f"{folder}/{path.stem}", step=0)
 
     def refuse(self) -> None:
         """Remove the run and its folder: its input was refused before anything was recorded."""

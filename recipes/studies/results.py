@@ -22,6 +22,8 @@ PAGES = {"noise": noise_report.page, "pirate": sft_report.page, "preference": pr
 
 
 #: What is drawn of a grid.
+#: The first section of the run's charts.
+PLOTS = "Plots"
 SUBPLOTS = {
     "noise": noise_plots.subplots,
     "pirate": sft_plots.subplots,
@@ -30,10 +32,7 @@ SUBPLOTS = {
 
 
 def record(config: StudyConfig, grid: Sequence[Cell], run: Run) -> str:
-    """Read every cell that has ended, store tables, plots and page, and return the page's sentences.
-
-    The run's description is the page after its plots.
-    """
+    """Read every cell that has ended, store tables, plots and page, and return the page's sentences."""
     records = collect(grid, run.run_id)
     if not records:
         return "No cell ended: there is nothing to report."
@@ -45,9 +44,9 @@ def record(config: StudyConfig, grid: Sequence[Cell], run: Run) -> str:
         _log_curves(records, run)
     page = PAGES[config.grid](config, records, missing)
     page += _claims(grid, records)
-    plots = _store_plots(config, records, run)
+    _store_plots(config, records, run)
     run.text(page, "study.md")
-    run.describe("\n\n".join([*map(run.picture, plots), page]), "study.md")
+    run.describe(page, "study.md")
     run.flush()
     return f"{plain(page)}\n\nNext    make ui   the study's plots, its page study.md with all tables, and its runs"
 
@@ -102,14 +101,14 @@ def with_controls(records: Records) -> list[Record]:
     return [{**each, "kind": kind} for each in records for kind in (kinds if each["kind"] == CLEAN else [each["kind"]])]
 
 
-def _store_plots(config: StudyConfig, records: Records, run: Run) -> list[str]:
-    """Draw the plots of each learner; returns the names of their artifacts."""
+def _store_plots(config: StudyConfig, records: Records, run: Run) -> None:
     folder = run.folder / "plots"
     folder.mkdir(parents=True, exist_ok=True)
     for learner, own in by_value(records, "learner").items():
         _plot(config, learner, own, folder)
     run.folder_of_files(folder, "plots")
-    return [f"plots/{path.name}" for path in sorted(folder.glob("*.png"))]
+    for path in sorted(folder.glob("*.png")):
+        run.chart(path, PLOTS)
 
 
 def _plot(config: StudyConfig, learner: str, records: Records, folder: Path) -> None:

@@ -37,7 +37,7 @@ def test_a_run_keeps_its_curves_and_its_child_the_scores_with_model_and_rows(cli
     assert child.data.metrics == {"base/chrf": 13.0, "test/chrf": 92.0}
     assert (child.info.run_name, child.info.status) == ("clean lora e8 s7 evaluation", "FINISHED")
     assert child.data.tags["verdict"] == "healthy" and child.data.tags["mlflow.parentRunId"] == run.run_id
-    assert child.inputs.model_inputs[0].model_id == model.model_id
+    assert client.get_run(child.info.run_id).inputs.model_inputs[0].model_id == model.model_id
     of_model = {each.key: each for each in client.get_logged_model(model.model_id).metrics}
     assert of_model["test/chrf"].value == 92.0 and of_model["test/chrf"].dataset_digest == "0123abcd"
 

@@ -210,14 +210,14 @@ def refuse(here: Lab, pattern: str, **settings: Any) -> None:
         here.noisy(**settings)
     assert KEY not in str(caught.value) and "\n" not in str(caught.value)
     assert here.client.search_registered_models() == []
-    assert [run.info.status for run in here.runs] == ["FAILED"]
-    assert KEY not in json.dumps(here.runs[0].data.tags)
+    assert {run.info.status for run in here.runs} <= {"FAILED"}
+    assert KEY not in json.dumps([run.data.tags for run in here.runs])
 
 
 def test_a_budget_below_the_estimate_sends_nothing(lab):
     here = lab()
     refuse(here, r"budget_usd=0\.001: the job is estimated at .* USD; nothing was sent", budget_usd=0.001)
-    assert here.fake.requests == []
+    assert here.fake.requests == here.runs == []
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_questions_are_refused_with_an_alternative(lab):
     here = lab()
     (here.folder / "own.json").write_text(json.dumps(rows))
     refuse(here, "take provider=local", dataset=here.folder / "own.json", test_dataset="", kind="best_swapped")
-    assert here.fake.requests == []
+    assert here.fake.requests == here.runs == []
 
 
 # What it survives
