@@ -145,7 +145,7 @@ class Run:
         self.tags({DESCRIPTION: markdown})
 
     def chart(self, path: Path, folder: str) -> None:
-        """Show the picture among the run's charts, in the section ``folder``: sections are sorted by name, capitals first."""
+        """Show the picture among the run's charts, in the section ``folder``; capitals are sorted first."""
         from PIL import Image
 
         with Image.open(path) as image:

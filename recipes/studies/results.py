@@ -21,9 +21,9 @@ from registry.study_runs import ChildRun
 PAGES = {"noise": noise_report.page, "pirate": sft_report.page, "preference": preference_report.page}
 
 
-#: What is drawn of a grid.
 #: The first section of the run's charts.
 PLOTS = "Plots"
+#: What is drawn of a grid.
 SUBPLOTS = {
     "noise": noise_plots.subplots,
     "pirate": sft_plots.subplots,
