@@ -249,6 +249,7 @@ def test_mlflow_run_stopped_and_resumed_leaves_one_run_with_the_params_as_they_w
     wait_until(lambda: list(tmp_path.glob("outputs/*/latest.json")) or first.poll() is not None, "a resume point")
     os.killpg(first.pid, signal.SIGINT)  # as a terminal does: mlflow and the step both get it
     wait_until(lambda: first.poll() is not None, "the end of mlflow run", pause_s=0.1)
+    wait_until(lambda: len(all_runs(client)) == 1, "the removal of the run that mlflow made in Default", pause_s=0.1)
     [run] = all_runs(client)
     wait_until(lambda: client.get_run(run.info.run_id).info.status == "KILLED", "the status KILLED", pause_s=0.1)
     assert f"Stopped. To continue: mlflow run . -e pirate -P resume={run.info.run_id}" in log.read_text()
