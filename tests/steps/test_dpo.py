@@ -152,7 +152,7 @@ def test_a_cell_of_a_study_of_preferences_is_such_a_run_and_its_metrics_are_read
     clean, cell = cells(grid)
     result = run_cell(Task(cell, parent.run_id, str(Path.cwd()), str(tmp_path), {}))
     assert not result.error
-    assert "left out: 1. " in results.record(grid, [clean, cell], parent)
+    assert "left out: 1." in results.record(grid, [clean, cell], parent)
     page = (Path(parent.client.download_artifacts(parent.run_id, "study.md"))).read_text()
     [record] = results.collect([clean, cell], parent.run_id)
     assert (record["loss"], record["rate"]) == ("dpo:0.1", 0.5) and 0 <= record["reward_accuracy"] <= 1
