@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mlflow.exceptions import MlflowException
 
+from registry import evaluation_run
 from registry.null_run import NullRun
 from registry.runs import Run
 from registry.store import connected, is_down
@@ -49,14 +50,14 @@ def pins(quantised: bool = False) -> list[str]:
 
 
 def metric_names(run_id: str) -> frozenset[str]:
-    """The names of a run's metrics; empty where it is gone, or ``run_id`` is empty.
+    """The names of the metrics of a run and its evaluation; empty where it is gone, or ``run_id`` is empty.
 
     Raises:
         TrackingUnavailable: the tracking server does not answer.
     """
-    with connected() as client:
+    with connected():
         try:
-            return frozenset(client.get_run(run_id).data.metrics) if run_id else frozenset()
+            return frozenset(evaluation_run.read(run_id).data.metrics) if run_id else frozenset()
         except MlflowException as error:
             if is_down(error):
                 raise
