@@ -63,7 +63,7 @@ class Served:
         """An HTTP client, for requests that the SDK would not send."""
         import httpx
 
-        headers = {"authorization": f"Bearer {key}"} if key else {}
+        headers = {"authorization": f"Bearer {key}", "x-api-key": f"tml-{key}"} if key else {}
         return httpx.Client(base_url=self.address, headers=headers, timeout=60, trust_env=False)
 
     def metric(self, name: str) -> float:

@@ -218,7 +218,8 @@ def test_unknown_bases_keys_paths_and_losses_of_memory_are_named(served, service
         service.create_lora_training_client(base_model="gpt-4o", rank=10_000).result()
     with pytest.raises(tinker.AuthenticationError):
         tinker.RestClient(base_url=served.address, api_key="tml-wrong").get_server_capabilities().result()
-    reply = served.http().post("/api/v1/retrieve_future", json={"request_id": "session-x:train:0:1"})
+    bearer = {"authorization": f"Bearer {KEY}"}
+    reply = served.http("").post("/api/v1/retrieve_future", json={"request_id": "session-x:train:0:1"}, headers=bearer)
     assert reply.status_code == 401  # the SDK's header has the key
     headers = {"x-api-key": f"tml-{KEY}"}
     for path, body in (("optim_step", {"model_id": "session-x:train:0", "seq_id": 1, "adam_params": {}}),
