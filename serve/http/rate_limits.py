@@ -46,6 +46,11 @@ class Allowance:
         """
         self._spend("training_tokens", amount)
 
+    def return_training_tokens(self, amount: int) -> None:
+        """Take back what ``take_training_tokens`` took, for a training that is not begun."""
+        if self.budgets:
+            self.budgets.correct(self.project, "training_tokens", amount, 0)
+
     def _spend(self, kind: str, amount: int) -> None:
         if self.budgets:
             self.budgets.take(self.project, kind, amount)

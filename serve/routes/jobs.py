@@ -127,10 +127,15 @@ def create(request: Request, state: State, body: JobRequest, idempotency_key: Id
     base = state.names.base_of(fields["model"])
     warnings = lengths.warnings_of(state.database, fields, base) if base else {}
     start = "" if base else state.catalog.trained(fields["model"])
-    request.scope["allowance"].take_training_tokens(job_checks.estimated_tokens(state.database, fields))
-    job_id = jobs.create(
-        state.database, fields, state.names, config.organization, config.queue, idempotency_key, warnings, start
-    )
+    tokens, allowance = job_checks.estimated_tokens(state.database, fields), request.scope["allowance"]
+    allowance.take_training_tokens(tokens)
+    try:
+        job_id = jobs.create(
+            state.database, fields, state.names, config.organization, config.queue, idempotency_key, warnings, start
+        )
+    except RequestError:
+        allowance.return_training_tokens(tokens)
+        raise
     state.supervisor.wake()
     return jobs.get(state.database, job_id)
 

@@ -89,6 +89,9 @@ def capabilities(state: State) -> dict[str, Any]:
 @router.post("/create_session")
 async def create_session(state: State, owner: Owner, body: SessionRequest) -> dict[str, Any]:
     """Open a session."""
+    if body.project_id not in (None, owner):
+        message = f"project_id: this key belongs to the project {owner}; take a key of {body.project_id}"
+        raise RequestError(message, 403, param="project_id")
     session = state.tinker.create(owner)
     return {"type": "create_session", "session_id": session.id, "info_message": UNEMBED}
 
