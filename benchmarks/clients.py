@@ -41,7 +41,7 @@ class Client:
 CLIENTS = (
     Client("openai 3.57.0", ("openai==3.57.0",), "openai_python"),
     Client("openai 2.54.0", ("openai==2.54.0",), "openai_python"),
-    Client("tinker 0.38.0", ("tinker==0.38.0",), "tinker_loops"),
+    Client("tinker 0.38.0", ("tinker==0.38.0", "jinja2==3.1.6"), "tinker_loops"),
     Client("lm-eval 0.4.13", ("lm-eval[api]==0.4.13",), "lm_eval_tasks"),
     Client("langchain-openai 1.7.4", ("langchain-openai==1.7.4",), "langchain"),
     Client("instructor 1.17.0", ("instructor==1.17.0",), "instructor_modes"),
