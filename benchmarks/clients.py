@@ -103,6 +103,7 @@ def run(client: Client, environments: Path, address: str) -> list[Line]:
         command = [str(folder / "bin" / "node"), script]
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=TIMEOUT_S)
     parts = [line.split("\t") for line in done.stdout.splitlines() if line.count("\t") == 2]
+    print_figures(done.stdout)
     lines = [Line(client.name, *each) for each in parts]
     if done.returncode or not lines:
         lines.append(Line(client.name, "the script", "FAILS", done.stderr.strip().splitlines()[-1][:300]))
@@ -114,6 +115,13 @@ def run(client: Client, environments: Path, address: str) -> list[Line]:
 def tinker_environment(address: str) -> dict[str, str]:
     """What Tinker's SDK reads: the server's address, and its key with the prefix that the SDK wants."""
     return {"TINKER_BASE_URL": address, "TINKER_API_KEY": f"tml-{KEY}"}
+
+
+def print_figures(output: str) -> None:
+    """Print what a script measured: its lines that begin with #."""
+    for line in output.splitlines():
+        if line.startswith("# "):
+            print(line, flush=True)
 
 
 def install(client: Client, environments: Path) -> Path:
