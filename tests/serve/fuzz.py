@@ -26,6 +26,9 @@ USER, ANSWER = {"role": "user", "content": "Hi."}, {"role": "assistant", "conten
 QUIET: Any = {"database": None, "deadline": None, "suppress_health_check": list(hypothesis.HealthCheck)}
 
 
+schemathesis.serializer.alias("application/x-protobuf", "application/octet-stream")
+
+
 @dataclass
 class Tally:
     """Replies by route and status, and what went wrong."""
