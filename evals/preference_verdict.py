@@ -35,6 +35,12 @@ def findings(
         chosen_words: mean words of the chosen answers of the held-out pairs.
         longer: share of the training pairs whose chosen answer is the longer one, of those that differ in length.
     """
+    if "reward_accuracy" in changes:  # the log-probabilities of a model at an API are unknown
+        yield from _rewards(changes, limits)
+    yield from _length(before_words, after_words, chosen_words, longer, limits)
+
+
+def _rewards(changes: Mapping[str, Difference], limits: PreferenceThresholds) -> Iterator[Finding]:
     accuracy = changes["reward_accuracy"]
     if not accuracy.is_increase:
         yield Finding(
@@ -49,7 +55,6 @@ def findings(
             f"log-probabilities of chosen and of rejected answers both fell, by {-falls[0]:.2f} and {-falls[1]:.2f} "
             "nats a token: a lower lr, a higher beta or sft_weight holds them",
         )
-    yield from _length(before_words, after_words, chosen_words, longer, limits)
 
 
 def _length(

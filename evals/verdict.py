@@ -92,7 +92,9 @@ def decide_preferences(
 
     ``compared``: what held-out pairs show (``evals.preference_verdict``), and side effects.
     """
-    shown = f"reward accuracy {tuned['reward_accuracy']:.2f}, no fault of the answers above its limit"
+    shown = "no fault of the answers above its limit"
+    if "reward_accuracy" in tuned:
+        shown = f"reward accuracy {tuned['reward_accuracy']:.2f}, {shown}"
     found = [*_answers(base, tuned, limits), *compared] if rows >= LEAST_ROWS else [_too_few(rows)]
     return _worst(found, shown)
 

@@ -51,7 +51,10 @@ def print_now(line: str) -> None:
 
 @dataclass(frozen=True)
 class JobRequest:
-    """The settings of a job. ``files``: ids of the training and the validation file, the second may be empty."""
+    """The settings of a job. ``files``: ids of the training and the validation file, the second may be empty.
+
+    ``n_epochs`` 0 leaves their number to the API. ``method``: supervised or dpo.
+    """
 
     run_id: str
     model: str
@@ -61,17 +64,18 @@ class JobRequest:
     seed: int
     suffix: str
     metadata: Mapping[str, str]
+    method: str = "supervised"
 
     def body(self) -> dict[str, Any]:
         """The arguments of ``fine_tuning.jobs.create``.
 
         Hosts that support more hyperparameters than OpenAI take all of them outside the method, as OpenAI once did.
         """
-        given = {"n_epochs": self.n_epochs, **self.hyperparameters}
+        given = {"n_epochs": self.n_epochs or "auto", **self.hyperparameters}
         body: dict[str, Any] = {"model": self.model, "training_file": self.files[0], "seed": self.seed}
-        if set(self.hyperparameters) <= set(OPENAI_HYPERPARAMETERS):
+        if self.method != "supervised" or set(self.hyperparameters) <= set(OPENAI_HYPERPARAMETERS):
             given = {**dict.fromkeys(OPENAI_HYPERPARAMETERS, "auto"), **given}
-            body["method"] = {"type": "supervised", "supervised": {"hyperparameters": given}}
+            body["method"] = {"type": self.method, self.method: {"hyperparameters": given}}
         else:
             body["hyperparameters"] = given
         if self.files[1]:
@@ -229,7 +233,7 @@ def job_of_run(run_id: str, outputs: Path = Path("outputs")) -> "Iterator[tuple[
     with tempfile.TemporaryDirectory(prefix="parley-job-") as folder:
         run = runs.watch(run_id, Path(folder))
         tags = run.known_tags()
-        client = _client_of_run(run_id, tags.get(ADDRESS_TAG, ""), Path(folder), outputs)
+        client = _client_of_run(run_id, tags, Path(folder), outputs)
         job_id = tags.get(JOB_TAG, "")
         if not job_id:
             job = find(client, run_id)
@@ -239,12 +243,18 @@ def job_of_run(run_id: str, outputs: Path = Path("outputs")) -> "Iterator[tuple[
         yield run, client, job_id
 
 
-def _client_of_run(run_id: str, address: str, folder: Path, outputs: Path) -> JobClient:
+def entry_of(tags: Mapping[str, str]) -> str:
+    """The entry point that started the run with these tags; older runs name none, and are of ``noisy``."""
+    return tags.get("entry", "noisy")
+
+
+def _client_of_run(run_id: str, tags: Mapping[str, str], folder: Path, outputs: Path) -> JobClient:
+    address = tags.get(ADDRESS_TAG, "")
     endpoint = local_server.endpoint_of(outputs / run_id) if address == LOCAL else from_environment()
     if endpoint is None:
         raise UserError(
             f"run_id={run_id}: its job is on a local server that lives only while the run does, and none is there for "
-            f"{outputs / run_id}; go on with the run where it ran: mlflow run . -e noisy -P resume={run_id}"
+            f"{outputs / run_id}; go on with the run where it ran: mlflow run . -e {entry_of(tags)} -P resume={run_id}"
         )
     if address not in ("", LOCAL) and address != endpoint.url:
         raise UserError(f"run_id={run_id}: its job is at {address}; set OPENAI_BASE_URL to that, and OPENAI_API_KEY")

@@ -47,10 +47,11 @@ def watch(run: Run, client: JobClient, job_id: str) -> Iterator[str]:
     log_missing(run, rows, correction, job.finished_at or job.created_at)
     log_artifacts(run, job, checkpoints(client, job_id), run.folder)
     yield f"Model   {job.fine_tuned_model}"
-    if "registered_version" not in run.known_tags():
+    tags = run.known_tags()
+    if "registered_version" not in tags:
         yield (
-            f"Next    mlflow run . -e noisy -P resume={run.run_id}   evaluates and registers it, on the machine where "
-            "the run was started"
+            f"Next    mlflow run . -e {jobs.entry_of(tags)} -P resume={run.run_id}   evaluates and registers it, on "
+            "the machine where the run was started"
         )
 
 

@@ -17,6 +17,10 @@ def dpo(argv: list[str]) -> None:
 
 
 def _tune(config: DpoConfig, run: "Run") -> Iterator[str]:
+    if config.is_remote:
+        from recipes.dpo.remote import tune as tune_remote
+
+        return tune_remote(config, run)
     from recipes.dpo.run import PREFERENCES
     from recipes.sft.run import tune
     from recipes.sft.seeds import tune_seeds

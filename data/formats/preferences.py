@@ -5,6 +5,7 @@ conversations with a common beginning (lists of messages, or Anthropic's transcr
 ``preferred_output`` and ``non_preferred_output``; or, for KTO, ``prompt``, ``completion`` and ``label``.
 """
 
+import json
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -12,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from data.chat_template import messages_of
 from data.conversation import Row
 from data.errors import DataError
 from data.formats import files, hub
@@ -107,6 +109,13 @@ def _rated(record: Record) -> Rating:
         raise BadRecord(f"its label is {kind_of(value['label'])}; expected true for a good answer, false for a bad one")
     row = _side(record, value["prompt"], value["completion"], "completion")
     return Rating(row.turns, row.system, row.where, thoughts=row.thoughts, good=good)
+
+
+def openai_line(row: Preference) -> str:
+    """One line of a file in OpenAI's preference form, its newline included."""
+    *prompt, _ = messages_of(row.turns, row.system)
+    sides = [[{"role": "assistant", "content": text}] for text in (row.response, row.rejected)]
+    return json.dumps(dict(zip(OPENAI, ({"messages": prompt}, *sides), strict=True)), ensure_ascii=False) + "\n"
 
 
 def _pair(record: Record, prompt: Any, chosen: Any, rejected: Any) -> Preference:

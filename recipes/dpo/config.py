@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from data.errors import require
+from recipes.api_config import ApiConfig
 from recipes.run_names import share, short
 from recipes.sft.config import TuneConfig
 from train.config import PreferenceSettings
@@ -14,7 +15,7 @@ VOTES = "votes"
 
 
 @dataclass(frozen=True)
-class DpoConfig(TuneConfig):
+class DpoConfig(ApiConfig, TuneConfig):
     """How a model is trained on preferences: of two answers to one prompt, which one was chosen."""
 
     dataset: str = "terse"
@@ -59,6 +60,24 @@ class DpoConfig(TuneConfig):
         require(self.noise_seed >= 0, f"noise_seed must be at least 0, not {self.noise_seed}")
         require(not self.start or self.base_model == "auto", "give start or base_model, not both")
         self._check_votes()
+        self._check_provider()
+
+    def _check_provider(self) -> None:
+        local = (
+            "method",
+            "distributed",
+            "suites",
+            "seeds",
+            "stop_on",
+            "start",
+            "loss",
+            "label_smoothing",
+            "sft_weight",
+        )
+        if self.is_remote:
+            self.refuse_local(local)
+        else:
+            self.refuse_remote(("dry_run",))
 
     def _check_votes(self) -> None:
         given = [n for n in ("versions", "since", "pairs") if getattr(self, n) != getattr(DpoConfig, n)]

@@ -3,32 +3,25 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import log2, sqrt
 
 from data.chat_template import SPECIAL_TOKENS
 from data.conversation import Row
 from data.corruption import Corrupted
 from data.duplicates import unique
-from data.errors import DataError
 from data.labelled import AnyRow, LabelledRow, Labels, QuestionRow, is_sorted
 from data.progress import progress_bar
-from data.prompts import CHARACTERS_PER_TOKEN, PromptTemplate, conversation
+from data.prompts import PromptTemplate, conversation
 from evals import power
 from openai_jobs.prices import Price
+from openai_jobs.token_counter import estimated_tokens
+from recipes.preflight import Preflight
 
 #: Youden's J of the given labels, |1 - 2 rate| for symmetric noise, below which they hold almost no information.
 LEAST_INFORMATION = 0.1
 #: A Wald-Wolfowitz z below this means that rows come in runs of one label (p < 1e-9 for shuffled rows).
 CLUSTERED_Z = -6.0
-#: Tokens that OpenAI's chat format adds to a message, and to the beginning of the answer.
-TOKENS_PER_MESSAGE, TOKENS_PER_ANSWER = 3, 3
-
-
-def estimated_tokens(row: Row) -> int:
-    """Tokens of a conversation without a tokenizer: one per four characters, plus those of the chat format."""
-    texts = [text for text in (row.system, *sum(row.turns, ())) if text]
-    return sum(-(-len(text) // CHARACTERS_PER_TOKEN) + TOKENS_PER_MESSAGE for text in texts) + TOKENS_PER_ANSWER
 
 
 @dataclass(frozen=True)
@@ -47,33 +40,6 @@ class Plan:
     epochs: int = 1
     evaluations: int = 2
     price: Price | None = None
-
-
-@dataclass(frozen=True)
-class Preflight:
-    """``errors`` stop the job, ``warnings`` should be read, ``facts`` are its cost and the smallest visible effect.
-
-    ``numbers`` are logged as the metrics ``preflight/NAME``.
-    """
-
-    errors: list[str]
-    warnings: list[str]
-    facts: list[str]
-    numbers: dict[str, float] = field(default_factory=dict)
-
-    def lines(self) -> list[str]:
-        """All lines to print, errors first."""
-        errors = [f"Error: {line}" for line in self.errors]
-        return errors + [f"Warning: {line}" for line in self.warnings] + self.facts
-
-    def require(self) -> None:
-        """Stop if there are errors.
-
-        Raises:
-            DataError: holding the errors.
-        """
-        if self.errors:
-            raise DataError(self.errors)
 
 
 def check(train: Corrupted, test: Sequence[AnyRow], labels: Labels, plan: Plan) -> Preflight:

@@ -5,17 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from data.chat_template import SPECIAL_TOKENS
 from data.errors import DataError
-from data.labelled import SENTIMENTS, LabelledRow
 from data.prompts import conversation
 from openai_jobs.endpoint import Endpoint
+from openai_jobs.token_counter import estimated_tokens
 from recipes.noisy_labels import data
 from recipes.noisy_labels.config import NoisyConfig
 from recipes.noisy_labels.data import TokenLimits
-from recipes.noisy_labels.learners import openai_cost
 from recipes.noisy_labels.learners.openai import OpenAILearner
-from recipes.noisy_labels.preflight import estimated_tokens
 
 PRICES = {
     "as_of": "2030-01", "currency": "EUR", "tokens": 1000,
@@ -86,45 +83,6 @@ def test_a_model_without_a_price_is_a_warning_and_with_a_budget_an_error(estimat
     assert "no price of llama is known: give a table with it, prices=FILE" in preflight.warnings
     with pytest.raises(DataError, match="no price of llama"):
         estimate_cost(model="llama", budget_usd=1.0)[2].require()
-
-
-def test_without_a_vocabulary_the_count_is_called_an_estimate():
-    counter = openai_cost.token_counter("gpt-4o-mini-2024-07-18")
-    assert "by 4 characters a token" in counter.how and counter.count is estimated_tokens
-
-
-def test_a_vocabulary_on_this_machine_counts_exactly(tmp_path, monkeypatch):
-    import tiktoken
-
-    letters = {bytes([i]): i for i in range(256)}
-    encoding = tiktoken.Encoding("letters", pat_str=r".", mergeable_ranks=letters, special_tokens={"<|x|>": 256})
-    monkeypatch.setattr(tiktoken, "encoding_for_model", lambda model: encoding)
-    openai_cost._encoding.cache_clear()
-    try:
-        counter = openai_cost.token_counter("m")
-    finally:
-        openai_cost._encoding.cache_clear()
-    row = conversation(LabelledRow("<|x|>", 1, "r", 0), SENTIMENTS, data.prompts.BARE)
-    assert counter.how == "by tiktoken's letters" and counter.count_text("positive") == 8
-    assert counter.count(row) == sum(map(len, sum(row.turns, ()))) + len(row.system or "") + 3 * (
-        2 + bool(row.system)
-    ) + 3  # fmt: skip
-
-
-def test_a_base_counts_by_its_own_tokens_and_names_its_special_ones(tiny_base):
-    counter = openai_cost.base_token_counter("bundled")
-    assert set(SPECIAL_TOKENS) < set(counter.special_tokens)
-    assert counter.count_text("positive") == 1
-    assert openai_cost.base_token_counter(str(tiny_base)).count_text("positive") > 1
-
-
-@pytest.mark.parametrize(
-    ("model", "most"),
-    [("gpt-3.5-turbo-0613", 4096), ("gpt-3.5-turbo-0125", 16385), ("gpt-4o-mini-2024-07-18", 65536), ("llama", 8192),
-     ("ft:gpt-4.1-mini:org::x", 65536)],
-)  # fmt: skip
-def test_the_longest_example_is_that_of_the_model(model, most):
-    assert openai_cost.longest(model) == most
 
 
 def test_texts_are_cut_to_what_a_job_takes_whole(rows):
