@@ -40,6 +40,7 @@ from recipes.html_report.facts import metric_lines
 from recipes.html_report.screen import metrics_table
 from recipes.preflight import JobTokens, Preflight
 from recipes.promotion import promote
+from recipes.run_names import columns
 from recipes.sft import report
 from recipes.sft.data import has_style
 from registry import lineage, registration, row_statistics, versions
@@ -183,7 +184,8 @@ def _record_start(config: DpoConfig, rows: PreferenceRows, found: Preflight, cla
     run.text(json.dumps(settings, indent=1), "config.json")
     run.log(0, {f"preflight/{name}": value for name, value in found.numbers.items()})
     digests = rows.digests()
-    run.tags({**digests, **lineage.code_state(), "provider": config.provider, "loss": config.loss})
+    run.tags({**digests, **lineage.code_state(), "provider": config.provider, "loss": config.loss,
+              **columns(config.remote_model, config.dataset, config.rate)})  # fmt: skip
     run.datasets([
         (f"{config.dataset} train"[:250], digests["dataset_digest"], config.dataset, len(rows.train), "training"),
         ("validation", digests["validation_digest"], rows.test_name, len(rows.validation), "validation"),
