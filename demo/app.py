@@ -17,6 +17,7 @@ from demo.picker import Picker
 from demo.runs_tab import RunsTab
 from demo.samples import COUNTS
 from demo.session import ChatSessions
+from demo.token_view import TokenView
 from demo.training import Trainings
 from demo.training_tab import TrainingTab
 from demo.version_cache import VersionCache
@@ -132,6 +133,7 @@ class _Page:
                 for choice, label in VOTES.items()
             }
         self.divergences = gr.HTML(elem_id="divergences", padding=False)
+        self.tokens = TokenView(self.do.sessions)
         self.classifier = classifier_box.add(self.columns, self.notice, self.config, PRIVATE)
         self.examples = gr.Dataset(components=["textbox"], samples=[], label=HELD_OUT, visible=False,
                                    elem_id="examples", samples_per_page=8)  # fmt: skip
@@ -235,6 +237,7 @@ class _Page:
         self.stop.click(self.do.stop, None, None, queue=False, **PRIVATE)
         self.edit.click(guarded(self.do.edit, 4), None, send_outs, **PRIVATE)
         events.append(self.clear.click(self.do.clear, None, self.notice, **PRIVATE).then(**self._show))
+        self.tokens.connect(self.notice, self.panes, events, PRIVATE)
         if self.bar:
             self.bar.connect_changes(events, self.do, PRIVATE)
         self.examples.click(lambda sample: sample[0], self.examples, self.prompt, **PRIVATE)

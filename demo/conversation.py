@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from data.errors import UserError
 from demo.samples import Behaviour, Samples
-from inference.observations import RenderedPrompt
+from inference.observations import RenderedPrompt, TokenScore
 from inference.transcript import Divergence, Exchange, ModelInfo, Sampling, Transcript, from_json
 
 T = TypeVar("T")
@@ -24,6 +24,8 @@ class Conversation:
     pane's model can't answer, empty where it can. ``saved_id``: its id among the saved ones, empty until it is saved;
     ``shared_id``: that of the shared copy that it was opened from, until it goes on. ``rendered``: the last prompt as
     each pane's model read it. ``samples``: further answers to it, and ``behaviour`` what is counted in them.
+    ``scores``: the tokens of each pane's last answer under two models, where ``view`` shows them; ``other_text``: the
+    pane and the tokens of a pasted text, or of an answer with a token that was chosen.
     """
 
     references: tuple[str, ...] = ()
@@ -43,6 +45,9 @@ class Conversation:
     rendered: tuple[RenderedPrompt | None, ...] = ()
     samples: Samples | None = None
     behaviour: Behaviour | None = None
+    view: str = "words"
+    scores: tuple[tuple[TokenScore, ...], ...] = ()
+    other_text: tuple[int, tuple[TokenScore, ...]] | None = None
     prompt_at_s: float = 0.0
     stop: threading.Event = field(default_factory=threading.Event)
 
@@ -71,12 +76,16 @@ class Conversation:
         """Make this an empty conversation of ``chosen``; a blind one gets its sides in random order."""
         self.references, self.sampling, self.blind, self.system = chosen, sampling, blind, system
         self.exchanges, self.revealed, self.exchange_id = (), False, ""
-        self.rendered, self.samples = (), None
+        self.forget_observations()
         self.saved_id = self.shared_id = ""
         places = list(range(len(chosen)))
         if blind:
             random.SystemRandom().shuffle(places)
         self.order = tuple(places)
+
+    def forget_observations(self) -> None:
+        """Remove what was computed beside the last answers."""
+        self.rendered, self.samples, self.scores, self.other_text = (), None, (), None
 
     def reveal(self) -> None:
         """Put the panes of a blind conversation in the order in which they were seen, for good."""
@@ -85,6 +94,7 @@ class Conversation:
         self.exchanges = tuple(_reordered(each, self.order) for each in self.exchanges)
         self.rendered = _in_order(self.rendered, self.order)
         self.samples = self.samples and self.samples.in_order(self.order)
+        self.scores, self.other_text = (), None
         self.order, self.revealed = tuple(range(len(self.order))), True
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from data.errors import UserError, explain
 from inference.locations import ModelLocation, UnavailableModel
-from inference.observations import RenderedPrompt
+from inference.observations import RenderedPrompt, TokenScore
 from inference.transcript import Exchange, Sampling
 
 if TYPE_CHECKING:
@@ -122,6 +122,19 @@ class ModelProcessClient:
         """As ``ModelGroup.rendered``."""
         given = {"prompt": prompt, "history": tuple(history), "system": system, "new_tokens": new_tokens}
         return self._call("rendered", given)
+
+    def token_scores(
+        self,
+        panes: tuple[int, int],
+        prompt: str,
+        history: Sequence[Exchange],
+        system: str,
+        text: Sequence[int] | str,
+        new_tokens: int,
+    ) -> tuple[TokenScore, ...]:
+        """As ``ModelGroup.token_scores``."""
+        given = {"panes": panes, "prompt": prompt, "history": tuple(history), "system": system}
+        return self._call("token_scores", given | {"text": text, "new_tokens": new_tokens})
 
     def token_texts(self, token_ids: Sequence[Sequence[int]]) -> tuple[tuple[str, ...], ...]:
         """As ``ModelGroup.token_texts``."""

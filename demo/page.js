@@ -147,3 +147,61 @@ setInterval(() => {
   counter.textContent = text;
   counter.classList.toggle("parley-over", now > most);
 }, 250);
+// A token of an answer: what both models found likely there. A click on one of these lets the answer go on from it.
+const card = Object.assign(document.createElement("div"), { className: "parley-pop", hidden: true });
+const sign = (value) => (value > 0 ? "+" : "") + value.toFixed(2);
+let held = null;
+function showToken(token) {
+  const known = JSON.parse(token.dataset.token);
+  held = token;
+  const line = document.createElement("p");
+  line.textContent = `${known.text}  log p ${known.logp.map((p) => p.toFixed(2)).join(" / ")}, difference ${sign(known.difference)}, KL ${known.kl.toFixed(3)} nats`;
+  const sides = Object.assign(document.createElement("div"), { className: "parley-sides" });
+  known.tops.forEach((top, side) => {
+    const list = document.createElement("div");
+    list.append(Object.assign(document.createElement("p"), { className: "parley-soft", textContent: known.names[side] }));
+    for (const [id, text, p] of top) {
+      const button = Object.assign(document.createElement("button"), { type: "button", title: "go on from this token" });
+      button.append(Object.assign(document.createElement("span"), { textContent: text }), p.toFixed(3));
+      button.addEventListener("click", () => {
+        const field = document.querySelector("#token-choice textarea, #token-choice input");
+        field.value = JSON.stringify({ pane: known.pane, at: known.at, token: id, other: known.other, n: Date.now() });
+        field.dispatchEvent(new Event("input", { bubbles: true }));
+        hideToken(true);
+      });
+      list.append(button);
+    }
+    sides.append(list);
+  });
+  card.replaceChildren(line, sides);
+  (document.querySelector(".gradio-container") ?? document.body).append(card);
+  card.hidden = false;
+  const place = token.getBoundingClientRect();
+  const frame = card.offsetParent?.getBoundingClientRect() ?? { left: 0, top: 0 };
+  card.style.left = `${Math.max(4, Math.min(place.left, innerWidth - card.offsetWidth - 8)) - frame.left}px`;
+  card.style.top = `${place.bottom + 4 - frame.top}px`;
+}
+function hideToken(back) {
+  if (back && held?.isConnected) held.focus();
+  card.hidden = true;
+}
+document.addEventListener("mouseover", (event) => {
+  const token = event.target.closest?.(".parley-tok");
+  if (token) showToken(token);
+  else if (!card.hidden && !card.contains(event.target) && !card.contains(document.activeElement)) hideToken();
+});
+document.addEventListener("focusin", (event) => {
+  const token = event.target.closest?.(".parley-tok");
+  if (token) showToken(token);
+  else if (!card.contains(event.target)) card.hidden = true;
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && !card.hidden) return hideToken(true);
+  const token = event.target.closest?.(".parley-tok");
+  if (!token) return;
+  const next = { ArrowRight: token.nextElementSibling, ArrowLeft: token.previousElementSibling }[event.key];
+  if (next) next.focus();
+  else if (["Enter", "ArrowDown", " "].includes(event.key)) card.querySelector("button")?.focus();
+  else return;
+  event.preventDefault();
+});

@@ -124,6 +124,7 @@ class ChatSessions:
         group = self._described(chat, chosen)
         chat.stop = threading.Event()  # a new one: clearing the old could resume an abandoned answer
         chat.prompt_at_s = time.time()
+        chat.scores, chat.other_text = (), None
         yield from self._answers(chat, group, prompt, sampling, samples)
 
     def choose(
@@ -142,7 +143,7 @@ class ChatSessions:
 
     def _described(self, chat: Conversation, references: Sequence[str]) -> "ModelProcessClient | ModelGroup":
         """The models of ``references``, loaded; ``chat`` says which they are and why one can't answer."""
-        group = self._group(references)
+        group = self.group(references)
         chat.models, chat.execution = _without_folders(group.models), group.way
         chat.errors = tuple(without_folders(error) for error in group.errors)
         return group
@@ -151,7 +152,8 @@ class ChatSessions:
         """Wait up to ``timeout_s`` until all votes are in MLflow."""
         self._outbox().flush(timeout_s)
 
-    def _group(self, chosen: Sequence[str]) -> "ModelProcessClient | ModelGroup":
+    def group(self, chosen: Sequence[str]) -> "ModelProcessClient | ModelGroup":
+        """The models of these references, loaded."""
         group = self._models.open(chosen)
         if any(group.remote) and self.config.share and self.remote_left <= 0:
             raise UserError("remote models are off on this shared page")
@@ -207,7 +209,7 @@ class ChatSessions:
             raise UserError("this conversation has no messages yet")
         *before, last = chat.exchanges
         chat.exchanges, chat.exchange_id = tuple(before), ""
-        chat.rendered, chat.samples = (), None
+        chat.forget_observations()
         return last.prompt
 
     def next_seed(self, chat: Conversation, seed: int) -> int:

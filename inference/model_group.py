@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from data.errors import UserError
 from inference.generation import Generation, LoadedModel, turns_of
-from inference.observations import RenderedPrompt
+from inference.observations import RenderedPrompt, TokenScore
 from inference.rendered_prompts import render
+from inference.token_scores import score
 from inference.transcript import Exchange, ModelInfo, Sampling
 
 if TYPE_CHECKING:
@@ -114,6 +115,21 @@ class ModelGroup:
                 except UserError:  # its chat template refuses the conversation, which its reply says
                     found.append(None)
         return tuple(found)
+
+    def token_scores(
+        self,
+        panes: tuple[int, int],
+        prompt: str,
+        history: Sequence[Exchange],
+        system: str,
+        text: Sequence[int] | str,
+        new_tokens: int,
+    ) -> tuple[TokenScore, ...]:
+        """``text`` as the answer to ``prompt`` under the models of two ``panes``; see ``inference.token_scores``."""
+        first, other = panes
+        with self.pool.lock:
+            turns = turns_of(history, first), turns_of(history, other)
+            return score((self.loaded[first], self.loaded[other]), turns, prompt, system, text, new_tokens)
 
     def token_texts(self, token_ids: Sequence[Sequence[int]]) -> tuple[tuple[str, ...], ...]:
         """The text of each token of each model; no texts of a model that is not here."""

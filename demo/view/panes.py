@@ -71,6 +71,7 @@ def pane(
     blind: bool = False,
     error: str = "",
     rendered: RenderedPrompt | None = None,
+    note: str = "",
 ) -> Markup:
     """One column: header, the conversation, and how the last answer ended.
 
@@ -82,6 +83,7 @@ def pane(
         marked: the last finished answer with the word diff's marks; shown unless one is streaming or the mode is blind.
         error: why the model can't answer; it takes the place of an empty conversation.
         rendered: the last prompt as the model read it; not shown in blind mode, templates differ.
+        note: what stands after the ending of the last answer.
         blind: show nothing by which the model could be known: no name, digest, size, speed or reason of ending.
     """
     finished = turns[-1][1] if turns and streaming is None else None
@@ -97,7 +99,7 @@ def pane(
         turns=rows,
         rendered=None if blind else rendered,
         growing=streaming,
-        status=_ending(finished, blind) if finished else "",
+        status=" · ".join(filter(None, [_ending(finished, blind), note])) if finished else "",
         failed=finished is not None and finished.ended == "error",
     )
 

@@ -15,7 +15,8 @@ from demo.view.diff import marked_all, similarity
 from demo.view.html import Markup, escaped, fragment, short_digest, without_folders
 from demo.view.panes import divergence_box, pane, row
 from demo.view.samples import summary
-from inference.observations import RenderedPrompt
+from demo.view.tokens import footer, tokens
+from inference.observations import RenderedPrompt, TokenScore
 from inference.transcript import Exchange, ModelInfo, Reply, Transcript
 from registry.votes.votes import Standing
 
@@ -38,10 +39,22 @@ def panes(chat: Conversation, live: Exchange | None = None) -> Markup:
 
 def _marks(chat: Conversation, exchanges: Sequence[Exchange]) -> tuple[Markup, ...]:
     """The word diff of the last answers, by pane; nothing while one is unfinished or the sides are hidden."""
-    if chat.hidden or not exchanges or any(not reply.ended or reply.error for reply in exchanges[-1].replies):
+    if chat.hidden or not exchanges:
+        return ()
+    if chat.view != "words" and chat.scores and exchanges == chat.exchanges:
+        return tuple(token_text(chat, pane, scores, chat.view)[0] for pane, scores in enumerate(chat.scores))
+    if any(not reply.ended or reply.error for reply in exchanges[-1].replies):
         return ()
     texts = [reply.text for reply in exchanges[-1].replies]
     return marked_all(texts) if len(set(texts)) > 1 else ()
+
+
+def token_text(
+    chat: Conversation, pane: int, scores: Sequence[TokenScore], view: str, other: bool = False
+) -> tuple[Markup, str]:
+    """The tokens of a text of ``pane`` in ``view``, and the line on their divergence."""
+    names = (chat.models[0].reference, chat.models[pane or 1].reference)
+    return tokens(scores, view, pane, names, other), footer(scores)
 
 
 def _column(
@@ -68,6 +81,7 @@ def _column(
         blind=chat.hidden,
         marked=marks[number] if marks else None,
         rendered=rendered[number] if rendered else None,
+        note=footer(chat.scores[number]) if chat.scores and chat.view != "words" and rendered else "",
         error=error,
     )
 

@@ -622,3 +622,28 @@ def test_on_a_phone_the_settings_are_a_sheet(visit):
     tab.click("#settings .label-wrap")
     tab.wait_for_selector("#settings .label-wrap.open")
     assert tab.evaluate("getComputedStyle(document.querySelector('#settings')).position") == "fixed"
+
+
+def test_tokens_are_coloured_and_another_one_is_forced_by_keyboard(visit):
+    tab = visit()
+    tab.wait_for_selector("#origin .parley-lineage")
+    send(tab, ASKED)
+    answered(tab)
+    tab.click("#tokens > button")
+    tab.focus("#token-view input:checked")
+    tab.keyboard.press("Tab")
+    tab.keyboard.press("Tab")
+    tab.keyboard.press("Space")
+    tab.wait_for_selector("#panes .parley-more")
+    assert "nats/token" in tab.locator("#panes .parley-status").last.inner_text()
+    tab.fill("#token-text textarea", "Arr, the radios!")
+    tab.click("#token-score")
+    tab.wait_for_selector("#token-other .parley-tok")
+    tab.locator("#panes .parley-pane").last.locator(".parley-tok").first.focus()
+    tab.keyboard.press("ArrowRight")
+    assert tab.locator(".parley-pop button").count() == 10
+    picture(tab, "tokens")
+    tab.keyboard.press("Enter")
+    tab.keyboard.press("Enter")
+    tab.wait_for_function("!document.querySelector('#token-other').textContent.includes('the radios')")
+    assert "not part of the conversation" in tab.inner_text("#token-other")
