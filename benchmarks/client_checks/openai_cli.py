@@ -1,4 +1,4 @@
-"""The command ``openai`` of the package's second version against the server; run by ``benchmarks.clients``."""
+"""The command ``openai`` of the package's first version (the later ones have none) against the server; run by ``benchmarks.clients``."""
 
 import json
 import subprocess
@@ -27,7 +27,7 @@ def rows() -> str:
 
 @capability("api models.list, models.retrieve")
 def models() -> None:
-    assert any(model["id"] for model in json.loads(run("models.list"))["data"])
+    assert MODEL in run("models.list")
     assert json.loads(run("models.retrieve", "-i", MODEL))["id"] == MODEL
 
 
@@ -55,11 +55,11 @@ def jobs() -> None:
     assert json.loads(run("fine_tuning.jobs.cancel", "-i", made))["status"] == "cancelled"
 
 
-@capability("api image.create")
+@capability("api images.generate")
 def image() -> str:
-    words = run("image.create", "-p", "A boat.", fails=True)
+    words = run("images.generate", "-p", "A boat.", fails=True)
     assert "404" in words, words
-    return words
+    return words.replace("\x1b[91m", "").replace("\x1b[0m", "")  # its colours
 
 
 run_all()
