@@ -1,4 +1,7 @@
-"""The command ``openai`` of the package's first version (the later ones have none) against the server; run by ``benchmarks.clients``."""
+"""The command ``openai`` of the package's first version against the server; run by ``benchmarks.clients``.
+
+Later versions of the package have no command.
+"""
 
 import json
 import subprocess
