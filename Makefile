@@ -42,7 +42,7 @@ serve: $(VENV)/.ready
 	@$(VENV)/bin/python -m steps.serve $(if $(PORT),--port $(PORT)) $(ARGS)
 
 test: $(VENV)/.ready-dev
-	@$(IN_VENV) python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	@$(IN_VENV) python -m pytest --numprocesses 3 --dist loadfile $(ARGS)
 
 check: $(VENV)/.ready-dev
 	@$(IN_VENV) ruff check .

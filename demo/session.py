@@ -116,9 +116,9 @@ class ChatSessions:
             raise UserError("blind mode compares two sides; remove the other columns")
         check_references(chosen)
         _check_system(system, self.config)
-        _check_samples(samples, sampling)
         fresh = chat.begins_anew(chosen, sampling, blind, system)
         check_request(prompt, 1 if fresh else len(chat.exchanges) + 1, len(chosen), sampling, self.config)
+        _check_samples(samples, sampling)
         if fresh:  # only now: a request that is refused ends no conversation
             chat.begin(chosen, sampling, blind, system)
         group = self._described(chat, chosen)

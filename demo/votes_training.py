@@ -70,7 +70,7 @@ class VotesTraining:
         can_train = len(selected.rows) >= view.LEAST_PAIRS and bool(choices)
         begin = gr.Dropdown(choices=choices, value=choices[0] if choices else None)
         text = view.summary(selected, head_to_head(votes), bool(choices))
-        return ["", text, begin, gr.Button(interactive=can_train)]
+        return [gr.skip(), text, begin, gr.Button(interactive=can_train)]
 
     def start(self, begin: str) -> list[Any]:
         """Start the training from the version ``begin`` and follow it."""

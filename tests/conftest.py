@@ -29,7 +29,7 @@ def pytest_configure(config):
     os.environ.setdefault(ORIGINAL, json.dumps(original))  # xdist's workers inherit what is changed below
     os.environ |= {**NO_PACKAGES, "PARLEY_CACHE": str(store / "cache")}
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    # More threads than cores only wait for each other, and tests run two at a time with xdist.
+    # More threads than cores only wait for each other, and tests run three at a time with xdist.
     os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 

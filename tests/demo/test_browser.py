@@ -279,6 +279,7 @@ def test_preference_pairs_can_be_saved(visit, sessions):
     blind.click("#vote-left")
     blind.wait_for_selector("#notice .parley-notice")
     tab.click("button[role=tab]:has-text('Votes')")
+    tab.wait_for_selector("#standings table")
     with tab.expect_download() as saved:
         tab.click("#export")
     rows = [json.loads(line) for line in Path(saved.value.path()).read_text().splitlines()]

@@ -50,7 +50,8 @@ def test_the_kept_page_is_dark_in_the_same_colours_as_the_app():
 
 
 def test_every_colour_that_is_used_is_defined():
-    assert set(re.findall(r"var\(--parley-([\w-]+)\)", CSS)) == set(MODES[":root"])
+    set_by_rules = {"tone"}  # which of the colours a token has
+    assert set(re.findall(r"var\(--parley-([\w-]+)\)", CSS)) - set_by_rules == set(MODES[":root"])
 
 
 def test_every_class_is_the_projects_own():

@@ -12,7 +12,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.utils.validation import _validate_model_name
 
 from data.errors import UserError
-from registry import runs, store
+from registry import run_finalizer, runs, store
 from train.config import name_problem
 
 ROOT = Path(__file__).parents[2]
@@ -90,7 +90,7 @@ def test_a_run_whose_artifacts_can_not_be_written_is_left_for_another(parent, tm
     experiment = client.create_experiment("given", artifact_location=str(tmp_path / parent / "artifacts"))
     given = client.create_run(experiment).info.run_id
     monkeypatch.setenv("MLFLOW_RUN_ID", given)
-    monkeypatch.setattr(runs.run_finalizer, "later", lambda action, run_id, uri: removed.append(run_id))
+    monkeypatch.setattr(run_finalizer, "later", lambda action, run_id, uri: removed.append(run_id))
     run = runs.start("first", tmp_path / "outputs")
     run.text("kept", "note.txt")
     assert (run.run_id == given, removed) == ((True, []) if parent == "folder" else (False, [given]))

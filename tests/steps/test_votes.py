@@ -103,6 +103,6 @@ def test_the_run_that_mlflow_made_for_it_is_no_experiment_and_goes(store, monkey
     run_id = client.create_run("0").info.run_id
     monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
     monkeypatch.setattr("registry.run_finalizer.later", lambda *_: None)
-    monkeypatch.setattr("registry.runs.atexit.register", lambda *_: None)
+    monkeypatch.setattr("registry.project_run.atexit.register", lambda *_: None)
     votes([])
     assert client.get_run(run_id).info.lifecycle_stage == "deleted"
