@@ -167,3 +167,8 @@ class ApiJob:
             self.responses.close()
         if self.server:
             self.server.close()
+
+
+def suffix_of(name: str) -> str:
+    """``name`` as a job's suffix: letters, digits and hyphens, at most 40 of them."""
+    return "".join(c if c.isalnum() else "-" for c in name).strip("-")[:40]

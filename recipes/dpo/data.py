@@ -1,5 +1,6 @@
 """The preferences of a run: what is trained on, what chooses the checkpoint, what is reported."""
 
+import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from data.formats.records import Record
 from data.preferences import Preference, Rating
 from recipes.dpo.config import VOTES, DpoConfig
 from recipes.sft.data import Rows, without_near_duplicates
+from registry.runs import Run
 from registry.votes import store
 from registry.votes.votes import Vote, model_of, no_pair, preference_pairs
 
@@ -161,3 +163,15 @@ def longer_share(rows: Sequence[Row]) -> float:
     sizes = [(len(row.response.split()), len(row.rejected.split())) for row in rows if isinstance(row, Preference)]
     differing = [chosen > rejected for chosen, rejected in sizes if chosen != rejected]
     return sum(differing) / len(differing) if differing else 0.5
+
+
+def record_rows(config: DpoConfig, rows: PreferenceRows, run: Run) -> None:
+    """Which preferences were turned round, and the votes that they were made of."""
+    if config.rate:
+        flipped = [
+            {"where": row.where, "flipped": turned} for row, turned in zip(rows.training, rows.flipped, strict=True)
+        ]
+        run.text(json.dumps(flipped, indent=1), "flipped.json")
+    if rows.votes:
+        run.text(json.dumps(rows.votes, indent=1), "votes.json")
+        run.tags({"votes": str(len(rows.votes))})

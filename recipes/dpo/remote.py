@@ -32,10 +32,10 @@ from openai_jobs.jobs import JobRequest
 from openai_jobs.requests import ChatRequest
 from openai_jobs.token_counter import longest
 from recipes import claims, preflight
-from recipes.api_job import FOLDER, ApiJob
+from recipes.api_job import FOLDER, ApiJob, suffix_of
 from recipes.dpo import claims as own_claims
 from recipes.dpo.config import DpoConfig
-from recipes.dpo.data import PreferenceRows, load, longer_share
+from recipes.dpo.data import PreferenceRows, load, longer_share, record_rows
 from recipes.html_report.facts import metric_lines
 from recipes.html_report.screen import metrics_table
 from recipes.preflight import JobTokens, Preflight
@@ -156,9 +156,9 @@ def _write(rows: PreferenceRows, run: Run) -> list[Path]:
 
 
 def _request(config: DpoConfig, rows: PreferenceRows, run: Run, files: Sequence[str]) -> JobRequest:
-    suffix = "".join(c if c.isalnum() else "-" for c in config.register_as).strip("-")[:40]
     given = {"beta": config.beta, **config.given_hyperparameters()}
     digest = rows.digests()["dataset_digest"]
+    suffix = suffix_of(config.register_as)
     return JobRequest(run.run_id, config.remote_model, (files[0], files[1]), config.epochs, given, config.seed, suffix,
                       {"dataset_digest": digest}, "dpo")  # fmt: skip
 
@@ -191,12 +191,7 @@ def _record_start(config: DpoConfig, rows: PreferenceRows, found: Preflight, cla
         ("validation", digests["validation_digest"], rows.test_name, len(rows.validation), "validation"),
         ("test", digests["test_digest"], rows.test_name, len(rows.test), "testing"),
     ])  # fmt: skip
-    if config.rate:
-        flipped = [{"where": row.where, "flipped": each} for row, each in zip(rows.training, rows.flipped, strict=True)]
-        run.text(json.dumps(flipped, indent=1), "flipped.json")
-    if rows.votes:
-        run.text(json.dumps(rows.votes, indent=1), "votes.json")
-        run.tags({"votes": str(len(rows.votes))})
+    record_rows(config, rows, run)
     claims.record_start(claimed, run)
 
 
@@ -307,11 +302,10 @@ def _register(
     run.tags({"registered_version": f"{version.name}/{version.number}"})
     broken = claims.broken(outcome.results)
     moved = promote(version, primary, after[primary], outcome.after.statistics, config.least_gain, broken)
-    champion = "it is the champion now" if moved.moved else "the champion did not move"
     table = report.examples_table(outcome.rows, outcome.before, outcome.after)
     return "\n".join([
         "", report.screen_table(table), f"Metrics   {shown}",
         f"Note      {len(rows.test) - n} held-out prompts without both answers are left out",
         f"Verdict   {outcome.verdict.name}: {reasons}",
-        f"Version   {version.name}/{version.number}, the model {model}; {champion}: {moved.reason}",
+        f"Version   {version.name}/{version.number}, the model {model}; {moved.sentence}",
     ])  # fmt: skip

@@ -1,6 +1,5 @@
 """Training on preferences: load, tokenize, measure the start, train, measure the tuned model, record, register."""
 
-import json
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
@@ -22,7 +21,7 @@ from recipes import claims
 from recipes.dpo import claims as own_claims
 from recipes.dpo import curves
 from recipes.dpo.config import DpoConfig
-from recipes.dpo.data import PreferenceRows, load, longer_share
+from recipes.dpo.data import PreferenceRows, load, longer_share, record_rows
 from recipes.dpo.types import PreferenceJob
 from recipes.sft import run as sft
 from recipes.sft import samples, stop_on
@@ -208,14 +207,7 @@ def record_more(job: PreferenceJob, run: Run, outcome: Outcome) -> None:
         run.file(path)
     rows, config = _rows(job), _config(job)
     run.tags({"loss": config.loss})
-    if config.rate:
-        flipped = [
-            {"where": row.where, "flipped": turned} for row, turned in zip(rows.training, rows.flipped, strict=True)
-        ]
-        run.text(json.dumps(flipped, indent=1), "flipped.json")
-    if rows.votes:
-        run.text(json.dumps(rows.votes, indent=1), "votes.json")
-        run.tags({"votes": str(len(rows.votes))})
+    record_rows(config, rows, run)
     picture = run.folder / curves.PICTURE
     curves.write(run.history, picture, f"{config.register_as}: {config.loss}, {len(rows.preferences[0])} preferences")
     run.file(picture)

@@ -15,7 +15,7 @@ from openai_jobs.jobs import JobRequest, Output, print_now
 from openai_jobs.request_pool import DEFAULT_POLICY, RetryPolicy
 from openai_jobs.requests import ChatRequest
 from openai_jobs.token_counter import longest
-from recipes.api_job import FOLDER, ApiJob
+from recipes.api_job import FOLDER, ApiJob, suffix_of
 from recipes.noisy_labels.config import NoisyConfig
 from recipes.noisy_labels.data import NoisyData, TokenLimits
 from recipes.noisy_labels.learners import openai_answers, openai_cost
@@ -79,7 +79,6 @@ class OpenAILearner:
 
     def _job_request(self, run: Run, *files: str) -> JobRequest:
         noise = self.config.noise()
-        suffix = "".join(c if c.isalnum() else "-" for c in f"{self.config.register_as}-{noise.kind}-{noise.rate:g}")
         return JobRequest(
             run.run_id,
             self.base,
@@ -87,7 +86,7 @@ class OpenAILearner:
             self.config.epochs,
             self.config.given_hyperparameters(),
             self.config.seed,
-            suffix.strip("-")[:40],
+            suffix_of(f"{self.config.register_as}-{noise.kind}-{noise.rate:g}"),
             {"dataset_digest": self.data.digests()["dataset_digest"], "noise": f"{noise.kind} {noise.rate:g}"},
         )
 
