@@ -112,13 +112,19 @@ async def ask(client: openai.AsyncOpenAI, models: Sequence[str], at_once: bool) 
 
 async def answer(client: openai.AsyncOpenAI, model: str, number: int) -> tuple[int, float]:
     """(tokens, seconds to the first text) of one stream."""
-    start, first, tokens = time.perf_counter(), 0.0, 0
+    start = time.perf_counter()
     text = words_from(number, 40 + number % 5)
     messages: Any = [{"role": "user", "content": text}]
     stream = await client.chat.completions.create(
         model=model, messages=messages, max_tokens=NEW_TOKENS, seed=number, stream=True, logit_bias={str(end()): -100},
         stream_options={"include_usage": True},
     )  # fmt: skip
+    return await read_stream(stream, start)
+
+
+async def read_stream(stream: Any, start: float) -> tuple[int, float]:
+    """(tokens, seconds from ``start`` to the first text) of a stream of chunks that ends with its usage."""
+    first, tokens = 0.0, 0
     async for chunk in stream:
         if not first and chunk.choices and chunk.choices[0].delta.content:
             first = time.perf_counter() - start

@@ -32,7 +32,7 @@ import openai
 
 from benchmarks.chat_speed import Bound, be_quiet, make_adapters, register, show
 from benchmarks.engine_speed import RANK, Turn, words_from
-from benchmarks.serve_chat import ROOT, share_priority
+from benchmarks.serve_chat import ROOT, read_stream, share_priority
 from tests.processes import Launcher, free_port
 from tests.serve.served import KEY, Served
 
@@ -141,18 +141,14 @@ async def answer(
     client: openai.AsyncOpenAI, model: str, system: str, number: int, new_tokens: int
 ) -> tuple[int, float]:
     """(tokens, seconds to the first text) of one stream."""
-    start, first, tokens = time.perf_counter(), 0.0, 0
+    start = time.perf_counter()
     messages: Any = [{"role": "system", "content": system}] if system else []
     messages.append({"role": "user", "content": f"{number} {words_from(number, 40)}"})
     stream = await client.chat.completions.create(
         model=model, messages=messages, max_tokens=new_tokens, temperature=0, stream=True,
         logit_bias={str(END): -100}, stream_options={"include_usage": True},
     )  # fmt: skip
-    async for chunk in stream:
-        if not first and chunk.choices and chunk.choices[0].delta.content:
-            first = time.perf_counter() - start
-        tokens = chunk.usage.completion_tokens if chunk.usage else tokens
-    return tokens, first
+    return await read_stream(stream, start)
 
 
 END = 2  # SmolLM2's end token

@@ -109,9 +109,9 @@ class Batch(Generic[Row]):
         return max(0, self._cache.read(row))
 
     @torch.inference_mode()
-    def copy_of_read(self, row: int) -> ReadTokens:
-        """What ``row`` has read, for ``take_read``."""
-        return self._cache.copy_of(row)
+    def copy_of_read(self, row: int, count: int) -> ReadTokens:
+        """The first ``count`` tokens that ``row`` has read, for ``take_read``."""
+        return self._cache.copy_of(row, count)
 
     @torch.inference_mode()
     def step(

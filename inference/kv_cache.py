@@ -89,10 +89,10 @@ class BatchCache:
         mask = torch.arange(self.start, end) >= self._begins if self._ragged else None
         return mask, positions
 
-    def copy_of(self, row: int) -> ReadTokens:
-        """What ``row`` has read, of a model that ``can_join``."""
-        read = slice(self.begins[row], self.at)
-        return ReadTokens([layer.copy_of(row, read) for layer in self._layers], self.read(row))
+    def copy_of(self, row: int, count: int) -> ReadTokens:
+        """The first ``count`` tokens that ``row`` has read, of a model that ``can_join``."""
+        read = slice(self.begins[row], self.begins[row] + count)
+        return ReadTokens([layer.copy_of(row, read) for layer in self._layers], count)
 
     def take_read(self, known: Sequence[ReadTokens]) -> None:
         """Let each row begin with tokens that were read before; no row has read anything yet.

@@ -133,7 +133,7 @@ class _Beginnings:
         if key not in self._read:
             reader = Batch([self._rows[key]], [0])
             reader.read()
-            self._read[key] = reader.copy_of_read(0)
+            self._read[key] = reader.copy_of_read(0, reader.read_of(0))
         batch.take_read([self._read[key]] * len(batch.rows))
 
 

@@ -44,6 +44,12 @@ def weights_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
 
 
+def sha256_of(file: Path) -> str:
+    """The SHA-256 over the content of ``file`` in hex digits."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def files_digest(paths: Sequence[Path]) -> str:
     """First 16 hex digits of the SHA-256 over the files' contents, one after the other."""
     states = [(path, path.stat()) for path in paths]

@@ -10,10 +10,11 @@ from typing import Any
 from mlflow.entities import LoggedModelInput
 from mlflow.tracking import MlflowClient
 
+from registry.experiment import PARENT
 from registry.metric_buffer import MetricBuffer
 from registry.runs import DataSet, Run
 
-KIND, PARENT = "evaluation", "mlflow.parentRunId"
+KIND = "evaluation"
 #: Tags that it has of the run, for the columns of a table.
 COLUMNS = ("base", "data", "rate", "verdict", "base_model", "base_digest", "dataset_digest", "test_digest")
 #: The tag with the run that is evaluated, or the study that this one is a cell of.
@@ -27,7 +28,7 @@ def record(run: Run, scores: Mapping[int, Mapping[str, float]], model_uri: str, 
     """
     client, tags = run.client, run.known_tags()
     experiment = client.get_run(run.run_id).info.experiment_id
-    for known in client.search_runs([experiment], f"tags.`{PARENT}` = '{run.run_id}' and tags.kind = '{KIND}'"):
+    for known in client.search_runs([experiment], _of(run.run_id)):
         if known.info.status == "FINISHED":
             return
         client.delete_run(known.info.run_id)
@@ -66,5 +67,9 @@ def read(run_id: str) -> Any:
     """The run ``run_id`` as MLflow has it, with the metrics of its evaluation among its own."""
     client = MlflowClient()
     run = client.get_run(run_id)
-    wanted = f"tags.`{PARENT}` = '{run_id}' and tags.kind = '{KIND}'"
-    return with_scores([run, *client.search_runs([run.info.experiment_id], wanted)])[0]
+    return with_scores([run, *client.search_runs([run.info.experiment_id], _of(run_id))])[0]
+
+
+def _of(run_id: str) -> str:
+    """The filter for the evaluations of a run."""
+    return f"tags.`{PARENT}` = '{run_id}' and tags.kind = '{KIND}'"

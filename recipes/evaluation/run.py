@@ -15,6 +15,7 @@ from recipes.evaluation.comparison import Comparison, Measured, compare, records
 from recipes.evaluation.config import INSPECT, LM_EVAL, EvaluateConfig
 from recipes.evaluation.models import Sides
 from registry import lineage, versions
+from registry.experiment import PARENT
 from registry.runs import Run
 
 #: A judge that chooses by place on this share of answers measures little.
@@ -104,7 +105,7 @@ def record_start(config: EvaluateConfig, run: Run, sides: Sides) -> None:
     version = sides.version
     run.params(asdict(config))
     kept = {key: version.tags[key] for key in ("kind", "base_model", "base_digest") if key in version.tags}
-    parent = {"mlflow.parentRunId": version.run_id} if version.run_id else {}
+    parent = {PARENT: version.run_id} if version.run_id else {}
     run.tags({**kept, **parent, **lineage.code_state(), "version": sides.reference, "version_run_id": version.run_id})
 
 

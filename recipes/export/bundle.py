@@ -1,6 +1,5 @@
 """A zip from which a result can be checked: model, digests, rows where their licence allows it, settings, a script."""
 
-import hashlib
 import json
 import shutil
 from dataclasses import asdict
@@ -11,6 +10,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 from data import pirate
 from data.conversation import Row
 from data.errors import UserError
+from inference.weights import sha256_of
 from recipes.export.config import ExportConfig
 from recipes.export.layouts import Source, write_merged
 from recipes.version_rows import rows_of
@@ -78,7 +78,7 @@ def _record(row: Row) -> dict[str, Any]:
 def pack(name: str, folder: Path, config: ExportConfig) -> None:
     """Pack all files of ``folder``, the comparison included, into one zip with their digests, which replaces them."""
     digests = {
-        path.relative_to(folder).as_posix(): _sha256(path) for path in sorted(folder.rglob("*")) if path.is_file()
+        path.relative_to(folder).as_posix(): sha256_of(path) for path in sorted(folder.rglob("*")) if path.is_file()
     }
     _json(folder / "files.json", digests)
     stem = name.replace("/", "-")
@@ -96,8 +96,3 @@ def pack(name: str, folder: Path, config: ExportConfig) -> None:
 
 def _json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=1, ensure_ascii=False), encoding="utf-8")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -12,7 +12,7 @@ from recipes.export.layouts import Source, write_adapter, write_merged
 from recipes.export.licenses import license_of
 from recipes.export.prompts import SINGLE
 from recipes.version_models import locate
-from train.base_model import HUB_FILES
+from train.base_model import copy_files
 
 APP = Path(__file__).with_name("templates") / "app.py"
 PACKAGES = ("gradio", "peft", "safetensors", "torch", "transformers")
@@ -49,8 +49,7 @@ def write(source: Source, folder: Path, config: ExportConfig) -> None:
     base = _base_folder(source)
     if base:
         (folder / "base").mkdir()
-        for path in {each for pattern in HUB_FILES for each in base.glob(pattern)}:
-            shutil.copyfile(path, folder / "base" / path.name)
+        copy_files(base, folder / "base")
     (folder / "version").mkdir()
     (write_adapter if source.is_adapter else write_merged)(source, folder / "version")
 

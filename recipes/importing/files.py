@@ -1,7 +1,6 @@
 """The files of a model that was made elsewhere: what they are, their base, and the model in memory."""
 
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -130,9 +129,7 @@ def _named_stops(folder: Path) -> frozenset[int]:
 def copy(found: Found, place: Path) -> None:
     """Copy the model's files to ``place``: those that are read, and nothing that could run code."""
     place.mkdir(parents=True)
-    names = [lora.CONFIG, lora.WEIGHTS] if found.kind == "lora" else HUB_FILES
-    for path in sorted({each for name in names for each in found.folder.glob(name)}):
-        shutil.copyfile(path, place / path.name)
+    base_model.copy_files(found.folder, place, [lora.CONFIG, lora.WEIGHTS] if found.kind == "lora" else HUB_FILES)
     if found.kind == "lora" and found.base:
         path = place / lora.CONFIG
         settings = {**json.loads(path.read_text()), "base_model_name_or_path": found.base.pretrained_name}

@@ -94,21 +94,23 @@ class Scheduler:
 
         A short beginning is not worth it: many short prompts are rather read together.
         """
-        prompt = sequence.row.prompt
-        if sequence.is_alone or not self._can_join or len(prompt) <= self._least_known:
+        row = sequence.row
+        if sequence.is_alone or not self._can_join or len(row.prompt) <= self._least_known:
             return None, False
-        known = self._kept.find(sequence.row)
-        if known and known.count < self._least_known:
-            known = None
+        known, source = self._kept.find(row), None
+        longest = max(self._least_known - 1, known.count if known else 0)
+        beginning = row.prompt[:-1]
         for batch in (*self._prefilling, *self._running):
             for i, other in enumerate(batch.rows):
-                alike = shared_length(prompt[:-1], other.row.prompt) if other.row.adapter is sequence.row.adapter else 0
-                if alike < self._least_known or (known and alike <= known.count):
+                alike = shared_length(beginning, other.row.prompt) if other.row.adapter is row.adapter else 0
+                if alike <= longest:
                     continue
                 if batch.read_of(i) < alike:
                     return None, True
-                known = batch.copy_of_read(i).first(alike)
-        return known, False
+                source, longest = (batch, i), alike
+        if source:
+            return source[0].copy_of_read(source[1], longest), False
+        return (known if known and known.count >= self._least_known else None), False
 
     def _prefill(self) -> list[Output]:
         """Read a chunk of the first waiting prompts; those that are read whole get their first token and run."""
@@ -170,7 +172,9 @@ class Scheduler:
         for i in rows:
             read, sequence = batch.read_of(i), batch.rows[i]
             if self._can_join and read > self._least_known:
-                self._kept.keep(sequence.row, [*sequence.row.prompt, *sequence.tokens][:read], batch.copy_of_read(i))
+                self._kept.keep(
+                    sequence.row, [*sequence.row.prompt, *sequence.tokens][:read], batch.copy_of_read(i, read)
+                )
 
 
 def _fail(batch: Batch[ActiveSequence], error: Exception) -> list[Output]:
