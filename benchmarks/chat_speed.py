@@ -166,15 +166,15 @@ def make_adapters(base: Path, place: Path, count: int, rank: int = 8) -> Iterato
         yield place / str(i)
 
 
-def register(base: Path, adapters: Sequence[Path]) -> list[str]:
-    """Log and register the adapters as a tuning job does; returns a reference each."""
+def register(base: Path, adapters: Sequence[Path], load: str = "fp32") -> list[str]:
+    """Log and register the adapters as a tuning job does that held its base so; returns a reference each."""
     from data.chat_format import template_of
     from inference import weights
     from inference.loading import load_tokenizer
     from registry import lineage, runs, versions
 
     digest, template = weights.weights_digest(base), template_of(load_tokenizer(base))
-    config = {"kind": "lora", "base_path": str(base), "base_digest": digest, "chat_template": template}
+    config = {"kind": "lora", "base_path": str(base), "base_digest": digest, "chat_template": template, "load": load}
     tags = {"kind": "lora", "base_model": str(base), "base_digest": digest, "verdict": "healthy"}
     references = []
     for adapter in adapters:

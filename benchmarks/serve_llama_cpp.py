@@ -64,11 +64,13 @@ def main() -> None:
         os.environ |= {"PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": store}
         os.chdir(place)  # where MLflow puts its artifacts
         base = smollm2()
-        models = register(base, list(make_adapters(base, Path("adapters"), 4, RANK)))
+        models = register(base, list(make_adapters(base, Path("adapters"), 4, RANK)), load="bf16")
         launcher = Launcher(Path(place))
         try:
             with llama_server(base, Path(place), args.outtype) as llama:
-                served = Served(launcher, Path(place), store, base_model="smollm2", load="bf16")
+                served = Served(
+                    launcher, Path(place), store, base_model="smollm2", load="bf16", chat_threads=os.cpu_count()
+                )
                 served.env["OMP_NUM_THREADS"] = str(os.cpu_count())
                 share_priority(served.start())
                 ours = f"{served.address}/v1"

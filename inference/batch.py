@@ -4,10 +4,11 @@ This is the one decoding step: ``inference.lockstep`` runs rows that start toget
 that join and leave.
 """
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import compress, count
+from operator import ne
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -37,8 +38,7 @@ def positions(model: Any) -> int:
 
 def shared_length(one: Sequence[int], other: Sequence[int]) -> int:
     """How many tokens two sequences begin with alike."""
-    most = min(len(one), len(other))
-    return bisect_left(range(1, most + 1), True, key=lambda count: list(one[:count]) != list(other[:count]))
+    return next(compress(count(), map(ne, one, other)), min(len(one), len(other)))
 
 
 @dataclass(frozen=True)

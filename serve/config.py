@@ -52,7 +52,7 @@ class ServeConfig:
     """Answers that are generated at once; more of them wait."""
     chat_queue: int = 256
     """Answers that wait at once; one more is refused."""
-    chat_threads: int = 1
+    chat_threads: int = 0
     """CPU threads of the chat engine; 0 takes all cores."""
     memory_gb: float = 4.0
     """Memory for loaded weights; the least recently used models are unloaded."""

@@ -28,7 +28,8 @@ class PrefixCache:
 
     def find(self, row: BatchRow) -> ReadTokens | None:
         """The longest beginning of the row's prompt that is kept, at least one token shorter than it; None for none."""
-        lengths = [shared_length(row.prompt[:-1], each.tokens) if each.is_of(row.adapter) else 0 for each in self._kept]
+        prompt = row.prompt[:-1]
+        lengths = [shared_length(prompt, each.tokens) if each.is_of(row.adapter) else 0 for each in self._kept]
         best = max(lengths, default=0)
         if not best:
             return None

@@ -402,6 +402,9 @@ def test_the_keyboard_alone_is_enough(visit):
         tab.keyboard.press("Tab")
         reached.append(tab.evaluate("document.activeElement.id"))
     assert reached.index("send") < reached.index("stop") < reached.index("again")
+    # What was sent and the votes come after the answers.
+    tab.wait_for_function("document.querySelectorAll('#panes .parley-sent').length === 2")
+    tab.wait_for_selector("#vote-left:enabled")
     tab.locator("#panes .parley-messages").last.focus()
     for _ in range(5):  # the first is what was sent
         tab.keyboard.press("Tab")
