@@ -79,6 +79,12 @@ def change(name: str, before: np.ndarray, after: np.ndarray, seed: int = 0) -> D
     return known.difference(before, after, seed) if known else difference(before, after, seed=seed)
 
 
+def both_sides(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
+    """Metrics of a base and of its tuned model as those of one run: ``base/NAME`` and ``test/NAME``."""
+    sides = (("base", before), ("test", after))
+    return {f"{side}/{name}": float(value) for side, found in sides for name, value in found.items()}
+
+
 def change_metrics(found: Mapping[str, Difference]) -> dict[str, float]:
     """Changes as metrics of a run: ``change/NAME``, and the ends of its interval as ``_low`` and ``_high``."""
     keyed: dict[str, float | None] = {}

@@ -256,9 +256,7 @@ def _score(rows: Sequence[Row], answers: list[Answer], trained: Sequence[Row]) -
 
 def _record(config: DpoConfig, run: Run, outcome: RemoteOutcome, step: int) -> None:
     before, after = outcome.before.values, outcome.after.values
-    run.log(step, {f"base/{name}": value for name, value in before.items()})
-    run.log(step, {f"test/{name}": value for name, value in after.items()})
-    run.log(step, metrics.change_metrics(outcome.changes))
+    run.log(step, {**metrics.both_sides(before, after), **metrics.change_metrics(outcome.changes)})
     run.flush()
     run.tags({"verdict": outcome.verdict.name, "verdict_reasons": "; ".join(outcome.verdict.reasons)})
     table = report.examples_table(outcome.rows, outcome.before, outcome.after)
@@ -279,8 +277,6 @@ def _register(
     model, before, after = api.models[step], outcome.before.values, outcome.after.values
     api.log_responses()
     found, weights = api.registrable(model)
-    headline = {**{f"base/{name}": value for name, value in before.items()},
-                **{f"test/{name}": value for name, value in after.items()}}  # fmt: skip
     tags = {
         "base_model": api.base,
         versions.OPENAI_ID: model,
@@ -291,7 +287,7 @@ def _register(
         "primary": primary,
         "step": step,
         "loss": config.loss,
-        **headline,
+        **metrics.both_sides(before, after),
     }
     n = len(outcome.rows)
     shown = metrics_table(metric_lines(before, after, outcome.changes), ("base", "tuned"), f"{n} held-out rows")

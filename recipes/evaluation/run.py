@@ -111,8 +111,8 @@ def record_start(config: EvaluateConfig, run: Run, sides: Sides) -> None:
 
 def record_results(config: EvaluateConfig, run: Run, sides: Sides, found: Comparison) -> None:
     """Metrics of the run, tags of the version, and the whole result as JSON and as a page."""
-    values = {f"base/{key_of(name)}": value for name, value in found.before.items()}
-    values |= {f"test/{key_of(name)}": value for name, value in found.after.items()}
+    before, after = ({key_of(name): value for name, value in side.items()} for side in (found.before, found.after))
+    values = metrics.both_sides(before, after)
     changes = {key_of(name): change for name, change in found.changes.items()}
     run.log(0, {**values, **metrics.change_metrics(changes)})
     run.flush()

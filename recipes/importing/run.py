@@ -90,8 +90,6 @@ def tags_of(
 ) -> dict[str, Any]:
     """Where the version comes from and how it did, as its tags and the run's."""
     base = found.base
-    values = {f"base/{name}": value for name, value in (before.values if before else {}).items()}
-    values |= {f"test/{name}": value for name, value in (after.values if after else {}).items()}
     return {
         "kind": found.kind,
         "verdict": "imported",
@@ -101,7 +99,7 @@ def tags_of(
         **columns(base.name if base else "unknown", config.test_dataset or "none"),
         **(base.tags if base else {}),
         **({"test_digest": digest(rows)} if rows else {}),
-        **values,
+        **metrics.both_sides(before.values if before else {}, after.values if after else {}),
     }
 
 

@@ -97,12 +97,11 @@ def record_scores(job: NoisyJob, learner: Learner, run: Run, outcome: NoisyOutco
     """The metrics of base and trained model on the test rows, their changes, and those of kept checkpoints."""
     compared = {"mcnemar": outcome.comparison.answers, "mcnemar_likelihood": outcome.comparison.likelihoods}
     scores = {
-        step: {f"test/{key}": value for key, value in evaluation.metrics().items()}
+        step: metrics.both_sides({}, evaluation.metrics())
         for step, (evaluation, _, _) in sorted(outcome.checkpoints.items())
     }
     scores[learner.step] = {
-        **{f"base/{key}": value for key, value in outcome.before.metrics().items()},
-        **{f"test/{key}": value for key, value in outcome.after.metrics().items()},
+        **metrics.both_sides(outcome.before.metrics(), outcome.after.metrics()),
         **metrics.change_metrics(outcome.changes),
         **{f"{name}/{key}": value for name, each in compared.items()
            for key, value in dataclasses.asdict(each).items() if value is not None},
@@ -191,14 +190,11 @@ def register(job: NoisyJob, learner: Learner, run: Run, outcome: NoisyOutcome) -
 
 def _register_one(job: NoisyJob, learner: Learner, run: Run, outcome: NoisyOutcome) -> versions.Version:
     saved = learner.save(run)
-    headline = {}
-    for side, evaluation in (("base", outcome.before), ("test", outcome.after)):
-        found = evaluation.metrics()
-        headline |= {f"{side}/{key}": float(found[key]) for key in found if is_tag(key)}
+    scores = metrics.both_sides(outcome.before.metrics(), outcome.after.metrics())
     tags = {
         **start_tags(job, learner),
         **saved.tags,
-        **headline,
+        **{key: value for key, value in scores.items() if is_tag(key.partition("/")[2])},
         "verdict": outcome.verdict.name,
         "primary": job.primary,
         "step": learner.step,

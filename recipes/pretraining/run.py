@@ -11,6 +11,7 @@ from data.conversation import Row
 from data.synthetic import corpora, exercises
 from evals import text_metrics
 from evals.generation import Decoding, answer
+from evals.metrics import both_sides
 from recipes.pretraining import model as pretraining_model
 from recipes.pretraining.card import TrainedBase, write_card
 from recipes.pretraining.config import BaseConfig
@@ -90,7 +91,7 @@ def keep(config: BaseConfig, run: Run, base: TrainedBase) -> str:
     base.model.cpu().save_pretrained(folder)
     base.tokenizer.save_pretrained(folder)
     digest = base_model.weights_digest(folder)
-    run.log(base.fitted.restored_step, {f"test/{k}": v for k, v in base.scores.items()})
+    run.log(base.fitted.restored_step, both_sides({}, base.scores))
     run.tags({"base_digest": digest})
     run.flush()
     (folder / "README.md").write_text(write_card(config, run.run_id, digest, base), encoding="utf-8")

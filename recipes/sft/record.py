@@ -86,11 +86,14 @@ def copied_chrf(job: Job) -> float:
 
 def record_scores(job: Job, run: Run, outcome: Outcome, version: versions.Version) -> None:
     """The metrics of base and tuned model, and their changes, with the model that was registered."""
-    scores = {f"base/{k}": v for k, v in outcome.before.values.items()}
-    scores |= {f"test/{k}": v for k, v in outcome.after.values.items()}
-    scores |= {"prompt/chrf": copied_chrf(job), **metrics.change_metrics(outcome.changes)}
     fitted = outcome.tuned.fitted
-    scores |= {"time/train_s": fitted.seconds, "time/evaluate_s": outcome.evaluate_s}
+    scores = {
+        **metrics.both_sides(outcome.before.values, outcome.after.values),
+        **metrics.change_metrics(outcome.changes),
+        "prompt/chrf": copied_chrf(job),
+        "time/train_s": fitted.seconds,
+        "time/evaluate_s": outcome.evaluate_s,
+    }
     evaluation_run.record(run, {fitted.restored_step: scores}, version.source, test_set(job))
 
 
@@ -109,8 +112,6 @@ def register(job: Job, run: Run, outcome: Outcome, parent_id: str = "") -> tuple
     folders = keep_checkpoints(tuned, run)
     probed = probe(tuned.model, job.base.tokenizer, job.rows.test[:PROBED_ROWS], job.config.max_new_tokens)
     files = LanguageModelFiles(folders[tuned.fitted.restored_step], tuned.model_config, probed)
-    headline = {f"base/{k}": float(v) for k, v in outcome.before.values.items()}
-    headline |= {f"test/{k}": float(v) for k, v in outcome.after.values.items()}
     tags = {
         "verdict": outcome.verdict.name,
         "side_effects": reports.side_effects_line(outcome),
@@ -120,7 +121,7 @@ def register(job: Job, run: Run, outcome: Outcome, parent_id: str = "") -> tuple
         **columns_of(job),
         "step": tuned.fitted.restored_step,
         **job.rows.digests(),
-        **headline,
+        **metrics.both_sides(outcome.before.values, outcome.after.values),
         **({"parent_run_id": parent_id} if parent_id else {}),
     }
     version = registration.register(run, files, job.config.register_as, tags, write_card(card_facts(job, run, outcome)))
