@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
+from data.atomic_write import atomic_write
 from data.errors import UserError
 from data.formats.table import FORMATS
 from demo.lazy import import_lock
@@ -96,9 +97,8 @@ class Trainings:
         path = self.outputs / "training_files" / hashlib.sha256(raw).hexdigest()[:12] / plain
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_name(f".{plain}.part")
-            part.write_bytes(raw)
-            os.replace(part, path)
+            with atomic_write(path) as file:
+                file.write_bytes(raw)
         return path
 
     def preview(self, entry: str, settings: Settings) -> Iterator[dict[str, Any]]:

@@ -1,12 +1,12 @@
 """``mlflow run . -e votes``: win rates of versions, and people's votes as preference pairs for training."""
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from data.atomic_write import atomic_write
 from data.errors import ConfigError, UserError
 from steps.cli import main
 from steps.flags import parse
@@ -105,10 +105,10 @@ def export(found: "list[Vote]", config: VotesConfig) -> str:
         hint = "" if config.pairs == "all" else " (pairs=all takes those with the versions shown, too)"
         raise UserError(f"output: no vote makes a preference pair{hint}; {selected.line}")
     path = Path(config.output).expanduser()
-    part = path.with_name(f".{path.name}.part")
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in selected.rows)
     try:
-        part.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in selected.rows), encoding="utf-8")
-        os.replace(part, path)
+        with atomic_write(path) as file:
+            file.write_text(lines, encoding="utf-8")
     except PermissionError as error:
         raise UserError(f"output={config.output}: you have no permission to write there") from error
     return f"\nWrote   {path}: {selected.line}"

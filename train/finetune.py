@@ -1,6 +1,5 @@
 """Fine-tuning a base model: the one function that recipes, noisy-label learners and server jobs call."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from data.atomic_write import atomic_write
 from data.chat_format import answer_directly, chat_format, stop_token_ids, template_of
 from data.errors import UserError
 from inference import precision
@@ -202,6 +202,5 @@ def _reference(base: LoadedBase, rows: Sequence[Any], config: FinetuneConfig, fo
 def _keep(found: np.ndarray, path: Path) -> None:
     if distributed.rank() == 0:
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_suffix(".new.npy")
-        np.save(fresh, found)
-        os.replace(fresh, path)
+        with atomic_write(path) as file, file.open("wb") as stream:  # np.save adds .npy to a name without it
+            np.save(stream, found)

@@ -1,7 +1,6 @@
 """Resume points: what an interrupted run needs to go on exactly, kept in one folder and replaced atomically."""
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from data.atomic_write import atomic_write
 from data.errors import UserError
 
 POINTER = "latest.json"
@@ -76,10 +76,8 @@ class StateFolder:
         step = progress.step
         _write(weights, self.weights_file(step))
         _write(optimizer, self.folder / f"optimizer-{step}.safetensors")
-        text = json.dumps(asdict(progress), indent=1)
-        fresh = self.folder / f"{POINTER}.new"
-        fresh.write_text(text)
-        os.replace(fresh, self.folder / POINTER)
+        with atomic_write(self.folder / POINTER) as file:
+            file.write_text(json.dumps(asdict(progress), indent=1))
         self._prune(self.wanted(progress), newest=step)
 
     def load(self) -> SavedState | None:
@@ -109,10 +107,5 @@ class StateFolder:
 
 
 def _write(tensors: dict[str, Tensor], path: Path) -> None:
-    fresh = path.with_suffix(".new")
-    try:
-        save_file({name: t.detach().contiguous() for name, t in tensors.items()}, fresh)
-        os.replace(fresh, path)
-    except (OSError, SafetensorError):
-        fresh.unlink(missing_ok=True)  # half a file would keep the disk full
-        raise
+    with atomic_write(path) as file:
+        save_file({name: t.detach().contiguous() for name, t in tensors.items()}, file)

@@ -12,6 +12,7 @@ from json.encoder import encode_basestring as quoted
 from pathlib import Path
 from typing import IO, Any, cast
 
+from data.atomic_write import atomic_write
 from data.errors import DataError
 from data.formats import jsonl
 from data.formats.conversations import TOOL_KEYS
@@ -65,10 +66,9 @@ def write(rows: Iterable[AnyRow], path: Path, labels: Labels, template: PromptTe
 
 def write_lines(texts: Iterable[str], path: Path, least: int = 0) -> Written:
     """Write the lines (each with its newline) to ``path``, which appears when it is complete."""
-    part = path.with_name(path.name + ".part")
     state, count, size = sha256(), 0, 0
-    try:
-        with _opened(part, path.suffix == ".gz") as out:
+    with atomic_write(path) as file:
+        with _opened(file, path.suffix == ".gz") as out:
             for text in texts:
                 raw = text.encode()
                 state.update(raw)
@@ -78,9 +78,6 @@ def write_lines(texts: Iterable[str], path: Path, least: int = 0) -> Written:
             raise DataError([f"{path.name}: {count} rows are too few; OpenAI trains on {least} or more"])
         if least and size > MOST_BYTES:
             raise DataError([f"{path.name}: it has {size / 2**20:,.0f} MB; OpenAI takes {MOST_BYTES // 2**20} MB"])
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
     return Written(path, count, size, state.hexdigest())
 
 

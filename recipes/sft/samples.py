@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from data.atomic_write import atomic_write
 from data.errors import ConfigError
 from evals.generation import Decoding, answer
 from recipes.sft.stop_on import KeepTest
@@ -37,7 +38,8 @@ class SampleAnswers:
         pairs = zip(self.rows, answers, strict=True)
         known += [{"step": str(step), "prompt": row.prompt, "answer": found.text} for row, found in pairs]
         self.run.folder.mkdir(parents=True, exist_ok=True)
-        (self.run.folder / FILE).write_text(json.dumps(known, indent=1), encoding="utf-8")
+        with atomic_write(self.run.folder / FILE) as file:
+            file.write_text(json.dumps(known, indent=1), encoding="utf-8")
         self.run.live_table(known, FILE)
         return True
 

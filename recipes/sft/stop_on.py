@@ -5,7 +5,6 @@ rows, which choose the checkpoint anyway; the test rows are not looked at.
 """
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from data.atomic_write import atomic_write
 from data.errors import ConfigError, UserError
 from evals import claims as evaluated
 from evals import metrics
@@ -160,6 +160,5 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[int, Checkpoint]]:
 def _write(path: Path, base: Mapping[str, np.ndarray], checkpoints: Mapping[int, Checkpoint]) -> None:
     record = {"base": {k: v.tolist() for k, v in base.items()}, "checkpoints": [*map(asdict, checkpoints.values())]}
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".new")
-    fresh.write_text(json.dumps(record), encoding="utf-8")
-    os.replace(fresh, path)
+    with atomic_write(path) as file:
+        file.write_text(json.dumps(record), encoding="utf-8")

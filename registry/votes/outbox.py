@@ -2,7 +2,6 @@
 
 import atexit
 import contextlib
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 import mlflow
 from mlflow.exceptions import MlflowException
 
+from data.atomic_write import atomic_write
 from data.errors import UserError
 from registry.errors import is_unreachable
 from registry.votes import store as vote_store
@@ -61,9 +61,8 @@ class VoteOutbox:
                 raise UserError("too many votes are waiting to be stored; vote again in a minute")
             with contextlib.suppress(OSError):  # on a full disk the vote is still sent
                 self.folder.mkdir(parents=True, exist_ok=True)
-                part = self.folder / f".{name}.part"
-                part.write_text(vote.to_json())
-                os.replace(part, self.folder / name)
+                with atomic_write(self.folder / name) as file:
+                    file.write_text(vote.to_json())
             self._waiting.append((name, vote))
             self._wake()
 
