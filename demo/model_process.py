@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from data.errors import UserError, explain
 from inference.locations import ModelLocation, UnavailableModel
 from inference.observations import RenderedPrompt, TokenScore
+from inference.threads import set_threads
 from inference.transcript import Exchange, Sampling
 
 if TYPE_CHECKING:
@@ -231,12 +232,10 @@ def _end_with_the_page() -> None:
 
 
 def _make_pool(settings: PoolSettings) -> "ModelPool":
-    import torch
-
     from inference.model_pool import ModelPool
     from train.base_model import pick_device
 
-    torch.set_num_threads(settings.threads or torch.get_num_threads())
+    set_threads(settings.threads)
     for name in ("transformers.models.gpt2.modeling_gpt2", "transformers.models.auto.modeling_auto"):
         import_module(name)  # now rather than at the first answer
     return ModelPool(None, settings.capacity_bytes, pick_device())

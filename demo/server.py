@@ -16,6 +16,7 @@ from demo.config import DemoConfig
 from demo.lazy import import_lock, once
 from demo.model_process import ModelProcess, PoolSettings
 from demo.view import render
+from inference.threads import set_threads
 from inference.transcript import Sampling
 
 if TYPE_CHECKING:
@@ -184,11 +185,10 @@ def make_look() -> "Look":
 def make_pool(config: DemoConfig) -> "ModelPool":
     """The models in this process, for callers without a page."""
     with import_lock:
-        import torch
-
         from inference.model_pool import ModelPool
         from train.base_model import pick_device
-    torch.set_num_threads(config.threads or torch.get_num_threads())
+
+        set_threads(config.threads)
     return ModelPool(make_look(), int(config.memory_gb * GIB), pick_device())
 
 

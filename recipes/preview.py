@@ -17,10 +17,11 @@ from time import perf_counter
 from typing import Any
 
 from data.errors import DataError, UserError, grouped
+from inference.threads import set_threads
 from recipes.dpo.config import DpoConfig
 from recipes.noisy_labels.config import NoisyConfig
 from recipes.sft.config import TuneConfig
-from train.config import FinetuneConfig, FitConfig
+from train.config import FinetuneConfig
 
 SHOWN_ROWS = 5
 #: Optimizer steps that are timed; the first also allocates memory, so it is left out where there are others.
@@ -61,7 +62,7 @@ def preview(config: TuneConfig | NoisyConfig) -> Iterator[Event]:
 
 def _tune(config: TuneConfig) -> Iterator[Event]:
     _check_rows(config)
-    _set_threads(config)
+    set_threads(config.threads)
     from recipes.dpo import run as dpo
     from recipes.sft import run as sft
     from train.losses import DEFAULT_LOSS
@@ -84,12 +85,6 @@ def _check_rows(config: TuneConfig) -> None:
     dpo.load(config) if isinstance(config, DpoConfig) else sft.load(config)
 
 
-def _set_threads(config: FitConfig) -> None:
-    import torch
-
-    torch.set_num_threads(config.threads or torch.get_num_threads())
-
-
 def _noisy(config: NoisyConfig) -> Iterator[Event]:
     from recipes.noisy_labels.data import prepare, read, run_preflight
     from recipes.noisy_labels.learners.factory import make
@@ -98,7 +93,7 @@ def _noisy(config: NoisyConfig) -> Iterator[Event]:
     if config.is_remote:
         raise UserError("provider=openai and parley are started in a terminal: they may cost money")
     dataset = read(config)
-    _set_threads(config)
+    set_threads(config.threads)
     with closing(make(config)) as learner:
         limits = learner.token_limits()
         data = prepare(config, dataset, limits)

@@ -13,6 +13,7 @@ import uvicorn
 
 from data.errors import UserError
 from inference.loading import positions
+from inference.threads import set_threads
 from registry import runs
 from serve.app import build
 from serve.config import ServeConfig
@@ -85,9 +86,7 @@ def _listening(config: ServeConfig) -> Iterator[socket.socket]:
 
 def make_state(config: ServeConfig, database: Database, outputs: Path) -> ServerState:
     """All parts of the server; the engine's thread runs from here on."""
-    import torch
-
-    torch.set_num_threads(config.chat_threads or torch.get_num_threads())
+    set_threads(config.chat_threads)
     names = ModelNames(_base(config.base_model), config.table())
     engine = Engine(
         lambda name: base_model.resolve(name).folder,

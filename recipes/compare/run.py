@@ -6,6 +6,7 @@ from pathlib import Path
 
 from data.errors import require
 from evals.metrics import change_metrics, defined
+from inference.threads import set_threads
 from recipes.compare import answered, recorded
 from recipes.compare.config import CompareConfig
 from recipes.compare.types import Measured, Side
@@ -24,9 +25,7 @@ def compare(config: CompareConfig, run: Run) -> Iterator[str]:
     Raises:
         UserError: a version is unknown, or the two can't be compared.
     """
-    import torch
-
-    torch.set_num_threads(config.threads or torch.get_num_threads())
+    set_threads(config.threads)
     first, second = sides(config)
     run.params(dataclasses.asdict(config))
     run.tags({"compared_first": first.name, "compared_second": second.name, **lineage.code_state()})

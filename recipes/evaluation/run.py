@@ -10,6 +10,7 @@ from typing import Any
 
 from data.errors import UserError
 from evals import metrics
+from inference.threads import set_threads
 from recipes.evaluation import inspect_tasks, judge_report, judged, lm_eval_tasks, models, own_suites, report
 from recipes.evaluation.comparison import Comparison, Measured, compare, records
 from recipes.evaluation.config import INSPECT, LM_EVAL, EvaluateConfig
@@ -28,9 +29,7 @@ def evaluate(config: EvaluateConfig, run: Run) -> Iterator[str]:
     Raises:
         UserError: the version, the suite or something that it needs is not there.
     """
-    import torch
-
-    torch.set_num_threads(config.threads or torch.get_num_threads())
+    set_threads(config.threads)
     require_available(config)
     sides = models.find(config.version)
     record_start(config, run, sides)

@@ -18,6 +18,7 @@ from data.errors import UserError, first_line, last_line
 from inference.batch import positions
 from inference.locations import ModelLocation
 from inference.lora import CONFIG
+from inference.threads import set_threads
 from recipes.export import gguf_converter, hub, report
 from recipes.export.answers import Reference, reference_answers
 from recipes.export.config import ExportConfig
@@ -43,9 +44,7 @@ def export(config: ExportConfig, run: Run) -> Iterator[str]:
         UserError: there is no such version, it has no weights here, the folder is there, or the exported model does not
             answer as the version does; nothing is left behind.
     """
-    import torch
-
-    torch.set_num_threads(config.threads or torch.get_num_threads())
+    set_threads(config.threads)
     require_installed(config)
     version, location = find(config.version)
     form = FORMATS[config.to]

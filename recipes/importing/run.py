@@ -9,6 +9,7 @@ from data.conversation import Row, digest
 from data.formats import files as data_files
 from evals import metrics
 from evals.generation import Decoding, Scores, probe, score
+from inference.threads import set_threads
 from recipes.importing import files
 from recipes.importing.config import ImportConfig
 from recipes.importing.files import Found
@@ -30,9 +31,7 @@ def import_model(config: ImportConfig, run: Run) -> Iterator[str]:
     Raises:
         UserError: the files, their base or the rows can't be used; nothing is registered then.
     """
-    import torch
-
-    torch.set_num_threads(config.threads or torch.get_num_threads())
+    set_threads(config.threads)
     rows = test_rows(config)
     found = files.find(config)
     run.params(asdict(config))

@@ -5,6 +5,7 @@ from contextlib import closing
 
 from data.errors import UserError
 from evals.primary import choose
+from inference.threads import set_threads
 from recipes import claims
 from recipes.noisy_labels import claims as own_claims
 from recipes.noisy_labels import page, record, report
@@ -38,7 +39,7 @@ def noisy(config: NoisyConfig, run: Run) -> Iterator[str]:
     primary = choose(config.primary, "choices" if dataset.is_questions else "labels").name
     claimed = own_claims.read(config, dataset.is_questions)
     if not config.is_remote:
-        _set_threads(config)
+        set_threads(config.threads)
     with closing(make(config)) as learner:
         limits = learner.token_limits()
         data = prepare(config, dataset, limits)
@@ -112,9 +113,3 @@ def _require_same(job: NoisyJob, learner: Learner, run: Run) -> None:
             f"resume={run.run_id}: the {', '.join(changed)} changed since the run began, so it can't go on as if "
             "nothing had happened; put them back, or start a new run"
         )
-
-
-def _set_threads(config: NoisyConfig) -> None:
-    import torch
-
-    torch.set_num_threads(config.threads or torch.get_num_threads())

@@ -12,6 +12,7 @@ from data.synthetic import corpora, exercises
 from evals import text_metrics
 from evals.generation import Decoding, answer
 from evals.metrics import both_sides
+from inference.threads import set_threads
 from recipes.pretraining import model as pretraining_model
 from recipes.pretraining.card import TrainedBase, write_card
 from recipes.pretraining.config import BaseConfig
@@ -32,9 +33,7 @@ def make_base(config: BaseConfig, run: Run) -> Iterator[str]:
     Raises:
         UserError: the corpora can't be had, or training diverged.
     """
-    import torch
-
-    torch.set_num_threads(config.threads or torch.get_num_threads())
+    set_threads(config.threads)
     leads = distributed.rank() == 0
     texts = corpora.read(config.corpora)
     talk, tasks = pretraining_model.base_rows(texts, config)

@@ -19,6 +19,7 @@ from evals.suites import table as suites
 from evals.suites.language_model import LanguageModel
 from evals.suites.suite import HeldOut
 from evals.verdict import decide
+from inference.threads import set_threads
 from recipes import claims
 from recipes.judges import make as make_judge
 from recipes.sft import claims as own_claims
@@ -63,9 +64,7 @@ def tune(config: TuneConfig, run: Run, parent_id: str = "", recipe: Recipe[Any] 
     Raises:
         UserError: wrong input, or a diverged training; nothing is registered then.
     """
-    import torch
-
-    torch.set_num_threads(config.threads or torch.get_num_threads())
+    set_threads(config.threads)
     leads = distributed.rank() == 0
     recipe = recipe or SFT
     job = recipe.prepare(config, distributed.share(lineage.start_day(run)), run.folder)

@@ -16,6 +16,7 @@ from data.formats.records import BadRecord
 from evals.generation import probe
 from inference.locations import REGISTERED
 from inference.precision import Load
+from inference.threads import set_threads
 from recipes.dpo.config import DpoConfig
 from recipes.dpo.data import PreferenceRows
 from recipes.dpo.run import LR_SHARE
@@ -93,9 +94,7 @@ def prepare(database: Database, row: Mapping[str, Any], threads: int, keep: int,
         InvalidTrainingFile: a file can't be trained on, which shows only in the base's own tokens.
         UserError: the base can't be had.
     """
-    import torch
-
-    torch.set_num_threads(threads)
+    set_threads(threads)
     config = _config(row, threads, load)
     train, validation = (_rows(database, row, param) for param in ("training_file", "validation_file"))
     thoughts = any(each.has_thoughts for each in train)
