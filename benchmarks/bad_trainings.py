@@ -53,7 +53,7 @@ def train(change: Callable[[Pairs], Pairs], settings: dict[str, Any], base: str,
     file.write_text(json.dumps([{"prompt": prompt, "response": response} for prompt, response in pairs]))
     longest = {"max_new_tokens": 40, **settings}
     config = TuneConfig(base_model=base, dataset=str(file), test_dataset="clean", suites="none", **longest)
-    return recipe.train_and_evaluate(recipe.prepare(config), NullRun("", folder / "run")).verdict
+    return recipe.train_and_evaluate(recipe.prepare(config), NullRun("", folder / "run"), recipe.SFT).verdict
 
 
 def main(argv: Sequence[str] | None = None) -> None:

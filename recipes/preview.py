@@ -65,16 +65,13 @@ def _tune(config: TuneConfig) -> Iterator[Event]:
     set_threads(config.threads)
     from recipes.dpo import run as dpo
     from recipes.sft import run as sft
-    from train.losses import DEFAULT_LOSS
 
     plain: Any = replace(config, suites="none")
     job: Any = (dpo if isinstance(config, DpoConfig) else sft).prepare(plain)
     yield {"kind": "rows", "lines": sft.describe(job).splitlines()}
     yield _mask(job.examples, job.base.tokenizer)
-    rows, checks, loss = job.examples, job.checks, DEFAULT_LOSS
-    if isinstance(config, DpoConfig):
-        rows, checks, loss = job.preferences[0], job.preferences[1], job.loss
-    yield {"kind": "estimate", **asdict(measure(rows, checks, job.base, job.config, loss))}
+    found = measure(job.trained_rows, job.validation_rows, job.base, job.config, job.loss)
+    yield {"kind": "estimate", **asdict(found)}
 
 
 def _check_rows(config: TuneConfig) -> None:

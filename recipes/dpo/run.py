@@ -1,5 +1,6 @@
 """Training on preferences: load, tokenize, measure the start, train, measure the tuned model, record, register."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
@@ -10,32 +11,29 @@ import numpy as np
 from data.chat_format import fix_date
 from data.errors import UserError
 from data.preferences import Preference
-from evals import metrics, preference_verdict, side_effects
+from evals import metrics, preference_verdict
 from evals.generation import Scores
 from evals.preference_metrics import PreferenceData
 from evals.primary import choose
 from evals.suites import table as suites
-from evals.verdict import decide_preferences
+from evals.verdict import Finding, Verdict, decide_preferences
 from inference.locations import ModelLocation
-from recipes import claims
 from recipes.dpo import claims as own_claims
 from recipes.dpo import curves
 from recipes.dpo.config import DpoConfig
 from recipes.dpo.data import PreferenceRows, load, longer_share, record_rows
 from recipes.dpo.types import PreferenceJob
 from recipes.sft import run as sft
-from recipes.sft import samples, stop_on
-from recipes.sft.run import Recipe
+from recipes.sft import stop_on
+from recipes.sft.run import Changes, Recipe
 from recipes.sft.types import Outcome
 from registry.references import scaled
 from registry.resolver import Resolver
 from registry.runs import Run
 from train import base_model, defaults, distributed, trainable
 from train.encoding import Rated, encode_pairs, encode_rated
-from train.finetune import REFERENCE, Finetuned, LoadedBase, finetune, load_base
-from train.loop import timed
+from train.finetune import REFERENCE, Finetuned, LoadedBase, load_base
 from train.losses import PREFERENCE_LOSSES, log_probs
-from train.resume import StateFolder
 
 #: The default learning rate is this share of that of supervised fine-tuning.
 LR_SHARE = 0.25
@@ -111,51 +109,22 @@ def _encode(rows: Any, base: LoadedBase) -> list[Any]:
     return (encode_pairs if pairs else encode_rated)(rows, base.tokenizer, base.max_length)
 
 
-def train(job: PreferenceJob, run: Run) -> Finetuned:
-    """Train, or go on where an interrupted run stopped.
-
-    Raises:
-        Diverged: the loss stopped being a number.
-    """
-    state = StateFolder(run.folder, keep_all=job.config.keeps_all)
-    accept = samples.at_evaluations(job, run)
-    rows, checks, _ = job.preferences
-    return finetune(rows, checks, job.base, job.config, run, state, job.loss, accept)
+def add_metrics(job: PreferenceJob, tuned: Finetuned, before: Scores, after: Scores) -> tuple[Scores, Scores]:
+    """The scores of the start and of the tuned model with the metrics of held-out preferences."""
+    found = log_probs(tuned.model, job.preferences[2])
+    return with_preferences(job, before, job.before), with_preferences(job, after, found)
 
 
-def train_and_evaluate(job: PreferenceJob, run: Run) -> Outcome:
-    """Measure the start and the tuned model on the same held-out prompts and preferences, and reach a verdict.
-
-    Raises:
-        Diverged: the loss stopped being a number.
-    """
-    if job.config.method == "lora" and not job.start:
-        tuned = train(job, run)
-        (before, after), evaluate_s = timed(sft.evaluate_both, job, tuned.model)
-    else:  # training changes the weights that it starts from
-        before, start_s = timed(sft.evaluate, job, job.base.model, "start")
-        tuned = train(job, run)
-        after, tuned_s = timed(sft.evaluate, job, tuned.model, "tuned")
-        evaluate_s = start_s + tuned_s
-    before = with_preferences(job, before, job.before)
-    after = with_preferences(job, after, log_probs(tuned.model, job.preferences[2]))
-    return replace(_outcome(job, run, tuned, before, after), evaluate_s=evaluate_s)
-
-
-def _outcome(job: PreferenceJob, run: Run, tuned: Finetuned, before: Scores, after: Scores) -> Outcome:
-    seed = job.config.seed
-    changes = metrics.changes(before.statistics, after.statistics, seed)
-    effects = side_effects.find(changes, before.statistics, after.statistics)
-    words = [len(row.response.split()) for row in job.rows.test]
+def decide(
+    job: PreferenceJob, tuned: Finetuned, before: Scores, after: Scores, changes: Changes, of_suites: Sequence[Finding]
+) -> Verdict:
+    """The verdict on training on preferences; ``of_suites``: the side effects."""
+    words = float(np.mean([len(row.response.split()) for row in job.rows.test]))
     found = preference_verdict.findings(
-        changes, before.values["answer_words"], after.values["answer_words"], float(np.mean(words)),
+        changes, before.values["answer_words"], after.values["answer_words"], words,
         longer_share(_rows(job).preferences[0]),
     )  # fmt: skip
-    verdict = decide_preferences(before.values, after.values, [*found, *effects.findings], rows=len(job.rows.test))
-    decided = claims.decide(job.claims, before.statistics, after.statistics, seed)
-    by_step = stop_on.load(job, run, tuned.fitted)
-    quoted = claims.quoted(verdict, decided)
-    return Outcome(tuned, before, after, quoted, changes, decided, effects, by_step, job.sides)
+    return decide_preferences(before.values, after.values, [*found, *of_suites], rows=len(job.rows.test))
 
 
 def _rows(job: PreferenceJob) -> PreferenceRows:
@@ -218,5 +187,5 @@ def _config(job: PreferenceJob) -> DpoConfig:
     return job.config
 
 
-PREFERENCES = Recipe(prepare, train, train_and_evaluate, record_more)
+PREFERENCES = Recipe(prepare, decide, add_metrics, record_more)
 """Training on preferences."""

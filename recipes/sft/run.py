@@ -1,6 +1,6 @@
 """Supervised fine-tuning: load, tokenize, evaluate the base, train, evaluate the tuned model, record, register."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import partial
@@ -10,15 +10,16 @@ from typing import Any, Generic, TypeVar
 from data.chat_format import chat_format, fix_date, template_name
 from data.conversation import Row
 from data.errors import UserError
-from evals import metrics, side_effects
+from evals import metrics, side_effects, verdict
 from evals.controls import controls, findings
 from evals.generation import Decoding, Scores, score, score_both
 from evals.metrics import METRICS
+from evals.paired import Difference
 from evals.primary import choose
 from evals.suites import table as suites
 from evals.suites.language_model import LanguageModel
 from evals.suites.suite import HeldOut
-from evals.verdict import decide
+from evals.verdict import Finding, Verdict
 from inference.threads import set_threads
 from recipes import claims
 from recipes.judges import make as make_judge
@@ -37,20 +38,23 @@ from train.loop import timed
 from train.resume import StateFolder
 
 J = TypeVar("J", bound=Job)
+#: By metric, how much the model after training differs from that before.
+Changes = Mapping[str, Difference]
 
 
 @dataclass(frozen=True)
 class Recipe(Generic[J]):
     """What distinguishes one fine-tuning experiment from another; ``tune`` is the same for all.
 
-    ``prepare``: from settings, the date in prompts and the run's folder to a job. ``train``: on any process.
-    ``train_and_evaluate``: on the one that has the run. ``record_more``: what it records beside
-    what all do, before its version is registered.
+    ``prepare``: from settings, the date in prompts and the run's folder to a job. ``decide``: from the job, the trained
+    model, the scores before and after, their changes and the side effects to the verdict. ``add_metrics``: the scores
+    with metrics beside those of answers. ``record_more``: what it records beside what all do, before its version is
+    registered.
     """
 
     prepare: Callable[[Any, date | None, Path | None], J]
-    train: Callable[[J, Run], Finetuned]
-    train_and_evaluate: Callable[[J, Run], Outcome]
+    decide: Callable[[J, Finetuned, Scores, Scores, Changes, Sequence[Finding]], Verdict]
+    add_metrics: Callable[[J, Finetuned, Scores, Scores], tuple[Scores, Scores]] = lambda job, tuned, *scores: scores
     record_more: Callable[[J, Run, Outcome], None] = lambda job, run, outcome: None
 
 
@@ -69,14 +73,14 @@ def tune(config: TuneConfig, run: Run, parent_id: str = "", recipe: Recipe[Any] 
     recipe = recipe or SFT
     job = recipe.prepare(config, distributed.share(lineage.start_day(run)), run.folder)
     if not leads:
-        recipe.train(job, run)
+        train(job, run)
         return
     if config.resume:
         require_same(job, run)
     run.rename(config.run_name, job.config.run_name)
     record.record_start(job, run)
     yield describe(job)
-    outcome = recipe.train_and_evaluate(job, run)
+    outcome = train_and_evaluate(job, run, recipe)
     run.require_server()
     record.record_results(job, run, outcome)
     recipe.record_more(job, run, outcome)
@@ -119,42 +123,56 @@ def train(job: Job, run: Run) -> Finetuned:
     """
     state = StateFolder(run.folder, keep_all=job.config.keeps_all)
     accept = samples.at_evaluations(job, run)
-    return finetune(job.examples, job.checks, job.base, job.config, run, state, accept=accept)
+    return finetune(job.trained_rows, job.validation_rows, job.base, job.config, run, state, job.loss, accept)
 
 
-def train_and_evaluate(job: Job, run: Run) -> Outcome:
-    """Evaluate the base and the tuned model on the same rows, and reach a verdict.
-
-    A LoRA model holds its base, so both are evaluated in one batch after training; full fine-tuning changes the base's
-    weights, so the base is evaluated before it.
+def train_and_evaluate(job: J, run: Run, recipe: Recipe[J]) -> Outcome:
+    """Train, evaluate the model before and after on the same rows, and reach a verdict.
 
     Raises:
         Diverged: the loss stopped being a number.
     """
-    if job.config.method == "lora":
+    tuned, before, after, evaluate_s = _train_and_score(job, run)
+    before, after = recipe.add_metrics(job, tuned, before, after)
+    seed = job.config.seed
+    changes = metrics.changes(before.statistics, after.statistics, seed)
+    effects = side_effects.find(changes, before.statistics, after.statistics)
+    decided = recipe.decide(job, tuned, before, after, changes, effects.findings)
+    found = claims.decide(job.claims, before.statistics, after.statistics, seed)
+    by_step = stop_on.load(job, run, tuned.fitted)
+    quoted = claims.quoted(decided, found)
+    return Outcome(tuned, before, after, quoted, changes, found, effects, by_step, job.sides, evaluate_s)
+
+
+def _train_and_score(job: Job, run: Run) -> tuple[Finetuned, Scores, Scores, float]:
+    """The trained model, the scores before and after, and the seconds that both evaluations took.
+
+    A new adapter can be switched off, so both are evaluated in one batch after training; otherwise training changes
+    the weights that it starts from, so these are evaluated before it.
+    """
+    if job.config.method == "lora" and not job.start:
         tuned = train(job, run)
         (before, after), evaluate_s = timed(evaluate_both, job, tuned.model)
-    else:
-        before, base_s = timed(evaluate, job, job.base.model, "base")
-        tuned = train(job, run)
-        after, tuned_s = timed(evaluate, job, tuned.model, "tuned")
-        evaluate_s = base_s + tuned_s
-    fitted = tuned.fitted
-    losses = dict(fitted.progress.eligible)
-    past_best = losses[fitted.restored_step] / min(losses.values())
-    changes = metrics.changes(before.statistics, after.statistics, job.config.seed)
+        return tuned, before, after, evaluate_s
+    before, before_s = timed(evaluate, job, job.base.model, job.sides[0])
+    tuned = train(job, run)
+    after, after_s = timed(evaluate, job, tuned.model, job.sides[1])
+    return tuned, before, after, before_s + after_s
+
+
+def decide(
+    job: Job, tuned: Finetuned, before: Scores, after: Scores, changes: Changes, of_suites: Sequence[Finding]
+) -> Verdict:
+    """The verdict on supervised fine-tuning; ``of_suites``: the side effects."""
+    losses = dict(tuned.fitted.progress.eligible)
+    past_best = losses[tuned.fitted.restored_step] / min(losses.values())
     assert after.data is not None
     compared = controls(changes.get(job.primary), after.data, METRICS[job.primary], job.config.seed)
-    effects = side_effects.find(changes, before.statistics, after.statistics)
-    faults = [*findings(compared), *effects.findings]
-    verdict = decide(before.values, after.values, past_best, faults, rows=len(job.rows.test))
-    found = claims.decide(job.claims, before.statistics, after.statistics, job.config.seed)
-    by_step = stop_on.load(job, run, fitted)
-    quoted = claims.quoted(verdict, found)
-    return Outcome(tuned, before, after, quoted, changes, found, effects, by_step, evaluate_s=evaluate_s)
+    faults = [*findings(compared), *of_suites]
+    return verdict.decide(before.values, after.values, past_best, faults, rows=len(job.rows.test))
 
 
-SFT = Recipe(prepare, train, train_and_evaluate)
+SFT: Recipe[Job] = Recipe(prepare, decide)
 """Supervised fine-tuning."""
 
 

@@ -14,13 +14,15 @@ from evals.suites.suite import Suite
 from evals.verdict import Verdict
 from recipes.sft.config import TuneConfig
 from recipes.sft.data import Rows
-from train.encoding import Example
+from train.encoding import Example, TrainingRow
 from train.finetune import Finetuned, LoadedBase
+from train.losses import DEFAULT_LOSS, Loss
 
 
 @dataclass(frozen=True)
 class Job:
     """What is decided before training starts. ``examples``: the training rows, tokenised; ``checks``: validation.
+    ``loss``: what is minimised, with its settings.
 
     ``primary``: the name of the primary metric. ``suites``: those that both models are evaluated on beside the test
     rows. ``date``: the date in every prompt, where the chat template holds one; else empty. ``claims``: what is claimed
@@ -45,6 +47,17 @@ class Job:
     stop_on: tuple[Line, ...] = ()
     kind: str = ""
     start: str = ""
+    loss: Loss = DEFAULT_LOSS
+
+    @property
+    def trained_rows(self) -> Sequence[TrainingRow]:
+        """What ``loss`` is minimised on."""
+        return self.examples
+
+    @property
+    def validation_rows(self) -> Sequence[TrainingRow]:
+        """What ``loss`` chooses the checkpoint on."""
+        return self.checks
 
     @property
     def is_split(self) -> bool:

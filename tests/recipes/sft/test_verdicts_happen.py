@@ -24,7 +24,7 @@ def learn(tmp_path):
             (tmp_path / "pairs.json").write_text(json.dumps([{"prompt": p, "response": r} for p, r in pairs]))
             settings |= {"dataset": str(tmp_path / "pairs.json"), "test_dataset": "clean"}
         config = TuneConfig(base_model="bundled", max_new_tokens=40, **settings)
-        return sft_run.train_and_evaluate(sft_run.prepare(config), NullRun("", tmp_path / "run")).verdict
+        return sft_run.train_and_evaluate(sft_run.prepare(config), NullRun("", tmp_path / "run"), sft_run.SFT).verdict
 
     return run
 
