@@ -11,7 +11,7 @@ from fastapi import Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from serve.errors import RequestError
-from serve.http.answers import Generation, GenerationRequest, reported
+from serve.http.answers import Generation, GenerationRequest, close_all, reported
 from serve.http.rate_limits import Allowance
 from serve.state import ServerState
 
@@ -82,7 +82,7 @@ async def _unless_disconnected(request: Request, generation: Generation) -> dict
         for task in (work, gone):
             task.cancel()
         await asyncio.gather(work, gone, return_exceptions=True)
-        generation.close()
+        close_all(generation.answers)
 
 
 async def _timed(

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from inference.locations import ModelLocation
@@ -76,6 +76,11 @@ class Generation(Protocol):
     """What a request generates, as OpenAI's objects."""
 
     @property
+    def answers(self) -> Sequence[AnswerStream]:
+        """The engine's answers that it is made of."""
+        ...
+
+    @property
     def tokens(self) -> int:
         """Tokens of the prompts, and those generated so far."""
         ...
@@ -92,9 +97,11 @@ class Generation(Protocol):
         """It as server-sent events; exceptions are the engine's."""
         ...
 
-    def close(self) -> None:
-        """Stop generating."""
-        ...
+
+def close_all(answers: Iterable[AnswerStream]) -> None:
+    """Stop generating the answers."""
+    for answer in answers:
+        answer.close()
 
 
 def estimate_tokens(characters: int, answers: int, max_tokens: int | None) -> int:
@@ -114,9 +121,8 @@ async def begin_answers(engine: ChatEngine, requests: Sequence[Request], model: 
     except BaseException as error:
         for task in tasks:
             task.cancel()
-        for result in await asyncio.gather(*tasks, return_exceptions=True):
-            if isinstance(result, AnswerStream):
-                result.close()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        close_all(result for result in results if isinstance(result, AnswerStream))
         if isinstance(error, Exception):
             raise request_error(error, model) from error
         raise
@@ -146,8 +152,7 @@ async def collect_all(answers: Sequence[AnswerStream], model: str) -> list[Piece
     except Exception as error:
         raise request_error(error, model) from error
     finally:
-        for answer in answers:
-            answer.close()
+        close_all(answers)
 
 
 async def _collect(answer: AnswerStream) -> Piece:
@@ -216,4 +221,4 @@ async def reported(generation: Generation, model: str) -> AsyncGenerator[str, No
             raise
         yield event(found.envelope())
     finally:
-        generation.close()
+        close_all(generation.answers)

@@ -39,11 +39,6 @@ class ChatCompletion:
     id: str = field(default_factory=lambda: fresh_id("chatcmpl-"))
     created_s: int = field(default_factory=lambda: int(time.time()))
 
-    def close(self) -> None:
-        """Stop generating."""
-        for answer in self.answers:
-            answer.close()
-
     @property
     def tokens(self) -> int:
         """Tokens of the prompt, and those generated so far."""

@@ -32,11 +32,6 @@ class Completion:
     id: str = field(default_factory=lambda: fresh_id("cmpl-"))
     created_s: int = field(default_factory=lambda: int(time.time()))
 
-    def close(self) -> None:
-        """Stop generating."""
-        for answer in self.answers:
-            answer.close()
-
     @property
     def tokens(self) -> int:
         """Tokens of the prompts, and those generated so far."""

@@ -70,11 +70,6 @@ class Embeddings:
         """Tokens of all inputs."""
         return sum(answer.prompt_tokens for answer in self.answers)
 
-    def close(self) -> None:
-        """Stop computing."""
-        for answer in self.answers:
-            answer.close()
-
     def events(self) -> AsyncGenerator[str, None]:
         """Embeddings are no stream."""
         raise NotImplementedError

@@ -10,7 +10,7 @@ from serve.errors import RequestError
 from serve.http.answers import estimate_tokens
 from serve.http.chat_schema import MAX_MESSAGES, ROLES
 from serve.http.response_format import schema_grammar
-from serve.http.sampling_schema import SMALLEST_TOP_P, Number, Whole
+from serve.http.sampling_schema import Number, Whole, randomness
 from serve.http.schemas import BY_KIND, ELSE, IF_TEXT, Metadata, require_known
 
 #: Fields that are accepted and have no effect.
@@ -130,14 +130,12 @@ class ResponseRequest(BaseModel):
 
     def engine_request(self, reference: str, earlier: Messages) -> Request:
         """The engine's request, after the ``earlier`` messages; ``reference`` names the model."""
-        greedy = self.temperature == 0 or self.top_p == 0
         system = (("system", self.instructions),) if self.instructions else ()
         return Request(
             reference,
             (*system, *earlier, *self.messages),
             max_tokens=self.max_output_tokens,
-            temperature=0.0 if greedy else self.temperature,
-            top_p=1.0 if greedy else self.top_p and max(self.top_p, SMALLEST_TOP_P),
+            **randomness(self.temperature, self.top_p),
             top_k=None,
             min_p=None,
             repetition_penalty=None,

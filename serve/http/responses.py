@@ -30,9 +30,10 @@ class ModelResponse:
     created_s: int = field(default_factory=lambda: int(time.time()))
     _sent: int = 0
 
-    def close(self) -> None:
-        """Stop generating."""
-        self.answer.close()
+    @property
+    def answers(self) -> list[AnswerStream]:
+        """The only answer."""
+        return [self.answer]
 
     @property
     def tokens(self) -> int:

@@ -60,6 +60,13 @@ GRAMMARS: Mapping[str, Callable[[Any], str]] = {
 }
 
 
+def randomness(temperature: float | None, top_p: float | None) -> dict[str, Any]:
+    """``temperature`` and ``top_p`` of the engine's request; where either is 0, decoding is greedy."""
+    if temperature == 0 or top_p == 0:
+        return {"temperature": 0.0, "top_p": 1.0}
+    return {"temperature": temperature, "top_p": top_p and max(top_p, SMALLEST_TOP_P)}
+
+
 class StructuredOutputs(BaseModel):
     """vLLM's form of an answer: one of a JSON schema, a regular expression, and texts to choose from."""
 
@@ -160,11 +167,9 @@ class SamplingRequest(BaseModel):
 
     def sampling(self, choice: int) -> dict[str, Any]:
         """The fields of the engine's request that say how ``choice`` is sampled; each choice has a seed of its own."""
-        greedy = self.temperature == 0 or self.top_p == 0
         grammar, grammar_param = self.form()
         return {
-            "temperature": 0.0 if greedy else self.temperature,
-            "top_p": 1.0 if greedy else self.top_p and max(self.top_p, SMALLEST_TOP_P),
+            **randomness(self.temperature, self.top_p),
             "top_k": self.top_k and max(self.top_k, 0),
             "min_p": self.min_p,
             "repetition_penalty": self.repetition_penalty,
