@@ -1,6 +1,5 @@
 """The metrics of preferences on held-out pairs or rated answers: part of ``evals.metrics``; and what they come from."""
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ import numpy as np
 from evals.intervals import Interval, wilson
 from evals.metric import NOT_NEGATIVE, Metric, flags
 from evals.paired import ratio
+from evals.words import words
 
 
 @dataclass(frozen=True)
@@ -68,13 +68,9 @@ def _per_token(data: PreferenceData, side: int) -> np.ndarray:
 def _rouge(data: PreferenceData) -> np.ndarray:
     """Words of each reference that its answer has too, and words of the reference: ``[rows, 2]``."""
     counts = [
-        (Counter(_tokens(one)), Counter(_tokens(two))) for one, two in zip(data.references, data.answers, strict=True)
+        (Counter(words(one)), Counter(words(two))) for one, two in zip(data.references, data.answers, strict=True)
     ]
     return np.array([(sum((one & two).values()), sum(one.values())) for one, two in counts], dtype=float)
-
-
-def _tokens(text: str) -> list[str]:
-    return re.findall(r"\w+", text.lower())
 
 
 UNBOUNDED = (-np.inf, np.inf)

@@ -11,6 +11,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from statistics import NormalDist
 from typing import Any, Literal, Self, get_args
 
 from data.chat_template import messages_of
@@ -22,7 +23,7 @@ Choice = Literal["left", "right", "tie", "both_bad"]
 LONGEST_COMMENT = 500
 SIDES = ("left", "right")
 #: Quantile of the standard normal distribution that 2.5 % lie above.
-Z_95 = 1.959963984540054
+Z_95 = NormalDist().inv_cdf(0.975)
 
 
 @dataclass(frozen=True)
