@@ -181,7 +181,7 @@ def register(base: Path, adapters: Sequence[Path], load: str = "fp32") -> list[s
         run = runs.start(NAME, Path("outputs"))
         uri = versions.log_model(run, adapter, config, lineage.pins(), "Hello.")
         made = versions.register(NAME, uri, run.run_id, tags, "made by a benchmark")
-        references.append(f"{made.name}/{made.number}")
+        references.append(made.reference)
     return references
 
 

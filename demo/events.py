@@ -143,7 +143,7 @@ class EventHandlers:
             from registry.report_files import load_page
         text = load_page(version.run_id)
         if not text:
-            raise UserError(f"the run of {version.name}/{version.number} keeps no report")
+            raise UserError(f"the run of {version.reference} keeps no report")
         return ["", _download(f"{version.name}-{version.number}-report.html", text)]
 
     def select_step(self, step: float, *columns: str) -> list[Any]:

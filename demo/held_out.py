@@ -116,7 +116,7 @@ def find(left: str, right: str) -> Comparison | None:
         from registry.versions import resolve
     first, second = resolve(left.removesuffix(":base")), resolve(right)
     if not left.endswith(":base"):
-        run_id = report_files.find_comparison(*(f"{each.name}/{each.number}" for each in (first, second)))
+        run_id = report_files.find_comparison(*(each.reference for each in (first, second)))
     elif all(first.tags.get(key) == second.tags.get(key) for key in ("base_model", "base_digest")):
         run_id = second.run_id
     else:

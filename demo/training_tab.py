@@ -161,9 +161,7 @@ class TrainingTab:
 
 def starts(entries: Any) -> list[tuple[str, str]]:
     """(label, reference) of the versions whose weights can be trained further."""
-    names = [
-        f"{each.version.name}/{each.version.number}" for each in entries if can_chat(each) and each.kind != "openai"
-    ]
+    names = [each.version.reference for each in entries if can_chat(each) and each.kind != "openai"]
     return [(name, name) for name in names]
 
 

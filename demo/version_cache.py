@@ -79,7 +79,7 @@ class VersionCache:
     def at_step(self, reference: str, step: float) -> str:
         """The reference of the kept checkpoint nearest to ``step``; the version itself where it has those weights."""
         details, _ = self.details(reference)
-        name = f"{details.version.name}/{details.version.number}"
+        name = details.version.reference
         if not details.checkpoints:
             return name
         nearest = min(details.checkpoints, key=lambda kept: abs(kept - step))
@@ -96,7 +96,7 @@ class VersionCache:
             version = resolve(head)
         except UserError:
             return reference
-        return f"{version.name}/{version.number}" + (f":{part}" if part else "")
+        return version.reference + (f":{part}" if part else "")
 
     def described(self, name: str = "") -> list[dict[str, Any]]:
         """Every version of every registered model, or of ``name``, as values that JSON can hold."""
@@ -105,7 +105,7 @@ class VersionCache:
 
 def _described(entry: "CatalogEntry") -> dict[str, Any]:
     version = entry.version
-    reference = f"{version.name}/{version.number}"
+    reference = version.reference
     return {
         "reference": reference,
         "name": version.name,

@@ -39,7 +39,7 @@ def promote(
         if mine is None or theirs is None or mine.shape != theirs.shape:
             return Promotion(False, f"{metric} can't be compared row by row") if lower_is_better else None
         change = compare(theirs) if compare else metrics.change(metric, theirs, mine)
-        return change and _decide(metric, change, f"{champion.name}/{champion.number}", least_gain)
+        return change and _decide(metric, change, champion.reference, least_gain)
 
     refused = f"it broke what had to be kept: {'; '.join(broken)}" if broken else ""
     return champion.promote(version, metric, value, version.tags["test_digest"], against, least_gain, refused)

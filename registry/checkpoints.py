@@ -39,7 +39,7 @@ def checkpoint_folder(version: Version, step: int) -> Path:
         UserError: there is no such checkpoint, or it holds no safetensors weights; the message lists those there are.
         TrackingUnavailable: the store does not answer.
     """
-    name = f"{version.name}/{version.number}"
+    name = version.reference
     if not version.run_id:
         raise UserError(f"{name} names no run, so it has no checkpoints")
     with connected() as client:

@@ -89,7 +89,7 @@ def find(reference: str, find_base: FindBase) -> ModelSource:
         return _scaled(find(plain, find_base), scale)
     version, part = split(reference)
     whole = _of_version(version)
-    name = f"{version.name}/{version.number}"
+    name = version.reference
     if not part:
         return whole
     if part == BASE:

@@ -88,7 +88,7 @@ def probabilities(version: Version, text: str) -> list[tuple[str, float]]:
         positive = model.p_positive(text)
         pairs = list(zip(model.labels, (1 - positive, positive), strict=True))
     except (MlflowException, OSError, AttributeError, ValueError) as error:
-        raise UserError(f"{version.name}/{version.number} can't be loaded: {first_line(error)}") from error
+        raise UserError(f"{version.reference} can't be loaded: {first_line(error)}") from error
     return sorted(pairs, key=lambda pair: -pair[1])
 
 

@@ -162,7 +162,7 @@ def _artifact(work: Callable[[], T], empty: T, lost: str, notes: list[str]) -> T
 
 
 def _registered(client: MlflowClient, version: Version, notes: list[str]) -> Any:
-    lost = f"{version.name}/{version.number} is no longer in the registry"
+    lost = f"{version.reference} is no longer in the registry"
     return _part(lambda: client.get_model_version(version.name, str(version.number)), None, lost, notes)
 
 

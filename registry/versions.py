@@ -49,9 +49,14 @@ class Version:
     aliases: tuple[str, ...]
 
     @property
+    def reference(self) -> str:
+        """Name and number as ``pirate/3``."""
+        return f"{self.name}/{self.number}"
+
+    @property
     def uri(self) -> str:
         """The URI by which MLflow loads it."""
-        return f"models:/{self.name}/{self.number}"
+        return f"models:/{self.reference}"
 
 
 @dataclass(frozen=True)

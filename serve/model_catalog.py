@@ -50,7 +50,7 @@ class ModelCatalog:
         if found and time.monotonic() - at_s < CACHE_S:
             return found
         version, part = self._version(model)
-        found = f"{version.name}/{version.number}" + (f":{part}" if part else "")
+        found = version.reference + (f":{part}" if part else "")
         with self._lock:
             if len(self._cached) >= MAX_CACHED:
                 self._cached.clear()
@@ -140,7 +140,7 @@ class ModelCatalog:
             )
         version, part = self._version(model)
         if part:
-            raise RequestError(f"{model} is a part of {version.name}/{version.number}; delete that", param="model")
+            raise RequestError(f"{model} is a part of {version.reference}; delete that", param="model")
         project = projects.current()
         if project not in (projects.DEFAULT, version.tags.get("project")):
             raise RequestError(f"{model} is not a model of the project {project}, so it can't be deleted", 403)
@@ -168,7 +168,7 @@ def registry_unavailable(error: TrackingUnavailable) -> RequestError:
 
 
 def _id_of(version: versions.Version) -> str:
-    return version.tags.get(versions.OPENAI_ID) or f"{version.name}/{version.number}"
+    return version.tags.get(versions.OPENAI_ID) or version.reference
 
 
 def _base_of(version: versions.Version) -> str | None:

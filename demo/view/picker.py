@@ -32,7 +32,7 @@ def tree(
 
 
 def _reference(entry: "CatalogEntry") -> str:
-    return f"{entry.version.name}/{entry.version.number}"
+    return entry.version.reference
 
 
 def _row(entry: "CatalogEntry", steps: Mapping[str, Sequence[int]], base: str) -> dict[str, Any]:

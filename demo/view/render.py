@@ -138,7 +138,7 @@ def choices(entries: "Sequence[CatalogEntry]", first: str) -> list[Choice]:
     bases: set[tuple[str, str]] = set()
     for entry in ordered:
         version = entry.version
-        reference = f"{version.name}/{version.number}"
+        reference = version.reference
         base = (version.tags.get("base_model", ""), version.tags.get("base_digest", ""))
         if any(base) and base not in bases:
             bases.add(base)
@@ -169,7 +169,7 @@ def defaults(entries: "Sequence[CatalogEntry]", name: str) -> tuple[str, str]:
     if not own:
         return "", ""
     right = next((version for version in own if "champion" in version.aliases), own[0])
-    reference = f"{right.name}/{right.number}"
+    reference = right.reference
     if not any(map(can_chat, of_name)):
         return (f"{right.name}/{own[1].number}" if len(own) > 1 else ""), reference
     known = right.tags.get("base_model") or right.tags.get("base_digest")
@@ -194,7 +194,7 @@ def newest_model(entries: "Sequence[CatalogEntry]") -> str:
 
 def quality(version: "VersionDetails") -> Markup:
     """Its verdict and scores."""
-    title = f"{version.version.name}/{version.version.number}"
+    title = version.version.reference
     scores = [(score.label, score.base, score.tuned) for score in version.scores]
     return details.quality(title, version.verdict, version.reasons, scores)
 
@@ -210,7 +210,7 @@ def curve(version: "VersionDetails", selected: int | None) -> Markup:
 
 def origin(version: "VersionDetails") -> Markup:
     """Where it comes from."""
-    name = shlex.quote(f"{version.version.name}/{version.version.number}")
+    name = shlex.quote(version.version.reference)
     export = f"mlflow run . -e export -P version={name} -P to=merged" if version.kind in EXPORTED else ""
     return details.origin(version.lineage, version.run_url, version.notes, export)
 

@@ -20,7 +20,7 @@ class Side:
     @property
     def name(self) -> str:
         """The version as ``pirate/3``."""
-        return f"{self.version.name}/{self.version.number}"
+        return self.version.reference
 
 
 def primary_of(config: CompareConfig, first: Side) -> str:

@@ -295,7 +295,7 @@ def _register(
     card = (f"# {config.register_as}: {api.base} trained on preferences by {api.job_id}\n\n**Verdict: "
             f"{outcome.verdict.name}.** {reasons}.\n\n```\n{shown}\n```\n\n- run: {run.run_id}\n")  # fmt: skip
     version = registration.register(run, found, config.register_as, tags, card)
-    run.tags({"registered_version": f"{version.name}/{version.number}"})
+    run.tags({"registered_version": version.reference})
     broken = claims.broken(outcome.results)
     moved = promote(version, primary, after[primary], outcome.after.statistics, config.least_gain, broken)
     table = report.examples_table(outcome.rows, outcome.before, outcome.after)
@@ -303,5 +303,5 @@ def _register(
         "", report.screen_table(table), f"Metrics   {shown}",
         f"Note      {len(rows.test) - n} held-out prompts without both answers are left out",
         f"Verdict   {outcome.verdict.name}: {reasons}",
-        f"Version   {version.name}/{version.number}, the model {model}; {moved.sentence}",
+        f"Version   {version.reference}, the model {model}; {moved.sentence}",
     ])  # fmt: skip

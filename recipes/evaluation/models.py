@@ -22,7 +22,7 @@ class Sides:
     @property
     def reference(self) -> str:
         """The version's name and number, aliases resolved."""
-        return f"{self.version.name}/{self.version.number}"
+        return self.version.reference
 
 
 def find(reference: str) -> Sides:
@@ -32,7 +32,7 @@ def find(reference: str) -> Sides:
         UserError: there is no such version, its weights or its base's are unavailable, or it is a remote model.
     """
     version, part = split(reference)
-    name = f"{version.name}/{version.number}"
+    name = version.reference
     if part:
         raise UserError(f"version={reference}: name the version itself, {name}; its base is evaluated beside it")
     tuned = locate(name)

@@ -33,7 +33,7 @@ class Source:
     @property
     def name(self) -> str:
         """Name and number of the version."""
-        return f"{self.version.name}/{self.version.number}"
+        return self.version.reference
 
     @property
     def base_name(self) -> str:

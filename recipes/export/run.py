@@ -48,7 +48,7 @@ def export(config: ExportConfig, run: Run) -> Iterator[str]:
     require_installed(config)
     version, location = find(config.version)
     form = FORMATS[config.to]
-    reference_name = f"{version.name}/{version.number}"
+    reference_name = version.reference
     target = target_folder(config, version, run.folder.parent)
     record_start(config, run, version, location)
     yield f"Version {reference_name} to {config.to} in {target}"
@@ -91,7 +91,7 @@ def find(reference: str) -> tuple[Version, ModelLocation]:
         UserError: there is no such version, or its weights are not here.
     """
     version, part = split(reference)
-    name = f"{version.name}/{version.number}"
+    name = version.reference
     if part:
         raise UserError(f"version={reference}: name the version itself, {name}")
     if version.tags.get("kind") == "tfidf":
@@ -188,7 +188,7 @@ def record_start(config: ExportConfig, run: Run, version: Version, location: Mod
     """The settings as params, and which weights are exported as tags."""
     run.params(asdict(config))
     run.tags({
-        "exported_version": f"{version.name}/{version.number}",
+        "exported_version": version.reference,
         "weights_digest": location.info.digest,
         "base_digest": location.info.base_digest,
     })  # fmt: skip

@@ -50,9 +50,9 @@ def import_model(config: ImportConfig, run: Run) -> Iterator[str]:
     del model
     logged = LanguageModelFiles(checkpoint, settings, probed)
     version = registration.register(run, logged, config.register_as, tags, card(config, tags, len(rows)))
-    run.tags({"registered_version": f"{version.name}/{version.number}"})
+    run.tags({"registered_version": version.reference})
     yield from lines(before, after, len(rows))
-    yield f"Version {version.name}/{version.number}"
+    yield f"Version {version.reference}"
 
 
 def test_rows(config: ImportConfig) -> list[Row]:

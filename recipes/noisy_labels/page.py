@@ -28,7 +28,7 @@ def record_page(job: NoisyJob, learner: Learner, run: Run, outcome: NoisyOutcome
     figures = page.figure("Training curve", CURVE, run.folder / "loss_curve.png")
     for heading, name in PICTURES:
         figures += page.figure(heading, heading, run.folder / "plots" / f"{name}.png")
-    facts = facts_of(job, learner, outcome, f"{version.name}/{version.number}", run.run_id, figures)
+    facts = facts_of(job, learner, outcome, version.reference, run.run_id, figures)
     return record.record_page(run, facts, outcome.claims)
 
 

@@ -181,7 +181,7 @@ def register(job: NoisyJob, learner: Learner, run: Run, outcome: NoisyOutcome) -
         _register_one(job, learner, run, own)
     learner.load_checkpoint(restored)
     version = _register_one(job, learner, run, outcome)
-    run.tags({"registered_version": f"{version.name}/{version.number}"})
+    run.tags({"registered_version": version.reference})
     least, broken = job.config.least_gain, claims.broken(outcome.claims)
     value = outcome.after.metrics().get(job.primary, math.nan)
     promotion = promote(version, job.primary, value, outcome.after.statistics, least, broken)

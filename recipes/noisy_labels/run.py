@@ -61,7 +61,7 @@ def noisy(config: NoisyConfig, run: Run) -> Iterator[str]:
         version, champion = record.register(job, learner, run, outcome)
         record.record_scores(job, learner, run, outcome, version)
         place = page.record_page(job, learner, run, outcome, version)
-        yield report.summary(outcome, f"{version.name}/{version.number}", champion, place)
+        yield report.summary(outcome, version.reference, champion, place)
 
 
 def train_and_evaluate(job: NoisyJob, learner: Learner, run: Run) -> NoisyOutcome:

@@ -24,7 +24,7 @@ def record_page(job: Job, run: Run, outcome: Outcome, version: Version) -> str:
     """Keep the page with the run; returns where it is, for the screen."""
     curve = page.figure("Training curve", CURVE, run.folder / "loss_curve.png")
     figures = curve + _by_step(outcome, run.folder / PICTURE)
-    facts = facts_of(job, outcome, f"{version.name}/{version.number}", run.run_id, figures)
+    facts = facts_of(job, outcome, version.reference, run.run_id, figures)
     return record.record_page(run, facts, outcome.claims)
 
 

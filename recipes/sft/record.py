@@ -125,7 +125,7 @@ def register(job: Job, run: Run, outcome: Outcome, parent_id: str = "") -> tuple
         **({"parent_run_id": parent_id} if parent_id else {}),
     }
     version = registration.register(run, files, job.config.register_as, tags, write_card(card_facts(job, run, outcome)))
-    run.tags({"registered_version": f"{version.name}/{version.number}"})
+    run.tags({"registered_version": version.reference})
     if parent_id:
         return version, champion.Promotion(False, "all seeds are compared with it together")
     value, broken = outcome.after.values.get(job.primary, math.nan), claims.broken(outcome.claims)
@@ -192,7 +192,7 @@ def report(job: Job, outcome: Outcome, version: versions.Version, promotion: cha
         *reports.side_effects_table(outcome),
         *reports.by_step_lines(outcome),
         f"Verdict   {verdict.name}: {'; '.join(verdict.reasons)}",
-        f"Version   {version.name}/{version.number}, {weights}; {promotion.sentence}",
+        f"Version   {version.reference}, {weights}; {promotion.sentence}",
         f"Report    {page}",
         "",
         "Next      make ui     the run, its curves and tables in MLflow",

@@ -210,7 +210,7 @@ def _report(
 ) -> str:
     """The last lines on screen."""
     rows = aligned([_header(sides), *_cells(lines, headline=True)])
-    names = ", ".join(f"{each.name}/{each.number}" for each in trained.versions)
+    names = ", ".join(each.reference for each in trained.versions)
     under = "\n          "
     return "\n".join([
         "",

@@ -275,7 +275,7 @@ def _register(prepared: PreparedJob, run: Run, tuned: Finetuned) -> dict[int, st
         tags, card = _tags(prepared, step, model_id), _card(prepared, run, model_id)
         version = registration.register(run, files, row["registered"], tags, card)
         if model_id == row["result"]:
-            run.tags({"registered_version": f"{version.name}/{version.number}"})
+            run.tags({"registered_version": version.reference})
     return made
 
 

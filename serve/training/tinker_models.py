@@ -212,13 +212,13 @@ def load(bases: Bases, version: versions.Version, with_optimizer: bool, **fields
         UserError: its base has changed, or it was saved without the optimizer's state that is wanted.
     """
     trainer = _saved(bases, version, with_optimizer)
-    return TrainedModel(trainer=trainer, start=f"{version.name}/{version.number}", **fields)
+    return TrainedModel(trainer=trainer, start=version.reference, **fields)
 
 
 def replace_weights(bases: Bases, model: TrainedModel, version: versions.Version, with_optimizer: bool) -> None:
     """Make ``model`` go on from the weights of ``version``; raises as ``load``."""
     model.trainer = _saved(bases, version, with_optimizer)
-    model.start, model.loss_sum = f"{version.name}/{version.number}", 0.0
+    model.start, model.loss_sum = version.reference, 0.0
 
 
 def _saved(bases: Bases, version: versions.Version, with_optimizer: bool) -> StepwiseTrainer:

@@ -82,7 +82,7 @@ class SessionSamplers:
         """
         version = tinker_models.version_at(path, self.owner)
         base = model_names.shown_name(version.tags.get("base_model", ""))
-        return self._keep(SamplingSession(self._id(number), f"{version.name}/{version.number}", base, path))
+        return self._keep(SamplingSession(self._id(number), version.reference, base, path))
 
     def snapshot(self, model: TrainedModel, number: int) -> SamplingSession:
         """A sampler of the weights of ``model`` as they are now; the oldest beyond some are removed."""
