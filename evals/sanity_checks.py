@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from math import floor
 
+from data.columns import shortened
 from data.labelled import SENTIMENTS, AnyRow, Labels, QuestionRow, is_sorted
 from evals.classification import Prediction
 
@@ -17,6 +18,7 @@ CONSTANT_SHARE = 0.98
 COMMON_SHARE = 0.9
 #: Failed requests and invalid answers are called out from this share of the rows on.
 NOTABLE_SHARE = 0.05
+MOST_SHOWN = 80  # characters of an answer or an error
 
 
 def warnings(
@@ -50,7 +52,7 @@ def _failed(predictions: Sequence[Prediction], counts: Counter[int | str]) -> li
     if failed < max(1, NOTABLE_SHARE * n):
         return []
     first = next(each.error for each in predictions if each.outcome == "error")
-    why = f" (the first: {_short(first)})" if first else ""
+    why = f" (the first: {shortened(first, MOST_SHOWN)})" if first else ""
     if failed == n:
         return [f"all {n:,} requests failed{why}: there are no answers, so nothing was measured"]
     return [f"{failed:,} of {n:,} requests failed{why}: they count as wrong, never as a class"]
@@ -62,7 +64,7 @@ def _invalid(predictions: Sequence[Prediction], counts: Counter[int | str]) -> l
         return []
     raw = Counter(each.raw for each in predictions if each.outcome == "invalid").most_common(1)[0][0]
     most = "most answers are invalid: " if invalid > n / 2 else ""
-    shown = repr(_short(raw)) if raw.strip() else "an empty answer"
+    shown = repr(shortened(raw, MOST_SHOWN)) if raw.strip() else "an empty answer"
     return [f"{most}{invalid:,} of {n:,} are neither label (most often {shown}); they count as wrong, never as a class"]
 
 
@@ -97,8 +99,3 @@ def _slice(truth: Sequence[int], rows: Sequence[AnyRow], labels: Labels) -> list
 
 def _percent(share: float) -> str:
     return "100 %" if share == 1 else f"{floor(1000 * share) / 10:.1f} %"  # never rounded up to all
-
-
-def _short(text: str, most: int = 80) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= most else line[: most - 3] + "..."

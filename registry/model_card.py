@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from data.markdown import properties, table
+
 
 @dataclass(frozen=True)
 class CardFacts:
@@ -37,17 +39,16 @@ class CardFacts:
 
 def write_card(facts: CardFacts) -> str:
     """The card as Markdown."""
-    scores = "\n".join(
-        f"| {key} | {facts.base_scores[key]:.3f} | {value:.3f} | {facts.changes.get(key, '')} |"
+    scores = [
+        (key, f"{facts.base_scores[key]:.3f}", f"{value:.3f}", facts.changes.get(key, ""))
         for key, value in facts.scores.items()
         if key in facts.base_scores
-    )
-    examples = "\n".join(
-        f"| {_cell(e['prompt'])} | {_cell(e['base'])} | {_cell(e['tuned'])} |" for e in facts.examples[:5]
-    )
+    ]
+    metrics = table([f"metric, {facts.rows['test']} held-out rows", *facts.sides, "change, 95 % interval"], scores)
+    answers = [(each["prompt"], each["base"], each["tuned"]) for each in facts.examples[:5]]
+    examples = table(["prompt", *facts.sides], answers, left=(0, 1, 2))
     claims = "\n".join(["", "## Claims, written before training", *facts.claims, ""]) if facts.claims else ""
     primary = f" Its primary metric is {facts.primary}." if facts.primary else ""
-    sides = " | ".join(facts.sides)
     rows = ", ".join(f"{count} {name}" for name, count in facts.rows.items())
     return f"""# {facts.title}
 
@@ -57,32 +58,20 @@ def write_card(facts: CardFacts) -> str:
 
 **Side effects:** {facts.side_effects}.
 
-| metric, {facts.rows["test"]} held-out rows | {sides} | change, 95 % interval |
-| --- | ---: | ---: | ---: |
-{scores}
+{chr(10).join(metrics)}
 {claims}
-| prompt | {sides} |
-| --- | --- | --- |
-{examples}
+{chr(10).join(examples)}
 
 ## Where it comes from
 Rows: {rows}.
 
-{_bullets(facts.lineage)}
+{properties(facts.lineage)}
 - run: {facts.run_id}; its artifact report.html shows the results row by row
 
 ## Settings
-{_bullets(facts.settings)}
+{properties(facts.settings)}
 
 ## Limits
 It was fine-tuned on few rows for one small behaviour and evaluated on rows of the same kind. Nothing is known of how it
 does on anything else, and no safety tuning was done beyond what its base has.
 """
-
-
-def _bullets(items: Mapping[str, Any]) -> str:
-    return "\n".join(f"- {key}: {value}" for key, value in items.items())
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")

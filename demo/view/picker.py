@@ -21,7 +21,7 @@ def tree(
         steps: by run, the steps of its kept checkpoints.
         right: the version of the right column; versions with its base can be filtered for.
     """
-    chosen = next((entry for entry in entries if _reference(entry) == right), None)
+    chosen = next((entry for entry in entries if entry.version.reference == right), None)
     base = chosen.version.tags.get("base_digest", "") if chosen else ""
     models: dict[str, dict[str, list[Any]]] = {}
     for entry in entries:
@@ -31,17 +31,13 @@ def tree(
     return fragment("picker.html", models=models, open=next(iter(models), "") if not right else right.partition("/")[0])
 
 
-def _reference(entry: "CatalogEntry") -> str:
-    return entry.version.reference
-
-
 def _row(entry: "CatalogEntry", steps: Mapping[str, Sequence[int]], base: str) -> dict[str, Any]:
     version = entry.version
     tone, words = VERDICTS.get(entry.verdict, ("plain", entry.verdict.replace("_", " ") or "no verdict"))
     kept = steps.get(version.run_id, ())
     mine = version.tags.get("base_digest", "")
     return {
-        "reference": _reference(entry),
+        "reference": entry.version.reference,
         "aliases": " ".join(f"@{alias}" for alias in version.aliases),
         "tone": tone,
         "mark": MARKS[tone],

@@ -1,8 +1,5 @@
 """Two classifiers compared by the predictions that their runs kept: nothing is loaded or paid for again."""
 
-import json
-from typing import Any
-
 from data.errors import UserError
 from evals import metrics
 from evals.primary import choose
@@ -10,7 +7,7 @@ from recipes.compare.config import CompareConfig
 from recipes.compare.types import Measured, Side, primary_of
 from recipes.html_report.facts import flags, make_items
 from recipes.noisy_labels.page import row_scores
-from registry import report_files, row_statistics
+from registry import row_statistics, run_records
 
 TABLE = "eval_table.json"
 
@@ -34,7 +31,7 @@ def measure(config: CompareConfig, first: Side, second: Side) -> Measured:
     if known != other:
         raise UserError(f"versions: {first.name} and {second.name} were evaluated on different rows")
     statistics = [row_statistics.load(side.version.run_id) for side in (first, second)]
-    tables = [_table(side) for side in (first, second)]
+    tables = [run_records.table(side.version.run_id, TABLE) for side in (first, second)]
     for side, found, table in zip((first, second), statistics, tables, strict=True):
         if not found or not table:
             raise UserError(f"versions: the run of {side.name} keeps no predictions of its test rows; train it again")
@@ -57,12 +54,3 @@ def measure(config: CompareConfig, first: Side, second: Side) -> Measured:
         f"the test rows of {first.name}, by the predictions that both runs kept",
         known,
     )
-
-
-def _table(side: Side) -> list[dict[str, Any]]:
-    """The records of the run's table of answers; empty where it keeps none."""
-    text = report_files.load_text(side.version.run_id, TABLE)
-    if not text:
-        return []
-    kept = json.loads(text)
-    return [dict(zip(kept["columns"], row, strict=True)) for row in kept["data"]]

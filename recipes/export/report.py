@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from data.markdown import table
 from recipes.export.answers import Reference
 from recipes.export.proof import Proof, is_same
 
@@ -34,16 +35,10 @@ def as_json(proof: Proof, reference: Reference, found: Mapping[str, Any]) -> dic
 def markdown(proof: Proof, reference: Reference, found: Mapping[str, Any]) -> str:
     """The line, and side by side the answers that are not the same."""
     rows = [
-        f"| {_cell(messages[-1]['content'])} | {_cell(own)} | {_cell(other)} |"
+        (messages[-1]["content"], own, other)
         for messages, own, other in zip(reference.messages, reference.answers.texts, found["texts"], strict=True)
         if not is_same(own, other)
     ]
     verdict = f"failed: {proof.cause}" if proof.cause else "passed"
-    table = (
-        ["", "| prompt | version | export |", "| --- | --- | --- |", *rows] if rows else ["", "All texts are equal."]
-    )
-    return "\n".join([f"# Comparison of the export with its version: {verdict}", "", line(proof), *table, ""])
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").split())
+    shown = table(["prompt", "version", "export"], rows, left=(0, 1, 2)) if rows else ["All texts are equal."]
+    return "\n".join([f"# Comparison of the export with its version: {verdict}", "", line(proof), "", *shown, ""])

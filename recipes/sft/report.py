@@ -6,9 +6,11 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from data import markdown
+from data.columns import shortened
 from data.conversation import Row
 from data.html import render
-from evals.claims_report import markdown, screen
+from evals import claims_report
 from evals.generation import Scores
 from recipes.html_report.facts import metric_lines
 from recipes.html_report.screen import metrics_table as table_of
@@ -101,7 +103,7 @@ def side_effects_line(outcome: Outcome) -> str:
 
 def claims_table(outcome: Outcome) -> str:
     """A line for each claim: what was claimed, what was found with its interval, the outcome."""
-    return "\n          ".join(screen(outcome.claims))
+    return "\n          ".join(claims_report.screen(outcome.claims))
 
 
 def examples_table(rows: Sequence[Row], base: Scores, tuned: Scores) -> list[dict[str, str]]:
@@ -115,7 +117,6 @@ def examples_table(rows: Sequence[Row], base: Scores, tuned: Scores) -> list[dic
 def results_markdown(outcome: Outcome, table: Sequence[Mapping[str, str]]) -> str:
     """The evaluation as a page: verdict, metrics of base and tuned model with their changes, every row."""
     base, tuned, verdict = outcome.before.values, outcome.after.values, outcome.verdict
-    sides = " | ".join(outcome.sides)
     lines = [f"# Evaluation: {verdict.name}", "", *(f"- {reason}" for reason in verdict.reasons), ""]
     lines += [f"Side effects: {side_effects_line(outcome)}.", ""]
     if outcome.by_step:
@@ -124,14 +125,11 @@ def results_markdown(outcome: Outcome, table: Sequence[Mapping[str, str]]) -> st
         f"Changes have 95 % intervals over the same {len(table)} held-out rows (suites: over their items), in pairs.",
         "",
     ]
-    lines += [f"| metric | {sides} | change |", "| --- | ---: | ---: | ---: |"]
-    lines += [f"| {key} | {base[key]:.4g} | {tuned[key]:.4g} | {change_text(outcome, key)} |" for key in tuned]
-    lines += ["", "## Claims", "", *markdown(outcome.claims), ""] if outcome.claims else [""]
-    lines += [f"| prompt | reference | {sides} |", "| --- | --- | --- | --- |"]
-    lines += [
-        "| " + " | ".join(_cell(record[key]) for key in ("prompt", "reference", "base", "tuned")) + " |"
-        for record in table
-    ]
+    scores = [(key, f"{base[key]:.4g}", f"{tuned[key]:.4g}", change_text(outcome, key)) for key in tuned]
+    lines += markdown.table(["metric", *outcome.sides, "change"], scores)
+    lines += ["", "## Claims", "", *claims_report.markdown(outcome.claims), ""] if outcome.claims else [""]
+    rows = [[record[key] for key in ("prompt", "reference", "base", "tuned")] for record in table]
+    lines += markdown.table(["prompt", "reference", *outcome.sides], rows, left=range(4))
     return "\n".join(lines) + "\n"
 
 
@@ -141,22 +139,13 @@ def change_text(outcome: Outcome, name: str) -> str:
     return change.text(".3g") if change else ""
 
 
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
-
-
 def screen_table(table: Sequence[Mapping[str, str]], shown: int = 5, width: int = 100, before: str = "base") -> str:
     """A few rows for the terminal, evenly taken from the whole table; ``before``: what the base is called."""
     step = max(1, len(table) // shown)
     out = []
     for record in table[::step][:shown]:
-        out.append(f"  prompt  {_short(record['prompt'], width)}")
-        out.append(f"  {before:7} {_short(record['base'], width)}")
-        out.append(f"  tuned   {_short(record['tuned'], width)}")
+        out.append(f"  prompt  {shortened(record['prompt'], width)}")
+        out.append(f"  {before:7} {shortened(record['base'], width)}")
+        out.append(f"  tuned   {shortened(record['tuned'], width)}")
         out.append("")
     return "\n".join(out)
-
-
-def _short(text: str, width: int) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= width else text[: width - 3] + "..."
