@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from data.columns import aligned
+from data.figures import GRID, INK, PAPER, SOFT, blank_figure, describe, plain, write_table
 from data.json_values import finite
 from data.markdown import table
 from evals.claims import Result
 from evals.claims_file import Line
 from evals.metrics import format_of
-from evals.plots import GRID, PAPER, blank_figure, describe, plain, write_table
-from train.plots import INK, SOFT
 
 HEADER = ("claim", "found", "interval", "level", "adjusted p", "outcome")
 #: Colour and marker of each outcome: they differ in lightness and form too.

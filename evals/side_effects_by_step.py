@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from data.figures import EVAL, INK, PAPER, SOFT, WARM, blank_figure, describe, plain, style_axes, write_table
 from evals.claims_file import Line
 from evals.metrics import METRICS, format_of
 from evals.paired import Difference
-from evals.plots import PAPER, WARM, blank_figure, describe, dress, plain, write_table
-from train.plots import EVAL, INK, SOFT
 
 #: The metrics of the suite ``spread`` that measure it, the first that is known.
 SPREAD = ("spread/lexicon_rate", "spread/copy_rate")
@@ -162,7 +161,7 @@ def _strip(axes: Any, found: ByStep, name: str) -> None:
     axes.plot([], [], color=SOFT, linestyle=":", label="bound of a keep")
     axes.set_title(plain(found.label(name)), loc="left", color=INK, fontsize=9)
     axes.margins(y=0.15)
-    dress(axes)
+    style_axes(axes)
 
 
 def _bound(line: Line, base: float) -> Iterator[float | None]:

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from evals.plots import PAPER, WARM, blank_figure, dress, plain
-from train.plots import EVAL, INK
+from data.figures import EVAL, INK, PAPER, WARM, blank_figure, plain, style_axes
 
 PICTURE = "preference_curves.png"
 #: (title, unit, series by the name of their metric and their label)
@@ -36,7 +35,7 @@ def write(history: Callable[[str], Sequence[tuple[int, float]]], path: Path, tit
         axes.set_title(name, loc="left", color=INK, fontsize=10)
         axes.set_xlabel("optimizer step")
         axes.set_ylabel(unit)
-        dress(axes)
+        style_axes(axes)
         if axes.lines:
             axes.legend(frameon=False, fontsize=8, labelcolor=INK)
     figure.savefig(path, facecolor=PAPER)

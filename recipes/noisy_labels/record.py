@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from data.formats import openai
-from evals import error_analysis, metrics, plots
+from evals import classifier_plots, error_analysis, metrics
 from evals.metrics import is_tag
 from recipes import claims
 from recipes.noisy_labels import report
@@ -125,9 +125,11 @@ def _record_plots(job: NoisyJob, run: Run, outcome: NoisyOutcome) -> None:
     for name, evaluation in (("base", outcome.before), ("tuned", outcome.after)):
         if evaluation.report:
             where = folder / f"reliability_{name}.png"
-            plots.reliability(job.data.truth, evaluation.predictions, evaluation.report, f"{title}: {name}", where)
+            classifier_plots.reliability(
+                job.data.truth, evaluation.predictions, evaluation.report, f"{title}: {name}", where
+            )
     if reports:
-        plots.confusion(reports, title, folder / "confusion.png")
+        classifier_plots.confusion(reports, title, folder / "confusion.png")
     run.folder_of_files(folder, "plots")
 
 

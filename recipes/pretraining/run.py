@@ -18,9 +18,10 @@ from recipes.pretraining.card import TrainedBase, write_card
 from recipes.pretraining.config import BaseConfig
 from registry import lineage
 from registry.runs import Run
-from train import base_model, distributed, plots
+from train import base_model, distributed
 from train.encoding import Example, encode
 from train.loop import fit
+from train.loss_curve import write_loss_curve
 from train.resume import StateFolder
 
 HELD_OUT_ROWS = 100  # one joined row of so many measures the eval loss
@@ -94,7 +95,7 @@ def keep(config: BaseConfig, run: Run, base: TrainedBase) -> str:
     run.tags({"base_digest": digest})
     run.flush()
     (folder / "README.md").write_text(write_card(config, run.run_id, digest, base), encoding="utf-8")
-    for path in plots.write_loss_curve(run.history("train/loss"), base.fitted.progress, "bundled base", run.folder):
+    for path in write_loss_curve(run.history("train/loss"), base.fitted.progress, "bundled base", run.folder):
         run.file(path)
     run.folder_of_files(folder, "base")
     return f"\nWrote {folder} (weights {digest}): {json.dumps(base.scores)}"

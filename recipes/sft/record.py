@@ -18,8 +18,8 @@ from registry import champion, evaluation_run, lineage, registration, row_statis
 from registry.model_card import CardFacts, write_card
 from registry.registration import LanguageModelFiles
 from registry.runs import DataSet, Run
-from train import plots
 from train.finetune import Finetuned
+from train.loss_curve import write_loss_curve
 
 PROBED_ROWS = 3
 
@@ -60,7 +60,7 @@ def record_results(job: Job, run: Run, outcome: Outcome) -> None:
     base = job.start or Path(job.base.source.name).name
     title = f"{job.config.register_as}: {base}, {job.config.method}, {len(job.rows.train)} rows"
     points = run.history("train/loss")
-    for path in plots.write_loss_curve(points, progress, title, run.folder, unit=job.loss_unit):
+    for path in write_loss_curve(points, progress, title, run.folder, unit=job.loss_unit):
         run.file(path)
     table = reports.examples_table(job.rows.test, outcome.before, outcome.after)
     scores = {"base": before, "tuned": after, "prompt_chrf": copied_chrf(job)}

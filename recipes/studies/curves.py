@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data.figures import EVAL, INK, PAPER, SOFT, WARM, blank_figure, describe, plain, style_axes, write_table
 from evals.metric import SHARE, Metric
-from evals.plots import PAPER, WARM, blank_figure, describe, dress, plain, write_table
 from evals.significance import ANY, MeanOverSeeds, mean_over_seeds
-from train.plots import EVAL, INK, SOFT
 
 #: Each series has a colour and a marker; their combinations repeat after 42 series.
 COLOURS = (EVAL, WARM, "#862e9c", "#5c940d", "#1c7ed6", "#a61e4d")
@@ -149,7 +148,7 @@ def _save_figure(
 
 
 def _fill_subplot(axes: Any, subplot: Subplot, axis: Axis, lines: Sequence[tuple[Series, Means]]) -> None:
-    dress(axes)
+    style_axes(axes)
     axes.set_title(subplot.title, loc="left", color=INK, fontsize=10)
     axes.set_xlabel(axis.label, color=SOFT, fontsize=9)
     for each, means in lines:

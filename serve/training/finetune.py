@@ -35,9 +35,10 @@ from serve.store.database import Database
 from serve.store.hyperparameters import passes
 from serve.training.lengths import cut_message
 from serve.training.progress import JobInterrupted, JobTracker
-from train import defaults, plots, trainable
+from train import defaults, trainable
 from train.encoding import Example, encode, encode_pairs
 from train.finetune import REFERENCE, Finetuned, LoadedBase, finetune, load_base
+from train.loss_curve import write_loss_curve
 from train.losses import PREFERENCE_LOSSES
 from train.resume import Progress, StateFolder
 from train.schedule import eval_schedule
@@ -243,7 +244,7 @@ def train(database: Database, prepared: PreparedJob, run: Run) -> None:
     title = f"{row['result']}: {job.start or Path(job.base.source.name).name}, {len(job.rows.train)} rows"
     validated = row["validation_file"] is not None
     points, progress = run.history("train/loss"), tuned.fitted.progress
-    for path in plots.write_loss_curve(points, progress, title, run.folder, validated, job.loss_unit):
+    for path in write_loss_curve(points, progress, title, run.folder, validated, job.loss_unit):
         run.file(path)
     models = _register(prepared, run, tuned)
     tokens = sum(len(example.input_ids) for example in job.examples) * job.config.epochs

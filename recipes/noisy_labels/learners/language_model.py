@@ -28,10 +28,11 @@ from recipes.sft.record import PROBED_ROWS, keep_checkpoints
 from registry import lineage
 from registry.registration import LanguageModelFiles
 from registry.runs import Run
-from train import defaults, plots
+from train import defaults
 from train.encoding import Example, encode
 from train.finetune import Finetuned, finetune, load_base, reload
 from train.loop import NullTracker
+from train.loss_curve import write_loss_curve
 from train.resume import StateFolder
 from train.trainable import pristine
 
@@ -147,7 +148,7 @@ class LanguageModelLearner(LocalLearner):
         assert self.tuned
         title = f"{self.config.register_as}: {self.base}, {self.kind}"
         progress = self.tuned.fitted.progress
-        for path in plots.write_loss_curve(run.history("train/loss"), progress, title, run.folder):
+        for path in write_loss_curve(run.history("train/loss"), progress, title, run.folder):
             run.file(path)
         folders = keep_checkpoints(self.tuned, run)
         compared = self._conversations(self.data.test[:PROBED_ROWS])

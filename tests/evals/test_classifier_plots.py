@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from evals.classification import Prediction, evaluate, from_probabilities
-from evals.plots import confusion, reliability
+from evals.classifier_plots import confusion, reliability
 
 TEAL, WARM, PALE = "#0b7285", "#e8590c", "#b9c7d3"
 

@@ -3,17 +3,26 @@
 Beside each PNG stand the same figures as CSV and a description for those who can't see it (``.txt``).
 """
 
-import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from data.figures import (
+    EVAL,
+    INK,
+    PAPER,
+    SOFT,
+    TRAIN,
+    WARM,
+    blank_figure,
+    describe,
+    plain,
+    style_axes,
+    write_table,
+)
 from evals.calibration import Bin, reliability_bins
 from evals.classification import ClassificationReport, Prediction
 from evals.intervals import wilson
-from train.plots import EVAL, INK, SOFT, TRAIN
-
-WARM, GRID, PAPER = "#e8590c", "#e9eef2", "#ffffff"
 
 
 def reliability(
@@ -155,53 +164,14 @@ def _number(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.3f}"
 
 
-def plain(text: str) -> str:
-    """Without matplotlib taking a dollar sign for mathematics."""
-    return text.replace("$", r"\$")
-
-
-def blank_figure(width: float, height: float, rows: int, columns: int, **settings: Any) -> tuple[Any, Any]:
-    """(a figure of so many inches, its axes in rows and columns)."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure, figure.subplots(rows, columns, **settings)
-
-
 def _finish(figure: Any, first: Any, title: str) -> None:
     heading, _, more = title.partition("\n")
     first.set_title(plain(heading) + "\n\n", loc="left", color=INK, fontsize=11)
     first.text(0, 1.015, more, transform=first.transAxes, color=SOFT, fontsize=9, linespacing=1.4)
     for axes in figure.axes:
-        dress(axes)
-
-
-def dress(axes: Any) -> None:
-    """Give axes the look of all our pictures."""
-    axes.set_axisbelow(True)
-    axes.grid(axis="y", color=GRID)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(SOFT)
-    axes.tick_params(colors=SOFT)
-    for label in (axes.xaxis.label, axes.yaxis.label):
-        label.set_color(INK)
+        style_axes(axes)
 
 
 def _write_bins(path: Path, bins: Iterable[Bin]) -> None:
     header = ["confidence_from", "confidence_to", "rows", "confidence", "accuracy", "low", "high"]
     write_table(path, header, [(b.low, b.high, b.rows, b.confidence, b.accuracy, *_interval(b)) for b in bins])
-
-
-def write_table(path: Path, header: Sequence[str], records: Iterable[Sequence[Any]]) -> None:
-    """Write the figures of the picture at ``path`` as CSV beside it; None is left empty."""
-    with path.with_suffix(".csv").open("w", newline="", encoding="utf-8") as out:
-        table = csv.writer(out)
-        table.writerow(header)
-        table.writerows(["" if value is None else value for value in record] for record in records)
-
-
-def describe(path: Path, text: str) -> None:
-    """Write what the picture at ``path`` shows as plain text beside it."""
-    path.with_suffix(".txt").write_text(text + "\n", encoding="utf-8")

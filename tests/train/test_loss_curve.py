@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 import pytest
 
-from train.plots import loss_curve, loss_table
+from train.loss_curve import loss_curve, loss_table
 
 TRAIN = [(step, 4.0 / step) for step in range(1, 10)]
 EVALS = [(0, 4.0), (3, 2.0), (6, 1.5), (9, 1.75)]

@@ -1,14 +1,13 @@
 """The loss curve: training and evaluation loss by step as a PNG, the best step marked, and as CSV."""
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+from data.figures import EVAL, INK, TRAIN, WARM, blank_figure, plain, style_axes, write_table
 from train.resume import Progress
 
 Points = Sequence[tuple[int, float]]
 UNIT = "nats per trained token"
-INK, SOFT, TRAIN, EVAL = "#22303c", "#8a97a3", "#b9c7d3", "#0b7285"
 
 
 def write_loss_curve(
@@ -32,45 +31,34 @@ def write_loss_curve(
 
 def loss_curve(train: Points, evals: Points, best_step: int, title: str, path: Path, unit: str = UNIT) -> None:
     """Draw ``(step, loss)`` points to a PNG at ``path``; the eval loss at step 0 is the untrained model's."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 4.5), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    figure, axes = blank_figure(8, 4.5, 1, 1)
     axes.plot(*_columns(train), color=TRAIN, linewidth=1.2, label="train loss, each step")
     axes.plot(*_columns(evals), color=EVAL, linewidth=2.2, marker="o", markersize=4, label="eval loss, validation rows")
     best = dict(evals).get(best_step)
     if best is not None:
-        axes.plot([best_step], [best], "o", color="#e8590c", markersize=10, markerfacecolor="none", markeredgewidth=2)
+        axes.plot([best_step], [best], "o", color=WARM, markersize=10, markerfacecolor="none", markeredgewidth=2)
         axes.annotate(
             f"best: {best:.3f} at step {best_step}",
             (best_step, best),
             xytext=(0, 16),
             textcoords="offset points",
             ha="right" if best_step > (evals[-1][0] * 0.6) else "left",
-            color="#e8590c",
+            color=WARM,
         )
-    axes.set_title(title.replace("$", r"\$"), loc="left", color=INK, fontsize=11)
-    axes.set_xlabel("optimizer step", color=INK)
-    axes.set_ylabel(f"loss, {unit}", color=INK)
+    axes.set_title(plain(title), loc="left", color=INK, fontsize=11)
+    axes.set_xlabel("optimizer step")
+    axes.set_ylabel(f"loss, {unit}")
     axes.set_ylim(0, 1.12 * max(loss for _, loss in [*train, *evals]))
-    axes.grid(axis="y", color="#e9eef2")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(SOFT)
-    axes.tick_params(colors=SOFT)
+    style_axes(axes)
     axes.legend(frameon=False, labelcolor=INK, loc="upper right" if evals[-1][1] < 0.8 * evals[0][1] else "lower left")
     figure.savefig(path)
 
 
 def loss_table(train: Points, evals: Points, path: Path) -> None:
     """Write one CSV line a step: step, train loss, eval loss (empty where there is none)."""
-    by_step = dict(train), dict(evals)
-    with path.open("w", newline="") as out:
-        table = csv.writer(out)
-        table.writerow(["step", "train_loss", "eval_loss"])
-        for step in sorted({*by_step[0], *by_step[1]}):
-            table.writerow([step, by_step[0].get(step, ""), by_step[1].get(step, "")])
+    losses, validation = dict(train), dict(evals)
+    records = [(step, losses.get(step), validation.get(step)) for step in sorted({*losses, *validation})]
+    write_table(path, ["step", "train_loss", "eval_loss"], records)
 
 
 def _columns(points: Points) -> tuple[list[int], list[float]]:
