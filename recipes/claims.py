@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from data.errors import ConfigError, UserError
+from data.errors import ConfigError
 from evals import claims, claims_report
 from evals.claims import Measured, Result
 from evals.claims_file import Claims, load, parse
 from evals.verdict import Verdict
+from recipes.resume import require_same
 from registry.runs import Run
 
 FILE, PICTURE = "claims.yaml", "claims.png"
@@ -59,8 +60,7 @@ def record_file(place: str, run: Run) -> None:
     except OSError as error:
         raise ConfigError(f"claims={place} can't be read: {error.strerror}") from None
     digest = sha256(content).hexdigest()
-    if run.known_tags().get("claims_digest", digest) != digest:
-        raise UserError(f"resume={run.run_id}: the claims changed since the run began; put them back, or start anew")
+    require_same(run, {"claims_digest": digest})
     run.tags({"claims_digest": digest})
     run.text(content.decode("utf-8", "replace"), FILE)
 

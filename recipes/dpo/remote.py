@@ -40,6 +40,7 @@ from recipes.html_report.facts import metric_lines
 from recipes.html_report.screen import metrics_table
 from recipes.preflight import JobTokens, Preflight
 from recipes.promotion import promote
+from recipes.resume import require_same
 from recipes.run_names import columns
 from recipes.sft import report
 from recipes.sft.data import has_style
@@ -78,7 +79,7 @@ def tune(config: DpoConfig, run: Run) -> Iterator[str]:
         found = check(rows, config, api)
         yield "\n".join(["Preflight", *(f"  {line}" for line in found.lines())])
         found.require()
-        _require_same(rows, run)
+        require_same(run, rows.digests())
         paths = _write(rows, run)
         request = _request(config, rows, run, ("(training file)", "(validation file)"))
         plan = f"Job     on {api.base} at {api.place}: {json.dumps(request.body())}"
@@ -161,15 +162,6 @@ def _request(config: DpoConfig, rows: PreferenceRows, run: Run, files: Sequence[
     suffix = suffix_of(config.register_as)
     return JobRequest(run.run_id, config.remote_model, (files[0], files[1]), config.epochs, given, config.seed, suffix,
                       {"dataset_digest": digest}, "dpo")  # fmt: skip
-
-
-def _require_same(rows: PreferenceRows, run: Run) -> None:
-    known = run.known_tags()
-    changed = [name for name, value in rows.digests().items() if known.get(name, value) != value]
-    if changed:
-        raise UserError(
-            f"resume={run.run_id}: {', '.join(changed)} changed since the run began; put the rows back, or start anew"
-        )
 
 
 def _describe(rows: PreferenceRows) -> str:

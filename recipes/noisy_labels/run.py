@@ -22,9 +22,13 @@ from recipes.noisy_labels.evaluation import (
 from recipes.noisy_labels.learners.base import Learner
 from recipes.noisy_labels.learners.factory import make
 from recipes.noisy_labels.types import NoisyJob, NoisyOutcome
+from recipes.resume import NAMES, require_same
 from registry.runs import Run
 from train import distributed
 from train.loop import timed
+
+#: What digests of labelled rows are of.
+OF_LABELS = {**NAMES, "dataset_digest": "training labels", "clean_digest": "training rows"}
 
 
 def noisy(config: NoisyConfig, run: Run) -> Iterator[str]:
@@ -49,7 +53,8 @@ def noisy(config: NoisyConfig, run: Run) -> Iterator[str]:
         job = NoisyJob(config, data, preflight, claimed, primary)
         plan = learner.start(data, run)
         if config.resume:
-            _require_same(job, learner, run)
+            digests = {"base_digest": learner.base_digest, "claims_digest": job.claims.digest}
+            require_same(run, {**job.data.digests(), **digests}, OF_LABELS)
         record.record_start(job, learner, run)
         yield "\n".join([report.describe(job, learner), *claims.describe(claimed, config.claims), *plan])
         if config.dry_run:
@@ -94,22 +99,3 @@ def _end_dry_run(job: NoisyJob, learner: Learner, run: Run, plan: Sequence[str])
     run.text(report.dry_run(job, learner, plan), "dry_run.md")
     run.tags({"dry_run": "true"})
     return "\nNothing was trained or sent (dry_run=true); the run keeps dry_run.md and the rows"
-
-
-def _require_same(job: NoisyJob, learner: Learner, run: Run) -> None:
-    """Refuse to resume with other rows or another base than the run began with.
-
-    Raises:
-        UserError: naming what has changed since.
-    """
-    tags = run.known_tags()
-    now = {**job.data.digests(), "base_digest": learner.base_digest, "claims_digest": job.claims.digest}
-    names = {"dataset_digest": "training labels", "clean_digest": "training rows", "test_digest": "test rows"}
-    changed = [
-        names.get(key, key.replace("_digest", "")) for key, value in now.items() if tags.get(key, value) != value
-    ]
-    if changed:
-        raise UserError(
-            f"resume={run.run_id}: the {', '.join(changed)} changed since the run began, so it can't go on as if "
-            "nothing had happened; put them back, or start a new run"
-        )

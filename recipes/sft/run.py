@@ -9,7 +9,6 @@ from typing import Any, Generic, TypeVar
 
 from data.chat_format import chat_format, fix_date, template_name
 from data.conversation import Row
-from data.errors import UserError
 from evals import metrics, side_effects, verdict
 from evals.controls import controls, findings
 from evals.generation import Decoding, Scores, score, score_both
@@ -23,6 +22,7 @@ from evals.verdict import Finding, Verdict
 from inference.threads import set_threads
 from recipes import claims
 from recipes.judges import make as make_judge
+from recipes.resume import require_same
 from recipes.sft import claims as own_claims
 from recipes.sft import page, record, report, samples, stop_on
 from recipes.sft.config import TuneConfig
@@ -76,7 +76,7 @@ def tune(config: TuneConfig, run: Run, parent_id: str = "", recipe: Recipe[Any] 
         train(job, run)
         return
     if config.resume:
-        require_same(job, run)
+        require_same(run, job.digests())
     run.rename(config.run_name, job.config.run_name)
     record.record_start(job, run)
     yield describe(job)
@@ -174,28 +174,6 @@ def decide(
 
 SFT: Recipe[Job] = Recipe(prepare, decide)
 """Supervised fine-tuning."""
-
-
-def require_same(job: Job, run: Run) -> None:
-    """Refuse to go on with other rows or another base than the run began with.
-
-    Raises:
-        UserError: naming what has changed since.
-    """
-    known = run.known_tags()
-    now = {**job.rows.digests(), "base_digest": job.base.source.digest, "claims_digest": job.claims.digest}
-    names = {
-        "dataset_digest": "training rows",
-        "validation_digest": "validation rows",
-        "test_digest": "test rows",
-        "claims_digest": "claims",
-    }
-    changed = [names.get(key, "base model") for key, value in now.items() if known.get(key, value) != value]
-    if changed:
-        raise UserError(
-            f"resume={run.run_id}: the {', '.join(changed)} changed since the run began, so it can't go on as if "
-            "nothing had happened; put them back, or start a new run"
-        )
 
 
 def describe(job: Job) -> str:

@@ -17,9 +17,10 @@ from evals.claims import Result
 from evals.paired import Difference
 from recipes import claims
 from recipes.promotion import promote
+from recipes.resume import require_same
 from recipes.sft import record
 from recipes.sft.config import TuneConfig
-from recipes.sft.run import SFT, Recipe, describe, require_same, tune
+from recipes.sft.run import SFT, Recipe, describe, tune
 from recipes.sft.types import Job
 from registry import lineage, row_statistics, runs, study_runs, versions
 from registry.champion import Promotion
@@ -77,7 +78,7 @@ def _start(config: TuneConfig, run: Run, recipe: Recipe[Any]) -> Generator[str, 
     """Check the input and record it with the parent; returns the job of all seeds."""
     job = recipe.prepare(config, lineage.start_day(run), run.folder)
     if config.resume:
-        require_same(job, run)
+        require_same(run, job.digests())
     run.rename(config.run_name, job.config.run_name)
     record.record_start(job, run)
     yield f"{describe(job)}\nSeeds   {config.seeds}: a run for each under this one"

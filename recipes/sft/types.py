@@ -69,6 +69,10 @@ class Job:
         """What the model before training and the trained one are called in reports."""
         return "start" if self.start else "base", "tuned"
 
+    def digests(self) -> dict[str, str]:
+        """The digests of rows, base and claims, by tag: what a resumed run must have unchanged."""
+        return {**self.rows.digests(), "base_digest": self.base.source.digest, "claims_digest": self.claims.digest}
+
     @property
     def lineage_tags(self) -> dict[str, str]:
         """Kind, and where it started, as tags of run and version."""
