@@ -185,7 +185,7 @@ def _membership(confidence: np.ndarray, bins: int) -> np.ndarray:
     return (np.maximum(common, 0) / counts)[:, place]
 
 
-def reliability_bins(truth: Any, p_positive: Any, bins: int = BINS) -> list[Bin]:
+def reliability_bins(truth: Any, p_positive: Any) -> list[Bin]:
     """The bins that ``ece`` is made of, by rising confidence; none where there are no rows."""
     truth, p_positive = np.asarray(truth), np.asarray(p_positive, dtype=float)
     if not len(p_positive):
@@ -193,8 +193,8 @@ def reliability_bins(truth: Any, p_positive: Any, bins: int = BINS) -> list[Bin]
     confidence, right = _confidence(truth, p_positive)
     values, counts = np.unique(confidence, return_counts=True)
     mass = np.concatenate(([0], np.cumsum(counts)))
-    edges, rows = np.linspace(0, mass[-1], bins + 1), mass[-1] / bins
-    means = [_membership(confidence, bins) @ each / rows for each in (confidence, right)]
+    edges, rows = np.linspace(0, mass[-1], BINS + 1), mass[-1] / BINS
+    means = [_membership(confidence, BINS) @ each / rows for each in (confidence, right)]
     lows = np.searchsorted(mass, edges[:-1] + 1e-9, side="right") - 1
     highs = np.searchsorted(mass, edges[1:] - 1e-9, side="left") - 1
     return [

@@ -23,6 +23,7 @@ from data.figures import (
 from evals.calibration import Bin, reliability_bins
 from evals.classification import ClassificationReport, Prediction
 from evals.intervals import wilson
+from evals.metric import format_value
 
 
 def reliability(
@@ -68,7 +69,7 @@ def confusion(reports: Sequence[tuple[str, ClassificationReport]], title: str, p
     figure, places = blank_figure(0.4 + 4.6 * len(reports), 3.2, 1, len(reports), squeeze=False)
     for axes, (name, report) in zip(places[0], reports, strict=True):
         _matrix(axes, report)
-        axes.set_title(f"{name}: accuracy {_number(report.accuracy)}", loc="left", color=INK, fontsize=10, pad=8)
+        axes.set_title(f"{name}: accuracy {format_value(report.accuracy)}", loc="left", color=INK, fontsize=10, pad=8)
     places[0][0].set_ylabel("true label", color=SOFT)
     figure.suptitle(plain(title), x=0.015, ha="left", color=INK, fontsize=11)
     figure.get_layout_engine().set(wspace=0.05)
@@ -137,9 +138,9 @@ def _histogram(axes: Any, confidence: Sequence[float], mean: float) -> None:
 
 def _calibration_text(report: ClassificationReport) -> str:
     low, high = report.ece_interval or (0.0, 0.0)
-    text = f"ECE {_number(report.ece)} ({low:.3f} to {high:.3f}) in bins of equal mass"
-    text += f", {_number(report.ece_equal_width)} of equal width"
-    return f"{text}; a calibrated model would show {_number(report.ece_if_calibrated)}"
+    text = f"ECE {format_value(report.ece)} ({low:.3f} to {high:.3f}) in bins of equal mass"
+    text += f", {format_value(report.ece_equal_width)} of equal width"
+    return f"{text}; a calibrated model would show {format_value(report.ece_if_calibrated)}"
 
 
 def _shape(bins: Sequence[Bin]) -> str:
@@ -158,10 +159,6 @@ def _points(bins: Iterable[Bin]) -> tuple[list[float], list[float]]:
 def _interval(each: Bin) -> tuple[float, float]:
     rows = max(1, round(each.rows))
     return wilson(min(rows, round(each.accuracy * rows)), rows)
-
-
-def _number(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.3f}"
 
 
 def _finish(figure: Any, first: Any, title: str) -> None:

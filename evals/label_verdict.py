@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from evals.classification import ClassificationReport
 from evals.label_errors import Memorization
+from evals.metric import format_value
 from evals.metrics import METRICS
 from evals.paired import Difference
 from evals.sanity_checks import CONSTANT_SHARE, NOTABLE_SHARE
@@ -57,7 +58,7 @@ def decide_labels(
 
 def decide_questions(before: float | None, after: float | None, compared: ClassifierComparison) -> Verdict:
     """The verdict by MC1: ``worse`` where it or MC2 fell, ``not_better`` unless it rose by more than chance."""
-    figures = f"MC1 {_figure(before)} -> {_figure(after)}, {_format_gain(compared.answers)}"
+    figures = f"MC1 {format_value(before)} -> {format_value(after)}, {_format_gain(compared.answers)}"
     found = _falls(compared.changes)
     if not _is_better(compared.answers, LabelThresholds.p_value):
         found.append(("not_better", figures))
@@ -85,10 +86,10 @@ def _gain_over(
     if not compared.likelihoods.n:
         test = compared.answered
         return test, f"{_format_gain(test)} on the {test.n} rows that both answered, for {why}"
-    values = f"{_figure(base.likelihood_accuracy)} -> {_figure(tuned.likelihood_accuracy)}"
+    values = f"{format_value(base.likelihood_accuracy)} -> {format_value(tuned.likelihood_accuracy)}"
     return compared.likelihoods, (
-        f"likelihood accuracy {values}, {_format_gain(compared.likelihoods)}; accuracy {_figure(base.accuracy)} -> "
-        f"{_figure(tuned.accuracy)} compares formats, for {why}"
+        f"likelihood accuracy {values}, {_format_gain(compared.likelihoods)}; "
+        f"accuracy {format_value(base.accuracy)} -> {format_value(tuned.accuracy)} compares formats, for {why}"
     )
 
 
@@ -151,7 +152,3 @@ def _format_gain(comparison: Comparison) -> str:
     if comparison.gain is None or comparison.p_value is None:
         return "there was nothing to compare"
     return f"{comparison.gain:+.3f} against its base (McNemar {format_p(comparison.p_value)})"
-
-
-def _figure(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.3f}"

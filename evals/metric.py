@@ -124,6 +124,11 @@ class Metric:
         return self.keys or (f"test/{self.name}",)
 
 
+def format_value(value: float | None) -> str:
+    """``0.812``, or ``undefined``."""
+    return "undefined" if value is None else f"{value:.3f}"
+
+
 def flags(hits: Iterable[bool], counted: Iterable[bool] | None = None) -> np.ndarray:
     """The statistics of a share of rows, ``[rows, 2]``: whether a row is a hit, and whether it is counted (all are)."""
     first = np.array(list(hits), dtype=float)

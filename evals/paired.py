@@ -115,15 +115,6 @@ def _compare_sums(
     return first, second, estimate(before, after, of_sums, seed)
 
 
-def newcombe(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
-    """95 % interval of the difference of two paired shares, see ``PairedShares``.
-
-    Args:
-        before, after: hits of both models on the same rows, booleans ``[rows]``.
-    """
-    return PairedShares.of(before, after).interval((1 - LEVEL) / 2)
-
-
 def estimate(before: np.ndarray, after: np.ndarray, of_sums: OfSums = ratio, seed: int = 0) -> Estimate | None:
     """The change of a metric, from the statistics ``[rows, k]`` of both models on the same rows.
 

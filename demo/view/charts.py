@@ -13,6 +13,7 @@ WIDTH, HEIGHT = 360, 214
 LEFT, RIGHT, TOP, BOTTOM = 38, 12, 32, 36
 LARGEST = 1e300
 BINS = 140
+MOST_TICKS = 5  # steps between the ticks of an axis
 
 
 _FRAME = {"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": WIDTH - RIGHT, "top": TOP, "bottom": HEIGHT - BOTTOM}
@@ -91,12 +92,12 @@ def _loss(point: tuple[int, float]) -> float:
     return point[1]
 
 
-def nice_ticks(low: float, high: float, most: int = 5) -> tuple[float, ...]:
+def nice_ticks(low: float, high: float) -> tuple[float, ...]:
     """Round numbers (1, 2 or 5 times a power of ten apart) from at most ``low`` to at least ``high``."""
     if not high - low > 1e-12:
         high = low + 1.0
-    power = 10.0 ** math.floor(math.log10((high - low) / most))
-    step = next(power * times for times in (1, 2, 5, 10, 20) if (high - low) / (power * times) <= most)
+    power = 10.0 ** math.floor(math.log10((high - low) / MOST_TICKS))
+    step = next(power * times for times in (1, 2, 5, 10, 20) if (high - low) / (power * times) <= MOST_TICKS)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return tuple(step * at for at in range(first, last + 1))
 

@@ -14,6 +14,7 @@ from data.labelled import AnyRow, Dataset, label_counts
 from data.prompts import REVIEW
 from data.sampling import sample
 from evals.classification import Prediction, evaluate, from_probabilities
+from evals.metric import format_value
 from evals.sanity_checks import naive_score, warnings
 from recipes.autopsy.config import AutopsyConfig
 from recipes.noisy_labels import tfidf
@@ -122,9 +123,11 @@ def _case(
     report = evaluate([row.label for row in fair], answer(fair), dataset.labels)
     found = warnings([row.label for row in shown], answer(shown), shown, dataset.labels)
     low, high = report.accuracy_interval or (0.0, 0.0)
-    right = f"accuracy {report.accuracy:.3f} ({low:.3f} to {high:.3f}), AUC {_figure(report.auc)}"
+    right = f"accuracy {report.accuracy:.3f} ({low:.3f} to {high:.3f}), AUC {format_value(report.auc)}"
     if report.rates["error"]:
-        right += f", errors {report.rates['error']:.0%}, accuracy of the answered {_figure(report.answered_accuracy)}"
+        right += (
+            f", errors {report.rates['error']:.0%}, accuracy of the answered {format_value(report.answered_accuracy)}"
+        )
     return Case(
         mistake, done, false, f"{right}, on {len(fair):,} rows drawn evenly", f"warning: {'; '.join(found) or 'none'}"
     )
@@ -144,7 +147,3 @@ def markdown(dataset: Dataset, cases: Sequence[Case]) -> str:
             "",
         ]
     return "\n".join(lines)
-
-
-def _figure(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.3f}"

@@ -153,11 +153,11 @@ def answers(job: NoisyJob, before: Evaluation, after: Evaluation) -> list[dict[s
     ]  # fmt: skip
 
 
-def suspects(job: NoisyJob, losses: Sequence[float | None], most: int = MAX_SUSPECTS) -> list[dict[str, Any]]:
+def suspects(job: NoisyJob, losses: Sequence[float | None]) -> list[dict[str, Any]]:
     """The training rows whose given label has the highest loss, and whether it was flipped."""
     train, labels = job.data.train, job.data.labels
     known = [(loss, i) for i, loss in enumerate(losses) if loss is not None]
-    order = sorted(known, key=lambda pair: -pair[0])[:most]
+    order = sorted(known, key=lambda pair: -pair[0])[:MAX_SUSPECTS]
     return [
         {"id": train.rows[i].id, "loss": loss, "given": labels[train.rows[i].label],
          "true": labels[train.originals[i]], "flipped": train.flipped[i], "text": train.rows[i].text}

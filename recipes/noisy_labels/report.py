@@ -8,6 +8,7 @@ from typing import Any
 from data.markdown import bullets, properties, table
 from evals import power
 from evals.claims_report import markdown, records, screen
+from evals.metric import format_value
 from evals.metrics import in_order
 from evals.significance import Comparison, format_p
 from recipes.noisy_labels.learners.base import Learner
@@ -68,7 +69,7 @@ def summary(outcome: NoisyOutcome, version: str, champion: str, page: str) -> st
     lines = ["", f"Trained   {outcome.summary} in {outcome.seconds['train']:.0f} s", "", *_metric_lines(outcome), ""]
     lines += [f"Warning   {side}: {warning}" for side, warning in _warnings(outcome)]
     true, given, flipped = map(
-        _figure, (memorization.accuracy_true, memorization.accuracy_given, memorization.memorised_share)
+        format_value, (memorization.accuracy_true, memorization.accuracy_given, memorization.memorised_share)
     )
     lines.append(
         f"Training  {true} right by the true labels, {given} by the given ones; {flipped} of the flipped rows memorised"
@@ -132,16 +133,12 @@ def _headlines(found: Mapping[str, float]) -> list[tuple[str, str]]:
 def _with_interval(found: Mapping[str, float], key: str) -> str:
     low, high = found.get(f"{key}_low"), found.get(f"{key}_high")
     ends = f" ({low:.3f} to {high:.3f})" if low is not None and high is not None else ""
-    return _figure(found.get(key)) + ends
+    return format_value(found.get(key)) + ends
 
 
 def _change(outcome: NoisyOutcome, key: str) -> str:
     found = outcome.changes.get(key)
     return found.text() if found else ""
-
-
-def _figure(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.3f}"
 
 
 def _warnings(outcome: NoisyOutcome) -> list[tuple[str, str]]:
@@ -157,12 +154,12 @@ def _detection(outcome: NoisyOutcome) -> list[str]:
         return ["no probability of a training row is known, so wrong labels can't be detected"]
     if not found.in_sample.flipped_share:
         return ["no label was made wrong, so there is none to detect", *_pruning(found)]
-    parts = [f"flipped rows have the higher loss with AUROC {_figure(found.in_sample.auroc)} in sample"]
+    parts = [f"flipped rows have the higher loss with AUROC {format_value(found.in_sample.auroc)} in sample"]
     if found.n_scored < len(found.losses):
         scored = f"{found.n_scored:,} of {len(found.losses):,} training rows"
         parts.append(f"by {scored}; out of fold would cost five more jobs")
     elif found.out_of_fold:
-        parts.append(f"{_figure(found.out_of_fold.auroc)} out of fold")
+        parts.append(f"{format_value(found.out_of_fold.auroc)} out of fold")
     else:
         parts.append("not computed out of fold (folds=5 does it, with five more trainings)")
     return [", ".join(parts), *_pruning(found)]
@@ -177,8 +174,8 @@ def _pruning(found: TrainingEvaluation) -> list[str]:
     for number, p in (("are estimated to be", found.pruning_by_estimate), ("were", found.pruning)):
         if p:
             lines.append(
-                f"without the {p.dropped:,} most suspect rows (as many as {number} flipped; {_figure(p.precision)} of "
-                f"them were): accuracy {p.accuracy_before:.3f} -> {p.accuracy_after:.3f}"
+                f"without the {p.dropped:,} most suspect rows (as many as {number} flipped; "
+                f"{format_value(p.precision)} of them were): accuracy {p.accuracy_before:.3f} -> {p.accuracy_after:.3f}"
             )
     return lines
 
@@ -208,14 +205,15 @@ def results_markdown(job: NoisyJob, learner: Learner, outcome: NoisyOutcome) -> 
     lines += ["```", describe(job, learner), "```", ""]
     lines += bullets(f"warning, {side}: {warning}" for side, warning in _warnings(outcome))
     rows = [
-        (key, _figure(before.get(key)), _figure(after.get(key)), _change(outcome, key)) for key in {**before, **after}
+        (key, format_value(before.get(key)), format_value(after.get(key)), _change(outcome, key))
+        for key in {**before, **after}
     ]
     lines += ["", *table(["metric", "base", "tuned", "change, 95 % interval"], rows)]
     lines += ["", *bullets(f"McNemar {text}" for text in comparisons(outcome))]
     lines += ["", "## Claims", "", *markdown(outcome.claims)] if outcome.claims else []
     lines += ["", "## The training rows", "", *bullets(_detection(outcome))]
     header = ["step", "right by true labels", "by given labels", "flipped rows memorised"]
-    curve = [(point.step, *map(_figure, _shares(point))) for point in outcome.training.curve]
+    curve = [(point.step, *map(format_value, _shares(point))) for point in outcome.training.curve]
     return "\n".join([*lines, "", *table(header, curve, left=())]) + "\n"
 
 

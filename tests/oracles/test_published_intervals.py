@@ -23,7 +23,7 @@ def means(values):
 def test_paired_shares_have_newcombes_published_intervals(both, only_after, only_before, neither, low, high):
     after = np.array([True] * (both + only_after) + [False] * (only_before + neither))
     before = np.array([True] * both + [False] * only_after + [True] * only_before + [False] * neither)
-    assert paired.newcombe(before, after) == pytest.approx((low, high), abs=1e-3)
+    assert paired.PairedShares.of(before, after).interval(0.025) == pytest.approx((low, high), abs=1e-3)
 
 
 @pytest.mark.parametrize("n", [20, 45])
