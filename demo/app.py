@@ -7,8 +7,9 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from demo import api, classifier_box, conversations_bar
+from demo import api, classifier_box
 from demo.columns import resized_by, scales_of
+from demo.conversations_bar import ConversationsBar
 from demo.errors import guarded
 from demo.events import EventHandlers
 from demo.held_out_tab import HeldOutTab
@@ -79,7 +80,7 @@ class _Page:
         self.link = gr.Textbox(label="Link to this comparison", visible=False, interactive=False, buttons=["copy"],
                                elem_id="link")  # fmt: skip
         self.file = gr.Textbox(visible="hidden", elem_id="file", show_label=False)
-        self.bar = conversations_bar.Bar(self.do) if self.do.sessions.saved else None
+        self.saved = ConversationsBar(self.do, PRIVATE) if self.do.sessions.saved else None
         with gr.Tabs(elem_id="tabs") as self.tabs:
             with gr.Tab("Chat", id="chat"):
                 self._chat_tab()
@@ -221,8 +222,8 @@ class _Page:
         load_file = self.open_file.click(None, None, self.file, js="() => parley.open()", api_visibility="private")
         outs = [self.notice, self.file, *self.columns, *shown_outs]
         self._redraw(load_file.then(guarded(self.do.open_transcript, len(outs)), self.file, outs, **PRIVATE))
-        if self.bar:
-            self.bar.connect_list(opened, self.do, [self.notice, *self.columns, *shown_outs], self._redraw, PRIVATE)
+        if self.saved:
+            self.saved.connect_list(opened, [self.notice, *self.columns, *shown_outs], self._redraw)
 
     def _connect_chat(self) -> None:
         panes_outs = [self.notice, self.panes, self.divergences]
@@ -238,8 +239,8 @@ class _Page:
         self.edit.click(guarded(self.do.edit, 4), None, send_outs, **PRIVATE)
         events.append(self.clear.click(self.do.clear, None, self.notice, **PRIVATE).then(**self._show))
         self.tokens.connect(self.notice, self.panes, events, PRIVATE)
-        if self.bar:
-            self.bar.connect_changes(events, self.do, PRIVATE)
+        if self.saved:
+            self.saved.connect_changes(events)
         self.examples.click(lambda sample: sample[0], self.examples, self.prompt, **PRIVATE)
         checked = [self.notice, self.divergences]
         self.check.click(guarded(self.do.self_check, 2), self._controls, checked, **PRIVATE, **QUEUE)

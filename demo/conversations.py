@@ -9,6 +9,7 @@ from pathlib import Path
 
 from data.errors import UserError
 from demo.conversation import Conversation, from_record, to_record
+from demo.view.html import one_line
 
 MOST_LISTED = 100
 LONGEST_NAME = 60
@@ -81,8 +82,7 @@ class ConversationStore:
     def _write(self, name: str, chat: Conversation, listed: bool) -> None:
         if not chat.exchanges:
             raise UserError("this conversation has no messages yet")
-        title = " ".join(chat.exchanges[0].prompt.split())
-        title = title if len(title) <= LONGEST_NAME else title[: LONGEST_NAME - 1] + "…"
+        title = one_line(chat.exchanges[0].prompt, LONGEST_NAME)
         row = (name, title, time.time(), listed, to_record(chat))
         with self._lock, self._database:
             self._database.execute("INSERT OR REPLACE INTO conversations VALUES (?, ?, ?, ?, ?)", row)

@@ -14,7 +14,7 @@ from demo.behaviour import behaviour_of
 from demo.columns import MOST_COLUMNS, column_buttons, columns_of, rightmost_version, step_slider
 from demo.conversation import Conversation
 from demo.errors import guarded, internal_error
-from demo.kept import KeptConversations, settings_of
+from demo.kept import KeptConversations, session_of, settings_of
 from demo.lazy import import_lock
 from demo.samples import COUNTS
 from demo.session import ChatSessions
@@ -23,6 +23,7 @@ from demo.version_cache import VersionCache
 from demo.view import render
 from demo.view.classifier import CLASSIFIER
 from demo.view.details import empty_registry, notice
+from demo.view.html import file_to_save
 from demo.view.samples import summary
 from inference.transcript import Exchange, Sampling
 from registry.votes.votes import Choice as VoteChoice
@@ -63,7 +64,7 @@ class EventHandlers:
         query = dict(request.query_params)
         shared, problem = from_query(query, self.sessions.config), ""
         try:
-            kept = self.kept.opened(_session(request), str(query.get("conversation", "")))
+            kept = self.kept.opened(session_of(request), str(query.get("conversation", "")))
             shared = kept and replace(kept, prompt=shared.prompt, notes=shared.notes) or shared
         except UserError as error:
             problem = render.error_notice(error)
@@ -144,7 +145,7 @@ class EventHandlers:
         text = load_page(version.run_id)
         if not text:
             raise UserError(f"the run of {version.reference} keeps no report")
-        return ["", _download(f"{version.name}-{version.number}-report.html", text)]
+        return ["", file_to_save(f"{version.name}-{version.number}-report.html", text)]
 
     def select_step(self, step: float, *columns: str) -> list[Any]:
         """The rightmost version gets the weights of the checkpoint nearest to ``step``."""
@@ -196,12 +197,12 @@ class EventHandlers:
 
     def open_transcript(self, request: gr.Request, text: str) -> list[Any]:
         """Make the transcript in ``text`` the conversation; notice, the emptied field, columns, blind and settings."""
-        shared = self.kept.from_file(_session(request), text)
+        shared = self.kept.from_file(session_of(request), text)
         return ["", "", *columns_of(shared), *settings_of(shared)]
 
     def open_saved(self, request: gr.Request, name: str) -> list[Any]:
         """Open the saved conversation ``name``: notice, columns, blind and settings."""
-        shared = self.kept.opened(_session(request), name)
+        shared = self.kept.opened(session_of(request), name)
         if shared is None:
             raise UserError("choose a conversation first")
         return ["", *columns_of(shared), *settings_of(shared)]
@@ -214,7 +215,7 @@ class EventHandlers:
 
     def clear(self, request: gr.Request) -> str:
         """Begin a new conversation."""
-        self.sessions.restart(_session(request))
+        self.sessions.restart(session_of(request))
         return ""
 
     def self_check(self, request: gr.Request, *values: Any) -> list[Any]:
@@ -237,7 +238,7 @@ class EventHandlers:
         return guarded(vote, 5)
 
     def _chat(self, request: gr.Request) -> Conversation:
-        return self.sessions.conversation(_session(request))
+        return self.sessions.conversation(session_of(request))
 
     # Links, files and standings
 
@@ -264,7 +265,7 @@ class EventHandlers:
                 raise UserError("vote first: a transcript shows which side is which")
             transcript = chat.transcript()
             text = transcript_html.to_html(transcript) if kind == "html" else transcript.to_json()
-            return ["", _download(f"parley-transcript.{kind}", text)]
+            return ["", file_to_save(f"parley-transcript.{kind}", text)]
 
         return make
 
@@ -274,7 +275,7 @@ class EventHandlers:
         if not selected.rows:
             raise UserError(f"no blind vote has preferred one of two whole, different answers yet; {selected.line}")
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in selected.rows)
-        return [notice("info", f"Saved: {selected.line}"), _download("parley-preferences.jsonl", text)]
+        return [notice("info", f"Saved: {selected.line}"), file_to_save("parley-preferences.jsonl", text)]
 
     def standings(self) -> list[str]:
         """Win rates over all votes."""
@@ -306,12 +307,3 @@ def _streamed(chat: Conversation, exchanges: Iterator[Exchange], typed: str) -> 
 def _shown(chat: Conversation) -> list[str]:
     """Panes and divergences."""
     return [render.panes(chat), render.divergences(chat)]
-
-
-def _session(request: gr.Request) -> str:
-    return request.session_hash or "no session"
-
-
-def _download(name: str, text: str) -> str:
-    """A file as JSON; ``page.js`` saves it in the browser."""
-    return json.dumps({"name": name, "text": text})

@@ -1,6 +1,5 @@
 """The tab Held-out: every held-out row of the two versions that stand left and right, with scores and differences."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from demo import held_out
 from demo.errors import guarded
 from demo.view import held_out as view
 from demo.view.details import notice as line
+from demo.view.html import file_to_save
 
 ROWS = 20
 ALL = "all"
@@ -91,7 +91,7 @@ class HeldOutTab:
         found = held_out.find(left or "", right or "")
         if found is None:
             raise UserError("show the rows first")
-        return ["", json.dumps({"name": "parley-held-out.csv", "text": found.csv()})]
+        return ["", file_to_save("parley-held-out.csv", found.csv())]
 
     @staticmethod
     def _page(found: held_out.Comparison, outcome: str, flag: str, sort: str, text: str, page: float | None) -> str:

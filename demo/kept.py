@@ -1,14 +1,20 @@
 """Events on conversations that the page keeps: open one by its link, list them, delete one, open a transcript file."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
+
+import gradio as gr
 
 from data.errors import UserError
 from demo import transcript_html
 from demo.conversation import Conversation, from_transcript
 from demo.session import ChatSessions, check_references
 from demo.share_links import Shared
+
+
+def session_of(request: gr.Request) -> str:
+    """The id of the open page that a request comes from."""
+    return request.session_hash or "no session"
 
 
 def settings_of(shared: Shared) -> list[Any]:
@@ -65,8 +71,7 @@ class KeptConversations:
         """(name, id) of the saved conversations, those that changed last first."""
         return [(each.name, each.id) for each in self.sessions.saved.listed()] if self.sessions.saved else []
 
-    def delete(self, names: Sequence[str]) -> None:
-        """Delete saved conversations."""
-        for name in names:
-            if self.sessions.saved:
-                self.sessions.saved.delete(name)
+    def delete(self, name: str) -> None:
+        """Delete a saved conversation."""
+        if self.sessions.saved:
+            self.sessions.saved.delete(name)

@@ -6,6 +6,7 @@ from typing import Any
 import gradio as gr
 
 from demo.errors import guarded
+from demo.kept import session_of
 from demo.session import ChatSessions
 from demo.token_scores import VIEWS, TokenScores
 from demo.view import render
@@ -71,4 +72,4 @@ class TokenView:
         return fragment("other_text.html", name=render.NAMES[pane], text=shown, footer=line)
 
     def _chat(self, request: gr.Request) -> Any:
-        return self.sessions.conversation(request.session_hash or "no session")
+        return self.sessions.conversation(session_of(request))

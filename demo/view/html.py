@@ -1,5 +1,6 @@
 """What all fragments of the page share: their templates, and texts made short enough for one line."""
 
+import json
 import re
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from markupsafe import Markup
 
 from data.html import escaped, render
 
-__all__ = ["Markup", "escaped", "fragment", "one_line", "short_digest", "without_folders"]
+__all__ = ["Markup", "escaped", "file_to_save", "fragment", "one_line", "short_digest", "without_folders"]
 
 TEMPLATES = Path(__file__).with_name("templates")
 SHORT_DIGITS = 8
@@ -17,6 +18,11 @@ _FOLDERS = re.compile(r"(?:(?<![\w.:/~])|(?<=://))[/~]+(?:[^/\s]+/)+")
 def fragment(name: str, /, **values: object) -> Markup:
     """The HTML or SVG that the template ``name`` of this package makes of ``values``."""
     return render(TEMPLATES / name, **values)
+
+
+def file_to_save(name: str, text: str) -> str:
+    """A file as JSON, which ``page.js`` saves in the browser."""
+    return json.dumps({"name": name, "text": text})
 
 
 def one_line(text: object, most: int = 300) -> str:
