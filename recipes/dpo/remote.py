@@ -44,6 +44,7 @@ from recipes.resume import require_same
 from recipes.run_names import columns
 from recipes.sft import report
 from recipes.sft.data import has_style
+from recipes.sft.record import inputs_of
 from registry import lineage, registration, row_statistics, versions
 from registry.runs import Run
 
@@ -175,14 +176,9 @@ def _record_start(config: DpoConfig, rows: PreferenceRows, found: Preflight, cla
     run.params(settings)
     run.text(json.dumps(settings, indent=1), "config.json")
     run.log(0, {f"preflight/{name}": value for name, value in found.numbers.items()})
-    digests = rows.digests()
-    run.tags({**digests, **lineage.code_state(), "provider": config.provider, "loss": config.loss,
+    run.tags({**rows.digests(), **lineage.code_state(), "provider": config.provider, "loss": config.loss,
               **columns(config.remote_model, config.dataset, config.rate)})  # fmt: skip
-    run.datasets([
-        (f"{config.dataset} train"[:250], digests["dataset_digest"], config.dataset, len(rows.train), "training"),
-        ("validation", digests["validation_digest"], rows.test_name, len(rows.validation), "validation"),
-        ("test", digests["test_digest"], rows.test_name, len(rows.test), "testing"),
-    ])  # fmt: skip
+    run.datasets(inputs_of(rows, config.dataset))
     record_rows(config, rows, run)
     claims.record_start(claimed, run)
 

@@ -13,6 +13,7 @@ from recipes.promotion import promote
 from recipes.run_names import columns
 from recipes.sft import report as reports
 from recipes.sft import samples, stop_on
+from recipes.sft.data import Rows
 from recipes.sft.types import Job, Outcome
 from registry import champion, evaluation_run, lineage, registration, row_statistics, versions
 from registry.model_card import CardFacts, write_card
@@ -32,11 +33,7 @@ def record_start(job: Job, run: Run) -> None:
     digests = rows.digests()
     found = {**source.tags, "base_name": source.name, "base_revision": source.revision or "none"} | columns_of(job)
     run.tags({**digests, **found, **lineage.code_state(), "base_reason": source.reason, **job.lineage_tags})
-    run.datasets([
-        (f"{config.dataset} train"[:250], digests["dataset_digest"], config.dataset, len(rows.train), "training"),
-        ("validation", digests["validation_digest"], rows.test_name, len(rows.validation), "validation"),
-        test_set(job),
-    ])  # fmt: skip
+    run.datasets(inputs_of(rows, config.dataset))
     report_ = reports.mask_report(job.examples, chat_format(job.base.tokenizer).end[-1])
     run.text(json.dumps(report_, indent=1), "mask_report.json")
     run.text(reports.mask_sample(job.examples, job.base.tokenizer), "mask_sample.html")
@@ -94,13 +91,18 @@ def record_scores(job: Job, run: Run, outcome: Outcome, version: versions.Versio
         "time/train_s": fitted.seconds,
         "time/evaluate_s": outcome.evaluate_s,
     }
-    evaluation_run.record(run, {fitted.restored_step: scores}, version.source, test_set(job))
+    test = inputs_of(job.rows, job.config.dataset)[-1]
+    evaluation_run.record(run, {fitted.restored_step: scores}, version.source, test)
 
 
-def test_set(job: Job) -> DataSet:
-    """The test rows as an input of a run."""
-    rows = job.rows
-    return "test", rows.digests()["test_digest"], rows.test_name, len(rows.test), "testing"
+def inputs_of(rows: Rows, dataset: str) -> list[DataSet]:
+    """The training, validation and test rows as inputs of a run; ``dataset``: where the training rows are from."""
+    digests = rows.digests()
+    return [
+        (f"{dataset} train"[:250], digests["dataset_digest"], dataset, len(rows.train), "training"),
+        ("validation", digests["validation_digest"], rows.test_name, len(rows.validation), "validation"),
+        ("test", digests["test_digest"], rows.test_name, len(rows.test), "testing"),
+    ]
 
 
 def register(job: Job, run: Run, outcome: Outcome, parent_id: str = "") -> tuple[versions.Version, champion.Promotion]:

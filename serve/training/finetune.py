@@ -234,12 +234,9 @@ def train(database: Database, prepared: PreparedJob, run: Run) -> None:
     tracker = JobTracker(database, row["id"], run, prepared.total_steps, prepared.epoch_steps,
                              row["validation_file"] is not None)  # fmt: skip
     state = Epochs(run.folder, prepared.epoch_steps, prepared.kept_epochs, tracker)
-    if isinstance(job, PreferenceJob):
-        learned, chosen_by, _ = job.preferences
-        tuned = finetune(learned, chosen_by, job.base, job.config, tracker, state, job.loss)
+    tuned = finetune(job.trained_rows, job.validation_rows, job.base, job.config, tracker, state, job.loss)
+    if job.loss.needs_reference:
         run.file(run.folder / REFERENCE)
-    else:
-        tuned = finetune(job.examples, job.checks, job.base, job.config, tracker, state)
     run.require_server()
     title = f"{row['result']}: {job.start or Path(job.base.source.name).name}, {len(job.rows.train)} rows"
     validated = row["validation_file"] is not None
