@@ -57,7 +57,11 @@ def reliability(
     upper.set_ylabel("share that is right")
     upper.set_ylim(min(0.5, *(each.accuracy for each in bins), *(_interval(each)[0] for each in bins)) - 0.03, 1.03)
     _histogram(lower, [max(p, 1 - p) for p in p_positive], report.mean_confidence)
-    _finish(figure, upper, f"{title}\n{_calibration_text(report)}\nabove the dashed line: too humble; below: too sure")
+    _finish(
+        figure,
+        upper,
+        f"{title}\n{_calibration_text(report)}\nabove the dashed line: underconfident; below: overconfident",
+    )
     figure.savefig(path)
     _write_bins(path, bins)
     describe(path, f"{title}. Reliability diagram of {len(known):,} rows: {_calibration_text(report)}. {_shape(bins)}")

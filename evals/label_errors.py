@@ -228,9 +228,9 @@ def best_confidence(rate: float) -> float:
 def best_ece(rate: float) -> float:
     """The ECE of that learner against the *true* labels: ``rate``.
 
-    Below a half it is right on every row and only 1 - rate sure, so too humble by ``rate``; above a half it is wrong
-    on every row and ``rate`` sure. (At exactly a half every answer is a guess and the sure half right half of the
-    time: the line is its limit from both sides.)
+    Below a half it is right on every row with confidence 1 - rate, so underconfident by ``rate``; above a half it is
+    wrong on every row with confidence ``rate``. (At exactly a half every answer is a guess, right half of the time: the
+    line is its limit from both sides.)
     """
     _require_rate(rate)
     return rate

@@ -27,7 +27,7 @@ class LabelThresholds:
     """constant: one label is the answer to at least this share of the answered rows."""
     excess: float = 0.25
     """memorising_noise: flipped training rows are answered with their wrong label this much more often than test rows
-    of the same true label are answered wrongly, so it knows these rows by heart ..."""
+    of the same true label are answered wrongly, so it has memorised these rows ..."""
     least_flipped: int = 10
     """... and there are at least so many flipped rows."""
     p_value: float = 0.05

@@ -169,7 +169,7 @@ class GrammarCompiler:
         if (ends, vocabulary) not in self._vocabularies:
             try:
                 found = from_tokenizer(self._tokenizer, n_vocab=vocabulary, eos_token=sorted(ends))
-            except Exception as error:  # a stranger's tokenizer can be anything
+            except Exception as error:  # a tokenizer of unknown origin can raise anything
                 raise GrammarError(f"this model's tokenizer can't be used with a grammar: {error}") from error
             self._vocabularies[ends, vocabulary] = found
         words = self._vocabularies[ends, vocabulary]

@@ -55,7 +55,7 @@ def convert(file: Path, folder: Path) -> None:
             tokenizer: Any = AutoTokenizer.from_pretrained(**where)
             read: Any = AutoModelForCausalLM.from_pretrained(**where, dtype=dtype, output_loading_info=True)
             model, missing = _plain(read[0], dtype), read[1]["missing_keys"]
-    except Exception as error:  # a stranger's file can make a library fail in any way
+    except Exception as error:  # a broken file can make a library fail in any way
         raise UserError(f"{file} can't be read: {first_line(error)}") from error
     if missing:  # they would be drawn at random
         raise UserError(f"{file} can't be read: it lacks {len(missing)} tensors of the model ({min(missing)})")

@@ -42,7 +42,7 @@ def load_model(folder: Path, device: str = "cpu", held: str = "fp32") -> Any:
             folder, use_safetensors=True, trust_remote_code=False, output_loading_info=True, **types
         )
         model, report = loaded
-    except Exception as error:  # a stranger's config can make a library fail in any way
+    except Exception as error:  # a broken config can make a library fail in any way
         raise UserError(f"{folder} can't be loaded: {first_line(error)}") from error
     if report["missing_keys"]:  # they would be drawn at random
         name = min(report["missing_keys"])

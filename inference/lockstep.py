@@ -90,7 +90,7 @@ def decode(
                 if at == start:
                     beginnings.give(batch)
                 step.add(_step(batch, lines, how, () if at > start else continuations))
-            except Exception as error:  # one model without memory, or with a forward of its own mind, stops no other
+            except Exception as error:  # one model without memory, or whose own code fails, stops no other
                 step.failed |= dict.fromkeys(batch.rows, error)
                 batch.rows.clear()
         if at == start:

@@ -78,7 +78,7 @@ class Stream:
                 self._add("error", f"{self.model}: the server's answer broke off, or was none")
         except openai.OpenAIError as error:
             self._add("error", explain(error, self.model))
-        except Exception as error:  # whatever a stranger's server makes the SDK raise ends this pane, not the page
+        except Exception as error:  # whatever the SDK raises for a server's answers ends this pane, not the page
             self._add("error", f"{self.model}: the answer broke off ({type(error).__name__})")
 
     def _take(self, events: Any) -> str:

@@ -70,7 +70,7 @@ def load(found: Found) -> tuple[Any, Any]:
         tokenizer = _own_tokenizer(found.folder, tokenizer)
         try:
             model = PeftModel.from_pretrained(model, str(found.folder)).eval()
-        except Exception as error:  # a stranger's adapter can make a library fail in any way
+        except Exception as error:  # a broken adapter can make a library fail in any way
             raise UserError(f"path={found.folder}: PEFT can't load it: {first_line(error)}") from error
     answer_directly(tokenizer)
     return model, tokenizer

@@ -1,4 +1,4 @@
-"""The page of a study of wrong preferences (``study.md``): which loss bears how many of them."""
+"""The page of a study of wrong preferences (``study.md``): how many of them each loss tolerates."""
 
 from collections.abc import Sequence
 
@@ -35,14 +35,14 @@ def page(config: StudyConfig, records: Records, missing: int) -> str:
 
 def _section(name: str, records: Records) -> list[str]:
     losses = list(by_value(records, "loss"))
-    lines = ["### How much does each loss bear?", "", *bullets([_borne(records, each) for each in losses]), ""]
+    lines = ["### How many does each loss tolerate?", "", *bullets([_tolerated(records, each) for each in losses]), ""]
     for other in losses[1:]:
         against = [_against(records, other, losses[0], rate) for rate in _rates(records)]
         lines += [f"### {other} against {losses[0]}", "", *bullets(list(filter(None, against))), ""]
     return [*lines, *_table(records)]
 
 
-def _borne(records: Records, loss: str) -> str:
+def _tolerated(records: Records, loss: str) -> str:
     """At which rates the accuracy is below that without wrong preferences, with p-values adjusted by Holm."""
     rates = [rate for rate in _rates(records) if rate]
     changes = {rate: _differences(_by_seed(records, loss, rate), _by_seed(records, loss, 0.0)) for rate in rates}

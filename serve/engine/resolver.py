@@ -60,7 +60,7 @@ class ModelResolver:
             raise
         except UserError as error:
             raise UnknownModel(str(error)) from error
-        except Exception as error:  # a stranger's files can make a library raise anything
+        except Exception as error:  # broken files can make a library raise anything
             raise Broken(f"{reference} can't be looked up: {explain(error)}") from error
         if location.remote:
             raise UnknownModel(f"{reference} is {location.remote[0]}, a model of another server: ask that one")
