@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
@@ -41,6 +42,13 @@ def find(name: str) -> str:
     except (MlflowException, OSError) as error:
         raise TrackingUnavailable(f"{client.tracking_uri} does not answer: {first_line(error)}") from error
     return found[0].info.run_id if found else ""
+
+
+def search_everywhere(client: MlflowClient, wanted: str, most: int) -> list[Run]:
+    """The newest runs of all experiments that fit the filter ``wanted``, at most ``most`` of them."""
+    experiments = [each.experiment_id for each in client.search_experiments()]
+    order = ["attributes.start_time DESC"]
+    return list(client.search_runs(experiments, wanted, max_results=most, order_by=order)) if experiments else []
 
 
 @dataclass(frozen=True)

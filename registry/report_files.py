@@ -9,6 +9,7 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from registry.experiment import search_everywhere
 from registry.runs import Run
 from registry.store import connected, is_down, local_folder
 
@@ -43,8 +44,7 @@ def find_comparison(first: str, second: str) -> str:
     """
     wanted = f"tags.compared_first = '{first}' AND tags.compared_second = '{second}' AND status = 'FINISHED'"
     with connected() as client:
-        experiments = [each.experiment_id for each in client.search_experiments()]
-        found = client.search_runs(experiments, wanted, max_results=1)
+        found = search_everywhere(client, wanted, 1)
     return found[0].info.run_id if found else ""
 
 

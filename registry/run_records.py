@@ -9,6 +9,7 @@ from mlflow.entities import Run, RunStatus
 from mlflow.exceptions import MlflowException
 
 from registry import report_files
+from registry.experiment import search_everywhere
 from registry.lineage import unquoted
 from registry.store import connected, is_down
 from registry.study_runs import CELL, PARENT
@@ -74,10 +75,7 @@ def recent(entries: Sequence[str], most: int = 50) -> list[RunRecord]:
         TrackingUnavailable: the tracking server does not answer.
     """
     with connected() as client:
-        experiments = [each.experiment_id for each in client.search_experiments()]
-        order = ["attributes.start_time DESC"]
-        found = client.search_runs(experiments, max_results=MOST, order_by=order) if experiments else []
-    records = [_record(run) for run in found]
+        records = [_record(run) for run in search_everywhere(client, "", MOST)]
     return [record for record in records if record.entry in entries][:most]
 
 

@@ -21,6 +21,7 @@ from registry.runs import Run
 CELL = "study_cell"
 _CLAIM = "cell."
 _PAGE = 1000
+OLDEST_FIRST = ["attributes.start_time ASC"]
 
 
 @dataclass(frozen=True)
@@ -44,21 +45,16 @@ def children(parent_id: str, cell: str = "") -> list[ChildRun]:
     """Every run under the study, or those of one of its cells, the oldest first; with the metrics of its evaluation."""
     client = MlflowClient()
     experiment = client.get_run(parent_id).info.experiment_id
-    wanted, found, token = f"tags.`{PARENT}` = '{parent_id}'", [], None
-    wanted += f" and tags.{CELL} = '{cell}'" if cell else ""
-    while True:
-        page = client.search_runs([experiment], wanted, max_results=_PAGE, page_token=token,
-                                  order_by=["attributes.start_time ASC"])  # fmt: skip
-        found += page
-        token = page.token
-        if not token:
-            return [_child(run) for run in with_scores([*found, *_evaluations(client, experiment, parent_id)])]
+    wanted = f"tags.`{PARENT}` = '{parent_id}'" + (f" and tags.{CELL} = '{cell}'" if cell else "")
+    found = [*_search(client, experiment, wanted), *_search(client, experiment, f"tags.{ROOT} = '{parent_id}'")]
+    return [_child(run) for run in with_scores(found)]
 
 
-def _evaluations(client: MlflowClient, experiment: str, parent_id: str) -> Iterator[Any]:
-    wanted, token = f"tags.{ROOT} = '{parent_id}'", None
+def _search(client: MlflowClient, experiment: str, wanted: str) -> Iterator[Any]:
+    """All runs of the experiment that fit the filter, the oldest first."""
+    token = None
     while True:
-        page = client.search_runs([experiment], wanted, max_results=_PAGE, page_token=token)
+        page = client.search_runs([experiment], wanted, max_results=_PAGE, page_token=token, order_by=OLDEST_FIRST)
         yield from page
         token = page.token
         if not token:

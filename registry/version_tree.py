@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from mlflow.exceptions import MlflowException
 
 from registry import checkpoints
+from registry.experiment import search_everywhere
 from registry.store import connected
 from registry.study_runs import CELL
 from registry.versions import Version
@@ -37,7 +38,4 @@ def cell_runs() -> set[str]:
         TrackingUnavailable: the tracking server does not answer.
     """
     with connected() as client:
-        experiments = [each.experiment_id for each in client.search_experiments()]
-        wanted = f"tags.{CELL} LIKE '%'"
-        found = client.search_runs(experiments, wanted, max_results=_MOST_CELLS) if experiments else []
-    return {run.info.run_id for run in found}
+        return {run.info.run_id for run in search_everywhere(client, f"tags.{CELL} LIKE '%'", _MOST_CELLS)}
