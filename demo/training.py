@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 from data.atomic_write import atomic_write
 from data.errors import UserError
 from data.formats.table import FORMATS
+from data.processes import child_environment
 from demo.lazy import import_lock
 
 if TYPE_CHECKING:
     from registry.run_records import RunRecord
 
-ROOT = Path(__file__).resolve().parent.parent
 #: Entry point -> what its rows are.
 ENTRIES = {
     "pirate": "prompts and responses",
@@ -250,9 +250,7 @@ class Trainings:
         return [sys.executable, "-m", f"steps.{step}", *argv]
 
     def _environment(self) -> dict[str, str]:
-        inherited = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
-        path = os.pathsep.join(filter(None, [str(ROOT), inherited.get("PYTHONPATH")]))
-        return {**inherited, "PYTHONPATH": path, "PARLEY_OUTPUTS": str(self.outputs)}
+        return child_environment(NOT_INHERITED, PARLEY_OUTPUTS=str(self.outputs))
 
 
 def _flags(settings: Settings) -> list[str]:

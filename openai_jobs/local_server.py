@@ -22,9 +22,9 @@ from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, build_opener
 
 from data.errors import UserError
+from data.processes import child_environment
 from openai_jobs.endpoint import Endpoint
 
-ROOT = Path(__file__).resolve().parent.parent
 #: Seconds that a server may take to be ready, and to end by itself.
 READY_S, END_S = 120.0, 15.0
 LOG, LOCK, DATABASE, ENDPOINT = "server.log", "server.lock", "server.db", "endpoint.json"
@@ -42,9 +42,7 @@ class LocalServer:
         self.endpoint = Endpoint(f"http://127.0.0.1:{port}/v1", key)
         served = [*(command or (sys.executable, "-m", "steps.serve")), "--port", str(port)]
         served += ["--database", f"sqlite:///{(folder / DATABASE).resolve()}"]
-        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-        env = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
-        env |= {KEY: key, "MLFLOW_TRACKING_URI": tracking_uri, "PYTHONPATH": path}
+        env = child_environment(NOT_INHERITED, **{KEY: key, "MLFLOW_TRACKING_URI": tracking_uri})
         self._log = folder / LOG
         with self._log.open("ab") as log:
             self._supervisor = subprocess.Popen(

@@ -10,9 +10,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from data.processes import child_environment
+
 TIMEOUT_S = 30.0
 #: action -> the statuses that show that ``mlflow run`` has set its own
 AFTER = {"remove": ("FINISHED", "FAILED", "KILLED"), "kill": ("FAILED",)}
@@ -20,10 +20,9 @@ AFTER = {"remove": ("FINISHED", "FAILED", "KILLED"), "kill": ("FAILED",)}
 
 def later(action: str, run_id: str, tracking_uri: str) -> None:
     """After this process has ended and ``mlflow run`` has set its status, ``remove`` the run or set it to KILLED."""
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     subprocess.Popen(
         [sys.executable, "-m", "registry.run_finalizer", action, run_id, str(os.getpid())],
-        env={**os.environ, "MLFLOW_TRACKING_URI": tracking_uri, "PYTHONPATH": path},
+        env=child_environment(MLFLOW_TRACKING_URI=tracking_uri),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

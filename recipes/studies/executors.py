@@ -9,16 +9,15 @@ import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import connection, get_context
-from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
 from types import ModuleType
 from typing import Any
 
 from data.errors import UserError
+from data.processes import ROOT, python_path
 from recipes.studies.cell import CellResult, Task, run_cell
 
-ROOT = Path(__file__).resolve().parents[2]
 #: The module that the fork server imports once, by name; workers are forked from it, which saves seconds each.
 PRELOADED = "recipes.studies.worker_imports"
 TaskFunction = Callable[[Task], CellResult]
@@ -38,9 +37,9 @@ def warm(jobs: int) -> None:
 
     for name in THREADS:
         os.environ.setdefault(name, str(max(1, cores() // jobs)))
-    path = os.environ.get("PYTHONPATH", "")
-    if str(ROOT) not in path.split(os.pathsep):  # the fork server doesn't take over sys.path
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), path]))
+    known = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if str(ROOT) not in known:  # the fork server doesn't take over sys.path
+        os.environ["PYTHONPATH"] = python_path()
     get_context("forkserver").set_forkserver_preload([PRELOADED])
     forkserver.ensure_running()
 
@@ -140,8 +139,7 @@ def _cluster_settings(jobs: int, address: str) -> dict[str, Any]:
     if address:
         environment = {"working_dir": str(ROOT), "excludes": EXCLUDED}
         return {"address": address, "runtime_env": environment, "include_dashboard": None, **quiet}
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    environment = {"env_vars": {"PYTHONPATH": path}}
+    environment = {"env_vars": {"PYTHONPATH": python_path()}}
     return {"address": "local", "num_cpus": jobs, "runtime_env": environment, "include_dashboard": False, **quiet}
 
 

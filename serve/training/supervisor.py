@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -17,6 +16,7 @@ from typing import IO
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from data.processes import child_environment
 from registry import runs
 from serve.config import ServeConfig
 from serve.store import jobs
@@ -24,7 +24,6 @@ from serve.store.database import Database
 from serve.store.tables import FINISHED
 from serve.training import worker
 
-ROOT = Path(__file__).resolve().parents[2]
 POLL_S = 0.5
 NICE = 10
 GRACE_S = 10.0  # between the signal to stop and the kill
@@ -161,9 +160,7 @@ class Supervisor:
         return _Worker(job_id, process, log)
 
     def _environment(self) -> dict[str, str]:
-        inherited = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
-        path = os.pathsep.join(filter(None, [str(ROOT), inherited.get("PYTHONPATH")]))
-        return {**inherited, **QUIET, "OMP_NUM_THREADS": str(self.config.trainer_threads), "PYTHONPATH": path}
+        return child_environment(NOT_INHERITED, OMP_NUM_THREADS=str(self.config.trainer_threads), **QUIET)
 
     def _stop(self, workers: Sequence[_Worker]) -> None:
         """Send each the signal to stop, and kill those that got it more than ``GRACE_S`` seconds ago."""

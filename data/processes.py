@@ -1,0 +1,18 @@
+"""What a process of this project that is started by another one needs of the environment."""
+
+import os
+from collections.abc import Collection
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def python_path() -> str:
+    """``PYTHONPATH`` with this project first, so that its modules are found from any folder."""
+    return os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+
+
+def child_environment(without: Collection[str] = (), **more: str) -> dict[str, str]:
+    """The variables of this process but for those in ``without``, ``python_path``, and ``more``."""
+    inherited = {name: value for name, value in os.environ.items() if name not in without}
+    return {**inherited, "PYTHONPATH": python_path(), **more}
