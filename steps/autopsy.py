@@ -3,15 +3,15 @@
 from recipes.autopsy.config import AutopsyConfig
 from steps.cli import main
 from steps.flags import parse
-from steps.tracked_run import execute, start_run
+from steps.tracked_run import run_once
 
 
 def autopsy(argv: list[str]) -> None:
     """Reproduce and print them; rows that can't be used leave the run FAILED."""
     config = parse(AutopsyConfig, argv)
-    from recipes.autopsy.run import autopsy as reproduce
+    from recipes.autopsy.run import autopsy as work
 
-    execute(reproduce, config, start_run("autopsy", config), "mlflow run . -e autopsy")
+    run_once("autopsy", config, work)
 
 
 if __name__ == "__main__":

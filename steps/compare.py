@@ -3,16 +3,16 @@
 from recipes.compare.config import CompareConfig
 from steps.cli import main
 from steps.flags import parse
-from steps.tracked_run import execute, start_run
+from steps.tracked_run import run_once
 
 
 def compare(argv: list[str]) -> None:
     """Compare them under a run of its own; an error leaves the run FAILED."""
     config = parse(CompareConfig, argv)
-    first, second = config.pair  # a wrong setting shows before a run is opened
+    _ = config.pair  # a wrong setting shows before a run is opened
     from recipes.compare.run import compare as work
 
-    execute(work, config, start_run("compare", config), f"mlflow run . -e compare -P versions={first},{second}")
+    run_once("compare", config, work)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from recipes.export.config import ExportConfig
 from steps.cli import main
 from steps.flags import parse
-from steps.tracked_run import execute, start_run
+from steps.tracked_run import run_once
 
 
 def export(argv: list[str]) -> None:
@@ -12,9 +12,7 @@ def export(argv: list[str]) -> None:
     config.require_version()
     from recipes.export.run import export as work
 
-    run = start_run("export", config)
-    command = f"mlflow run . -e export -P version={config.version} -P to={config.to}"
-    execute(work, config, run, command)
+    run_once("export", config, work)
 
 
 if __name__ == "__main__":

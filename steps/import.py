@@ -3,7 +3,7 @@
 from recipes.importing.config import ImportConfig
 from steps.cli import main
 from steps.flags import parse
-from steps.tracked_run import execute, start_run
+from steps.tracked_run import run_once
 
 
 def import_model(argv: list[str]) -> None:
@@ -12,8 +12,7 @@ def import_model(argv: list[str]) -> None:
     config.require_path()
     from recipes.importing.run import import_model as work
 
-    run = start_run("import", config)
-    execute(work, config, run, f"mlflow run . -e import -P path={config.path} -P register_as={config.register_as}")
+    run_once("import", config, work)
 
 
 if __name__ == "__main__":

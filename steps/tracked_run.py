@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from data.errors import ConfigError, UserError
+from recipes.html_report.commands import run_command
 from steps.cli import DISK_IS_FULL, OUTPUTS, Stopped, disk_is_full
 from steps.flags import parse
 from steps.openmp import spin_if_idle
@@ -41,20 +42,21 @@ def run_job(entry: str, config_type: type[C], work: "Callable[[C, Run], Iterator
     distributed.leave()
 
 
-def start_run(entry: str, config: Any) -> "Run":
-    """A new run for work that is not resumed, called as ``config`` says, with the tag ``entry``.
+def run_once(entry: str, config: Any, work: "Callable[[Any, Run], Iterator[str]]") -> None:
+    """Do ``work``, which is not resumed, under a new run called as ``config`` says, and print the lines that it yields.
 
     Raises:
-        UserError: the store can't be written, or the tracking server does not answer.
+        UserError: the store can't be written, the tracking server does not answer, or the work's own.
     """
     from registry import runs, store
+    from registry.run_records import ENTRY
 
     store.prepare(OUTPUTS)
-    return runs.start(config.run_name, OUTPUTS, {"entry": entry})
+    execute(work, config, runs.start(config.run_name, OUTPUTS, {ENTRY: entry}), run_command(entry, config))
 
 
 def open_run(entry: str, config: Any, stack: ExitStack) -> "Run":
-    """A new run as ``start_run`` makes it, its folder with the settings made, or the run that ``config.resume`` names.
+    """A new run called as ``config`` says, its folder with the settings made, or the run that ``config.resume`` names.
 
     Until ``stack`` is closed, the run is known to be written by this process.
 

@@ -30,6 +30,7 @@ def evaluate(config: EvaluateConfig, run: Run) -> Iterator[str]:
         UserError: the version, the suite or something that it needs is not there.
     """
     set_threads(config.threads)
+    run.folder.mkdir(parents=True, exist_ok=True)
     require_available(config)
     sides = models.find(config.version)
     record_start(config, run, sides)

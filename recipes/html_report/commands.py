@@ -6,20 +6,28 @@ from dataclasses import fields
 from typing import Any
 
 
-def commands(entry: str, config: Any, code: dict[str, str], left_out: Collection[str] = ("resume",)) -> tuple[str, ...]:
-    """Check out the code, then ``mlflow run`` with every setting that is not its default.
+def run_command(entry: str, config: Any, left_out: Collection[str] = ()) -> str:
+    """``mlflow run`` with every setting that is not its default, but for the fields ``left_out``.
 
     Args:
         config: the settings, a dataclass whose fields have defaults.
-        code: ``registry.lineage.code_state()``.
-        left_out: fields that do not change the result.
     """
     given = [
         f"-P {shlex.quote(f'{field.name}={_word(getattr(config, field.name))}')}"
         for field in fields(config)
         if field.name not in left_out and getattr(config, field.name) != field.default
     ]
-    lines = [f"mlflow run . -e {entry} --env-manager local" + "".join(f" {each}" for each in given)]
+    return " ".join([f"mlflow run . -e {entry} --env-manager local", *given])
+
+
+def commands(entry: str, config: Any, code: dict[str, str], left_out: Collection[str] = ("resume",)) -> tuple[str, ...]:
+    """Check out the code, then ``run_command``.
+
+    Args:
+        code: ``registry.lineage.code_state()``.
+        left_out: fields that do not change the result.
+    """
+    lines = [run_command(entry, config, left_out)]
     if code["git_commit"] != "unknown":
         changed = "  # and the changes that were not committed" if code["git_dirty"] == "true" else ""
         lines.insert(0, f"git checkout {code['git_commit']}{changed}")
