@@ -14,6 +14,7 @@ from demo.errors import guarded
 from demo.events import EventHandlers
 from demo.held_out_tab import HeldOutTab
 from demo.limits import HIGHEST_SEED
+from demo.listeners import PRIVATE
 from demo.picker import Picker
 from demo.runs_tab import RunsTab
 from demo.samples import COUNTS
@@ -29,7 +30,6 @@ HERE = Path(__file__).parent
 STYLES, SCRIPT = (HERE / "style.css", HERE / "page.css"), HERE / "page.js"
 MODEL = "model"  # the queue of all events that need the models; they run one at a time
 QUEUE: dict[str, Any] = {"concurrency_id": MODEL, "concurrency_limit": 1}
-PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 THEME = gr.themes.Base(
     primary_hue=gr.themes.colors.cyan,
     neutral_hue=gr.themes.colors.slate,
@@ -80,20 +80,20 @@ class _Page:
         self.link = gr.Textbox(label="Link to this comparison", visible=False, interactive=False, buttons=["copy"],
                                elem_id="link")  # fmt: skip
         self.file = gr.Textbox(visible="hidden", elem_id="file", show_label=False)
-        self.saved = ConversationsBar(self.do, PRIVATE) if self.do.sessions.saved else None
+        self.saved = ConversationsBar(self.do) if self.do.sessions.saved else None
         with gr.Tabs(elem_id="tabs") as self.tabs:
             with gr.Tab("Chat", id="chat"):
                 self._chat_tab()
             with gr.Tab("Held-out", id="held-out"):
                 may_compute = not self.config.share
-                HeldOutTab(self.columns, self.notice, self.file, may_compute, PRIVATE).lay_out(self._download)
+                HeldOutTab(self.columns, self.notice, may_compute).lay_out(self._download)
             with gr.Tab("Votes", id="votes") as votes:
                 self._votes_tab(votes)
             with gr.Tab("Runs", id="runs") as tab:
-                RunsTab(self.trainings, self.do.versions, self.notice, PRIVATE, self._open_pair).lay_out(tab)
+                RunsTab(self.trainings, self.do.versions, self.notice, self._open_pair).lay_out(tab)
             if self.trainings:
                 with gr.Tab("Train", id="train") as train:
-                    tab = TrainingTab(self.trainings, self.do.versions, self.notice, PRIVATE, self._open_pair)
+                    tab = TrainingTab(self.trainings, self.do.versions, self.notice, self._open_pair)
                     tab.lay_out(train)
         self._connect(blocks, votes)
 
@@ -109,7 +109,7 @@ class _Page:
             self.fewer = gr.Button("– column", size="sm", min_width=84, scale=0, visible=False, elem_id="fewer")
             self.dose = gr.Button("Scales", size="sm", min_width=84, scale=0, elem_id="scales")
             self.blind = gr.Checkbox(False, label="blind", min_width=80, scale=0, elem_id="blind")
-        self.picker = Picker(self.columns, self.do.versions, self.notice, PRIVATE)
+        self.picker = Picker(self.columns, self.do.versions, self.notice)
         with gr.Row(elem_classes="parley-main"):
             with gr.Column(scale=5, min_width=320):
                 self.panes = gr.HTML(elem_id="panes", padding=False)
@@ -135,7 +135,7 @@ class _Page:
             }
         self.divergences = gr.HTML(elem_id="divergences", padding=False)
         self.tokens = TokenView(self.do.sessions)
-        self.classifier = classifier_box.add(self.columns, self.notice, self.config, PRIVATE)
+        self.classifier = classifier_box.add(self.columns, self.notice, self.config)
         self.examples = gr.Dataset(components=["textbox"], samples=[], label=HELD_OUT, visible=False,
                                    elem_id="examples", samples_per_page=8)  # fmt: skip
         with gr.Accordion("Settings and files", open=True, elem_id="settings"):
@@ -184,7 +184,7 @@ class _Page:
             self.recount = gr.Button("Count again", size="sm", elem_id="recount")
         self.table = gr.HTML(elem_id="standings", padding=False)
         if self.trainings:
-            given = (self.trainings, self.do.versions, self.notice, PRIVATE, self.do.all_votes, self._open_pair)
+            given = (self.trainings, self.do.versions, self.notice, self.do.all_votes, self._open_pair)
             VotesTraining(*given).lay_out([votes.select, self.recount.click])
 
     def _connect(self, blocks: gr.Blocks, votes: gr.Tab) -> None:
@@ -238,7 +238,7 @@ class _Page:
         self.stop.click(self.do.stop, None, None, queue=False, **PRIVATE)
         self.edit.click(guarded(self.do.edit, 4), None, send_outs, **PRIVATE)
         events.append(self.clear.click(self.do.clear, None, self.notice, **PRIVATE).then(**self._show))
-        self.tokens.connect(self.notice, self.panes, events, PRIVATE)
+        self.tokens.connect(self.notice, self.panes, events)
         if self.saved:
             self.saved.connect_changes(events)
         self.examples.click(lambda sample: sample[0], self.examples, self.prompt, **PRIVATE)

@@ -9,10 +9,11 @@ from data.errors import UserError
 from demo.errors import guarded
 from demo.lazy import import_lock
 from demo.limits import RequestLimits, prompt_problem
+from demo.listeners import PRIVATE
 from demo.view import classifier
 
 
-def add(columns: Sequence[gr.Dropdown], notice: gr.HTML, limits: RequestLimits, private: dict[str, Any]) -> gr.Column:
+def add(columns: Sequence[gr.Dropdown], notice: gr.HTML, limits: RequestLimits) -> gr.Column:
     """Lay the box out; returns it, hidden. The versions chosen in ``columns`` answer."""
 
     def label(text: str, *references: str) -> list[Any]:
@@ -25,7 +26,7 @@ def add(columns: Sequence[gr.Dropdown], notice: gr.HTML, limits: RequestLimits, 
         text = gr.Textbox(label="text to classify", lines=3, max_lines=8, elem_id="classifier-text")
         button = gr.Button("Classify", variant="primary", elem_id="classify")
         found = gr.HTML(elem_id="classifier-labels", padding=False)
-    gr.on([button.click, text.submit], guarded(label, 2), [text, *columns], [notice, found], **private)
+    gr.on([button.click, text.submit], guarded(label, 2), [text, *columns], [notice, found], **PRIVATE)
     return box
 
 

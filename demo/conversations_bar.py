@@ -7,6 +7,7 @@ import gradio as gr
 
 from demo.errors import guarded
 from demo.kept import session_of
+from demo.listeners import PRIVATE
 
 if TYPE_CHECKING:
     from demo.events import EventHandlers
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 class ConversationsBar:
     """Lists the saved conversations by their first prompts; a choice opens one, a button deletes it."""
 
-    def __init__(self, do: "EventHandlers", private: dict[str, Any]) -> None:
-        self.do, self.private = do, private
+    def __init__(self, do: "EventHandlers") -> None:
+        self.do = do
         with gr.Sidebar(open=False, elem_id="conversations", label="Conversations"):
             gr.Markdown("### Conversations")
             self.names = gr.Radio(choices=[], show_label=False, elem_id="saved", container=False)
@@ -25,7 +26,7 @@ class ConversationsBar:
 
     def connect_list(self, opened: Any, shown: Sequence[Any], redraw: Callable[[Any], None]) -> None:
         """Fill the list when the page is ``opened``; a choice opens that conversation in the components ``shown``."""
-        chosen = self.names.input(guarded(self.do.open_saved, len(shown)), self.names, list(shown), **self.private)
+        chosen = self.names.input(guarded(self.do.open_saved, len(shown)), self.names, list(shown), **PRIVATE)
         redraw(chosen)
         self.connect_changes([opened, chosen])
 
@@ -34,7 +35,7 @@ class ConversationsBar:
                 self.do.kept.delete(name)
             return gr.Radio(choices=self.do.kept.choices(), value=None)
 
-        self.delete.click(delete, self.names, self.names, **self.private)
+        self.delete.click(delete, self.names, self.names, **PRIVATE)
 
     def connect_changes(self, events: Sequence[Any]) -> None:
         """After each of ``events``, list the conversations anew and put the open one's id into the address."""
@@ -44,6 +45,6 @@ class ConversationsBar:
             return [gr.Radio(choices=self.do.kept.choices(), value=name or None), name]
 
         for event in events:
-            event.then(state, None, [self.names, self.id], **self.private).then(
+            event.then(state, None, [self.names, self.id], **PRIVATE).then(
                 None, self.id, self.id, js="(id) => parley.keep(id)", api_visibility="private"
             )

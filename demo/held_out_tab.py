@@ -8,6 +8,7 @@ import gradio as gr
 from data.errors import UserError
 from demo import held_out
 from demo.errors import guarded
+from demo.listeners import PRIVATE
 from demo.view import held_out as view
 from demo.view.details import notice as line
 from demo.view.html import file_to_save
@@ -22,16 +23,8 @@ FLAGS = ("echo", "loop", "cut", "copied", "invalid", "wrong")
 class HeldOutTab:
     """Lays the tab out and connects it; ``may_compute``: whether visitors may start a comparison."""
 
-    def __init__(
-        self,
-        columns: Sequence[gr.Dropdown],
-        notice: gr.HTML,
-        file: gr.Textbox,
-        may_compute: bool,
-        private: dict[str, Any],
-    ) -> None:
-        self.columns, self.notice, self.file = list(columns[:2]), notice, file
-        self.may_compute, self.private = may_compute, private
+    def __init__(self, columns: Sequence[gr.Dropdown], notice: gr.HTML, may_compute: bool) -> None:
+        self.columns, self.notice, self.may_compute = list(columns[:2]), notice, may_compute
 
     def lay_out(self, download: Callable[..., None]) -> None:
         """Make the controls; ``download(button, make, inputs)`` saves a file in the browser."""
@@ -59,9 +52,9 @@ class HeldOutTab:
     def _connect(self, download: Callable[..., None]) -> None:
         filters = [self.outcome, self.flag, self.sort, self.text, self.page]
         given, outs = [*self.columns, *filters], [self.notice, self.summary, self.rows]
-        self.show.click(guarded(self.compare, 3), given, outs, **self.private, concurrency_limit=1)
+        self.show.click(guarded(self.compare, 3), given, outs, **PRIVATE, concurrency_limit=1)
         changed = [self.outcome.input, self.flag.input, self.sort.input, self.text.submit, self.page.input]
-        gr.on(changed, guarded(self.filtered, 3), given, outs, **self.private)
+        gr.on(changed, guarded(self.filtered, 3), given, outs, **PRIVATE)
         download(self.csv, guarded(self.as_csv, 2), self.columns)
 
     def compare(self, left: str, right: str, *filters: Any) -> Iterator[list[Any]]:

@@ -8,6 +8,7 @@ import gradio as gr
 
 from data.errors import UserError
 from demo.errors import guarded
+from demo.listeners import PRIVATE
 from demo.training import Training, Trainings
 from demo.training_progress import progress
 from demo.view import training as view
@@ -29,11 +30,10 @@ class LiveTraining:
         self,
         trainings: Trainings,
         notice: gr.HTML,
-        private: dict[str, Any],
         name: str,
         wanted: Callable[[Training], bool] = lambda training: True,
     ) -> None:
-        self.trainings, self.notice, self.private, self.name, self.wanted = trainings, notice, private, name, wanted
+        self.trainings, self.notice, self.name, self.wanted = trainings, notice, name, wanted
 
     def lay_out(self) -> None:
         """Make the controls."""
@@ -59,13 +59,13 @@ class LiveTraining:
     def connect(self, opened: Sequence[Any]) -> None:
         """Fill the list at the events ``opened``, follow what is chosen, and connect the buttons."""
         count = len(self.outputs)
-        gr.on(list(opened), guarded(self.show, count), None, self.outputs, **self.private)
-        self.which.input(guarded(self.show, count), self.which, self.outputs, **self.private)
+        gr.on(list(opened), guarded(self.show, count), None, self.outputs, **PRIVATE)
+        self.which.input(guarded(self.show, count), self.which, self.outputs, **PRIVATE)
         follow = guarded(self.follow, count)
-        self.timer.tick(follow, [self.which, self.watched], self.outputs, **self.private)
-        self.stop.click(guarded(self.request_stop, count), self.which, self.outputs, **self.private)
-        self.resume.click(guarded(self.continue_, count), self.which, self.outputs, **self.private)
-        self.opened = self.open.click(guarded(self.pair_of, 2), self.which, [self.notice, self.pair], **self.private)
+        self.timer.tick(follow, [self.which, self.watched], self.outputs, **PRIVATE)
+        self.stop.click(guarded(self.request_stop, count), self.which, self.outputs, **PRIVATE)
+        self.resume.click(guarded(self.continue_, count), self.which, self.outputs, **PRIVATE)
+        self.opened = self.open.click(guarded(self.pair_of, 2), self.which, [self.notice, self.pair], **PRIVATE)
 
     def show(self, run_id: str = "") -> list[Any]:
         """List the newest trainings and show one: ``run_id``, else one that is going on, else the newest."""

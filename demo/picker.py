@@ -7,6 +7,7 @@ import gradio as gr
 
 from demo.errors import guarded
 from demo.lazy import import_lock
+from demo.listeners import PRIVATE
 from demo.version_cache import VersionCache
 from demo.view import picker as view
 
@@ -18,29 +19,20 @@ class Picker:
 
     Args:
         columns: the fields of the left and the right column, which the list's buttons fill.
-        redraw: draws the panes anew after an event.
     """
 
-    def __init__(
-        self,
-        columns: Sequence[gr.Dropdown],
-        versions: VersionCache,
-        notice: gr.HTML,
-        private: dict[str, Any],
-    ) -> None:
-        self.columns, self.versions, self.notice, self.private = list(columns[:COLUMNS]), versions, notice, private
+    def __init__(self, columns: Sequence[gr.Dropdown], versions: VersionCache, notice: gr.HTML) -> None:
+        self.columns, self.versions, self.notice = list(columns[:COLUMNS]), versions, notice
         with gr.Accordion("All versions", open=False, elem_id="picker") as self.box:
             self.list = gr.HTML(elem_id="picker-list", padding=False)
             self.choice = gr.Textbox(visible="hidden", show_label=False, elem_id="picker-choice")
             self.choose = gr.Button("Choose", visible="hidden", elem_id="picker-choose")
 
     def connect(self, redraw: Callable[[Any], None]) -> None:
-        """Connect the list and its buttons."""
-        self.box.expand(guarded(self.show, 2), self.columns[1], [self.notice, self.list], **self.private)
+        """Connect the list and its buttons; ``redraw(event)`` draws the panes anew after an event."""
+        self.box.expand(guarded(self.show, 2), self.columns[1], [self.notice, self.list], **PRIVATE)
         outs = [self.notice, *self.columns]
-        redraw(
-            self.choose.click(guarded(self.fill, len(outs)), self.choice, outs, js="() => parley.pick", **self.private)
-        )
+        redraw(self.choose.click(guarded(self.fill, len(outs)), self.choice, outs, js="() => parley.pick", **PRIVATE))
 
     def show(self, right: str | None) -> list[Any]:
         """Every version; those with the base of ``right`` can be filtered for."""

@@ -7,6 +7,7 @@ import gradio as gr
 
 from demo import runs
 from demo.errors import guarded
+from demo.listeners import PRIVATE
 from demo.training import Trainings
 from demo.version_cache import VersionCache
 from demo.view import runs as view
@@ -27,10 +28,9 @@ class RunsTab:
         trainings: Trainings | None,
         versions: VersionCache,
         notice: gr.HTML,
-        private: dict[str, Any],
         open_pair: Callable[..., None],
     ) -> None:
-        self.trainings, self.versions, self.notice, self.private = trainings, versions, notice, private
+        self.trainings, self.versions, self.notice = trainings, versions, notice
         self.open_pair = open_pair
 
     def lay_out(self, tab: gr.Tab) -> None:
@@ -51,7 +51,7 @@ class RunsTab:
 
     def _connect(self, tab: gr.Tab) -> None:
         given, outs = [self.text, self.chosen], [self.notice, self.list, self.timer]
-        keep: dict[str, Any] = {"js": "(text) => [text, parley.runs()]", **self.private}
+        keep: dict[str, Any] = {"js": "(text) => [text, parley.runs()]", **PRIVATE}
         events = [tab.select, self.again.click, self.text.submit]
         gr.on(events, guarded(self.show, len(outs)), given, outs, **keep)
         self.timer.tick(guarded(self.show, len(outs)), given, outs, **keep)
@@ -60,7 +60,7 @@ class RunsTab:
             self.chosen,
             [self.notice, self.both],
             js="() => parley.runs()",
-            **self.private,
+            **PRIVATE,
         )
         opened = self.open.click(None, None, self.pair, js="() => parley.pair", api_visibility="private")
         self.open_pair(opened, self.pair)

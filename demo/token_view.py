@@ -7,6 +7,7 @@ import gradio as gr
 
 from demo.errors import guarded
 from demo.kept import session_of
+from demo.listeners import PRIVATE
 from demo.session import ChatSessions
 from demo.token_scores import VIEWS, TokenScores
 from demo.view import render
@@ -28,15 +29,15 @@ class TokenView:
         self.other = gr.HTML(elem_id="token-other", padding=False)
         self.choice = gr.Textbox(visible="hidden", elem_id="token-choice", show_label=False)
 
-    def connect(self, notice: gr.HTML, panes: gr.HTML, events: Sequence[Any], private: dict[str, Any]) -> None:
+    def connect(self, notice: gr.HTML, panes: gr.HTML, events: Sequence[Any]) -> None:
         """Draw ``panes`` anew when the view changes and after each of ``events``."""
         outs = [notice, panes, self.other]
-        self.view.input(guarded(self.show, 3), self.view, outs, **private)
+        self.view.input(guarded(self.show, 3), self.view, outs, **PRIVATE)
         for event in events:
-            event.then(guarded(self.after_answer, 3), self.view, outs, **private)
+            event.then(guarded(self.after_answer, 3), self.view, outs, **PRIVATE)
         gr.on([self.score.click, self.text.submit], guarded(self.score_text, 2), [self.text, self.view],
-              [notice, self.other], **private)  # fmt: skip
-        self.choice.change(guarded(self.force, 2), [self.choice, self.view], [notice, self.other], **private)
+              [notice, self.other], **PRIVATE)  # fmt: skip
+        self.choice.change(guarded(self.force, 2), [self.choice, self.view], [notice, self.other], **PRIVATE)
 
     def show(self, request: gr.Request, view: str) -> list[Any]:
         """The panes in ``view``, the tokens of their last answers scored first."""

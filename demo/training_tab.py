@@ -8,6 +8,7 @@ import gradio as gr
 
 from data.errors import ConfigError, UserError
 from demo.errors import guarded
+from demo.listeners import PRIVATE
 from demo.live_training import LiveTraining
 from demo.training import ENTRIES, Trainings
 from demo.version_cache import VersionCache
@@ -40,12 +41,11 @@ class TrainingTab:
         trainings: Trainings,
         versions: VersionCache,
         notice: gr.HTML,
-        private: dict[str, Any],
         open_pair: Callable[[Any, gr.Textbox], None],
     ) -> None:
-        self.trainings, self.versions, self.notice, self.private = trainings, versions, notice, private
+        self.trainings, self.versions, self.notice = trainings, versions, notice
         self.open_pair = open_pair
-        self.live = LiveTraining(trainings, notice, private, "live")
+        self.live = LiveTraining(trainings, notice, "live")
 
     def lay_out(self, tab: gr.Tab) -> None:
         """Make the controls."""
@@ -94,18 +94,17 @@ class TrainingTab:
                 self.more]  # fmt: skip
 
     def _connect(self, tab: gr.Tab) -> None:
-        private = self.private
         self.live.connect([tab.select])
-        tab.select(guarded(self._starts, 2), None, [self.notice, self.begin], **private)
+        tab.select(guarded(self._starts, 2), None, [self.notice, self.begin], **PRIVATE)
         shown = [self.dataset, self.begin, self.learner, self.rate, self.epochs, self.base, self.name]
-        self.entry.input(self._shown_for, self.entry, shown, **private)
+        self.entry.input(self._shown_for, self.entry, shown, **PRIVATE)
         for changed in (self.entry.input, *(each.change for each in self._given[1:])):
-            changed(lambda: gr.Button(interactive=False), None, self.start, **private)
+            changed(lambda: gr.Button(interactive=False), None, self.start, **PRIVATE)
         checked = [self.notice, self.checked, self.start]
         taken = self.choose.click(None, None, self.given, js="() => parley.rows()", api_visibility="private").then(
-            guarded(self._keep, 3), self.given, [self.notice, self.given, self.dataset], **private
+            guarded(self._keep, 3), self.given, [self.notice, self.given, self.dataset], **PRIVATE
         )
-        once: dict[str, Any] = {**private, "concurrency_limit": 1, "trigger_mode": "once"}
+        once: dict[str, Any] = {**PRIVATE, "concurrency_limit": 1, "trigger_mode": "once"}
         taken.success(guarded(self._check, 3), self._given, checked, **once)
         self.check.click(guarded(self._check, 3), self._given, checked, **once)
         self.start.click(guarded(self._start, len(self.live.outputs)), self._given, self.live.outputs, **once)

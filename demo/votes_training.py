@@ -7,6 +7,7 @@ import gradio as gr
 
 from data.errors import UserError
 from demo.errors import guarded
+from demo.listeners import PRIVATE
 from demo.live_training import LiveTraining
 from demo.training import Training, Trainings
 from demo.training_tab import starts
@@ -35,13 +36,12 @@ class VotesTraining:
         trainings: Trainings,
         versions: VersionCache,
         notice: gr.HTML,
-        private: dict[str, Any],
         votes: Callable[[], list[Vote]],
         open_pair: Callable[..., None],
     ) -> None:
-        self.trainings, self.versions, self.notice, self.private = trainings, versions, notice, private
+        self.trainings, self.versions, self.notice = trainings, versions, notice
         self.votes, self.open_pair = votes, open_pair
-        self.live = LiveTraining(trainings, notice, private, "votes-live", is_on_votes)
+        self.live = LiveTraining(trainings, notice, "votes-live", is_on_votes)
 
     def lay_out(self, opened: Sequence[Any]) -> None:
         """Make the controls; at the events ``opened`` the votes are counted anew."""
@@ -52,14 +52,14 @@ class VotesTraining:
                                    interactive=False, elem_id="votes-train")  # fmt: skip
         with gr.Accordion("Trainings on votes", open=False) as self.box:
             self.live.lay_out()
-        private, counted = self.private, [self.notice, self.summary, self.begin, self.train]
-        gr.on(list(opened), guarded(self.count, len(counted)), None, counted, **private)
+        counted = [self.notice, self.summary, self.begin, self.train]
+        gr.on(list(opened), guarded(self.count, len(counted)), None, counted, **PRIVATE)
         self.live.connect(opened)
         outs = [*self.live.outputs, self.box]
-        once: dict[str, Any] = {**private, "concurrency_limit": 1, "trigger_mode": "once"}
+        once: dict[str, Any] = {**PRIVATE, "concurrency_limit": 1, "trigger_mode": "once"}
         self.train.click(guarded(self.start, len(outs)), self.begin, outs, **once)
         self.open_pair(self.live.opened, self.live.pair, True)
-        self.open_pair(self.live.finished.change(lambda: None, None, None, **private), self.live.finished, True)
+        self.open_pair(self.live.finished.change(lambda: None, None, None, **PRIVATE), self.live.finished, True)
 
     def count(self) -> list[Any]:
         """Notice, the summary, the versions to start from, and whether there is enough to train on."""
