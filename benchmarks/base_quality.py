@@ -17,8 +17,9 @@ from spellchecker import SpellChecker
 from data import pirate
 from data.conversation import Row
 from data.synthetic import corpora, exercises
-from evals import text_metrics
 from evals.generation import Answer, Decoding, answer
+from evals.repetition import is_loop
+from evals.words import words
 from train import base_model
 
 PROMPTS = Path(__file__).with_name("everyday_prompts.txt")
@@ -48,7 +49,7 @@ def main() -> None:
         print(f"Repeat: X exact           {exact:.3f}  (bound .98; {len(sentences)} {name})")
     prompts = PROMPTS.read_text().splitlines()
     answers = ask(prompts)
-    loop_rate = sum(text_metrics.is_loop(a.text) for a in answers) / len(answers)
+    loop_rate = sum(is_loop(a.text) for a in answers) / len(answers)
     print(f"loop rate                 {loop_rate:.3f}  (bound .04)")
     print(f"known English words       {known_share([a.text for a in answers]):.3f}  (bound .97)")
     print(f"stopped by itself         {sum(a.stopped for a in answers) / len(answers):.3f}")
@@ -66,9 +67,9 @@ def main() -> None:
 def known_share(texts: list[str]) -> float:
     """Share of all words of ``texts`` that the spelling dictionary knows; numbers are left out."""
     known = SpellChecker()
-    words = [word.removesuffix("'s").strip("'") for text in texts for word in text_metrics.words(text)]
-    words = [word for word in words if word.replace("'", "").isalpha()]
-    return sum(word in known for word in words) / max(1, len(words))
+    stripped = [word.removesuffix("'s").strip("'") for text in texts for word in words(text)]
+    plain = [word for word in stripped if word.replace("'", "").isalpha()]
+    return sum(word in known for word in plain) / max(1, len(plain))
 
 
 if __name__ == "__main__":

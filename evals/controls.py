@@ -15,6 +15,7 @@ from evals.metric import AnswerData, Metric
 from evals.metrics import METRICS
 from evals.paired import LEAST_ROWS, Difference, difference
 from evals.verdict import Finding
+from evals.words import pieces
 
 #: Other rows whose references are tried for each answer, spread evenly, and orders of its words.
 OTHER_ROWS, ORDERS = 20, 5
@@ -100,7 +101,7 @@ def _against_other_rows(tuned: AnswerData, seed: int) -> Difference | None:
 def _against_other_orders(tuned: AnswerData, seed: int) -> Difference | None:
     """chrF of the answers less the mean of its counts with their words shuffled; None where few have several words."""
     rng = np.random.default_rng(seed)
-    split = [text_metrics.pieces(answer) for answer in tuned.answers]
+    split = [pieces(answer) for answer in tuned.answers]
     rows = [i for i, parts in enumerate(split) if len(set(parts)) > 1]
     if len(rows) < LEAST_ROWS:
         return None

@@ -12,10 +12,7 @@ import numpy as np
 from rapidfuzz import process
 from rapidfuzz.distance import OSA, Indel, LCSseq
 
-from evals.repetition import is_loop as is_loop
-from evals.words import GRAPHEME
-from evals.words import pieces as pieces
-from evals.words import words as words
+from evals.words import GRAPHEME, words
 
 #: Words that carry no content of their own; what is left of a prompt is what an answer must keep.
 FUNCTION_WORDS = frozenset(

@@ -19,12 +19,9 @@ from mlflow.tracking import MlflowClient
 
 from data.errors import first_line
 from registry import checkpoints, report_files, versions
-from registry.checkpoints import checkpoint_folder
 from registry.store import connected, is_down, without_password
 from registry.version_metrics import Labels, Score, headline, number, scores_of
 from registry.versions import Version
-
-__all__ = ["CatalogEntry", "Score", "VersionDetails", "catalogue", "checkpoint_folder", "details_of"]
 
 T = TypeVar("T")
 Curve = tuple[tuple[int, float], ...]

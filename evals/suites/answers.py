@@ -6,11 +6,12 @@ import numpy as np
 
 from data import suites as bundled
 from data.conversation import Row
-from evals import text_metrics
 from evals.metric import flags
+from evals.repetition import is_loop
 from evals.suites.checks import CHECKS, refuses
 from evals.suites.report import LEAST_PARAMETERS, report
 from evals.suites.suite import HeldOut, Suite, Values
+from evals.words import words
 
 Style = Callable[[str], bool] | None
 
@@ -70,12 +71,12 @@ def refusals(held_out: HeldOut) -> Suite[Row, str]:
 
 def spread(held_out: HeldOut) -> Suite[Row, str]:
     """Prompts far from any training set: whether the trained style, or a training response itself, is the answer."""
-    known = {tuple(text_metrics.words(text)) for text in held_out.training_responses}
+    known = {tuple(words(text)) for text in held_out.training_responses}
 
     def score(answers: Sequence[str]) -> Mapping[str, np.ndarray]:
-        found = {"loop_rate": flags(map(text_metrics.is_loop, answers))}
+        found = {"loop_rate": flags(map(is_loop, answers))}
         if known:
-            found["copy_rate"] = flags(tuple(text_metrics.words(text)) in known for text in answers)
+            found["copy_rate"] = flags(tuple(words(text)) in known for text in answers)
         return found
 
     return _suite("spread", score, held_out.has_style, max_new_tokens=16)

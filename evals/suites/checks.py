@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from evals.text_metrics import words
+from evals.words import words
 
 QUOTES = "\"'`\u2018\u2019\u201c\u201d*_ \n\t"
 #: A line of a list: a bullet or a number before the item.

@@ -9,9 +9,9 @@ from typing import Any
 
 from data.conversation import Row
 from data.synthetic import corpora, exercises
-from evals import text_metrics
 from evals.generation import Decoding, answer
 from evals.metrics import both_sides
+from evals.repetition import is_loop
 from inference.threads import set_threads
 from recipes.pretraining import model as pretraining_model
 from recipes.pretraining.card import TrainedBase, write_card
@@ -81,7 +81,7 @@ def examine(model: Any, tokenizer: Any, texts: corpora.CorpusTexts) -> dict[str,
     return {
         "repeat_exact": sum(a.text == s for a, s in zip(answers, chosen, strict=True)) / len(chosen),
         "stop_rate": sum(a.stopped for a in answers) / len(chosen),
-        "loop_rate": sum(text_metrics.is_loop(a.text) for a in answers) / len(chosen),
+        "loop_rate": sum(is_loop(a.text) for a in answers) / len(chosen),
     }
 
 

@@ -11,6 +11,7 @@ from data.conversation import Row
 from data.errors import ConfigError
 from evals import generation, text_metrics
 from evals.generation import Decoding, answer, score
+from evals.repetition import is_loop
 from recipes.sft.config import TuneConfig
 from train import trainable
 from train.encoding import encode
@@ -110,7 +111,7 @@ def test_the_scores_are_the_metrics_of_the_answers(model, tokenizer):
         "train_loss": mean_loss(model, encode(trained[:n], tokenizer, "response", 128)),
         "chrf": text_metrics.chrf(references, texts),
         "echo_rate": sum(map(text_metrics.is_echo, prompts, references, texts)) / n,
-        "loop_rate": sum(map(text_metrics.is_loop, texts)) / n,
+        "loop_rate": sum(map(is_loop, texts)) / n,
         "stop_rate": sum(a.stopped for a in found.answers) / n,
         "distinct_2": text_metrics.distinct_2(texts),
         "copy_rate": text_metrics.copy_rate(references, texts, [r.response for r in trained]),

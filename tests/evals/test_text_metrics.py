@@ -5,7 +5,7 @@ import unicodedata
 import pytest
 
 from evals import text_metrics
-from evals.repetition import repeats
+from evals.repetition import is_loop, repeats
 from evals.text_metrics import (
     chrf,
     content_rate,
@@ -13,10 +13,9 @@ from evals.text_metrics import (
     copy_rate,
     distinct_2,
     is_echo,
-    is_loop,
     length_ratio,
-    words,
 )
+from evals.words import words
 
 
 @pytest.mark.parametrize(

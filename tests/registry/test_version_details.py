@@ -16,7 +16,9 @@ from mlflow.tracking import MlflowClient
 from data.errors import UserError
 from evals import metrics
 from registry import runs, version_details, versions
+from registry.checkpoints import checkpoint_folder
 from registry.errors import TrackingUnavailable
+from registry.version_metrics import Score
 from registry.versions import Version
 from tests.processes import free_port
 
@@ -79,8 +81,8 @@ def test_a_version_tells_everything_that_its_run_kept(add, run):
     assert (details.version, details.kind, details.verdict, details.card) == (version, "lora", "healthy", "# A card")
     assert details.reasons == ("it learned", "it does not echo")
     assert details.scores == (
-        version_details.Score("lexicon_rate", 0.02, 0.94, "lexicon"),
-        version_details.Score("chrf", 13.2, 92.1, "chrF"),
+        Score("lexicon_rate", 0.02, 0.94, "lexicon"),
+        Score("chrf", 13.2, 92.1, "chrF"),
     )
     assert details.eval_loss == ((0, 4.0), (4, 2.0), (8, 1.0), (12, 1.5))
     assert details.train_loss == ((0, 2.0), (4, 1.0), (8, 0.5), (12, 0.75))
@@ -131,7 +133,7 @@ def test_an_older_run_tells_the_registered_step_and_its_two_checkpoints(add, run
     version = add(run.run_id, tags)
     details = version_details.details_of(version, labels=LABELS)
     assert (details.restored_step, details.checkpoints, details.notes) == (8, (8, 12), ())
-    assert version_details.checkpoint_folder(version, 12).name == "last-step-12"
+    assert checkpoint_folder(version, 12).name == "last-step-12"
 
 
 # --- ruins -----------------------------------------------------------------------------------------------------------
@@ -160,7 +162,7 @@ def test_the_names_that_other_trainers_log_by_are_understood(add, client, run):
     details = version_details.details_of(add(other))
     assert details.train_loss == ((10, 2.0), (20, 1.0), (30, 3.0))
     assert (details.best_step, details.restored_step) == (20, None)
-    assert details.scores == (version_details.Score("accuracy", None, 0.75, "accuracy"),)
+    assert details.scores == (Score("accuracy", None, 0.75, "accuracy"),)
     assert details.notes == (
         "its run keeps no held-out prompts (eval_results.json) and no checkpoints (checkpoints)",
         "it has no card",
@@ -237,7 +239,7 @@ def test_a_damaged_artifact_leaves_a_line_and_all_the_rest(add, client, run, kin
 
 
 def test_a_checkpoint_is_the_stores_own_folder_where_that_is_on_this_machine(add, client, run):
-    found = version_details.checkpoint_folder(add(run.run_id), 8)
+    found = checkpoint_folder(add(run.run_id), 8)
     assert found == artifacts(client, run) / "checkpoints" / "step-8"
     assert (found / "adapter_model.safetensors").read_text() == "weights of step 8"
 
@@ -247,7 +249,7 @@ def test_a_checkpoint_of_a_store_elsewhere_is_fetched_once(add, run, monkeypatch
     download = MlflowClient.download_artifacts
     monkeypatch.setattr("registry.checkpoints.is_local_uri", lambda uri, **_: False)
     monkeypatch.setattr(MlflowClient, "download_artifacts", lambda *a: fetched.append(a[2]) or download(*a))
-    folders = [version_details.checkpoint_folder(version, step) for step in (4, 8, 4)]
+    folders = [checkpoint_folder(version, step) for step in (4, 8, 4)]
     assert fetched == ["checkpoints/step-4", "checkpoints/step-8"]
     assert folders[0] == folders[2] and not folders[0].is_relative_to(tmp_path)
     assert [(folder / "adapter_model.safetensors").read_text() for folder in folders[:2]] == [
@@ -268,7 +270,7 @@ def test_a_checkpoint_that_was_not_kept_is_refused_with_those_that_were(add, cli
     if damage:
         shutil.rmtree(artifacts(client, run) / damage)
     with pytest.raises(UserError, match=line):
-        version_details.checkpoint_folder(version, 5)
+        checkpoint_folder(version, 5)
 
 
 def test_a_checkpoint_whose_run_or_weights_are_gone_is_refused_in_one_line(add, client, run):
@@ -276,11 +278,11 @@ def test_a_checkpoint_whose_run_or_weights_are_gone_is_refused_in_one_line(add, 
     (artifacts(client, run) / "checkpoints" / "step-8" / "adapter_model.safetensors").unlink()
     (artifacts(client, run) / "checkpoints" / "step-8" / "adapter_model.bin").write_text("")
     with pytest.raises(UserError, match="^the checkpoint of step 8 of pirate/1 holds no safetensors weights$"):
-        version_details.checkpoint_folder(version, 8)
+        checkpoint_folder(version, 8)
     with pytest.raises(UserError, match="^the run of pirate/2 is gone, and its checkpoints with it$"):
-        version_details.checkpoint_folder(add("a" * 32), 8)
+        checkpoint_folder(add("a" * 32), 8)
     with pytest.raises(UserError, match="^pirate/3 names no run, so it has no checkpoints$"):
-        version_details.checkpoint_folder(add(), 8)
+        checkpoint_folder(add(), 8)
 
 
 # --- the catalogue ---------------------------------------------------------------------------------------------------
@@ -352,7 +354,7 @@ SOME = Version("pirate", 1, "a" * 32, "file:///nowhere", {}, ())
 QUESTIONS = {
     "details_of": lambda: version_details.details_of(SOME),
     "catalogue": version_details.catalogue,
-    "checkpoint": lambda: version_details.checkpoint_folder(SOME, 8),
+    "checkpoint": lambda: checkpoint_folder(SOME, 8),
     "resolve": lambda: versions.resolve("pirate/1"),
     "alias": lambda: versions.find_alias("pirate", "champion"),
 }
