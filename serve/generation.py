@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
+from starlette.concurrency import run_in_threadpool
 
 from serve.errors import RequestError
 from serve.http.answers import Generation, GenerationRequest, close_all, reported
@@ -20,9 +21,12 @@ _TEXT = re.compile(r'"(content|text|delta)": "[^"]')
 
 
 async def respond(
-    request: Request, state: ServerState, body: GenerationRequest, begin: Callable[[], Awaitable[Generation]]
+    request: Request, state: ServerState, body: GenerationRequest, begin: Callable[[str], Awaitable[Generation]]
 ) -> Response:
-    """The response to ``body``, which ``begin`` begins; with ``stream`` as server-sent events.
+    """The response to ``body``; with ``stream`` as server-sent events.
+
+    Args:
+        begin: begins to generate it, from the engine's name of the model.
 
     Raises:
         RequestError: it is not supported, too many wait, or it failed.
@@ -41,7 +45,7 @@ async def respond(
         allowance.correct_tokens(estimate, generation.tokens if generation else 0)
 
     try:
-        generation = await begin()
+        generation = await begin(await run_in_threadpool(state.catalog.reference, body.model))
     except BaseException:
         on_end()
         raise

@@ -1,6 +1,7 @@
 """``/v1/chat/completions``."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -11,7 +12,6 @@ from starlette.concurrency import run_in_threadpool
 from serve.errors import RequestError
 from serve.generation import respond
 from serve.http import chat_completions
-from serve.http.chat_completions import ChatCompletion
 from serve.http.chat_schema import ChatRequest
 from serve.http.schemas import validation_error
 from serve.state import ServerState, State
@@ -23,12 +23,7 @@ router = APIRouter(prefix="/v1/chat/completions", tags=["chat"])
 @router.post("", response_model=None)
 async def create(request: Request, state: State, body: ChatRequest) -> Response:
     """Generate the answer to a conversation; with ``stream`` as server-sent events."""
-    return await respond(request, state, body, lambda: _begin(state, body))
-
-
-async def _begin(state: ServerState, body: ChatRequest) -> ChatCompletion:
-    reference = await run_in_threadpool(state.catalog.reference, body.model)
-    return await chat_completions.begin(state.engine, body, reference)
+    return await respond(request, state, body, partial(chat_completions.begin, state.engine, body))
 
 
 async def complete_one(state: ServerState, body: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
@@ -44,7 +39,8 @@ async def complete_one(state: ServerState, body: Mapping[str, Any]) -> tuple[int
         state.budgets.take(project, "tokens", estimate)
         used = 0
         try:
-            generation = await _begin(state, request)
+            reference = await run_in_threadpool(state.catalog.reference, request.model)
+            generation = await chat_completions.begin(state.engine, request, reference)
             found = await generation.complete()
             used = generation.tokens
         finally:

@@ -14,6 +14,7 @@ from serve.http.responses import ModelResponse
 from serve.http.schemas import After, Id, Limit
 from serve.state import State
 from serve.store import responses as stored
+from serve.store.database import paged
 
 router = APIRouter(prefix="/v1/responses", tags=["responses"])
 
@@ -27,11 +28,10 @@ async def create(request: Request, state: State, body: ResponseRequest) -> Respo
     async def save(response: dict[str, Any], messages: Messages) -> None:
         await run_in_threadpool(stored.add, state.database, response, messages)
 
-    async def begin() -> ModelResponse:
+    async def begin(reference: str) -> ModelResponse:
         earlier: Messages = ()
         if body.previous_response_id:
             earlier = await run_in_threadpool(stored.conversation, state.database, body.previous_response_id)
-        reference = await run_in_threadpool(state.catalog.reference, body.model)
         kept = None if body.store is False else save
         return await responses.begin(state.engine, body, reference, earlier, kept)
 
@@ -75,7 +75,4 @@ def input_items(
     if after is not None and after not in ids:
         raise RequestError(f"after: there is no {after!r}", param="after")
     start = 0 if after is None else ids.index(after) + 1
-    found = items[start : start + limit]
-    first, last = (found[0]["id"], found[-1]["id"]) if found else (None, None)
-    more = start + limit < len(items)
-    return {"object": "list", "data": found, "first_id": first, "last_id": last, "has_more": more}
+    return paged(items[start : start + limit], start + limit < len(items))

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from serve.ids import fresh_id
-from serve.store.database import Database, now_s, page
+from serve.store.database import Database, now_s, page, paged
 from serve.store.projects import CALLER, DEFAULT, owned
 from serve.store.tables import audit
 
@@ -28,9 +28,7 @@ def listing(database: Database, after: str | None, limit: int) -> dict[str, Any]
     """A page of the lines of the request's project, newest first."""
     with database.read() as connection:
         rows, more = page(connection, audit, owned(audit), after, limit)
-    data = [_describe(row) for row in rows]
-    first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
-    return {"object": "list", "data": data, "first_id": first, "last_id": last, "has_more": more}
+    return paged([_describe(row) for row in rows], more)
 
 
 def _describe(row: Any) -> dict[str, Any]:

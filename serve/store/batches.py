@@ -12,7 +12,7 @@ from serve.errors import RequestError, missing
 from serve.ids import fresh_id
 from serve.store import audit, files
 from serve.store.batch_input import ENDPOINT
-from serve.store.database import Database, now_s, page
+from serve.store.database import Database, now_s, page, paged
 from serve.store.projects import current, owned
 from serve.store.tables import BATCH_OPEN, answers, batches
 from serve.store.tables import files as file_table
@@ -191,7 +191,7 @@ def listing(database: Database, after: str | None, limit: int) -> dict[str, Any]
     """A page of batches, newest first."""
     with database.read() as connection:
         rows, more = page(connection, batches, owned(batches), after, limit)
-        return files.paged([_describe(connection, row) for row in rows], more)
+        return paged([_describe(connection, row) for row in rows], more)
 
 
 def next_open(database: Database) -> dict[str, Any] | None:

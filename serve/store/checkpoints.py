@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping
 
 from serve.ids import fresh_id
-from serve.store import files, job_events
-from serve.store.database import now_s, page
+from serve.store import job_events
+from serve.store.database import now_s, page, paged
 from serve.store.tables import checkpoints
 
 
@@ -22,7 +22,7 @@ def add(connection: Connection, job_id: str, step: int, model: str, metrics: Map
 def listing(connection: Connection, job_id: str, after: str | None, limit: int) -> dict[str, Any]:
     """A page of the job's checkpoints, newest first."""
     rows, more = page(connection, checkpoints, [checkpoints.c.job_id == job_id], after, limit)
-    return files.paged([_describe(row) for row in rows], more)
+    return paged([_describe(row) for row in rows], more)
 
 
 def _describe(row: RowMapping) -> dict[str, Any]:

@@ -146,3 +146,9 @@ def page(
     query = query.order_by(table.c.number.desc() if newest_first else table.c.number).limit(limit + 1)
     found = list(connection.execute(query).mappings())
     return found[:limit], len(found) > limit
+
+
+def paged(data: list[dict[str, Any]], more: bool) -> dict[str, Any]:
+    """OpenAI's list of a page of objects, with the ids of the first and the last."""
+    first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
+    return {"object": "list", "data": data, "first_id": first, "last_id": last, "has_more": more}

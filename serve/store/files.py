@@ -10,7 +10,7 @@ from sqlalchemy import Connection, RowMapping, or_, select
 from serve.errors import conflict, missing
 from serve.ids import fresh_id
 from serve.store import audit, idempotency
-from serve.store.database import Database, now_s, page
+from serve.store.database import Database, now_s, page, paged
 from serve.store.projects import current, owned
 from serve.store.tables import BATCH_FINISHED, FINISHED, batches, files, jobs, parts
 from serve.store.training_file import NOT_CHECKED, Checked, plain_name
@@ -124,12 +124,6 @@ def listing(
     with database.read() as connection:
         rows, more = page(connection, files, wanted, after, limit, newest_first)
     return paged([describe(each) for each in rows], more)
-
-
-def paged(data: list[dict[str, Any]], more: bool) -> dict[str, Any]:
-    """A page of objects, with the ids of the first and the last."""
-    first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
-    return {"object": "list", "data": data, "first_id": first, "last_id": last, "has_more": more}
 
 
 def read(database: Database, file_id: str) -> Iterator[bytes]:

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, select
 
 from serve.errors import missing
 from serve.ids import fresh_id
-from serve.store import audit, files
-from serve.store.database import Database, now_s, page
+from serve.store import audit
+from serve.store.database import Database, now_s, page, paged
 from serve.store.projects import owned
 from serve.store.tables import checkpoints, jobs, permissions
 
@@ -26,7 +26,7 @@ def create(database: Database, checkpoint: str, projects: Sequence[str]) -> dict
         _require_checkpoint(connection, checkpoint)
         audit.record(connection, "checkpoint.permission.created", checkpoint)
         created = [_find_or_create(connection, checkpoint, project) for project in dict.fromkeys(projects)]
-    return files.paged(created, False)
+    return paged(created, False)
 
 
 def listing(
@@ -41,7 +41,7 @@ def listing(
     with database.read() as connection:
         _require_checkpoint(connection, checkpoint)
         rows, more = page(connection, permissions, wanted, after, limit, newest_first)
-    return files.paged([_describe(row) for row in rows], more)
+    return paged([_describe(row) for row in rows], more)
 
 
 def delete(database: Database, checkpoint: str, permission_id: str) -> dict[str, Any]:
