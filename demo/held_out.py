@@ -16,6 +16,7 @@ from demo.lazy import import_lock
 TIE = 1e-9
 OUTCOMES = ("improved", "unchanged", "worse")
 SORTS = ("row", "difference", "left score", "right score")
+_runs: dict[tuple[str, str], str] = {}  # of every pair that was found, the run that keeps its report
 COLUMNS = ("number", "prompt", "reference", "before", "after", "before_score", "after_score", "difference", "outcome")
 
 
@@ -121,7 +122,16 @@ def find(left: str, right: str) -> Comparison | None:
         run_id = second.run_id
     else:
         raise UserError(f"{left} is another base than that of {right}")
-    return _kept(run_id, (left, right)) if run_id else None
+    if not run_id:
+        return None
+    _runs[left, right] = run_id
+    return _kept(run_id, (left, right))
+
+
+def find_again(left: str, right: str) -> Comparison | None:
+    """The same; where it was found before, neither registry nor store is asked again."""
+    run_id = _runs.get((left, right))
+    return _kept(run_id, (left, right)) if run_id else find(left, right)
 
 
 @lru_cache(8)

@@ -74,14 +74,14 @@ class HeldOutTab:
 
     def filtered(self, left: str, right: str, *filters: Any) -> list[Any]:
         """The rows that fit the filters, of what is known already."""
-        found = held_out.find(left or "", right or "")
+        found = held_out.find_again(left or "", right or "")
         if found is None:
             return [gr.skip()] * 3
         return ["", view.summary(found), self._page(found, *filters)]
 
     def as_csv(self, left: str, right: str) -> list[str]:
         """All rows as a file."""
-        found = held_out.find(left or "", right or "")
+        found = held_out.find_again(left or "", right or "")
         if found is None:
             raise UserError("show the rows first")
         return ["", file_to_save("parley-held-out.csv", found.csv())]
