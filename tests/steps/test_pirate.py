@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 
 from recipes.sft.config import TuneConfig
 from registry import evaluation_run, version_details, versions
+from registry.checkpoints import checkpoint_folder
 from registry.versions import Version
 from steps.cli import OUTPUTS
 from steps.pirate import pirate
@@ -157,7 +158,7 @@ def test_a_version_has_all_its_details(done):
 
 def test_the_registered_weights_are_those_of_the_restored_checkpoint(done):
     details = version_details.details_of(done.version)
-    [kept] = version_details.checkpoint_folder(done.version, details.restored_step or 0).glob("*.safetensors")
+    [kept] = checkpoint_folder(done.version, details.restored_step or 0).glob("*.safetensors")
     [registered] = done.folder.glob("mlruns/*/models/m-*/artifacts/artifacts/**/*.safetensors")
     assert kept.read_bytes() == registered.read_bytes()
 
