@@ -125,16 +125,17 @@ def print_figures(output: str) -> None:
 
 
 def install(client: Client, environments: Path) -> Path:
-    """The folder of the client's environment, which is made where it is missing."""
+    """The folder of the client's environment, which is made where it is missing or holds something else."""
     folder = environments / client.name.replace(" ", "-")
-    if not (folder / "installed").is_file():
+    installed, wanted = folder / "installed", " ".join((*client.requirements, *client.packages))
+    if not installed.is_file() or installed.read_text() != wanted:
         venv.create(folder, with_pip=True, clear=True)
         pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, *client.requirements], check=True)
         if client.packages:
             npm = [str(folder / "bin" / "npm"), "install", "--silent", "--prefix", str(folder), *client.packages]
             subprocess.run(npm, check=True, env=os.environ | {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}"})
-        (folder / "installed").touch()
+        installed.write_text(wanted)
     return folder
 
 

@@ -3,10 +3,12 @@
     python -m benchmarks.serve_fuzz                          # 60 requests a route, 300 files
     python -m benchmarks.serve_fuzz --requests 20 --files 50 --database postgresql://USER@HOST/NAME
 
-The server is a process on an empty store and database, with the bundled base. Schemathesis makes requests that the page
-allows and such that it does not; in half of them, ids and models are those of files, jobs and models that are there, so
-that more than 404 is reached. The broken files are training files in which hypothesis breaks one line: each must be
-refused with 400 in OpenAI's envelope, with the line's number and a reason. At the end the server must still be well.
+The server is a process on an empty store and database, with the bundled base. Every route of its table is asked.
+Schemathesis makes requests that the page allows and such that it does not; in most of them, ids and models are those of
+files, jobs, models, responses and Tinker's sessions that are there, so that more than 404 is reached; chats ask for
+answers by random schemas and for calls of tools. The broken files are training files in which hypothesis breaks one
+line: each must be refused with 400 in OpenAI's envelope, with the line's number and a reason. At the end the server
+must still be well.
 """
 
 import argparse
@@ -17,7 +19,9 @@ from collections import Counter
 from pathlib import Path
 
 from benchmarks.chat_speed import Bound, be_quiet, show
-from tests.serve.fuzz import Tally, fuzz_files, fuzz_routes
+from tests.serve.fuzz import Tally, broken_futures, fuzz_pages, fuzz_routes, route_table
+from tests.serve.fuzz_files import fuzz_files
+from tests.serve.known_objects import close, known_ids
 from tests.serve.served import Served
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,7 +46,7 @@ def main() -> None:
             served = Served(
                 launcher, Path(place), f"sqlite:///{place}/mlflow.db", base_model="bundled", **chosen
             ).start()
-            tally = fuzz_routes(served, args.requests, args.seed)
+            tally = fuzz(served, args.requests, args.seed)
             refusals = Counter(fuzz_files(served, args.files, args.seed))
             well = served.http("").get("/healthz").status_code == 200
         finally:
@@ -52,12 +56,23 @@ def main() -> None:
     for each in [*tally.problems, *wrong]:
         print(each)
     bounds = [
+        Bound("routes of the server that were not asked", "<=", 0, len(set(route_table()) - tally.routes)),
         Bound("replies of 5xx", "<=", 0, tally.broken, f"of {sum(tally.replies.values())}"),
-        Bound("refusals that are not in the envelope", "<=", 0, len(tally.problems)),
+        Bound("these, refusals without envelope, and failures of begun work", "<=", 0, len(tally.problems)),
         Bound("broken files refused with line and reason", ">=", args.files, refusals[""]),
         Bound("well at the end", ">=", 1, int(well)),
     ]
     sys.exit(not show(bounds))
+
+
+def fuzz(served: Served, requests: int, seed: int) -> Tally:
+    """Requests to every route, about objects that are there; what they began in Tinker's API must not fail either."""
+    known = known_ids(served)
+    tally = fuzz_routes(served, known, requests, seed)
+    fuzz_pages(served, tally)
+    tally.problems += broken_futures(served, tally.begun)
+    close(served, known)
+    return tally
 
 
 def report(tally: Tally) -> None:

@@ -195,25 +195,20 @@ class AdapterBatch:
             self._adapters = kept + new
             names = dict.fromkeys(name for adapter in self._adapters for name in adapter.layers)
             self._additions = [_Addition(self._model.get_submodule(name), name, self._adapters) for name in names]
-        masks: dict[tuple[int, ...], Any] = {}
+        groups = self._groups()
         for addition in self._additions:
-            if addition.ranks not in masks:
-                masks[addition.ranks] = self._others(addition.ranks)
-            addition.others = masks[addition.ranks]
+            addition.groups = groups
 
-    def _others(self, ranks: Sequence[int]) -> Any:
-        """Which of the adapters' dimensions, ``ranks`` of each, are not the row's own ``[rows, 1, dimensions]``.
-
-        None where all are every row's own.
-        """
-        import torch
-
-        if len(self._adapters) == 1 and None not in self.rows:
+    def _groups(self) -> "_Groups | None":
+        """The rows of each adapter; None where there is one adapter, and every row has it."""
+        if not self._adapters or (len(self._adapters) == 1 and None not in self.rows):
             return None
-        owner = torch.repeat_interleave(torch.arange(len(ranks)), torch.tensor(ranks))
         number = {id(adapter): i for i, adapter in enumerate(self._adapters)}
-        own = torch.tensor([number[id(adapter)] if adapter else -1 for adapter in self.rows])
-        return (own[:, None] != owner)[:, None]
+        members: list[list[int]] = [[] for _ in self._adapters]
+        for row, adapter in enumerate(self.rows):
+            if adapter:
+                members[number[id(adapter)]].append(row)
+        return _Groups.of(members, len(self.rows), next(self._model.parameters()).device)
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -231,43 +226,82 @@ class AdapterBatch:
                 hook.remove()
 
 
-class _Addition:
-    """A forward hook that adds each row's ``x A B`` to the output of ``layer``, with one product for all adapters.
+@dataclass(frozen=True)
+class _Groups:
+    """The rows of a batch by adapter, each group filled up to the largest one's ``size``.
 
-    Their sides lie side by side: ``x`` is multiplied by every ``A``, and what is not of the row's own adapter is set to
-    0 before the product with ``B``. Each weight is read once, however many rows have it.
+    ``order [adapters * size]``: the batch's row at each place of the groups; ``places [rows]``: where each row is in
+    them, or behind them where it has no adapter. ``are_all``: whether every row has one.
+    """
+
+    size: int
+    order: Any
+    places: Any
+    are_all: bool
+
+    @classmethod
+    def of(cls, members: Sequence[Sequence[int]], rows: int, device: Any) -> "_Groups":
+        """The groups of ``members``, the rows of each adapter, of a batch of so many ``rows``."""
+        import torch
+
+        size = max(map(len, members), default=0)
+        order = [group[min(i, len(group) - 1)] for group in members for i in range(size)]
+        places = [len(order)] * rows
+        for number, group in enumerate(members):
+            for i, row in enumerate(group):
+                places[row] = number * size + i
+        indices = [torch.tensor(each, dtype=torch.long, device=device) for each in (order, places)]
+        return cls(size, *indices, sum(map(len, members)) == rows)
+
+
+class _Addition:
+    """A forward hook that adds each row's ``x A B`` to the output of ``layer``, all adapters' in one batched product.
+
+    Rows are multiplied by their own adapter's sides only, so what is not a number in one adapter stays in its rows. A
+    gather and two batched products per layer: with few rows, each operation costs more than what it computes.
     """
 
     def __init__(self, layer: Any, name: str, adapters: Sequence[LoraAdapter]) -> None:
         import torch
 
         self.layer = layer
-        self.ranks = tuple(adapter.layers[name][0].shape[1] if name in adapter.layers else 0 for adapter in adapters)
-        self.others: Any = None
-        sides = [_finite(*adapter.layers[name], adapter.scale) for adapter in adapters if name in adapter.layers]
-        self.down, self.up = torch.cat([down for down, _ in sides], 1), torch.cat([up for _, up in sides])
+        self.groups: _Groups | None = None
+        sides = [_sides(*each.layers[name], each.scale) if name in each.layers else None for each in adapters]
+        largest = max((each for each in sides if each), key=lambda each: each[0].shape[1])
+        missing = largest[0][:, :0], largest[1][:0]
+        rank = largest[0].shape[1]
+        self.down, self.up = (
+            torch.stack([_filled((each or missing)[at], 1 - at, rank) for each in sides]) for at in (0, 1)
+        )
 
     def __call__(self, module: Any, args: tuple[Any, ...], out: Any) -> Any:
         import torch
 
         x = args[0].to(self.down.dtype)
-        inner = x @ self.down
-        if self.others is not None:
-            inner = inner.masked_fill(self.others.to(inner.device), 0)
-        if out.dtype == inner.dtype:
-            return torch.addmm(out.flatten(0, -2), inner.flatten(0, -2), self.up).view_as(out)
-        return out + (inner @ self.up).to(out.dtype)
+        if self.groups is None:
+            inner = x @ self.down[0]
+            if out.dtype == inner.dtype:
+                return torch.addmm(out.flatten(0, -2), inner.flatten(0, -2), self.up[0]).view_as(out)
+            return out + (inner @ self.up[0]).to(out.dtype)
+        groups, columns = self.groups, x.shape[1:-1]
+        picked = x.index_select(0, groups.order).view(len(self.down), -1, x.shape[-1])
+        added = torch.bmm(torch.bmm(picked, self.down), self.up).view(len(groups.order), *columns, -1)
+        if not groups.are_all:
+            added = torch.cat([added, added.new_zeros(1, *added.shape[1:])])
+        return out + added.index_select(0, groups.places).to(out.dtype)
 
 
-def _finite(down: Any, up: Any, scale: float) -> tuple[Any, Any]:
-    """Both sides in float32 at least, ``up`` scaled and finite: what is not a number would reach rows of others.
-
-    An adapter that has any such weight makes its own rows not a number by ``down``.
-    """
+def _sides(down: Any, up: Any, scale: float) -> tuple[Any, Any]:
+    """Both sides in float32 at least, ``up`` scaled."""
     import torch
 
     down, up = (side.to(torch.promote_types(side.dtype, torch.float32)) for side in (down, up))
-    up = up * scale
-    if not bool(up.isfinite().all()):
-        return torch.full_like(down, torch.nan), up.nan_to_num(0, 0, 0)
-    return down, up
+    return down, up * scale
+
+
+def _filled(side: Any, dimension: int, rank: int) -> Any:
+    """``side`` with zeros up to ``rank`` along ``dimension``."""
+    import torch
+
+    lacking = rank - side.shape[dimension]
+    return torch.nn.functional.pad(side, (0, lacking) if dimension == 1 else (0, 0, 0, lacking))

@@ -11,6 +11,8 @@ from benchmarks.client_checks.checks import capability, run_all
 
 BASE = os.environ.get("TINKER_BASE_MODEL", "gpt-4o-mini")
 RANK, LR, STEPS, SEED = 8, 5e-4, 5, 7
+#: Of the policy-gradient loop; at ``LR`` an adapter that begins at 0 changes too little in so few steps.
+POLICY_LR, POLICY_STEPS, SAMPLES, LEAST_GAIN = 4e-3, 10, 32, 0.5
 #: Questions and answers in pirate speak, one a line of the supervised loop.
 PAIRS = (
     ("Where is the boat?", "Aye, she be anchored in the harbour, matey!"),
@@ -70,32 +72,49 @@ def supervised() -> None:
     "save_weights_and_get_sampling_client, sample, forward_backward (importance_sampling): a policy-gradient loop"
 )
 def policy_gradient() -> None:
-    """Reward answers that hold the letter e often; every first ratio is 1."""
-    client, tokenizer = state["client"], state["tokenizer"]
+    """Reward answers that hold the letter e often, with a new adapter: the mean reward rises."""
+    client = service.create_lora_training_client(base_model=BASE, rank=RANK, seed=SEED).result()
+    tokenizer = state["tokenizer"]
     prompt = tokenizer("The sea is", add_special_tokens=False)["input_ids"]
     means, worst, start = [], 0.0, time.perf_counter()
-    for step in range(4):
-        sampler = client.save_weights_and_get_sampling_client().result()
-        params = types.SamplingParams(max_tokens=8, seed=step)
-        found = sampler.sample(types.ModelInput.from_ints(prompt), 16, params).result().sequences
-        rewards = np.array([tokenizer.decode(each.tokens).count("e") for each in found], dtype=float)
-        means.append(float(rewards.mean()))
-        data = []
-        for each, gain in zip(found, rewards - rewards.mean(), strict=True):
-            ids, before = [*prompt, *each.tokens], [0.0] * (len(prompt) - 1)
-            inputs = {
-                "target_tokens": np.array(ids[1:]),
-                "logprobs": np.array([*before, *each.logprobs], dtype=np.float32),
-                "advantages": np.array([*before, *[gain] * len(each.tokens)], dtype=np.float32),
-            }
-            data.append(types.Datum(model_input=types.ModelInput.from_ints(ids[:-1]), loss_fn_inputs=inputs))
-        passed = client.forward_backward(data, "importance_sampling")
-        client.optim_step(types.AdamParams(learning_rate=LR)).result()
-        for datum, output in zip(data, passed.result().loss_fn_outputs, strict=True):
-            own, now = datum.loss_fn_inputs["logprobs"].to_numpy(), output["logprobs"].to_numpy()
-            worst = max(worst, float(np.abs(own - now)[len(prompt) - 1 :].max()))
-    print(f"# {(time.perf_counter() - start) / 4:.2f} s a step of 16 samples; mean rewards {means}; "
-          f"trained and sampled log-probabilities differ by {worst:.1e} at most", flush=True)  # fmt: skip
+    for step in range(POLICY_STEPS):
+        rewards, differs = policy_step(client, tokenizer, prompt, step)
+        means.append(rewards.mean())
+        worst = max(worst, differs)
+    first, last = np.mean(means[:3]), np.mean(means[-3:])
+    print(f"# {(time.perf_counter() - start) / POLICY_STEPS:.2f} s a step of {SAMPLES} samples; mean rewards "
+          f"{[round(float(each), 2) for each in means]}; trained and sampled log-probabilities differ by {worst:.1e} "
+          "at most", flush=True)  # fmt: skip
+    assert last > first + LEAST_GAIN, f"the mean reward went from {first:.2f} to {last:.2f}"
+
+
+def policy_step(client, tokenizer, prompt: list[int], seed: int) -> tuple[np.ndarray, float]:
+    """One step: samples, their rewards ``[samples]`` as advantages over their mean, and an optimizer step.
+
+    Returns the rewards, and by how many nats log-probabilities of the samples differ in training at most: the ratios of
+    ``importance_sampling`` are 1 where this is 0.
+    """
+    sampler = client.save_weights_and_get_sampling_client().result()
+    params = types.SamplingParams(max_tokens=8, seed=seed)
+    found = sampler.sample(types.ModelInput.from_ints(prompt), SAMPLES, params).result().sequences
+    rewards = np.array([tokenizer.decode(each.tokens).count("e") for each in found], dtype=float)
+    data = []
+    for each, gain in zip(found, (rewards - rewards.mean()) / SAMPLES, strict=True):
+        ids, before = [*prompt, *each.tokens], [0.0] * (len(prompt) - 1)
+        inputs = {
+            "target_tokens": np.array(ids[1:]),
+            "logprobs": np.array([*before, *each.logprobs], dtype=np.float32),
+            "advantages": np.array([*before, *[gain] * len(each.tokens)], dtype=np.float32),
+        }
+        data.append(types.Datum(model_input=types.ModelInput.from_ints(ids[:-1]), loss_fn_inputs=inputs))
+    passed = client.forward_backward(data, "importance_sampling")
+    client.optim_step(types.AdamParams(learning_rate=POLICY_LR)).result()
+    pairs = zip(data, passed.result().loss_fn_outputs, strict=True)
+    differences = [
+        np.abs(datum.loss_fn_inputs["logprobs"].to_numpy() - output["logprobs"].to_numpy())[len(prompt) - 1 :]
+        for datum, output in pairs
+    ]
+    return rewards, float(max(each.max() for each in differences))
 
 
 @capability(

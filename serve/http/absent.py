@@ -13,6 +13,8 @@ ABSENT = {
     "videos": "the models read and write text only",
     "realtime": "chat completions and responses are streamed with stream=true",
     "uploads": "POST /v1/files takes files as a whole; file_mb is the limit",
+    "organization": "keys, projects and budgets are set by mlflow run . -e serve -P new_key=NAME -P project=NAME; "
+    "/v1/organization/audit_logs lists the changes",
     "edits": "use /v1/chat/completions",
     "engines": "use /v1/models",
 }

@@ -23,7 +23,7 @@ class PermissionRequest(BaseModel):
 
 @router.post("")
 def create(state: State, checkpoint: Checkpoint, body: PermissionRequest) -> dict[str, Any]:
-    """Record which projects may use a checkpoint; on this server every key may, with or without a permission."""
+    """Let other projects use a checkpoint."""
     return permissions.create(state.database, checkpoint, body.project_ids)
 
 

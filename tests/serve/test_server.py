@@ -1,7 +1,12 @@
-"""Starting and stopping: one server a database, a port that can be had, keys at the command line."""
+"""Starting, stopping and being killed: one server a database, a port that can be had, keys at the command line."""
 
+from contextlib import suppress
+
+import numpy as np
 import openai
 import pytest
+import tinker
+from tinker import types
 
 from data.errors import UserError
 from serve.store.auth import drop_key, new_key
@@ -52,9 +57,51 @@ def test_names_of_keys_are_there_once(tmp_path):
     database.close()
 
 
-def test_a_stopped_server_says_so_and_has_kept_everything(serve):
+@pytest.fixture(scope="module")
+def killed(serve):
+    """A server that was killed amid the training of a client of Tinker's, and started again."""
     server = serve()
-    file_id = upload(server.client())
+    service = tinker.ServiceClient(base_url=server.address, api_key=f"tml-{KEY}")
+    client = service.create_lora_training_client(base_model="gpt-4o-mini", rank=2, seed=5).result()
+    client.forward_backward(DATA, "cross_entropy").result()
+    client.optim_step(STEP).result()
+    path = client.save_state("kept").result().path
+    goes_on = continued(client)
+    in_flight = client.forward_backward(DATA, "cross_entropy")
+    server.kill()
+    file_id = upload(server.start().client())
+    return server, service, client, in_flight, path, goes_on, file_id
+
+
+DATA = [types.Datum(types.ModelInput.from_ints([5, 17, 9]), {"target_tokens": np.array([17, 9, 30])})]  # pyright: ignore
+STEP = types.AdamParams(learning_rate=1e-2)
+
+
+def continued(client):
+    """The losses before and after one more step."""
+    before = client.forward_backward(DATA, "cross_entropy").result().metrics["loss:sum"]
+    client.optim_step(STEP).result()
+    return before, client.forward(DATA, "cross_entropy").result().metrics["loss:sum"]
+
+
+def test_after_a_kill_tinkers_client_is_told_in_words_that_its_model_is_gone(killed):
+    _, service, client, in_flight, *_ = killed
+    for ask in (lambda: in_flight, lambda: client.optim_step(STEP), lambda: client.save_state("more")):
+        with pytest.raises(tinker.NotFoundError, match="the server was started again since"):
+            ask().result()
+    with suppress(tinker.NotFoundError):  # its session is gone too; this ends its heartbeats
+        service.close("success").result()
+
+
+def test_after_a_kill_tinkers_client_goes_on_from_its_saved_weights_as_the_model_itself_did(killed):
+    server, _, _, _, path, goes_on, _ = killed
+    with tinker.ServiceClient(base_url=server.address, api_key=f"tml-{KEY}") as service:
+        again = service.create_training_client_from_state_with_optimizer(path).result()
+        assert continued(again) == pytest.approx(goes_on, abs=1e-6)
+
+
+def test_a_stopped_server_says_so_and_has_kept_everything(killed):
+    server, *_, file_id = killed
     assert server.stop() == 0
     assert "The server has stopped." in server.step.stdout
     assert "first key" not in server.step.stdout, "the owner's own key is enough"

@@ -61,6 +61,7 @@ def test_what_can_not_be_done_is_refused_and_the_field_named(client, settings, p
         ("assistants", "/v1/responses"),
         ("threads/thread_1/runs", "/v1/responses"),
         ("vector_stores", "/v1/embeddings"),
+        ("organization/projects", "-P new_key=NAME -P project=NAME"),
     ],
 )
 def test_what_there_is_instead_of_an_absent_resource_is_said(served, path, word):
