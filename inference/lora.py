@@ -228,13 +228,12 @@ class AdapterBatch:
 
 @dataclass(frozen=True)
 class _Groups:
-    """The rows of a batch by adapter, each group filled up to the largest one's ``size``.
+    """The rows of a batch by adapter, each group filled up to the size of the largest one.
 
     ``order [adapters * size]``: the batch's row at each place of the groups; ``places [rows]``: where each row is in
     them, or behind them where it has no adapter. ``are_all``: whether every row has one.
     """
 
-    size: int
     order: Any
     places: Any
     are_all: bool
@@ -250,8 +249,8 @@ class _Groups:
         for number, group in enumerate(members):
             for i, row in enumerate(group):
                 places[row] = number * size + i
-        indices = [torch.tensor(each, dtype=torch.long, device=device) for each in (order, places)]
-        return cls(size, *indices, sum(map(len, members)) == rows)
+        are_all = sum(map(len, members)) == rows
+        return cls(torch.tensor(order, device=device), torch.tensor(places, device=device), are_all)
 
 
 class _Addition:

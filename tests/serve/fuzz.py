@@ -55,7 +55,7 @@ class Tally:
 def route_table() -> dict[str, APIRoute]:
     """Every route of the server, by method and path."""
     routes = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
-    return {f"{method} {route.path_format}": route for route in routes for method in sorted(route.methods)}
+    return {f"{method} {route.path_format}": route for route in routes for method in sorted(route.methods or ())}
 
 
 def fuzz_routes(
@@ -68,7 +68,7 @@ def fuzz_routes(
         foreign: what is known belongs to another project, so no reply may be about it.
     """
     warnings.filterwarnings("ignore", module="schemathesis")
-    schema = schemathesis.openapi.from_url(f"{served.address}/openapi.json")
+    schema: Any = schemathesis.openapi.from_url(f"{served.address}/openapi.json")
     tally, http = Tally(), served.http(*[key] if key else [])
     operations = [found.ok() for found in schema.get_all_operations()]
     for operation in sorted(operations, key=lambda each: each.method.lower() == "delete"):  # these come last

@@ -1,6 +1,7 @@
 """Objects that a server has, for made-up requests to be about: files, jobs, models, responses, Tinker's sessions."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -102,12 +103,12 @@ def _tinker_ids(served: Served) -> dict[str, list[str]]:
     }
 
 
-def close(served: Served, known: dict[str, list[str]]) -> None:
+def close(served: Served, known: Mapping[str, list[str]]) -> None:
     """End the session, whose models others need room for, unless it has ended."""
     served.http().post(f"{TINKER}/sessions/{known['session_id'][0]}/finish", json={})
 
 
-def training_requests(known: dict[str, list[str]]) -> st.SearchStrategy[bytes]:
+def training_requests(known: Mapping[str, list[str]]) -> st.SearchStrategy[bytes]:
     """Bodies of ``forward_backward``: mostly about a model that is there, with data right and wrong."""
     return st.builds(
         _training_request,
