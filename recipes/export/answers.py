@@ -14,6 +14,8 @@ from inference.transcript import Sampling
 
 #: Tokens, padding included, whose keys and values are held at once: what a batch takes beside the weights.
 BATCH_TOKENS = 2048
+#: So many of the last answers are scored under the base too: an export that left the adapter out scores them alike.
+BASE_ROWS = 8
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,8 @@ class Reference:
     """The version's own answers, and what is needed to compare another model with it.
 
     ``margins``: of its tokens, by how many nats each is likelier than the likeliest other one.
-    ``stops``: the tokens that end an answer. ``base_log_probs``: of the version's tokens under its base, in nats; empty
-    where the version is no adapter. ``vocabulary``: rows of its embedding.
+    ``stops``: the tokens that end an answer. ``base_log_probs``: of the last answers' tokens under the version's base,
+    in nats; empty where the version is no adapter. ``vocabulary``: rows of its embedding.
     """
 
     messages: list[list[dict[str, str]]]
@@ -57,48 +59,49 @@ def reference_answers(
     """
     prompts = [prompt_ids(tokenizer, row.turns[:-1], row.prompt, row.system) for row in rows]
     stops = named | stop_token_ids(tokenizer, model)
-    tokens = _greedy(model, prompts, stops, max_new_tokens)
-    texts = [tokenizer.decode(each, skip_special_tokens=True) for each in tokens]
     messages = [messages_of(row.turns, row.system)[:-1] for row in rows]
-    own, margins = scored(model, prompts, tokens)
-    answers = Answers(prompts, tokens, texts, own)
+    answers, margins = _greedy(model, tokenizer, prompts, stops, max_new_tokens)
     base: list[list[float]] = []
     if hasattr(model, "disable_adapter"):
         with model.disable_adapter():
-            base, _ = scored(model, prompts, tokens)
+            base = scored(model, prompts[-BASE_ROWS:], answers.tokens[-BASE_ROWS:])
     return Reference(messages, answers, stops, base, model.get_input_embeddings().weight.shape[0], margins)
 
 
-def _greedy(model: Any, prompts: Sequence[list[int]], stops: frozenset[int], most: int) -> list[list[int]]:
+def _greedy(
+    model: Any, tokenizer: Any, prompts: list[list[int]], stops: frozenset[int], most: int
+) -> tuple[Answers, list[list[float]]]:
+    """Greedy answers, and of each token its margin over the likeliest other one, in nats."""
+    import torch
+
     tokens: list[list[int]] = [[] for _ in prompts]
+    log_probs: list[list[float]] = [[] for _ in prompts]
+    margins: list[list[float]] = [[] for _ in prompts]
     sampling = Sampling(temperature=0.0, top_p=1.0, max_new_tokens=most)
     lengths = [len(prompt) + most for prompt in prompts]
     for chosen in batches_by_length(lengths, len(prompts), BATCH_TOKENS):
         for step in decode([BatchRow(model, None, prompts[i], stops) for i in chosen], sampling):
             for error in step.failed.values():
                 raise error
-            for i, token in zip(chosen, step.tokens, strict=True):
-                tokens[i] += [] if token is None else [token]
-    return tokens
+            for line, token in enumerate(step.tokens):
+                if token is None:
+                    continue
+                every = torch.log_softmax(step.logits[line].float(), -1)
+                own, every[token] = float(every[token]), -torch.inf
+                for found, value in ((tokens, token), (log_probs, own), (margins, own - float(every.max()))):
+                    found[chosen[line]].append(value)
+    texts = [tokenizer.decode(each, skip_special_tokens=True) for each in tokens]
+    return Answers(prompts, tokens, texts, log_probs), margins
 
 
-def scored(
-    model: Any, prompts: Sequence[list[int]], tokens: Sequence[list[int]]
-) -> tuple[list[list[float]], list[list[float]]]:
-    """The log-probability of each of ``tokens`` after what is before it, and its margin over the likeliest other token.
-
-    Both in nats, for each answer and token.
-    """
+def scored(model: Any, prompts: Sequence[list[int]], tokens: Sequence[list[int]]) -> list[list[float]]:
+    """The log-probability of each of ``tokens`` after what is before it, in nats, for each answer."""
     import torch
 
-    found, margins = [], []
+    found = []
     for prompt, answer in zip(prompts, tokens, strict=True):
         ids = torch.tensor([[*prompt, *answer]], device=model.device)
         with torch.no_grad():
             logits = model(input_ids=ids, logits_to_keep=len(answer) + 1).logits[0, :-1]
-        chosen = ids[0, len(prompt) :, None]
-        every = torch.log_softmax(logits.float(), -1)
-        own = every.gather(-1, chosen)[:, 0]
-        found.append(own.tolist())
-        margins.append((own - every.scatter(-1, chosen, -torch.inf).amax(-1)).tolist())
-    return found, margins
+        found.append(torch.log_softmax(logits.float(), -1).gather(-1, ids[0, len(prompt) :, None])[:, 0].tolist())
+    return found

@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
@@ -11,13 +12,17 @@ from data import pirate
 from data.conversation import Row
 from data.errors import UserError
 from inference.weights import sha256_of
+from recipes.dpo.config import DpoConfig
 from recipes.export.config import ExportConfig
 from recipes.export.layouts import Source, write_merged
+from recipes.sft.config import TuneConfig
 from recipes.version_rows import rows_of
-from registry import lineage, versions
+from registry import lineage, run_records, versions
 
 SCRIPT = Path(__file__).with_name("templates") / "reproduce.py"
-MODEL = "model"
+MODEL, CLAIMS = "model", "claims.yaml"
+#: The settings of the entry points that can train a version again.
+TRAININGS: dict[str, Any] = {"pirate": TuneConfig, "dpo": DpoConfig}
 #: Sets that are part of this project, under its licence; of others the bundle has digests only.
 OWN_SETS = ("terse", "wordy", "reviews")
 
@@ -25,18 +30,23 @@ OWN_SETS = ("terse", "wordy", "reviews")
 def write(source: Source, folder: Path, config: ExportConfig) -> None:
     """Write everything but the comparison, which follows."""
     write_merged(source, folder / MODEL)
-    params, tags = lineage.params_of(source.version.run_id), source.version.tags
+    record, tags = run_records.load(source.version.run_id), source.version.tags
+    params = dict(record.params) if record else {}
     numbers = {key: float(value) for key, value in tags.items() if key.startswith(("base/", "test/"))}
     rows = write_rows(folder, params)
+    entry = record.entry if record and record.entry in TRAININGS else ""
     facts = {
         "version": source.name,
-        "entry": "dpo" if "beta" in params else "pirate",
-        "params": {name: value for name, value in params.items() if name not in LOGGED_ONLY},
+        "entry": entry,
+        "params": settings_of(entry, params),
         "tags": {key: value for key, value in tags.items() if key not in numbers},
         "metrics": numbers,
         "rows": rows,
         "environment": lineage.environment(),
     }
+    if facts["params"].get("claims"):
+        (folder / CLAIMS).write_text(params.get("claims_text", ""), encoding="utf-8")
+        facts["params"]["claims"] = CLAIMS
     answers = source.reference.answers
     items = [
         {"messages": messages, "tokens": tokens, "text": text}
@@ -51,8 +61,10 @@ def write(source: Source, folder: Path, config: ExportConfig) -> None:
     shutil.copyfile(SCRIPT, folder / SCRIPT.name)
 
 
-#: Params that MLflow's users look for, beside the fields of the configuration.
-LOGGED_ONLY = ("learning_rate", "num_train_epochs", "resume")
+def settings_of(entry: str, params: Mapping[str, str]) -> dict[str, str]:
+    """Those of ``params`` that are settings of the entry point; its run logs others beside them."""
+    known = {field.name for field in fields(TRAININGS[entry])} - {"resume"} if entry else set()
+    return {name: value for name, value in params.items() if name in known}
 
 
 def write_rows(folder: Path, params: dict[str, str]) -> str:

@@ -32,6 +32,14 @@ class ExportConfig:
     def __post_init__(self) -> None:
         require(self.max_new_tokens > 0, f"max_new_tokens must be at least 1, not {self.max_new_tokens}")
         require(self.threads >= 0, f"threads must be at least 0, not {self.threads}")
+        for name, value, formats in (
+            ("outtype", self.outtype != "f16", ("gguf", "ollama")),
+            ("repository", self.repository, ("hub",)),
+            ("dry_run", self.dry_run, ("hub",)),
+            ("license", self.license, ("hub", "space")),
+        ):
+            wanted = " or ".join(f"to={each}" for each in formats)
+            require(not value or self.to in formats, f"{name} goes with {wanted}, not with to={self.to}; leave it out")
 
     @property
     def run_name(self) -> str:

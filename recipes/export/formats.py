@@ -1,6 +1,6 @@
 """The table of export formats: what writes each, who reads it in the comparison, and what it may differ by."""
 
-import tempfile
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,22 +11,24 @@ from recipes.export.config import ExportConfig
 from recipes.export.layouts import Source, write_adapter, write_merged
 from recipes.export.proof import EIGHT_BITS, EXACT, HALF, REPORTED, SAME_TEXTS, Tolerance
 
-GGUF_NAME = "model.gguf"
+GGUF_NAME, UNCONVERTED = "model.gguf", "unconverted"
 
 
 @dataclass(frozen=True)
 class Format:
     """One format.
 
-    ``write(source, folder, config)`` fills an empty folder; ``consumer``: file name, without its ending, of the program
-    in ``consumers`` that reads it; ``tolerance(config)``: what it may differ by; ``model``: the folder in it that the
-    consumer reads; ``finish(source's name, folder, config)``: what follows once the comparison has passed.
+    ``write(source, folder, config)`` fills an empty folder; ``convert(folder, config)``: what is made of its files once
+    the model is out of memory; ``consumer``: file name, without its ending, of the program in ``consumers`` that reads
+    it; ``tolerance(config)``: what it may differ by; ``model``: the folder in it that the consumer reads;
+    ``finish(source's name, folder, config)``: what follows once the comparison has passed.
     """
 
     write: Callable[[Source, Path, ExportConfig], None]
     consumer: str
     tolerance: Callable[[ExportConfig], Tolerance]
     model: str = ""
+    convert: Callable[[Path, ExportConfig], None] = lambda folder, config: None
     finish: Callable[[str, Path, ExportConfig], None] = lambda name, folder, config: None
 
 
@@ -34,25 +36,29 @@ def _gguf_tolerance(config: ExportConfig) -> Tolerance:
     return {"q8_0": EIGHT_BITS, "q4_k_m": REPORTED}.get(config.outtype, HALF)
 
 
-def write_gguf(source: Source, folder: Path, config: ExportConfig) -> None:
-    """Write one GGUF file by llama.cpp's converter, an adapter merged into its base (dequantised, where it was GGUF).
+def write_unconverted(source: Source, folder: Path, config: ExportConfig) -> None:
+    """Write the model that a GGUF file is made of, an adapter merged into its base (dequantised, where it was GGUF)."""
+    write_merged(source, folder / UNCONVERTED)
+
+
+def convert(folder: Path, config: ExportConfig) -> None:
+    """Make one GGUF file by llama.cpp's converter of what ``write_unconverted`` wrote, which is removed.
 
     Raises:
         UserError: the converter can't be fetched, or does not know the architecture or the tokenizer.
     """
-    with tempfile.TemporaryDirectory(prefix=".merged-", dir=folder) as place:
-        write_merged(source, Path(place))
-        gguf_converter.convert(Path(place), folder / GGUF_NAME, config.outtype)
+    gguf_converter.convert(folder / UNCONVERTED, folder / GGUF_NAME, config.outtype)
+    shutil.rmtree(folder / UNCONVERTED)
 
 
 def write_ollama(source: Source, folder: Path, config: ExportConfig) -> None:
-    """Write a GGUF file and a Modelfile that names it, the template, the stop tokens and the longest context.
+    """Write what a GGUF file is made of, and a Modelfile that names it, the template, stop tokens and longest context.
 
     Raises:
-        UserError: as ``write_gguf``, or the chat template can't be written as one of Go's.
+        UserError: the chat template can't be written as one of Go's.
     """
     text = modelfile.modelfile(source.tokenizer, source.stops, positions(source.model), GGUF_NAME)
-    write_gguf(source, folder, config)
+    write_unconverted(source, folder, config)
     (folder / "Modelfile").write_text(text, encoding="utf-8")
 
 
@@ -61,8 +67,8 @@ FORMATS: dict[str, Format] = {
     "adapter": Format(
         lambda source, folder, config: write_adapter(source, folder), "with_transformers", lambda _: EXACT
     ),
-    "gguf": Format(write_gguf, "with_llama_cpp", _gguf_tolerance),
-    "ollama": Format(write_ollama, "with_llama_cpp", _gguf_tolerance),
+    "gguf": Format(write_unconverted, "with_llama_cpp", _gguf_tolerance, convert=convert),
+    "ollama": Format(write_ollama, "with_llama_cpp", _gguf_tolerance, convert=convert),
     "hub": Format(hub.write, "with_transformers", lambda _: EXACT, finish=hub.upload),
     "space": Format(space.write, "with_gradio_client", lambda _: SAME_TEXTS),
     "bundle": Format(bundle.write, "with_transformers", lambda _: EXACT, model=bundle.MODEL, finish=bundle.pack),

@@ -154,8 +154,8 @@ def _defect(reference: Reference, other: Answers, vocabulary: int, bos: int | No
 
 def _weights_cause(reference: Reference, other: Answers, tolerance: Tolerance) -> str:
     """Why the answers differ by more than the tolerance, where nothing else is wrong."""
-    base = reference.base_log_probs
-    if base and _distance(other.log_probs, base) < NEARER * _distance(reference.answers.log_probs, base):
+    base, own = reference.base_log_probs, reference.answers.log_probs
+    if base and _distance(other.log_probs[-len(base) :], base) < NEARER * _distance(own[-len(base) :], base):
         return "adapter not merged"
     return "quantisation" if tolerance.quantised else "the weights differ"
 

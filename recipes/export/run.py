@@ -5,8 +5,9 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from inference.batch import positions
 from inference.locations import ModelLocation
 from inference.lora import CONFIG
 from inference.threads import set_threads
-from recipes.export import gguf_converter, hub, report
+from recipes.export import hub, quantizer, report
 from recipes.export.answers import Reference, reference_answers
 from recipes.export.config import ExportConfig
 from recipes.export.formats import FORMATS, Format
@@ -37,8 +38,30 @@ from registry.versions import Version
 CONSUMERS = Path(__file__).with_name("consumers")
 
 
-def export(config: ExportConfig, run: Run) -> Iterator[str]:
-    """Export the version and yield the lines that are printed.
+@dataclass(frozen=True)
+class Exported:
+    """A finished export: its ``folder``, and the ``proof`` that it answers as its version does."""
+
+    folder: Path
+    proof: Proof
+
+
+def export_version(config: ExportConfig, run: Run, progress: Callable[[str], None]) -> Exported:
+    """Export the version; ``progress`` is called with each line as it comes.
+
+    Raises:
+        UserError: as ``export``.
+    """
+    lines = export(config, run)
+    while True:
+        try:
+            progress(next(lines))
+        except StopIteration as end:
+            return end.value
+
+
+def export(config: ExportConfig, run: Run) -> Generator[str, None, Exported]:
+    """Export the version, yield the lines that are printed, and return what was made.
 
     Raises:
         UserError: there is no such version, it has no weights here, the folder is there, or the exported model does not
@@ -54,6 +77,7 @@ def export(config: ExportConfig, run: Run) -> Iterator[str]:
     yield f"Version {reference_name} to {config.to} in {target}"
     with new_folder(target) as folder:
         reference, bos, compared = write(config, form, version, location, folder)
+        form.convert(folder, config)
         yield f"Prompts {len(compared.rows)}: {'; '.join(compared.notes) or 'all fixed ones'}"
         found = consume(config, form, location, folder / form.model, reference)
         proof = compare(reference, found, form.tolerance(config), bos)
@@ -63,6 +87,7 @@ def export(config: ExportConfig, run: Run) -> Iterator[str]:
             raise UserError(f"the export does not answer as {reference_name} does: {proof.cause}; nothing was exported")
         form.finish(reference_name, folder, config)
     yield f"Export  {target}"
+    return Exported(target, proof)
 
 
 def require_installed(config: ExportConfig) -> None:
@@ -79,7 +104,7 @@ def require_installed(config: ExportConfig) -> None:
     if config.to == "hub":
         hub.require_ready(config)
     if config.outtype == "q4_k_m":
-        gguf_converter.require_quantizer()
+        quantizer.require()
     if FORMATS[config.to].consumer == "with_llama_cpp" and not find_spec("xllamacpp"):
         raise UserError(f"to={config.to} needs llama.cpp: pip install -r requirements-export.txt")
 
@@ -122,7 +147,8 @@ def write(
 
     The version is computed in float32, whatever its base is held in, and is out of memory afterwards.
     """
-    model, tokenizer = load(replace(location, load="fp32"))
+    with files_read():
+        model, tokenizer = load(replace(location, load="fp32"))
     room = positions(model) - config.max_new_tokens
 
     def fits(row: Row) -> bool:
@@ -137,6 +163,22 @@ def write(
     del model
     gc.collect()
     return reference, tokenizer.bos_token_id, compared
+
+
+@contextmanager
+def files_read() -> Iterator[None]:
+    """A context in which Transformers reads each tensor from the file, as it does on Windows, and does not map it.
+
+    A mapped file of 16-bit weights stays in memory until the last one is cast to float32: half as much again.
+    """
+    from transformers import modeling_utils
+
+    opened: Any = modeling_utils.safe_open
+    modeling_utils.safe_open = lambda file, **given: opened(file, **{**given, "backend": "pread"})  # type: ignore
+    try:
+        yield
+    finally:
+        modeling_utils.safe_open = opened
 
 
 def own_rows(version: Version) -> tuple[list[Row], str]:

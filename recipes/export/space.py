@@ -27,6 +27,8 @@ def write(source: Source, folder: Path, config: ExportConfig) -> None:
     front = {
         "title": source.name,
         "emoji": "\U0001f4ac",
+        "colorFrom": "blue",
+        "colorTo": "green",
         "sdk": "gradio",
         "sdk_version": installed("gradio"),
         "python_version": "3.11",

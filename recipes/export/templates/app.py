@@ -1,6 +1,7 @@
 """Chat with a fine-tuned model and its base side by side; runs alone, with the files beside it."""
 
 import json
+from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ HERE = Path(__file__).resolve().parent
 BASE, VERSION = HERE / "base", HERE / "version"
 SETTINGS = json.loads((HERE / "settings.json").read_text(encoding="utf-8"))
 MOST_NEW_TOKENS = 512
+HEIGHT = "clamp(16rem, 52vh, 40rem)"
+THEME = gr.themes.Base(primary_hue=gr.themes.colors.cyan, neutral_hue=gr.themes.colors.slate)
 
 tokenizer = AutoTokenizer.from_pretrained(VERSION)
 
@@ -38,9 +41,16 @@ MODELS, STOPS = _load()
 
 
 def _answer(side: str, messages: list[dict[str, str]], new_tokens: int) -> dict[str, Any]:
-    """Prompt and answer of one side: token ids and the text; greedy."""
+    """Prompt and answer of one side: token ids and the text; greedy.
+
+    Raises:
+        gr.Error: the conversation and its answer are longer than the model's positions.
+    """
     model, active = MODELS[side]
     ids = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)["input_ids"]
+    positions = getattr(model.config, "max_position_embeddings", None)
+    if positions and len(ids) + new_tokens > positions:
+        raise gr.Error(f"The conversation is too long for a model of {positions} tokens: start a new one.")
     prompt = torch.tensor([ids])
     settings = {"max_new_tokens": new_tokens, "do_sample": False, "eos_token_id": STOPS}
     with active(), torch.no_grad():
@@ -62,29 +72,63 @@ def compare(messages: list[dict[str, str]], new_tokens: int) -> dict[str, Any]:
     return {side: _answer(side, messages, min(int(new_tokens), MOST_NEW_TOKENS)) for side in MODELS}
 
 
-def chat(prompt: str, *rest: Any) -> list[Any]:
-    """Both conversations with the answers to ``prompt``; the box is emptied."""
+def chat(prompt: str, *rest: Any) -> Iterator[list[Any]]:
+    """Both conversations with ``prompt``, then with one side's answer after the other; the box is emptied."""
     *histories, new_tokens = rest
-    answered = []
-    for side, history in zip(MODELS, histories, strict=True):
-        messages = [{"role": each["role"], "content": _text(each["content"])} for each in history or []]
-        messages.append({"role": "user", "content": prompt})
-        text = _answer(side, messages, int(new_tokens))["text"].strip()
-        answered.append([*messages, {"role": "assistant", "content": text}])
-    return ["", *answered]
+    if not prompt.strip():
+        yield [prompt, *histories]
+        return
+    question = {"role": "user", "content": prompt}
+    shown = [
+        [*({"role": each["role"], "content": _text(each["content"])} for each in history or []), question]
+        for history in histories
+    ]
+    yield ["", *shown]
+    for i, side in enumerate(MODELS):
+        answer = _answer(side, shown[i], int(new_tokens))["text"].strip()
+        shown[i] = [*shown[i], {"role": "assistant", "content": answer or "(an empty answer)"}]
+        yield ["", *shown]
 
 
 def _text(content: Any) -> str:
     return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
 
 
+CSS = """
+.gradio-container { max-width: 76rem !important; margin: 0 auto !important; }
+.title h1 { font-size: 1.6rem; letter-spacing: -.02em; margin: .6rem 0 .1rem; }
+.title p { color: var(--body-text-color-subdued); margin: 0; }
+.pane { border-radius: 12px; border-top: 4px solid var(--neutral-400) !important; }
+.pane.version { border-top-color: var(--primary-500) !important; }
+.pane .message { font-size: 1rem; line-height: 1.5; }
+footer { display: none !important; }
+"""
+
 with gr.Blocks(title=SETTINGS["title"]) as demo:
-    gr.Markdown(f"# {SETTINGS['title']}\n\n{SETTINGS['text']}")
-    with gr.Row():
-        panes = [gr.Chatbot(label=SETTINGS["labels"][side], height=420) for side in MODELS]
-    box = gr.Textbox(label="Prompt", placeholder="Write to both models", submit_btn=True)
-    length = gr.Slider(8, 256, value=64, step=8, label="Longest answer, in tokens")
-    gr.Examples(SETTINGS["examples"], box)
+    gr.Markdown(f"# {SETTINGS['title']}\n\n{SETTINGS['text']}", elem_classes="title")
+    with gr.Row(equal_height=True):
+        panes = [
+            gr.Chatbot(
+                label=SETTINGS["labels"][side],
+                height=HEIGHT,
+                min_width=280,
+                elem_classes=["pane", side],
+                placeholder="Its answers come here.",
+            )
+            for side in MODELS
+        ]
+    with gr.Row(equal_height=True):
+        box = gr.Textbox(
+            show_label=False,
+            placeholder="Write to both models",
+            submit_btn=True,
+            scale=8,
+            autofocus=True,
+            max_length=4000,
+        )
+        fresh = gr.Button("New conversation", scale=1, min_width=150)
+    gr.Examples(SETTINGS["examples"], box, label="For example")
+    length = gr.Slider(8, MOST_NEW_TOKENS, value=64, step=8, label="Longest answer, in tokens")
     box.submit(
         chat,
         [box, *panes, length],
@@ -93,7 +137,8 @@ with gr.Blocks(title=SETTINGS["title"]) as demo:
         concurrency_id="model",
         concurrency_limit=1,
     )
+    fresh.click(lambda: [None] * len(panes), None, panes, api_visibility="private", queue=False)
     gr.api(compare, api_name="compare", concurrency_id="model", concurrency_limit=1)
 
 if __name__ == "__main__":
-    demo.launch()
+    demo.launch(theme=THEME, css=CSS)

@@ -3,15 +3,17 @@
 ``python reproduce.py`` checks the files' digests, lets the model in ``model/`` answer the conversations of
 ``transcript.json`` and compares token by token. It needs what requirements.txt names, and no network.
 
-``python reproduce.py --code FOLDER [--dataset FILE]`` trains again with a checkout of Parley in FOLDER (bundle.json
-names the commit), in a store of its own under ``again/``, and compares the digests of rows and base, and the metrics.
-``--dataset`` names the training rows where the bundle holds none; their digest is compared.
+``python reproduce.py --code FOLDER`` trains again with a checkout of Parley in FOLDER (bundle.json names the commit),
+by a Python that has the packages of its requirements.txt, in a store of its own under ``again/``; it compares the
+digests of rows and base, and the metrics. ``--param NAME=VALUE`` replaces a setting that names a file of another
+machine, such as ``--param dataset=rows.jsonl`` where the bundle holds no rows; digests are compared all the same.
 """
 
 import argparse
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,17 +21,19 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 METRIC_TOLERANCE = 0.02
+#: Tags that say which rows and which base were trained.
+DIGESTS = ("dataset_digest", "validation_digest", "test_digest", "base_digest")
 
 
 def main() -> int:
     """Run the checks that were asked for; 0 where all is the same."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--code", help="a checkout of Parley, to train again")
-    parser.add_argument("--dataset", default="", help="the training rows, where the bundle holds none")
+    parser.add_argument("--param", action="append", default=[], help="with --code: NAME=VALUE instead of the bundle's")
     given = parser.parse_args()
     results = [check_files(), check_answers()]
     if given.code:
-        results.append(check_training(Path(given.code).resolve(), given.dataset))
+        results.append(check_training(Path(given.code).resolve(), dict(each.split("=", 1) for each in given.param)))
     print("The same." if all(results) else "Not the same.")
     return 0 if all(results) else 1
 
@@ -71,16 +75,22 @@ def check_answers() -> bool:
     return same == len(transcript["items"])
 
 
-def check_training(code: Path, dataset: str) -> bool:
-    """Whether a run with the same settings has the same rows and base, and metrics within the tolerance."""
+def check_training(code: Path, given: dict[str, str]) -> bool:
+    """Whether a run with the same settings, but for those ``given``, has the same rows and base, and the same metrics.
+
+    Files are ``given`` as paths from the working folder.
+    """
     bundle = json.loads((HERE / "bundle.json").read_text(encoding="utf-8"))
+    if not bundle["entry"]:
+        print("Training  can't be run again: the version comes from no run of -e pirate or -e dpo")
+        return False
     again = HERE / "again"
+    shutil.rmtree(again, ignore_errors=True)
     again.mkdir()
-    params = {
-        **bundle["params"],
-        "register_as": "again",
-        **({"dataset": str(Path(dataset).resolve())} if dataset else {}),
-    }
+    _print_commit(code, bundle["tags"].get("git_commit", "unknown"))
+    own = {name: _resolved(Path.cwd(), value) for name, value in given.items()}
+    params = {name: _resolved(HERE, value) for name, value in bundle["params"].items()}
+    params = {**params, **own, "register_as": "again"}
     flags = [word for name, value in params.items() for word in (f"--{name}", value)]
     env = {
         **os.environ,
@@ -89,20 +99,31 @@ def check_training(code: Path, dataset: str) -> bool:
     }
     done = subprocess.run([sys.executable, "-m", f"steps.{bundle['entry']}", *flags], cwd=code, env=env)
     if done.returncode:
+        print(f"Training  ended with exit code {done.returncode}")
         return False
     tags = _tags(env["MLFLOW_TRACKING_URI"])
-    digests = [name for name in bundle["tags"] if name.endswith("_digest") and name in tags]
-    changed = [name for name in digests if tags[name] != bundle["tags"][name]]
+    digests = [name for name in DIGESTS if name in bundle["tags"]]
+    changed = [name for name in digests if tags.get(name) != bundle["tags"][name]]
     moved = [
-        f"{name} {bundle['metrics'][name]:.3f} -> {float(tags[name]):.3f}"
-        for name in bundle["metrics"]
-        if name in tags and abs(float(tags[name]) - bundle["metrics"][name]) > METRIC_TOLERANCE
+        f"{name} {value:.3f} -> {tags.get(name, 'none')}"
+        for name, value in bundle["metrics"].items()
+        if name not in tags or not abs(float(tags[name]) - value) <= METRIC_TOLERANCE
     ]
     print(f"Training  {len(digests) - len(changed)} of {len(digests)} digests are the same", *changed)
-    print(
-        f"Metrics   {len(moved)} of {len(bundle['metrics'])} differ by more than {METRIC_TOLERANCE}", *moved, sep="\n  "
-    )
+    count = len(bundle["metrics"])
+    print(f"Metrics   {count - len(moved)} of {count} are the same within {METRIC_TOLERANCE}", *moved, sep="\n  ")
     return not changed and not moved
+
+
+def _resolved(folder: Path, value: str) -> str:
+    """The path of the file in ``folder`` that ``value`` names; other values as they are."""
+    return str((folder / value).resolve()) if value and (folder / value).is_file() else value
+
+
+def _print_commit(code: Path, wanted: str) -> None:
+    done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=code, capture_output=True, text=True)
+    found = done.stdout.strip() or "unknown"
+    print(f"Code      commit {found}" + ("" if found == wanted else f"; the bundle's is {wanted}"), flush=True)
 
 
 def _tags(store: str) -> dict[str, str]:

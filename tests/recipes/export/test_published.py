@@ -2,15 +2,19 @@
 
 import json
 import runpy
+from dataclasses import asdict
 from zipfile import ZipFile
 
 import pytest
 import yaml
 
 from data.errors import UserError
-from recipes.export import run
+from recipes.export import quantizer, run
+from recipes.export.bundle import settings_of
+from recipes.sft.config import TuneConfig
 from registry import versions
 from steps.export import export
+from steps.flags import parse
 from tests.fixtures.consumers import consume
 from tests.small_version import register_adapter
 
@@ -85,6 +89,7 @@ def test_an_upload_takes_the_token_of_the_environment_alone(monkeypatch, tmp_pat
 )
 def test_what_is_missing_is_one_line_and_nothing_is_left(version, flags, token, message, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(quantizer, "_libraries", lambda: iter(()))
     monkeypatch.setenv("HF_TOKEN", token)
     with pytest.raises(UserError, match=message) as caught:
         export(["--version", version, "--output", str(tmp_path / "exported"), *flags])
@@ -108,6 +113,15 @@ def test_a_bundle_is_checked_by_its_own_script_in_a_fresh_folder(version, monkey
     assert not checks["check_files"]() and not checks["check_answers"]()
 
 
+def test_the_settings_of_a_bundle_are_flags_of_its_entry_point_and_nothing_else():
+    config = TuneConfig(dataset="wordy", epochs=2, claims="mine.yaml")
+    logged = {name: str(value) for name, value in asdict(config).items()}
+    others = {"learning_rate": "0.001", "num_train_epochs": "2", "claims_digest": "1f", "claims_text": "claim: []"}
+    settings = settings_of("pirate", {**logged, **others})
+    assert parse(TuneConfig, [word for name, value in settings.items() for word in (f"--{name}", value)]) == config
+    assert settings_of("", logged) == {}
+
+
 def test_a_space_answers_as_its_version_does(version, tmp_path, capsys):
     target = tmp_path / "space"
     flags = ["--to", "space", "--license", "apache-2.0", "--max_new_tokens", "4", "--threads", "1"]
@@ -118,3 +132,12 @@ def test_a_space_answers_as_its_version_does(version, tmp_path, capsys):
     assert (found["sdk"], found["app_file"], found["license"]) == ("gradio", "app.py", "apache-2.0")
     assert (target / "base" / "model.safetensors").is_file() and (target / "version" / "adapter_config.json").is_file()
     assert f"gradio=={found['sdk_version']}\n" in (target / "requirements.txt").read_text()
+    app = runpy.run_path(str(target / "app.py"))
+    waiting, first, last = app["chat"]("Hello there.", None, None, 4)
+    assert [len(each) for each in waiting[1:]] == [1, 1]  # both conversations show the prompt before any answer
+    assert [len(each) for each in first[1:]] == [2, 1]
+    assert last[2][1]["content"] == app["compare"](last[2][:1], 4)["version"]["text"].strip()
+    (unchanged,) = app["chat"](" ", last[1], last[2], 4)
+    assert unchanged == [" ", *last[1:]]
+    with pytest.raises(app["gr"].Error, match="too long"):
+        list(app["chat"]("word " * 2000, None, None, 4))

@@ -9,9 +9,13 @@ from mlflow.tracking import MlflowClient
 
 from data.conversation import Row
 from data.errors import UserError
+from recipes.export import run
+from recipes.export.config import ExportConfig
 from recipes.export.output_folder import new_folder
 from recipes.export.prompts import conversations
+from registry import runs
 from steps.export import export
+from tests.fixtures.consumers import consume
 from tests.small_version import register_adapter
 
 
@@ -24,13 +28,24 @@ def version(settle, tiny_base, tmp_path_factory):
 
 
 @pytest.mark.parametrize("to", ["merged", "adapter"])
-def test_an_export_answers_as_its_version_does(version, to, tmp_path, capsys):
+def test_an_export_answers_as_its_version_does(version, to, tmp_path, monkeypatch):
     target = tmp_path / to
+    if to == "merged":  # one program reads both; the other one runs in a process of its own
+        monkeypatch.setattr(run, "consume", consume)
     export(["--version", version, "--to", to, "--output", str(target), "--max_new_tokens", "8"])
     proof = json.loads((target / "proof.json").read_text())
     assert proof["passed"] and proof["same_prompts"] == proof["same_texts"] == proof["n"] >= 25
     assert 0 <= proof["largest"] < 1e-3
     assert [path.name for path in tmp_path.iterdir()] == [to]  # no partial folder is left
+
+
+def test_a_caller_gets_each_line_as_it_comes_and_the_folder_and_comparison_at_the_end(version, tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "consume", consume)
+    config = ExportConfig(version, output=str(tmp_path / "merged"), max_new_tokens=1)
+    lines: list[str] = []
+    made = run.export_version(config, runs.start("export", tmp_path / "outputs"), lines.append)
+    assert [line.split()[0] for line in lines] == ["Version", "Prompts", "Compared", "Export"]
+    assert (made.folder, made.proof.cause) == (tmp_path / "merged", "") and (made.folder / "config.json").is_file()
 
 
 @pytest.mark.parametrize(
@@ -40,6 +55,9 @@ def test_an_export_answers_as_its_version_does(version, to, tmp_path, capsys):
         (["--version", "pirate/99"], "there is no version pirate/99"),
         (["--version", "pirate/1:base"], "name the version itself"),
         (["--version", "pirate/1", "--output", "."], "is there already"),
+        (["--version", "pirate/1", "--outtype", "q8_0"], "outtype goes with to=gguf or to=ollama, not with to=merged"),
+        (["--version", "pirate/1", "--to", "gguf", "--license", "mit"], "license goes with to=hub or to=space"),
+        (["--version", "pirate/1", "--dry_run", "true"], "dry_run goes with to=hub, not with to=merged"),
     ],
 )
 def test_what_can_not_be_exported_is_one_line(version, flags, message):
