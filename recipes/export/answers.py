@@ -88,8 +88,9 @@ def _greedy(
                     continue
                 every = torch.log_softmax(step.logits[line].float(), -1)
                 own, every[token] = float(every[token]), -torch.inf
-                for found, value in ((tokens, token), (log_probs, own), (margins, own - float(every.max()))):
-                    found[chosen[line]].append(value)
+                tokens[chosen[line]].append(token)
+                log_probs[chosen[line]].append(own)
+                margins[chosen[line]].append(own - float(every.max()))
     texts = [tokenizer.decode(each, skip_special_tokens=True) for each in tokens]
     return Answers(prompts, tokens, texts, log_probs), margins
 

@@ -1,6 +1,7 @@
 """One version, one prompt, everything on this machine that can answer it: the texts are the same."""
 
 import importlib
+from typing import Any
 
 import mlflow
 import pytest
@@ -52,7 +53,7 @@ def test_transformers_llama_cpp_pyfunc_page_and_server_give_the_same_answer(vers
     (*_, exchange) = group.generate(PROMPT, Sampling(temperature=0.0, max_new_tokens=NEW_TOKENS))
     texts["page"] = exchange.replies[0].text
     server = Served(launcher, tmp_path, store, base_model=str(tmp_path / "base")).start()
-    asked = [{"role": "user", "content": PROMPT}]
+    asked: Any = [{"role": "user", "content": PROMPT}]
     found = server.client().chat.completions.create(model=version, messages=asked, temperature=0, max_tokens=NEW_TOKENS)
     texts["server"] = found.choices[0].message.content or ""
     server.stop()
