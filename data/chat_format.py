@@ -4,6 +4,7 @@ A template is a program that came with the model. Nothing says how it ends a tur
 what it writes between the prompt and the answer; its output for a known conversation shows all three.
 """
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from datetime import date
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from data.conversation import parted
 from data.errors import DataError, first_line
 
 PLAIN_TEMPLATE = (
@@ -24,8 +26,6 @@ PLAIN_TEMPLATE = (
 #: The conversation that is rendered: texts that no template holds, with capitals and a blank line to be left alone.
 SYSTEM, PROMPT, THOUGHT = "Be Brief with Ann.", "How are Ann and Bob?", "Ann Rowed, Bob walked."
 ANSWER = "Ann is Well.\n\nBob is, too"
-#: An answer whose own text holds its thought.
-INLINE = re.compile(r"\s*<think>\s*(.*?)\s*</think>\s*(.*)", re.DOTALL)
 #: The end of a generation prompt that opens a thought, such as ``<think>\n``.
 OPENED = re.compile(r"<(\w+)>\s*\Z")
 STRFTIME = re.compile(r"""strftime_now\(\s*(?P<quote>['"])(?P<format>.*?)(?P=quote)\s*\)""")
@@ -52,18 +52,25 @@ class ChatFormat:
 
     @property
     def scaffold(self) -> str:
-        """The text in generated text after which the answer begins; empty where answers begin at once."""
-        return (self.thought[1] if self.thought else self.lead).strip()
+        """The text in generated text after which the answer begins; empty where answers begin at once.
+
+        A model that has learned thoughts may answer without one: what ends a thought and the ``lead`` end alike.
+        """
+        if self.thought is None:
+            return self.lead.strip()
+        ends = self.thought[1][::-1], self.lead[::-1]
+        return (os.path.commonprefix(ends)[::-1].strip() if self.lead.strip() else "") or self.thought[1].strip()
 
     def answer_text(self, answer: str, thought: str = "") -> str:
         """What follows the generation prompt, up to the end of the turn.
 
         Raises:
-            DataError: there is a thought, and the template has no place for it.
+            DataError: there is a thought, and the template has no place for it or writes something else there.
         """
-        inline = INLINE.fullmatch(answer) if self.thought and not thought else None
-        if inline:
-            thought, answer = inline.groups()
+        inline = parted(answer) if not thought else None
+        has_place = self.thought is not None or bool(self.lead.strip())  # without either it is a text like others
+        if inline and has_place:
+            thought, answer = inline
         elif not thought:
             return self.lead + answer
         if self.thought is None:

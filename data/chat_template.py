@@ -12,12 +12,12 @@ ends a turn, what it puts before an answer) is found by ``data.chat_format``.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import uuid4
 
 from data.chat_format import chat_format, render_accepted
-from data.conversation import Row
+from data.conversation import Row, parted
 from data.errors import DataError
 from data.tool_format import tool_prompt, tool_steps
 
@@ -94,6 +94,26 @@ def _joined(steps: Iterable[tuple[str, str]], end: str) -> list[list[Segment]]:
         out[-1] += [Segment(before[len(done) :], is_answer=False), Segment(text, is_answer=True, turn=i)]
         done = before + text + end
     return out
+
+
+def with_thoughts_apart(tokenizer: Any, rows: Iterable[Row]) -> list[Row]:
+    """``rows`` with the thoughts that answers begin with in ``Row.thoughts``, where the template has a place for them.
+
+    What a model answers is compared with these answers: its own thoughts are taken off as well.
+    """
+    has_place = chat_format(tokenizer).thought is not None
+    return [_thoughts_apart(row) if has_place and row.has_thoughts and row.chat is None else row for row in rows]
+
+
+def _thoughts_apart(row: Row) -> Row:
+    before = row.thoughts or ("",) * len(row.turns)
+    found = [
+        (kept, answer) if kept else parted(answer) or ("", answer)
+        for kept, (_, answer) in zip(before, row.turns, strict=True)
+    ]
+    thoughts, answers = zip(*found, strict=True)
+    turns = tuple((prompt, answer) for (prompt, _), answer in zip(row.turns, answers, strict=True))
+    return replace(row, turns=turns, thoughts=thoughts if any(thoughts) else ())
 
 
 def row_sequences(tokenizer: Any, row: Row) -> list[list[Segment]]:

@@ -2,13 +2,18 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 Turns = tuple[tuple[str, str], ...]
 #: How answers begin that hold a thought in their own text, as Qwen's and DeepSeek's do.
-THOUGHT = "<think>"
+THOUGHT, THOUGHT_END = "<think>", "</think>"
+#: A thought, whose opening the prompt may have written, and what comes after it without blank lines and a single space.
+INLINE = re.compile(
+    rf"\s*(?:{THOUGHT}|(?!.*{THOUGHT}))\s*(.*?)\s*{THOUGHT_END}(?:[^\S\n]*\n)*(?: (?=\S))?(.*)", re.DOTALL
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,13 @@ class Row:
     @property
     def has_thoughts(self) -> bool:
         """Whether an answer comes with what the model thinks before it, as a field or at the answer's beginning."""
-        return any(self.thoughts) or any(answer.startswith(THOUGHT) for _, answer in self.turns)
+        return any(self.thoughts) or any(parted(answer) for _, answer in self.turns)
+
+    def without_empty_thoughts(self) -> "Row":
+        """The row without the empty thoughts that its answers begin with, as some templates write them."""
+        found = [(prompt, answer, parted(answer)) for prompt, answer in self.turns]
+        turns = ((prompt, inline[1] if inline and not inline[0] else answer) for prompt, answer, inline in found)
+        return replace(self, turns=tuple(turns))
 
     @property
     def content(self) -> list[Any]:
@@ -62,6 +73,12 @@ class Row:
     def response(self) -> str:
         """The answer to the last prompt."""
         return self.turns[-1][1]
+
+
+def parted(answer: str) -> tuple[str, str] | None:
+    """(the thought, the answer) of an answer whose own text begins with its thought; None where it does not."""
+    found = INLINE.fullmatch(answer) if THOUGHT_END in answer else None
+    return (found[1], found[2]) if found else None
 
 
 def digest(rows: Iterable[Row]) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 import struct
 from collections import Counter
 from collections.abc import Iterator
@@ -11,18 +12,38 @@ from typing import Any
 from data.errors import UserError, first_line
 
 MAGIC = b"GGUF"
+#: How llama.cpp names the parts of a split model.
+PART = re.compile(r"-\d+-of-\d+\.gguf$", re.IGNORECASE)
 #: How weights are kept that a GGUF file stores as such; of all others bfloat16 holds more than is there.
 DTYPES = {"F32": "float32", "F16": "float16"}
+
+
+def is_named(name: str) -> bool:
+    """Whether a file or a path is named like a GGUF file."""
+    return name.lower().endswith(".gguf")
+
+
+def require_whole(file: Path) -> None:
+    """Refuse one of the parts of a split model.
+
+    Raises:
+        UserError: the file is named like one.
+    """
+    if PART.search(file.name):
+        raise UserError(
+            f"{file} is one part of a model: join the parts with llama-gguf-split --merge, and name the result"
+        )
 
 
 def stored_type(file: Path) -> str:
     """The tensor type that most of the weights in ``file`` have, by GGUF's name of it: ``Q4_1``, ``F16``, ``BF16``.
 
     Raises:
-        UserError: it is no GGUF file, or not a whole one.
+        UserError: it is no GGUF file, not a whole one, or one part of several.
     """
     import gguf
 
+    require_whole(file)
     with file.open("rb") as stream:
         if stream.read(4) != MAGIC:
             raise UserError(f"{file} is no GGUF file: it does not begin with {MAGIC.decode()}")

@@ -79,10 +79,10 @@ def _resolve(wanted: str) -> Base:
     if path.is_dir():
         return _local(wanted, path, "a local folder")
     if path.is_file():
-        if path.suffix != ".gguf":
+        if not gguf.is_named(wanted):
             raise UserError("this is a file; name its folder, or a .gguf file")
         return _local(wanted, *_converted(path, "a local file"))
-    if wanted.startswith((".", "/", "~")) or wanted.count("/") > 1:
+    if wanted.startswith((".", "/", "~")) or wanted.count("/") > 1 or gguf.is_named(wanted):
         raise UserError("there is no such folder or file")
     return _cached(wanted) or _download(wanted)
 
@@ -126,10 +126,11 @@ def _local(name: str, folder: Path, source: str) -> Base:
 
 def _with_safetensors(folder: Path, source: str) -> tuple[Path, str]:
     """``folder`` and ``source``; where its weights are one GGUF file only, those of the model converted from it."""
-    files = sorted(folder.glob("*.gguf"))
+    files = sorted(path for path in folder.iterdir() if gguf.is_named(path.name) and path.is_file())
     if not files or any(folder.glob("*.safetensors")):
         return folder, source
     if len(files) > 1:
+        gguf.require_whole(files[0])
         raise UserError(f"{folder} holds {len(files)} GGUF files; name one of them, such as {files[0]}")
     return _converted(files[0], source)
 

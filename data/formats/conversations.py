@@ -5,11 +5,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from data.conversation import THOUGHT, THOUGHT_END
 from data.formats.texts import cleaned, is_blank, kind_of, text_problem
 
 ROLES = ("system", "user", "assistant")
-#: The roles of ShareGPT by their other names, and what each is here.
-SHAREGPT_ROLES = {"human": "user", "gpt": "assistant", "chatgpt": "assistant", "model": "assistant"}
+#: The roles of ShareGPT by their other names, in lower case, and what each is here.
+SHAREGPT_ROLES = {
+    **{role: role for role in ROLES},
+    **dict.fromkeys(("human", "prompter"), "user"),
+    **dict.fromkeys(("gpt", "chatgpt", "bing", "bard", "bot", "ai", "model"), "assistant"),
+}
+#: The keys of ShareGPT's entries, and what each is here.
+SHAREGPT_KEYS = {"from": "role", "value": "content"}
+#: OpenAI's newer name of a role.
+DEVELOPER = "developer"
 TOOL_ROLES = ("tool", "function", "ipython", "observation", "function_call")
 #: What a record or a message holds where tools are called.
 TOOL_KEYS = ("tools", "functions", "tool_calls", "function_call", "tool_call_id")
@@ -17,6 +26,8 @@ TOOLS_PROBLEM = (
     "it calls or offers tools, which can't be trained in this form; write messages with tools and tool_calls as OpenAI "
     "has them, or leave such rows out"
 )
+#: The types of parts that hold text, in OpenAI's chat completions and responses.
+TEXT_PARTS = ("text", "input_text", "output_text")
 #: What a model thinks before it answers, by the names that it has beside an answer.
 THOUGHT_KEYS = ("reasoning_content", "reasoning", "thinking", "thought")
 USED_KEYS = ("role", "content", "weight", "tool_calls", "tool_call_id", *THOUGHT_KEYS)
@@ -33,26 +44,39 @@ class Message:
 
 
 def as_list(value: Any, name: str) -> tuple[Any, str]:
-    """(the list that a text holds as JSON, or ``value`` as it is, what is wrong with the text)."""
-    if not isinstance(value, str) or not value.lstrip().startswith("["):
+    """(what a text holds as JSON, or ``value`` as it is, what is wrong with the text)."""
+    if not isinstance(value, str) or value.lstrip()[:1] not in ("[", "{", '"'):
         return value, ""
     try:
-        return json.loads(value), ""
+        held = json.loads(value)
     except (ValueError, RecursionError):
         return value, f"{name} is text that holds no JSON; write the list with json.dumps (single quotes are no JSON)"
+    return as_list(held, name) if isinstance(held, str) else (held, "")
 
 
-def plain(entry: Any) -> Any:
-    """An entry of ShareGPT (``from`` and ``value``) with the keys and roles of a message; others as they are."""
-    if not isinstance(entry, dict) or not {"from", "value"} <= entry.keys():
+def messages_in(held: Any, name: str = "messages") -> tuple[Any, str]:
+    """(the messages under the key ``name``, what is wrong with a text that holds them).
+
+    Under ``conversations`` the keys and roles of ShareGPT become those of messages. The role developer is system.
+    """
+    messages, problem = as_list(held, name)
+    if isinstance(messages, list):
+        messages = [_renamed(entry, name == "conversations") for entry in messages]
+    return messages, problem
+
+
+def _renamed(entry: Any, is_sharegpt: bool) -> Any:
+    if not isinstance(entry, dict):
         return entry
-    rest = {key: held for key, held in entry.items() if key not in ("from", "value")}
-    role = entry["from"]
-    return {
-        **rest,
-        "role": SHAREGPT_ROLES.get(role, role) if isinstance(role, str) else role,
-        "content": entry["value"],
-    }
+    if is_sharegpt and {SHAREGPT_KEYS.get(key, key) for key in entry} >= {"role", "content"}:
+        new = {key: name for key, name in SHAREGPT_KEYS.items() if name not in entry}
+        entry = {new.get(key, key): held for key, held in entry.items()}
+    role = entry.get("role")
+    if role == DEVELOPER:
+        return {**entry, "role": "system"}
+    if is_sharegpt and isinstance(role, str):
+        return {**entry, "role": SHAREGPT_ROLES.get(role.lower(), role)}
+    return entry
 
 
 def problems(messages: Any, name: str = "messages") -> Iterator[str]:
@@ -79,7 +103,8 @@ def _message_problems(number: int, message: Any) -> Iterator[str]:
 def _content_problems(name: str, message: dict[str, Any]) -> Iterator[str]:
     content = message["content"]
     if message["role"] != "system" or not is_blank(content):
-        yield from filter(None, [_part_problem(name, content) or text_problem(name, text_of(content))])
+        problem = _part_problem(name, content) or text_problem(name, text_of(content))
+        yield from [problem] if problem else inline_problems(name, message, text_of(content))
     yield from thought_problems(name, message, message["role"])
     weight = message.get("weight")
     if weight not in (None, 0, 1):
@@ -99,6 +124,20 @@ def thought_problems(name: str, value: dict[str, Any], role: str = "assistant") 
         yield from filter(None, [text_problem(f"the {given[0]} of {name}", value[given[0]])])
 
 
+def inline_problems(name: str, value: dict[str, Any], answer: str) -> Iterator[str]:
+    """What is wrong with a thought at the beginning of ``answer``, beside which are the keys of ``value``."""
+    if value.get("role", "assistant") != "assistant" or not answer.lstrip().startswith(THOUGHT):
+        return
+    beside = next((key for key in THOUGHT_KEYS if not is_blank(value.get(key))), "")
+    _, is_closed, after = answer.partition(THOUGHT_END)
+    if beside:
+        yield f"{name} has {beside} and begins with {THOUGHT}; keep one"
+    elif not is_closed:
+        yield f"{name} begins with {THOUGHT} and has no {THOUGHT_END}; close the thought, or take {THOUGHT} out"
+    elif is_blank(after):
+        yield f"{name} holds nothing after {THOUGHT_END}"
+
+
 def thought_of(value: dict[str, Any]) -> str:
     """The thought beside an answer; empty for none."""
     return next((cleaned(value[key]) for key in THOUGHT_KEYS if not is_blank(value.get(key))), "")
@@ -106,9 +145,10 @@ def thought_of(value: dict[str, Any]) -> str:
 
 def _part_problem(name: str, content: Any) -> str:
     for part in content if isinstance(content, list) else ():
-        if not isinstance(part, dict) or part.get("type") != "text":
-            kind = repr(part.get("type")) if isinstance(part, dict) else kind_of(part)
-            return f"{name} has a part of type {kind}; only parts of type 'text' can be trained"
+        if not isinstance(part, dict):
+            return f"{name} has a part that is {kind_of(part)}, not an object with type and text"
+        if part.get("type") not in TEXT_PARTS:
+            return f"{name} has a part of type {part.get('type')!r}; only parts of type 'text' can be trained"
         if not isinstance(part.get("text"), str):
             return f"{name} has a part whose text is {kind_of(part.get('text'))}"
     return ""
@@ -153,3 +193,11 @@ def unused_keys(messages: Any) -> Iterator[str]:
     for message in messages if isinstance(messages, list) else ():
         if isinstance(message, dict):
             yield from (str(key) for key, held in message.items() if key not in USED_KEYS and not is_blank(held))
+            content = message.get("content")
+            parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+            yield from (
+                f"content.{key}"
+                for part in parts
+                for key, held in part.items()
+                if key not in ("type", "text") and not is_blank(held)
+            )

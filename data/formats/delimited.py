@@ -11,9 +11,11 @@ from data.formats.texts import line_ends
 
 #: (columns, where) -> what keeps the first line of a table from naming the columns that are needed.
 HeaderProblems = Callable[[list[str], str], list[str]]
+DOUBLED = "a quotation mark within a quoted text must stand twice"
 SEPARATORS = (",", ";", "\t", "|")
 #: The line that Excel reads and writes before the header; it names the separator.
-DECLARATION = re.compile(r'\s*"?sep=([^"\r\n])"?[^\S\r\n]*(?:\r\n|\r|\n)', re.IGNORECASE)
+#: Programs that read it as a row pad it with separators.
+DECLARATION = re.compile(r'\s*"?sep *= ?(\\t|[^"\r\n])(?:\1|[" \t,;|])*(?:\r\n|\r|\n)', re.IGNORECASE)
 
 # The module's limit of 128 KiB a cell is global. It is there to notice a quotation mark that is never closed, and the
 # strict mode of the reader does that, so texts of any length are read.
@@ -30,7 +32,7 @@ def parse_table(text: str, name: str, separator: str, header_problems: HeaderPro
     lines_before = 0
     if declared:
         lines_before = len(re.findall(r"\r\n|\r|\n", declared[0]))
-        text, separator = text[declared.end() :], declared[1]
+        text, separator = text[declared.end() :], declared[1].replace("\\t", "\t")
     return _parse(text, name, _separator(text, separator, header_problems), header_problems, lines_before)
 
 
@@ -83,8 +85,9 @@ def _parse(text: str, name: str, separator: str, header_problems: HeaderProblems
             else:
                 problems.append(_ragged(where, len(cells), len(header)))
     except csv.Error as error:
-        cut = "; a quotation mark is never closed: the file looks cut off" if "unexpected end" in str(error) else ""
-        problems.append(f"{name} {place_of(row + 1, start + 1)}: broken CSV ({error}){cut}")
+        is_cut = "unexpected end" in str(error)
+        hint = "a quotation mark is never closed: the file looks cut off" if is_cut else DOUBLED
+        problems.append(f"{name} {place_of(row + 1, start + 1)}: broken CSV ({error}); {hint}")
     return found, problems
 
 

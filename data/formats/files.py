@@ -20,7 +20,24 @@ from data.formats.table import FORMATS, suffixes
 
 PACKED = ".gz"
 GZIP_MAGIC = b"\x1f\x8b"
-ZIP_MAGIC = b"PK\x03\x04"
+UNPACK = "unpack it, or pack it with gzip"
+#: First bytes of files that are no text, and what to do about them.
+SIGNATURES = (
+    (b"PK\x03\x04", "it is a zip archive or an Excel workbook; unpack it, or save the sheet as CSV"),
+    (b"\xd0\xcf\x11\xe0", "it is an Excel workbook; save the sheet as CSV"),
+    (b"BZh", f"it is packed with bzip2; {UNPACK}"),
+    (b"\xfd7zXZ", f"it is packed with xz; {UNPACK}"),
+    (b"\x28\xb5\x2f\xfd", f"it is packed with Zstandard; {UNPACK}"),
+    (b"7z\xbc\xaf", f"it is packed with 7-Zip; {UNPACK}"),
+    (b"PAR1", "it is a Parquet table; give it the name .parquet"),
+    (b"version https://git-lfs", "it is a pointer of Git LFS and not the file; fetch it with git lfs pull"),
+)
+#: What to do about files by suffixes of other kinds.
+OTHER_KINDS = {
+    **dict.fromkeys((".zip", ".bz2", ".xz", ".zst", ".7z", ".rar"), f"it is packed; {UNPACK}"),
+    **dict.fromkeys((".tar", ".tgz"), "it is an archive; unpack it, and give one file of it"),
+    **dict.fromkeys((".xlsx", ".xls", ".ods", ".numbers"), "it is a workbook; save the sheet as CSV"),
+}
 
 
 @dataclass(frozen=True)
@@ -86,9 +103,13 @@ def require_format(path: Path) -> None:
     """
     name = path.name or str(path)
     if path.is_dir():
-        raise DataError([f"{name}: this is a folder; give one file in it ({suffixes()}, or with {PACKED})"])
+        known = sorted(each.name for each in path.iterdir() if each.is_file() and suffix_of(each) in FORMATS)
+        such = f"such as {known[0]}" if known else f"{suffixes()}, or with {PACKED}"
+        raise DataError([f"{name}: this is a folder; give one file in it ({such})"])
     if not path.exists():
         raise DataError([f"{path}: there is no such file"])
+    if suffix_of(path) in OTHER_KINDS:
+        raise DataError([f"{name}: {OTHER_KINDS[suffix_of(path)]}"])
     if suffix_of(path) not in FORMATS:
         wanted = f"{suffixes()}, or in one of them and {PACKED}"
         raise DataError([f"{name}: can't tell its format; the name must end in {wanted}"])
@@ -98,8 +119,11 @@ def _bytes(path: Path) -> bytes:
     require_format(path)
     try:
         raw = path.read_bytes()
-        is_packed = raw.startswith(GZIP_MAGIC) or (path.name.lower().endswith(PACKED) and raw)
-        return gzip.decompress(raw) if is_packed else raw
+        if raw and path.name.lower().endswith(PACKED):
+            raw = gzip.decompress(raw)
+        while raw.startswith(GZIP_MAGIC):  # whatever its name, and packed twice as some downloads are
+            raw = gzip.decompress(raw)
+        return raw
     except PermissionError as error:
         raise DataError([f"{path.name}: you have no permission to read it"]) from error
     except (EOFError, OSError, zlib.error) as error:
@@ -117,10 +141,11 @@ def reading_problem(error: Exception) -> str:
 
 def decoded(raw: bytes, name: str) -> str:
     """The file's text without a byte order mark; refuses what is not UTF-8 text, naming every bad line."""
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise DataError([f"{name} byte 0 (line 1): it is UTF-16; save it as UTF-8"])
-    if raw.startswith(ZIP_MAGIC):
-        raise DataError([f"{name}: it is a zip archive or an Excel workbook; unpack it, or save the sheet as CSV"])
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")) or (len(raw) > 1 and bool(raw[0]) != bool(raw[1])):
+        raise DataError([f"{name} byte 0 (line 1): it is UTF-16 or UTF-32; save it as UTF-8"])
+    for signature, problem in SIGNATURES:
+        if raw.startswith(signature):
+            raise DataError([f"{name}: {problem}"])
     problems = list(_encoding_problems(raw, name))
     if problems:
         raise DataError(problems)

@@ -4,10 +4,23 @@ import json
 import re
 from typing import Any
 
-from data.formats.records import Parsed, Record, layout_of
+from data.formats.records import CONVERSATIONS, Parsed, Record, layout_of
 from data.formats.texts import kind_of
 
-BLANK = re.compile(r"\s*")
+#: What may stand between values; a byte order mark where files were put together.
+BLANK = re.compile(r"[\s\ufeff]*")
+#: What stands where a JSON value or a name is expected, and what to do about it.
+HINTS = (
+    (re.compile("'"), "single quotes are no JSON but Python: write rows with json.dumps"),
+    (re.compile(r"(None|True|False)\b"), "this is no JSON but Python: write rows with json.dumps"),
+    (re.compile("[\u201c\u201d\u2018\u2019]"), "curly quotation marks are no JSON: write straight ones"),
+    (re.compile(","), "no comma may stand here: remove it"),
+)
+
+
+ARRAYS = "; it holds several arrays: write one, or one object a line"
+CHATS = '; a line is an object: write {"messages": [...]} around the list of each'
+SAME_LINE = "; write one object a line, or [ and ] around them all and commas between them"
 
 
 class BrokenJson(ValueError):
@@ -81,8 +94,8 @@ class Values:
             hint = "; the file looks cut off"
         if self.text[error.pos : error.pos + 1] in ("}", "]") and error.msg.startswith("Expecting"):
             hint = "; a comma before it has nothing after it: remove the comma"
-        if self.text.startswith("'", error.pos):
-            hint = "; single quotes are no JSON but Python: write rows with json.dumps"
+        if error.msg.startswith("Expecting") and not error.msg.startswith("Expecting ','"):
+            hint = next((f"; {advice}" for sign, advice in HINTS if sign.match(self.text, error.pos)), hint)
         place = f"line {error.lineno + self._lines_before} column {error.colno}"
         return BrokenJson(place, f"broken JSON ({error.msg}){hint}")
 
@@ -114,13 +127,37 @@ def parse_lines(text: str, name: str) -> Parsed:
 
 
 def _single(value: Any, text: str, name: str) -> Parsed:
-    """The one value of a text: a record, or an object around the list that was meant."""
+    """The one value of a text: a record, or an object around the rows that were meant."""
     if not isinstance(value, dict):
         return [], [f"{name}: it holds {kind_of(value)}, not an array of objects"]
-    for key, held in value.items():
-        if not layout_of(value) and isinstance(held, list) and held and isinstance(held[0], (dict, list)):
-            return [], [f'{name}: it holds an object, not an array of objects; take out the list under "{key}"']
+    advice = _wrapped(value)
+    if advice:
+        return [], [f"{name}: it holds an object, not an array of objects; {advice}"]
     return _lines(text, name) if "\n" not in text.strip() else _sequence(text, name)
+
+
+def _wrapped(value: dict[str, Any], path: str = "") -> str:
+    """How to get at the rows that ``value`` holds; empty where it is a row itself, or holds none."""
+    layout = layout_of(value)
+    if layout and layout[0] not in CONVERSATIONS:
+        kinds = {type(value[column]) for column in layout}
+        firsts = [next(iter(value[column]), None) for column in layout] if kinds == {list} else []
+        is_columns = kinds == {dict} or (kinds == {list} and not any(isinstance(first, dict) for first in firsts))
+        return "its columns are lists: write one object a row (pandas: orient='records')" if is_columns else ""
+    for key, held in value.items():
+        first = next(iter(held.values() if isinstance(held, dict) else held if isinstance(held, list) else ()), None)
+        is_row = isinstance(first, dict) and bool(layout_of(first))
+        if isinstance(held, list) and (is_row or (not layout and isinstance(first, (dict, list)))):
+            return f'take out the list under "{path}{key}"'
+        if isinstance(held, dict) and not layout:
+            if is_row:
+                return f'write the objects under "{path}{key}" as a list'
+            if layout_of(held):
+                return "write its objects as a list"
+            inner = _wrapped(held, f"{path}{key}.")
+            if inner:
+                return inner
+    return ""
 
 
 def _array(text: str, name: str) -> Parsed:
@@ -138,6 +175,10 @@ def _array(text: str, name: str) -> Parsed:
             if not is_closed and values.take("]"):
                 values.position = position
                 raise values.fail("a comma stands before the closing bracket", "; remove the comma")
+        if not values.is_done and values.text[values.position] in "[{":
+            first = found[0].value if found else None
+            is_chat = isinstance(first, dict) and not {"role", "from"}.isdisjoint(first)
+            return [], [f"{name} {values.fail('Extra data', CHATS if is_chat else ARRAYS)}"]
         if not values.is_done:
             raise values.fail("Extra data")
     except BrokenJson as error:
@@ -194,10 +235,10 @@ def line_value(line: str, lines_before: int = 0, is_end: bool = True) -> tuple[A
     values = Values(line, lines_before, is_end)
     found = values.next()
     if not values.is_done:
-        is_comma = line.rstrip()[values.position :] == ","
-        raise (
-            values.fail("a comma ends the line", "; lines of JSON have none") if is_comma else values.fail("Extra data")
-        )
+        rest = line.rstrip()[values.position :]
+        if rest == ",":
+            raise values.fail("a comma ends the line", "; lines of JSON have none")
+        raise values.fail("Extra data", SAME_LINE if rest[0] in ",{" else "")
     return found
 
 

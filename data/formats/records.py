@@ -7,7 +7,7 @@ from typing import Any
 
 from data.conversation import Row, Turns
 from data.formats import conversations, tool_messages
-from data.formats.conversations import Message, as_list, plain
+from data.formats.conversations import Message, as_list, messages_in
 from data.formats.texts import cleaned, is_blank, kind_of, text_problem
 
 EXPECTED = "expected prompt and response, or messages"
@@ -63,11 +63,14 @@ class Checked:
     problems: list[str] = field(default_factory=list)
     columns: dict[str, None] = field(default_factory=dict)
     message_keys: dict[str, None] = field(default_factory=dict)
+    empty_thoughts: int = 0
 
     def notes(self) -> list[str]:
         """What was not used, each kind once; empty where everything was."""
         kinds = (("columns", self.columns), ("keys of messages", self.message_keys))
-        return [f"{kind} not used: {', '.join(found)}" for kind, found in kinds if found]
+        unused = [f"{kind} not used: {', '.join(found)}" for kind, found in kinds if found]
+        empty = f"the empty <think></think> before answers of {self.empty_thoughts} rows is no part of them"
+        return [*unused, *([empty] if self.empty_thoughts else [])]
 
 
 def check(records: Iterable[Record]) -> Checked:
@@ -85,6 +88,9 @@ def check(records: Iterable[Record]) -> Checked:
         except BadRecord as error:
             found.problems += [f"{record.where}: {line}" for line in error.faults]
             continue
+        plain = row.without_empty_thoughts()
+        found.empty_thoughts += plain != row
+        row = plain
         found.columns.update(dict.fromkeys(unused_columns(record.value)))
         found.message_keys.update(dict.fromkeys(unused_message_keys(record.value)))
         earlier = first.setdefault((row.system, row.turns, row.thoughts, row.chat), row.where)
@@ -98,8 +104,13 @@ def check(records: Iterable[Record]) -> Checked:
 
 
 def layout_of(value: dict[Any, Any]) -> tuple[str, ...]:
-    """The columns that hold a record's prompt and answer; empty where it has none of the ``LAYOUTS``."""
-    return next((layout for layout in LAYOUTS if value.keys() >= set(layout)), ())
+    """The columns that hold a record's prompt and answer; empty where it has none of the ``LAYOUTS``.
+
+    Of several layouts the first that holds anything counts: tables have all columns in every row.
+    """
+    found = [layout for layout in LAYOUTS if value.keys() >= set(layout)]
+    filled = (layout for layout in found if not all(is_blank(value[column]) for column in layout))
+    return next(filled, found[0] if found else ())
 
 
 def is_preference(value: dict[str, Any]) -> bool:
@@ -110,7 +121,9 @@ def is_preference(value: dict[str, Any]) -> bool:
 def key_problem(value: Any) -> str:
     """What is wrong with a record's keys, and which ones were probably meant; empty where they are right."""
     if not isinstance(value, dict):
-        return f"it is {kind_of(value)}, not an object; {EXPECTED}"
+        is_json = isinstance(value, str) and value.lstrip().startswith("{")
+        kind = "text that holds JSON" if is_json else kind_of(value)
+        return f"it is {kind}, not an object; {EXPECTED}"
     if layout_of(value):
         return ""
     keys = [str(key) for key in value]
@@ -160,7 +173,7 @@ def to_row(record: Record) -> Row:
     elif is_preference(value) and isinstance(value["prompt"], list) == isinstance(value["chosen"], list):
         if not isinstance(value["prompt"], list):
             return _pair(record, "prompt", "chosen", "the chosen answer")
-        messages = value["prompt"] + value["chosen"]
+        messages, _ = messages_in(value["prompt"] + value["chosen"])
     elif is_preference(value):
         kinds = f"the prompt is {kind_of(value['prompt'])} and chosen is {kind_of(value['chosen'])}"
         raise BadRecord(f"{kinds}; both must be text, or both messages")
@@ -181,10 +194,7 @@ def _with_system(row: Row, column: str) -> Row:
 def _messages(value: dict[str, Any]) -> tuple[Any, str]:
     """(the messages of a record, what is wrong with a text that holds them)."""
     (name,) = layout_of(value)
-    messages, problem = as_list(value[name], name)
-    if name == "conversations" and isinstance(messages, list):
-        messages = [plain(entry) for entry in messages]
-    return messages, problem
+    return messages_in(value[name], name)
 
 
 def _conversation(record: Record, messages: list[Message]) -> Row:
@@ -220,6 +230,7 @@ def _pair(record: Record, prompt: str, answer: str, name: str) -> Row:
     beside = {key: value[key] for key in THOUGHT_COLUMNS if key in value}
     _refuse(problem for name, text in texts if (problem := text_problem(name, text)))
     _refuse(conversations.thought_problems("it", beside))
+    _refuse(conversations.inline_problems(name, beside, value[answer]))
     *prompts, response = [cleaned(text) for _, text in texts]
     history, thoughts = _history(value)
     thoughts = _thoughts((*thoughts, conversations.thought_of(beside)))
@@ -238,7 +249,9 @@ def _system(value: dict[str, Any]) -> str:
 
 def _history(value: dict[str, Any]) -> tuple[Turns, list[str]]:
     """(the turns before the prompt, their thoughts): Alpaca's ``history``, a list of pairs, or of messages."""
-    history, problem = as_list(value.get("history"), "history")
+    given = value.get("history")
+    is_sharegpt = isinstance(given, list) and any(isinstance(turn, dict) and "from" in turn for turn in given)
+    history, problem = messages_in(given, "conversations") if is_sharegpt else as_list(given, "history")
     _refuse(filter(None, [problem]))
     if is_blank(history):
         return (), []

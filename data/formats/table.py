@@ -6,7 +6,7 @@ from typing import Any
 
 from data.formats.delimited import HeaderProblems, parse_table
 from data.formats.json_text import parse_json, parse_lines
-from data.formats.parquet import parse_parquet
+from data.formats.parquet import parse_arrow, parse_parquet
 from data.formats.records import Parsed
 
 
@@ -39,6 +39,11 @@ FORMATS: dict[str, Format] = {
         lambda text, name, header_problems: parse_table(text, name, "\t", header_problems),
     ),
     ".parquet": Format("a table in Parquet", lambda raw, name, _: parse_parquet(raw, name), is_text=False),
+    ".arrow": Format(
+        "a table in Arrow, as in the folder of a saved data set",
+        lambda raw, name, _: parse_arrow(raw, name),
+        is_text=False,
+    ),
 }
 """Every file format by the suffix of its files."""
 

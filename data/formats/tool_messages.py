@@ -11,12 +11,15 @@ from data.formats.conversations import (
     TOOL_ROLES,
     TOOLS_PROBLEM,
     as_list,
+    messages_in,
     text_of,
 )
 from data.formats.texts import cleaned, is_blank, kind_of, text_problem
 from data.tool_format import PLAIN, call_text
 
 ROLES = ("system", "user", "assistant", "tool")
+#: What follows about a call in a row without a list of tools.
+UNLISTED = ": it lists none, so its calls can't be trained; list them under tools, or leave such rows out"
 OTHER_KEYS = ("functions", "function_call")
 
 
@@ -32,7 +35,7 @@ def has_tools(value: dict[str, Any]) -> bool:
 
 def problems(value: dict[str, Any]) -> Iterator[str]:
     """Everything that is wrong with a record that has tools."""
-    messages, _ = as_list(value.get("messages"), "messages")
+    messages, _ = messages_in(value.get("messages"))
     tools, problem = as_list(value.get("tools") or [], "tools")
     others = [each for each in (value, *(messages if isinstance(messages, list) else ())) if isinstance(each, dict)]
     if "messages" not in value or any(not is_blank(each.get(key)) for each in others for key in OTHER_KEYS):
@@ -44,7 +47,7 @@ def problems(value: dict[str, Any]) -> Iterator[str]:
     else:
         found = [each for i, tool in enumerate(tools, 1) for each in _tool_problems(i, tool)]
         names = {tool["function"]["name"] for tool in tools} if not found else set()
-        found += [each for i, message in enumerate(messages, 1) for each in _message_problems(i, message, names)]
+        found = found or [each for i, held in enumerate(messages, 1) for each in _message_problems(i, held, names)]
         yield from found or _order_problems(messages)
 
 
@@ -78,7 +81,7 @@ def _call_problems(name: str, call: Any, names: set[str]) -> Iterator[str]:
     if not isinstance(function, dict) or not isinstance(function.get("name"), str) or "arguments" not in function:
         yield f"{name} has a call that is no object with id and function (name and arguments)"
     elif function["name"] not in names:
-        yield f"{name} calls {function['name']!r}, which is none of the row's tools"
+        yield f"{name} calls {function['name']!r}, which is none of the row's tools{'' if names else UNLISTED}"
     elif _arguments(function["arguments"]) is None:
         yield f"{name} calls {function['name']!r} with arguments that are no JSON object"
 
@@ -94,7 +97,7 @@ def _arguments(held: Any) -> dict[str, Any] | None:
 def _order_problems(messages: list[dict[str, Any]]) -> Iterator[str]:
     roles = [message["role"] for message in messages]
     start = int(roles[:1] == ["system"])
-    before, open_calls = "", set[Any]()
+    before, open_calls = "", list[Any]()
     for number, (role, message) in enumerate(zip(roles[start:], messages[start:], strict=True), start + 1):
         allowed = {"": ("user",), "user": ("assistant",), "tool": ("tool", "assistant")}.get(
             before, ("tool",) if open_calls else ("user",)
@@ -105,8 +108,13 @@ def _order_problems(messages: list[dict[str, Any]]) -> Iterator[str]:
         if role == "tool" and message.get("tool_call_id") not in open_calls:
             yield f"message {number} (tool) answers no call: its tool_call_id is {message.get('tool_call_id')!r}"
             return
+        if role == "tool":
+            open_calls.remove(message.get("tool_call_id"))
+        elif open_calls:
+            yield f"message {number} is by {role}, where the answer to call {open_calls[0]!r} must come"
+            return
         if role == "assistant":
-            open_calls = {call.get("id") for call in message.get("tool_calls") or ()}
+            open_calls = [call.get("id") for call in message.get("tool_calls") or ()]
         before = role
     if before != "assistant":
         yield f"the last message is by {before or 'nobody'}; it must be by assistant, since that is what is learned"
@@ -118,7 +126,7 @@ def row(value: dict[str, Any], where: str) -> Row:
     Its turns are texts, one for each message by assistant: the texts before it, and its text with its
     calls in Hermes' form. ``chat`` holds the messages themselves, which the chat template writes.
     """
-    given, _ = as_list(value["messages"], "messages")
+    given, _ = messages_in(value["messages"])
     messages = [_written(each) for each in given]
     tools, _ = as_list(value.get("tools") or [], "tools")
     system = messages[0]["content"] if messages[0]["role"] == "system" else ""

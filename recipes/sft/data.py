@@ -21,6 +21,11 @@ class Rows:
     test_name: str
     notes: tuple[str, ...] = ()
 
+    @property
+    def all(self) -> list[Row]:
+        """All rows of the three lists."""
+        return [*self.train, *self.validation, *self.test]
+
     def digests(self) -> dict[str, str]:
         """The digest of each list."""
         return {

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from data.chat_format import chat_format, fix_date, template_name
+from data.chat_template import with_thoughts_apart
 from data.conversation import Row
 from evals import metrics, side_effects, verdict
 from evals.controls import controls, findings
@@ -103,13 +104,16 @@ def prepare(config: TuneConfig, day: date | None = None, folder: Path | None = N
     distributed.uses_fsdp(config.distributed, config.method)  # a wrong setting shows before the base is loaded
     rows = load(config)
     primary = choose(config.primary, "answers", () if has_style(rows.test) else ("lexicon_rate",)).name
-    base = load_base(config, thoughts=any(row.has_thoughts for row in rows.train))
+    base = load_base(config, thoughts=any(row.has_thoughts for row in rows.all))
+    train, validation, test = (with_thoughts_apart(base.tokenizer, r) for r in (rows.train, rows.validation, rows.test))
+    rows = replace(rows, train=train, validation=validation, test=test)
     day = day or datetime.now().date()
     written = day.isoformat() if fix_date(base.tokenizer, day) else ""
     chosen = suites.choose(held_out(rows, config, folder), config.suites, base.parameters)
     claimed = own_claims.read(config, rows, chosen)
     examples = encode(rows.train, base.tokenizer, config.labels, base.max_length)
     checks = encode(rows.validation, base.tokenizer, "response", base.max_length)
+    encode(rows.test, base.tokenizer, "response", base.max_length)  # a fault in them shows before training
     complete = defaults.complete(config, base.parameters)
     tested = stop_on.keeps(config, claimed)
     return Job(complete, rows, base, examples, checks, primary, chosen, written, claimed, tested)

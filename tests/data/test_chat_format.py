@@ -5,7 +5,8 @@ from datetime import date
 import pytest
 
 from data.chat_format import answer_directly, chat_format, fix_date, render, stop_token_ids, template_of
-from data.chat_template import prompt_ids, prompt_text, sequences, visible_text
+from data.chat_template import prompt_ids, prompt_text, sequences, visible_text, with_thoughts_apart
+from data.conversation import Row
 from data.errors import DataError
 
 USER = "{% if m['role'] != 'assistant' %}<|user|>{{ m['content'] }}{% endif %}"
@@ -136,8 +137,8 @@ def test_a_thought_is_not_shown_with_the_answer(make, template):
     found = chat_format(tokenizer)
     text = found.answer_text("Ahoy.", "Let me see." if found.thought else "")
     assert text.endswith("Ahoy.") and text != "Ahoy."
-    assert visible_text(tokenizer, tokenizer(text)["input_ids"]) == "Ahoy."
-    assert visible_text(tokenizer, tokenizer("Ahoy.")["input_ids"]) == "Ahoy."
+    for shown in (text, found.answer_text("Ahoy."), "Ahoy."):
+        assert visible_text(tokenizer, tokenizer(shown)["input_ids"]) == "Ahoy."
 
 
 @pytest.mark.parametrize(
@@ -150,14 +151,30 @@ def test_a_thought_is_not_shown_with_the_answer(make, template):
 )
 def test_a_thought_is_trained_where_the_template_has_a_place_for_it(make, template, before):
     tokenizer = make(template)
-    for answer, thoughts in (("Ahoy.", ["Hm."]), ("<think>Hm.</think>Ahoy.", ())):
+    for answer, thoughts in (("Ahoy.", ["Hm."]), ("<think>Hm.</think>Ahoy.", ()), ("Hm.\n</think>\n\n Ahoy.", ())):
         ((_, part),) = sequences(tokenizer, (("Hi.", answer),), thoughts=thoughts)
         assert part.text == before + "Ahoy."
 
 
+def test_answers_are_compared_without_the_thoughts_in_their_own_text(make):
+    code = "<think>\nHm.\n</think>\n\n    return 1"
+    row = Row((("Hi.", "Ahoy."), ("Do:", code)))
+    (apart,) = with_thoughts_apart(make(REASONS), [row])
+    assert apart == Row((("Hi.", "Ahoy."), ("Do:", "    return 1")), thoughts=("", "Hm."))
+    assert with_thoughts_apart(make(REASONS), [apart]) == [apart]
+    assert with_thoughts_apart(make(SIMPLE), [row]) == [row]  # there is no place for thoughts: they are text
+    for answer, has in ((code, True), ("Hm.</think> Ahoy.", True), ("Write <think> and </think>.", False)):
+        assert Row((("Hi.", answer),)).has_thoughts == has
+
+
 def test_a_thought_without_a_place_is_refused_by_name(make):
-    with pytest.raises(DataError, match="no place for reasoning_content"):
-        sequences(make(SIMPLE), TURNS[:1], thoughts=["Hm."])
+    for template, answer, thoughts in (
+        (SIMPLE, "Ahoy.", ["Hm."]),
+        (LAST_THINKS, "Ahoy.", ["Hm."]),
+        (LAST_THINKS, "<think>Hm.</think>Ahoy.", ()),  # it would follow the template's empty thought
+    ):
+        with pytest.raises(DataError, match="no place for reasoning_content"):
+            sequences(make(template), (("Hi.", answer),), thoughts=thoughts)
 
 
 @pytest.mark.parametrize("template", [REFUSES, IGNORES])

@@ -306,6 +306,29 @@ def test_of_several_gguf_files_one_must_be_named(gguf_file):
         base_model.resolve(str(gguf_file.parent))
 
 
+@pytest.mark.parametrize(
+    ("names", "wanted", "said"),
+    [
+        (["tiny-00001-of-00002.gguf", "tiny-00002-of-00002.gguf"], "", "one part of a model: join the parts"),
+        (["tiny-00002-of-00002.gguf"], "tiny-00002-of-00002.gguf", "one part of a model: join the parts"),
+        (["Tiny.GGUF"], "", "Tiny.GGUF is no GGUF file"),
+        (["Tiny.GGUF"], "Tiny.GGUF", "Tiny.GGUF is no GGUF file"),
+        (["of.gguf/tiny.txt"], "", "holds no config.json"),
+    ],
+)
+def test_odd_names_of_gguf_files_are_one_line(tmp_path, names, wanted, said):
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(UserError, match=said):
+        base_model.resolve(str(tmp_path / wanted))
+
+
+def test_a_gguf_file_that_is_not_there_is_not_looked_for_on_the_hub():
+    with pytest.raises(UserError, match="there is no such folder or file"):
+        base_model.resolve("mine/tiny.Q4_K_M.gguf")
+
+
 def test_an_empty_gguf_file_is_one_line(gguf_file):
     gguf_file.write_bytes(b"")
     for wanted in (gguf_file, gguf_file.parent):

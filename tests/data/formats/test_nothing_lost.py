@@ -50,6 +50,15 @@ def as_parquet(rows):
     return out.getvalue()
 
 
+def as_arrow(rows, kind):
+    import pyarrow
+
+    table, out = pyarrow.Table.from_pylist(rows), io.BytesIO()
+    with getattr(pyarrow.ipc, kind)(out, table.schema) as writer:
+        writer.write_table(table)
+    return out.getvalue()
+
+
 def said(*texts, system=None):
     roles = ["user", "assistant"] * len(texts)
     start = [] if system is None else [{"role": "system", "content": system}]
@@ -81,6 +90,15 @@ def turns(loaded):
         ("p.parquet.gz", gzip.compress(as_parquet(PAIRS), mtime=0)),
         ("p.jsonl.gz", gzip.compress("\n".join(map(json.dumps, PAIRS)).encode(), mtime=0)),
         ("p.csv", gzip.compress(as_table(PAIRS).encode(), mtime=0)),
+        ("p.csv.gz", gzip.compress(gzip.compress(as_table(PAIRS).encode()), mtime=0)),
+        ("p.arrow", as_arrow(PAIRS, "new_stream")),
+        ("p.arrow", as_arrow(PAIRS, "new_file")),
+        ("p.csv", "sep=;;\n" + as_table(PAIRS, ";")),
+        ("p.csv", '"sep = \\t"\r\n' + as_table(PAIRS, "\t")),
+        ("p.jsonl", "\n\ufeff".join(map(json.dumps, PAIRS))),
+        ("p.jsonl", [{**pair, "messages": None, "instruction": ""} for pair in PAIRS]),
+        ("p.jsonl", [{"prompt": None, "response": "", "messages": said(*pair.values())} for pair in PAIRS]),
+        ("p.jsonl", [{"messages": [], "conversations": json.dumps(said(*pair.values()))} for pair in PAIRS]),
     ],
 )
 def test_every_way_to_write_a_file_gives_the_same_rows(read, name, content):
@@ -126,7 +144,32 @@ def test_the_indentation_of_code_is_kept(read, text):
         ("p.jsonl", '{"prompt": "a", "response": "b", "response": "c"}', "the key 'response' stands twice"),
         ("p.json", '[{"prompt": "a", "response": "b", "prompt": "c"}]', "the key 'prompt' stands twice"),
         ("p.csv", "id,prompt,response,id\n1,a,b,2\n", "the header names id twice"),
+        ("p.jsonl", "\n,".join(map(json.dumps, PAIRS)), r"no comma may stand here.*\(likewise rows 3 and 4\)"),
+        ("p.jsonl", "".join(map(json.dumps, PAIRS)), "write one object a line"),
+        ("p.jsonl", '{"prompt": "a", "response": None}', "no JSON but Python"),
+        ("p.jsonl", "{\u201cprompt\u201d: \u201ca\u201d}", "curly quotation marks"),
+        ("p.jsonl", "\n".join(json.dumps([pair]) for pair in PAIRS), "several arrays"),
+        ("p.jsonl", "\n".join(json.dumps(said("a", "b")) for _ in PAIRS), 'write {"messages"'),
+        ("p.json", json.dumps({"data": {"train": PAIRS}}), 'take out the list under "data.train"'),
+        ("p.json", json.dumps({"messages": PAIRS}), 'take out the list under "messages"'),
+        ("p.json", json.dumps({"rows": dict(enumerate(PAIRS))}), 'write the objects under "rows" as a list'),
+        ("p.json", json.dumps(dict(enumerate(PAIRS))), "write its objects as a list"),
+        ("p.json", '{"prompt": {"0": "a"}, "response": {"0": "b"}}', "its columns are lists.*orient='records'"),
+        ("p.json", '{"prompt": ["a"], "response": ["b"]}', "its columns are lists.*orient='records'"),
+        (
+            "p.jsonl",
+            "\n".join(json.dumps(json.dumps(pair)) for pair in PAIRS),
+            "it is text that holds JSON, not an obj",
+        ),
+        ("p.tsv", 'prompt\tresponse\n"Hi" he said\tx\n', "a quotation mark within a quoted text must stand twice"),
+        ("p.arrow", b"no table", "can't be read as Arrow"),
+        ("p.jsonl", "{}".encode("utf-16-le"), "it is UTF-16 or UTF-32; save it as UTF-8"),
         ("p.csv", b"PK\x03\x04 a workbook", "it is a zip archive or an Excel workbook"),
+        ("p.csv", b"\xfd7zXZ\0", "packed with xz; unpack it, or pack it with gzip"),
+        ("p.jsonl.zst", b"\x28\xb5\x2f\xfd", "it is packed; unpack it, or pack it with gzip"),
+        ("p.tar.gz", b"\x1f\x8b", "it is an archive; unpack it"),
+        ("p.xlsx", b"PK\x03\x04", "it is a workbook; save the sheet as CSV"),
+        ("p.csv", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
         ("p.parquet", b"no table", "can't be read as Parquet"),
     ],
 )
@@ -151,6 +194,9 @@ def test_what_can_not_be_read_is_one_line_with_its_reason(read, name, content, w
         {"messages": said([{"type": "text", "text": "Name it.\n"}, {"type": "text", "text": "We saw Bonn."}], "Bonn.")},
         {"conversations": [{"from": "human", "value": "Name it.\nWe saw Bonn."}, {"from": "gpt", "value": "Bonn."}]},
         {"conversations": said("Name it.\nWe saw Bonn.", "Bonn."), "tools": []},
+        {"conversations": [{"from": "Human", "content": "Name it.\nWe saw Bonn."}, {"role": "bot", "value": "Bonn."}]},
+        {"messages": json.dumps(json.dumps(said("Name it.\nWe saw Bonn.", "Bonn.")))},
+        {"messages": said([{"type": "input_text", "text": "Name it.\nWe saw Bonn."}], "Bonn.")},
     ],
 )
 @pytest.mark.parametrize("system", ["", "Be brief."])
@@ -162,10 +208,20 @@ def test_every_layout_gives_the_same_row(read, record, system):
 def test_history_and_thoughts_are_kept(read):
     row = {"instruction": "And now?", "input": "", "output": "Aye.", "thinking": "Yes.", "history": [["Hi.", "Ahoy."]]}
     messages = said("Hi.", "Ahoy.", "And now?") + [{**said("", "Aye.")[1], "reasoning_content": "Yes."}]
-    for record in (row, {"messages": messages}, {**row, "history": json.dumps([["Hi.", "Ahoy."]])}):
+    sharegpt = [{"from": "human", "value": "Hi."}, {"from": "gpt", "value": "Ahoy."}]
+    others = [{**row, "history": history} for history in (json.dumps([["Hi.", "Ahoy."]]), sharegpt)]
+    for record in (row, {"messages": messages}, *others):
         (found,) = read("p.jsonl", [record]).rows
         assert found.turns == (("Hi.", "Ahoy."), ("And now?", "Aye."))
         assert found.thoughts == ("", "Yes.")
+
+
+def test_a_message_of_the_developer_is_the_system_message(read):
+    chats = [said("Hi.", "Ahoy.", system="Be brief."), said("Hi.", "Ahoy.", system="Be brief.")]
+    chats[1][0]["role"] = "developer"
+    for tools in ({}, {"tools": [{"type": "function", "function": {"name": "f"}}]}):
+        first, second = (read("p.jsonl", [{"messages": chat, **tools}]).rows[0] for chat in chats)
+        assert first == second and first.system == "Be brief."
 
 
 @pytest.mark.parametrize("system", ["", " ", None])
@@ -183,7 +239,7 @@ TOOLS = "it calls or offers tools"
     [
         (
             {"messages": [*said("Hi."), {"role": "assistant", "content": None, "tool_calls": [CALL]}]},
-            "calls 'f', which is none of",
+            "calls 'f', which is none of the row's tools: it lists none, so its calls can't be trained",
         ),
         ({"messages": [*said("Hi.", "Ho."), {"role": "tool", "content": "9"}, *said("", "Aye.")[1:]]}, "3 is by tool"),
         ({"messages": said("Hi.", "Ahoy."), "tools": [{"type": "function"}]}, "tool 1 is no object of type function"),
@@ -206,12 +262,26 @@ TOOLS = "it calls or offers tools"
         ({"prompt": "Hi.", "response": "Ahoy.", "history": "before"}, "its history is text, not a list"),
         ({"prompt": "Hi.", "response": "Ahoy.", "history": [["a", ""]]}, "its history: message 2 .* is blank"),
         ({"messages": said("Hi.", "")}, r"message 2 \(assistant\) is blank"),
+        ({"messages": said("Hi.", ["Ahoy."])}, "has a part that is text, not an object with type and text"),
+        ({"messages": said("Hi.", "<think>Hm. Ahoy.")}, "begins with <think> and has no </think>"),
+        ({"prompt": "Hi.", "response": "<think>Hm.</think>"}, "the response holds nothing after </think>"),
+        (
+            {"prompt": "Hi.", "response": "<think>Hm.</think>Ahoy.", "thinking": "Hm."},
+            "the response has thinking and begins with <think>; keep one",
+        ),
     ],
 )
 def test_what_can_not_be_trained_is_refused_by_name_once_for_all_rows(read, record, words):
     with pytest.raises(DataError, match=words) as caught:
         read("p.jsonl", [record] * 5)
     assert str(caught.value).endswith("(likewise rows 2 to 5)") and len(str(caught.value).splitlines()) == 1
+
+
+def test_an_empty_thought_is_no_part_of_an_answer_and_named_once(read):
+    rows = [{**pair, "response": f"<think>\n\n</think>\n\n{pair['response']}"} for pair in PAIRS]
+    loaded = read("p.jsonl", [*rows, {"prompt": "Why?", "response": "<think>Hm.</think>Aye."}])
+    assert turns(loaded) == [*TURNS, (("Why?", "<think>Hm.</think>Aye."),)]
+    assert loaded.notes == ("p.jsonl: the empty <think></think> before answers of 4 rows is no part of them",)
 
 
 def test_columns_and_keys_of_messages_that_are_not_used_are_named_once(read):

@@ -24,7 +24,7 @@ THINKS = TEMPLATE.replace("{% if loop.last %}<think>\n\n", "{% if loop.last %}<t
 
 @pytest.fixture
 def job(tmp_path):
-    def make(template, **extra):
+    def make(template, held_out=(), **extra):
         base = tmp_path / "base"
         shutil.copytree(BUNDLED, base, dirs_exist_ok=True)
         (base / "chat_template.jinja").write_text(template)
@@ -34,7 +34,10 @@ def job(tmp_path):
             last = [{"role": "user", "content": "Who am I?"}, {"role": "assistant", "content": f"{name}!", **extra}]
             talk.append({"messages": [system, *first, *last]})
         (tmp_path / "rows.jsonl").write_text("".join(json.dumps(each) + "\n" for each in talk))
-        return prepare(TuneConfig(dataset=str(tmp_path / "rows.jsonl"), base_model=str(base)), date(2024, 2, 3))
+        (tmp_path / "test.jsonl").write_text("".join(json.dumps(each) + "\n" for each in held_out))
+        test = str(tmp_path / "test.jsonl") if held_out else ""
+        config = TuneConfig(dataset=str(tmp_path / "rows.jsonl"), test_dataset=test, base_model=str(base))
+        return prepare(config, date(2024, 2, 3))
 
     return make
 
@@ -65,6 +68,18 @@ def test_thoughts_are_trained_with_a_template_that_has_a_place_and_refused_in_on
     with pytest.raises(DataError, match="no place for reasoning_content") as caught:
         job(TEMPLATE, reasoning_content="I know.")
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_held_out_row_that_can_not_be_measured_is_refused_before_training(job):
+    rows = [{"prompt": f"Where is {name}?", "response": "There, <|end|> arr."} for name in ("Kai", "Lea", "Mia", "Noa")]
+    with pytest.raises(DataError, match=r"holds <\|end\|>, which this tokenizer reads as a control token"):
+        job(TEMPLATE, held_out=rows)
+
+
+def test_answers_with_thoughts_in_their_own_text_are_measured_without_them(job):
+    made = job(THINKS, content="<think>\nI know.\n</think>\n\nAhoy!")
+    assert {row.response for row in made.rows.all} == {"Ahoy!"}
+    assert trained(made, made.examples[1]).strip().startswith("<think>\nI know.\n</think>\n\n")
 
 
 def test_a_logged_model_shows_what_comes_after_a_thought(job):
