@@ -8,16 +8,17 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, select
 
-from serve.errors import RequestError, missing
+from serve.errors import RequestError
 from serve.ids import fresh_id
 from serve.store import audit, files
 from serve.store.batch_input import ENDPOINT
 from serve.store.database import Database, now_s, page, paged
-from serve.store.projects import current, owned
+from serve.store.projects import current, owned, owned_row
 from serve.store.tables import BATCH_OPEN, answers, batches
 from serve.store.tables import files as file_table
 from serve.store.transitions import Transition
 
+KIND = ("batch", "batch_id")  # what errors call a batch, and its id
 WINDOWS_S = {"24h": 24 * 3600}
 MAX_BYTES = 200 * 2**20
 READ_ROWS = 500  # responses that are read from the database at once
@@ -151,9 +152,7 @@ def _apply(
 
 def _locked(connection: Connection, batch_id: str) -> RowMapping:
     """The batch's row, which no other transaction changes until this one, which writes, has ended."""
-    return _row(
-        connection, select(batches).where(batches.c.id == batch_id, *owned(batches)).with_for_update(), batch_id
-    )
+    return owned_row(connection, batches, batch_id, *KIND, locked=True)
 
 
 # Queries
@@ -165,14 +164,7 @@ def row_of(connection: Connection, batch_id: str) -> RowMapping:
     Raises:
         RequestError: there is no such batch.
     """
-    return _row(connection, select(batches).where(batches.c.id == batch_id, *owned(batches)), batch_id)
-
-
-def _row(connection: Connection, query: Any, batch_id: str) -> RowMapping:
-    row = connection.execute(query).mappings().first()
-    if row is None:
-        raise missing("batch", batch_id, "batch_id")
-    return row
+    return owned_row(connection, batches, batch_id, *KIND)
 
 
 def get(database: Database, batch_id: str) -> dict[str, Any]:

@@ -7,11 +7,11 @@ from typing import IO, Any
 
 from sqlalchemy import Connection, RowMapping, or_, select
 
-from serve.errors import conflict, missing
+from serve.errors import conflict
 from serve.ids import fresh_id
 from serve.store import audit, idempotency
 from serve.store.database import Database, now_s, page, paged
-from serve.store.projects import current, owned
+from serve.store.projects import current, owned, owned_row
 from serve.store.tables import BATCH_FINISHED, FINISHED, batches, files, jobs, parts
 from serve.store.training_file import NOT_CHECKED, Checked, plain_name
 
@@ -103,11 +103,7 @@ def row_of(connection: Connection, file_id: str, param: str = "file_id") -> RowM
     Raises:
         RequestError: there is no such file, or it has expired.
     """
-    query = select(files).where(files.c.id == file_id, _not_expired(), *owned(files))
-    found = connection.execute(query).mappings().first()
-    if found is None:
-        raise missing("File object", file_id, param)
-    return found
+    return owned_row(connection, files, file_id, "File object", param, [_not_expired()])
 
 
 def get(database: Database, file_id: str) -> dict[str, Any]:

@@ -15,17 +15,18 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, RowMapping, exists, func, select
 
 from serve import model_names
-from serve.errors import RequestError, missing
+from serve.errors import RequestError
 from serve.ids import fresh_id
 from serve.model_names import ModelNames
 from serve.store import audit, checkpoints, files, idempotency, job_checks, job_events
 from serve.store.database import Database, now_s, page
 from serve.store.hyperparameters import resolve
-from serve.store.projects import current, owned
+from serve.store.projects import current, owned, owned_row
 from serve.store.tables import ACTIVE, FINISHED, jobs, pairs
 from serve.store.transitions import Transition
 
 ROUTE = "jobs"
+KIND = ("fine-tuning job", "fine_tuning_job_id")  # what errors call a job, and its id
 NO_WARNINGS: Mapping[str, str] = {}
 FIRST_STATUS = "validating_files"
 #: What can happen to a job, by event. A job that is started again after its process ended is running already.
@@ -208,7 +209,7 @@ def _apply(connection: Connection, row: RowMapping, event: str, reason: str = ""
 
 def _locked(connection: Connection, job_id: str) -> RowMapping:
     """The job's row, which no other transaction changes until this one, which writes, has ended."""
-    return _row(connection, select(jobs).where(jobs.c.id == job_id, *owned(jobs)).with_for_update(), job_id)
+    return owned_row(connection, jobs, job_id, *KIND, locked=True)
 
 
 def update_running(connection: Connection, job_id: str, **values: Any) -> bool:
@@ -227,14 +228,7 @@ def row_of(connection: Connection, job_id: str) -> RowMapping:
     Raises:
         RequestError: there is no such job.
     """
-    return _row(connection, select(jobs).where(jobs.c.id == job_id, *owned(jobs)), job_id)
-
-
-def _row(connection: Connection, query: Any, job_id: str) -> RowMapping:
-    row = connection.execute(query).mappings().first()
-    if row is None:
-        raise missing("fine-tuning job", job_id, "fine_tuning_job_id")
-    return row
+    return owned_row(connection, jobs, job_id, *KIND)
 
 
 def with_status(database: Database, *statuses: str) -> list[RowMapping]:

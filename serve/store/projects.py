@@ -4,13 +4,14 @@ The caller of a request is kept in a context variable, which threads and tasks b
 requests, as in the processes that train, there is none, and everything is seen.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Table, select
 
+from serve.errors import missing
 from serve.store.tables import permissions, projects
 
 DEFAULT = "default"
@@ -38,6 +39,31 @@ def owned(table: Table) -> list[ColumnElement[bool]]:
     """The conditions for rows of ``table`` that the request that is handled now may see."""
     caller = CALLER.get()
     return [table.c.project == caller.project] if caller else []
+
+
+def owned_row(
+    connection: Connection,
+    table: Table,
+    id: str,
+    kind: str,
+    param: str,
+    wanted: Sequence[ColumnElement[bool]] = (),
+    locked: bool = False,
+) -> RowMapping:
+    """The row of ``table`` with this id that meets all conditions ``wanted`` and that the request may see.
+
+    Args:
+        kind: what it is, and ``param``, where the id was given, in the error.
+        locked: no other transaction changes the row until this one, which writes, has ended.
+
+    Raises:
+        RequestError: there is no such row.
+    """
+    query = select(table).where(table.c.id == id, *owned(table), *wanted)
+    found = connection.execute(query.with_for_update() if locked else query).mappings().first()
+    if found is None:
+        raise missing(kind, id, param)
+    return found
 
 
 def settings_of(connection: Connection, project: str) -> Mapping[str, Any]:

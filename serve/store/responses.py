@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from sqlalchemy import RowMapping, select
+from sqlalchemy import RowMapping
 
 from serve.errors import missing
 from serve.store.database import Database, now_s
-from serve.store.projects import current, owned
+from serve.store.projects import current, owned, owned_row
 from serve.store.tables import responses
 
 KEPT_S = 30 * 24 * 3600  # OpenAI's
@@ -42,11 +42,7 @@ def conversation(
 
 def _row(database: Database, response_id: str, param: str) -> RowMapping:
     with database.read() as connection:
-        query = select(responses).where(responses.c.id == response_id, *owned(responses))
-        found = connection.execute(query).mappings().first()
-    if found is None:
-        raise missing("response", response_id, param)
-    return found
+        return owned_row(connection, responses, response_id, "response", param)
 
 
 def delete(database: Database, response_id: str) -> dict[str, Any]:
