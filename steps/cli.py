@@ -33,6 +33,7 @@ def main(step: Callable[[list[str]], None]) -> None:
     warnings.filterwarnings("ignore", category=FutureWarning)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
+    sys.unraisablehook = _stop_again
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal or a log that has no such character gets a "?"
@@ -106,3 +107,15 @@ def _stop(number: int, frame: object) -> None:
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_IGN)  # clean-up must not be interrupted by a second signal
     raise Stopped
+
+
+def _stop_again(lost: "sys.UnraisableHookArgs") -> None:
+    """Raise ``Stopped`` once more, 10 ms later, where it was raised in a finalizer or a callback of the interpreter.
+
+    Python ignores what is raised there, such as in the callbacks of the import system, so the stop would be lost.
+    """
+    if lost.exc_type is not Stopped:
+        sys.__unraisablehook__(lost)
+        return
+    signal.signal(signal.SIGALRM, _stop)
+    signal.setitimer(signal.ITIMER_REAL, 0.01)

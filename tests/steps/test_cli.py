@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 def run_step(body: str, **env: str) -> "subprocess.CompletedProcess[bytes]":
     code = f"from steps.cli import main; main(lambda argv: {body})"
     return subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env={**os.environ, **env}, capture_output=True, timeout=60
+        [sys.executable, "-c", code], cwd=ROOT, env={**os.environ, **env}, capture_output=True, timeout=300
     )
 
 
@@ -34,7 +34,7 @@ def test_a_package_that_is_missing_is_one_line_that_names_the_environment():
 
 def test_a_python_that_is_too_old_is_one_line_that_names_the_environment():
     code = "import sys; sys.version_info = (3, 9); import steps"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, timeout=300)
     [line] = done.stderr.decode().strip().splitlines()
     assert done.returncode == 1 and "Python 3.11" in line and ".venv" in line
 
@@ -42,3 +42,27 @@ def test_a_python_that_is_too_old_is_one_line_that_names_the_environment():
 def test_a_missing_module_of_our_own_is_a_fault_and_not_the_environment_s():
     done = run_step("__import__('steps.nowhere')")
     assert done.returncode == 1 and b"Traceback" in done.stderr
+
+
+IN_A_FINALIZER = """
+import os, signal, time
+from steps.cli import main
+class Resource:
+    def __del__(self):
+        os.kill(os.getpid(), signal.{name})
+        for _ in range(1000): pass
+def step(argv):
+    try:
+        Resource()
+        time.sleep(60)
+    finally:
+        print("cleaned up", flush=True)
+main(step)
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_that_comes_within_a_finalizer_stops_the_step_all_the_same(name):
+    code = IN_A_FINALIZER.format(name=name)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "cleaned up\n", "")
