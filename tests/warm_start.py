@@ -12,15 +12,31 @@ import runpy
 import signal
 import sys
 
+import datasketch
+import fastapi
+import git
+import matplotlib.backends.backend_agg
 import matplotlib.pyplot
 import mlflow.pyfunc
+import mlflow.store.model_registry.sqlalchemy_store
+import mlflow.store.tracking.sqlalchemy_store
+import openai
 import peft
+import prometheus_client
 import sacrebleu
+import scipy.stats
+import sklearn.feature_extraction.text
+import sklearn.linear_model
+import sklearn.metrics
+import sklearn.model_selection
 import torch
 import transformers.models.gpt2.modeling_gpt2
 import transformers.models.gpt2.tokenization_gpt2
+import uvicorn
 
-WARM = (matplotlib.pyplot, mlflow.pyfunc, peft, sacrebleu, torch, transformers)
+#: What steps and servers would each import for themselves; no store is opened and no thread started here.
+WARM = (datasketch, fastapi, git, matplotlib, mlflow, openai, peft, prometheus_client, sacrebleu, scipy, sklearn, torch)
+WARM += (transformers, uvicorn)
 
 
 def become(order: dict) -> None:
