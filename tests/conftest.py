@@ -33,12 +33,33 @@ def pytest_configure(config):
     os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False  # xdist would begin with the files of most tests
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the files that take longest, so that xdist's workers end at about the same time."""
+    items.sort(key=lambda item: place(item.path.relative_to(ROOT / "tests").as_posix()))
+
+
+def place(file: str) -> tuple[int, bool]:
+    """Where a file of tests stands in the order: ``LONGEST`` first, then what starts processes and servers."""
+    return LONGEST.index(file) if file in LONGEST else len(LONGEST), not file.startswith(END_TO_END)
+
 
 def pytest_unconfigure(config):
     shutil.rmtree(config.stash[STORE], ignore_errors=True)
 
 
 STORE = pytest.StashKey[Path]()
+#: The files that take more than 20 s, most of all first; those of one subject apart, for they wait for the same things.
+LONGEST = """
+steps/test_pirate.py steps/test_resume.py demo/test_browser.py steps/test_study.py recipes/sft/test_verdicts_happen.py
+compatibility/test_old_stores.py serve/routes/test_jobs.py recipes/export/test_published.py steps/test_parley.py
+steps/test_bad_input.py demo/test_training.py serve/engine/test_engine_failures.py recipes/export/test_run.py
+steps/test_openai_noisy.py steps/test_tables.py steps/test_noisy.py steps/test_several_processes.py steps/test_claims.py
+""".split()
+END_TO_END = ("steps/", "recipes/", "serve/", "demo/", "registry/")
 #: Base model ``auto`` is the bundled one in tests: no hub, and a package index that nobody answers for.
 NO_PACKAGES = {
     "HF_ENDPOINT": "http://127.0.0.1:9",
