@@ -100,7 +100,7 @@ class Fake:
 
         self._thread = threading.Thread(target=run, daemon=True)
         self._thread.start()
-        ready.wait(10)
+        ready.wait(60)
         return self
 
     def stop(self) -> None:

@@ -14,7 +14,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 ROOT = Path(__file__).resolve().parent.parent
-PATIENCE_S = 180.0
+PATIENCE_S = 300.0
 
 T = TypeVar("T")
 
@@ -133,7 +133,7 @@ class Launcher:
         """End everything that was started."""
         for step in self._started:
             step.signal(signal.SIGKILL)
-        self._parent.communicate(timeout=30)
+        self._parent.communicate(timeout=240)
 
 
 class TrackingServer:
@@ -161,7 +161,7 @@ class TrackingServer:
     def _answers(self) -> bool:
         assert self._process and self._process.poll() is None, (self.folder / "server.log").read_text()
         try:
-            with urlopen(f"{self.uri}/health", timeout=5) as answer:
+            with urlopen(f"{self.uri}/health", timeout=60) as answer:
                 return answer.status == 200
         except (URLError, OSError):
             return False

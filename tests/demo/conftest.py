@@ -16,7 +16,7 @@ from demo.session import ChatSessions
 from tests.processes import free_port
 from tests.small_version import register_adapter
 
-TIMEOUT_S = 60
+TIMEOUT_S = 240
 
 
 @dataclass(frozen=True)

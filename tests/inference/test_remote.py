@@ -113,11 +113,11 @@ def test_text_comes_before_the_answer_ends(server):
     def behave(handler: Any) -> None:
         head(handler)
         handler.wfile.write(piece("Ahoy"))
-        go_on.wait(20)
+        go_on.wait(120)
         handler.wfile.write(piece("!", "stop"))
 
     server.behave = behave
-    stream = Stream(("far-1", server.address), ASKED, SAMPLING, 20)
+    stream = Stream(("far-1", server.address), ASKED, SAMPLING, 120)
     wait_until(lambda: stream.read(0.05) or stream.reply.text, "the first piece")
     assert (stream.reply.text, stream.reply.ended) == ("Ahoy", "")
     go_on.set()
@@ -199,11 +199,11 @@ def test_a_server_that_falls_silent_is_not_waited_for_longer_than_the_limit(serv
         if begun:
             head(handler)
             handler.wfile.write(piece("Aho"))
-        server.done.wait(20)
+        server.done.wait(120)
 
     server.behave = behave
     reply = answer(server, limit_s=0.5)
-    assert reply.ended == "error" and reply.seconds < 10
+    assert reply.ended == "error" and reply.seconds < 60
     assert reply.error == "far-1: the server did not answer in time"
 
 
@@ -230,10 +230,10 @@ def test_a_stream_that_was_closed_takes_no_more(server):
             ended.set()
 
     server.behave = behave
-    stream = Stream(("far-1", server.address), ASKED, SAMPLING, 20)
+    stream = Stream(("far-1", server.address), ASKED, SAMPLING, 120)
     wait_until(lambda: stream.read(0.05) or stream.reply.text, "the first piece")
     stream.close()
-    assert ended.wait(20), "the connection is closed"
+    assert ended.wait(120), "the connection is closed"
 
 
 @pytest.fixture(scope="module")
@@ -276,11 +276,11 @@ def test_a_panel_ends_remote_answers_by_its_limit_and_by_stop(server, registered
     def behave(handler: Any) -> None:
         head(handler)
         handler.wfile.write(piece("Aho"))
-        ended.wait(20)
+        ended.wait(120)
 
     server.behave = behave
     heard: list[str] = []
-    panel, limit_s = ModelPool(Resolver(find_base).look).open([registered]), 1.5 if how == "time" else 60
+    panel, limit_s = ModelPool(Resolver(find_base).look).open([registered]), 4.0 if how == "time" else 240
     asking = panel.generate("Ahoy?", SAMPLING, stop=lambda: how == "stopped" and bool(heard), limit_s=limit_s)
     for said in asking:
         heard += [said.replies[0].text] if said.replies[0].text else []
@@ -290,7 +290,7 @@ def test_a_panel_ends_remote_answers_by_its_limit_and_by_stop(server, registered
 
 def test_a_panel_waiting_for_a_remote_answer_holds_nobody_up(server, registered):
     ended = threading.Event()
-    server.behave = lambda handler: ended.wait(20)
+    server.behave = lambda handler: ended.wait(120)
     pool = ModelPool(Resolver(find_base).look)
     asking = pool.open([registered]).generate("Ahoy?", SAMPLING)
     next(asking)

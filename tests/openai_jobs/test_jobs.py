@@ -107,9 +107,9 @@ def test_an_answer_that_is_lost_makes_no_second_one(wanted, when, fake_openai, c
 
 
 def test_a_time_out_of_create_makes_no_second_job(fake_openai, client, path):
-    fake = fake_openai(after=at("POST /fine_tuning/jobs", lambda: time.sleep(0.6)))
+    fake = fake_openai(after=at("POST /fine_tuning/jobs", lambda: time.sleep(1.5)))
     mine = client()
-    mine.sdk = mine.sdk.with_options(timeout=0.3, max_retries=5)
+    mine.sdk = mine.sdk.with_options(timeout=1.0, max_retries=5)
     submit_job(mine, path)
     assert len(fake.jobs) == 1
     assert fake.requests.count(("POST", "/fine_tuning/jobs")) == 1

@@ -177,7 +177,7 @@ def test_a_champion_is_served_over_http(logged, tmp_path):
 def _answers(port: int, server: "subprocess.Popen[bytes]", log: Path) -> bool:
     assert server.poll() is None, log.read_text()
     try:
-        with urlopen(f"http://127.0.0.1:{port}/ping", timeout=5) as answer:
+        with urlopen(f"http://127.0.0.1:{port}/ping", timeout=60) as answer:
             return answer.status == 200
     except (URLError, OSError):
         return False

@@ -154,7 +154,7 @@ def one(engine: Engine, request: Request) -> Said:
     return all_at_once(engine, [request])[0]
 
 
-def within(work: Callable[[], Awaitable[Any]], limit_s: float = 60) -> Any:
+def within(work: Callable[[], Awaitable[Any]], limit_s: float = 240) -> Any:
     """The outcome of ``work``; a test that hangs fails."""
 
     async def limited() -> Any:

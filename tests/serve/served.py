@@ -56,7 +56,7 @@ class Served:
 
     def client(self, key: str = KEY, strict: bool = True, **settings: Any) -> openai.OpenAI:
         """The SDK; in strict mode a reply that is not what its types say is an error."""
-        settings = {"max_retries": 0, "timeout": 60, **settings}
+        settings = {"max_retries": 0, "timeout": 240, **settings}
         return openai.OpenAI(base_url=f"{self.address}/v1", api_key=key, _strict_response_validation=strict, **settings)
 
     def http(self, key: str = KEY) -> Any:
@@ -64,7 +64,7 @@ class Served:
         import httpx
 
         headers = {"authorization": f"Bearer {key}", "x-api-key": f"tml-{key}"} if key else {}
-        return httpx.Client(base_url=self.address, headers=headers, timeout=60, trust_env=False)
+        return httpx.Client(base_url=self.address, headers=headers, timeout=240, trust_env=False)
 
     def metric(self, name: str) -> float:
         """The value of a metric, named with its labels; 0 where it is not there yet."""

@@ -232,7 +232,7 @@ def test_a_hub_that_hangs_is_given_up_with_its_address(silent_hub, quick, launch
         assert step.wait() == 1
         [line] = [line for line in step.stderr.splitlines() if line.strip()]
         assert "owner/name" in line and silent_hub in line
-    assert time.monotonic() - began < 60  # the client's own patience is minutes
+    assert time.monotonic() - began < 150  # the client's own patience is minutes
 
 
 def _assert_full(step: Any, folder: Path) -> None:

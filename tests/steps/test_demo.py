@@ -23,7 +23,7 @@ def taken():
 
 def ask(address, body=None):
     data = None if body is None else json.dumps(body).encode()
-    with urlopen(Request(address, data, {"content-type": "application/json"}), timeout=60) as answer:
+    with urlopen(Request(address, data, {"content-type": "application/json"}), timeout=240) as answer:
         return answer.read().decode()
 
 

@@ -272,7 +272,7 @@ def test_a_fifth_of_the_replies_may_fail(lab, monkeypatch):
     from openai_jobs import request_pool
     from recipes.noisy_labels.learners.openai import OpenAILearner
 
-    quick = request_pool.RetryPolicy(first_s=0.01, longest_s=0.05, timeout_s=0.3)
+    quick = request_pool.RetryPolicy(first_s=0.01, longest_s=0.05, timeout_s=1.0)
     monkeypatch.setattr(OpenAILearner.__init__, "__defaults__", (None, print, quick))
     here = lab(faults=0.2, epochs=1)
     here.noisy()

@@ -99,7 +99,7 @@ def test_a_server_ends_with_its_run_even_by_a_kill(tmp_path):
         process.kill()
         process.wait()
     pid = int((tmp_path / "started").read_text())
-    wait_until(lambda: not alive(pid), "the server's end", 30)
+    wait_until(lambda: not alive(pid), "the server's end")
 
 
 def test_a_server_that_does_not_start_is_reported_with_the_end_of_its_log(tmp_path):

@@ -88,11 +88,11 @@ def test_the_ui_answers_beside_a_taken_port_and_ends_with_ctrl_c(tmp_path, taken
     try:
         address = _address(log, process)
         assert f"(port {taken} is taken)" in log.read_text()
-        with urlopen(address, timeout=30) as page:
+        with urlopen(address, timeout=240) as page:
             assert b"MLflow" in page.read()
         assert _artifact_root(tmp_path / "mlflow.db") == f"{tmp_path}/mlruns/0"
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+        assert process.wait(300) == 0
         assert "has stopped" in log.read_text()
         assert ui.free_port(int(address.rpartition(":")[2])) == int(address.rpartition(":")[2])
     finally:

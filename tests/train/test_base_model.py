@@ -200,7 +200,7 @@ def test_a_hub_that_never_answers_is_given_up_within_seconds(hub):
         start = time.monotonic()
         with pytest.raises(UserError, match=endpoint):
             base_model.resolve("nobody/none")
-        assert time.monotonic() - start < 20
+        assert time.monotonic() - start < 120
 
 
 @pytest.fixture
@@ -216,7 +216,7 @@ def answering(hub):
 
         def do_GET(self):
             if self.hangs:
-                silence.wait(30)
+                silence.wait(300)
             self._say(404)
 
         def _say(self, status):
@@ -248,7 +248,7 @@ def test_a_hub_that_falls_silent_later_is_given_up_too(answering):
     start = time.monotonic()
     with pytest.raises(UserError, match="^base_model=nobody/none: "):
         base_model.resolve("nobody/none")
-    assert time.monotonic() - start < 20
+    assert time.monotonic() - start < 120
 
 
 def test_offline_mode_asks_no_hub(monkeypatch):

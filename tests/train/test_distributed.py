@@ -35,7 +35,7 @@ def weights(tmp_path_factory):
     with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True, start_new_session=True) as two:
         try:
             runpy.run_path(str(JOB))["main"](folders[1])
-            _, errors = two.communicate(timeout=180)
+            _, errors = two.communicate(timeout=400)
         except BaseException:
             os.killpg(two.pid, signal.SIGKILL)
             raise

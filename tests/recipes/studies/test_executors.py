@@ -54,7 +54,7 @@ def test_a_killed_study_leaves_no_worker_behind(tmp_path):
     assert is_running(worker)
     study.send_signal(signal.SIGKILL)
     study.wait()
-    wait_until(lambda: not is_running(worker), "the end of the worker", 60)
+    wait_until(lambda: not is_running(worker), "the end of the worker")
 
 
 def test_the_module_that_workers_preload_exists():

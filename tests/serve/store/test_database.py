@@ -50,7 +50,7 @@ def postgres() -> Iterator[str]:
         yield f"postgresql://parley@127.0.0.1:{port}/postgres"
     finally:
         process.send_signal(signal.SIGINT)  # it waits for nobody
-        process.wait(30)
+        process.wait(300)
         shutil.rmtree(folder, ignore_errors=True)
 
 
