@@ -188,7 +188,8 @@ function hideToken(back) {
 document.addEventListener("mouseover", (event) => {
   const token = event.target.closest?.(".parley-tok");
   if (token) showToken(token);
-  else if (!card.hidden && !card.contains(event.target) && !card.contains(document.activeElement)) hideToken();
+  else if (!card.hidden && ![card, held].some((each) => each.contains(event.target) || each.contains(document.activeElement)))
+    hideToken(); // what the keyboard opened stays, though the page moves under a resting mouse
 });
 document.addEventListener("focusin", (event) => {
   const token = event.target.closest?.(".parley-tok");
