@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium o
 
 #: Where pictures of the page go: docs/pictures when they are to be renewed, else a folder that is thrown away.
 PICTURES = os.environ.get("PARLEY_PICTURES")
-TIMEOUT_MS = 90_000
+TIMEOUT_MS = 240_000
 ASKED = "My uncle fixes old radios in his cellar."
 
 
@@ -130,7 +130,7 @@ def gate(monkeypatch):
             steps = real(*given, **more)
             for number, step in enumerate(steps):
                 if number >= self.tokens:
-                    self._opened.wait(60)
+                    self._opened.wait(TIMEOUT_MS / 1000)
                 yield step
 
     held = Gate()
@@ -163,6 +163,29 @@ def answered(tab, times=1):
     )
 
 
+def shows(tab, place, *words):
+    """Wait until the element ``place`` has all ``words`` in its text: parts of the page come one after the other."""
+    tab.wait_for_function(
+        "([place, words]) => { const text = document.querySelector(place)?.innerText || ''; "
+        "return words.every(word => text.includes(word)); }",
+        arg=[place, words],
+    )
+
+
+def holds(tab, place, value):
+    """Wait until the field ``place`` holds ``value``."""
+    tab.wait_for_function("([place, value]) => document.querySelector(place)?.value === value", arg=[place, value])
+
+
+def tab_to(tab, place, most=100):
+    """Press Tab until the element ``place`` has the focus."""
+    for _ in range(most):
+        tab.keyboard.press("Tab")
+        if tab.evaluate("place => document.activeElement.matches(place)", place):
+            return
+    raise AssertionError(f"{place} is not reached by Tab")
+
+
 def compared(tab):
     """What the page shows of the first difference between its panes, a moment after the last answer has ended."""
     tab.wait_for_function("document.querySelector('#divergences').textContent.trim()")
@@ -184,7 +207,9 @@ def test_a_first_visitor_sees_the_models_and_their_scores_and_gets_two_answers(v
     heads = tab.locator("#panes .parley-head").all_inner_texts()
     assert "BASE" in heads[0] and "bundled" in heads[0] and "5cce91d2" in heads[0]
     assert "TUNED" in heads[1] and "pirate/1" in heads[1] and "LoRA" in heads[1]
-    assert "lexicon" in tab.inner_text("#quality") and tab.locator("#curve svg").count() == 1
+    shows(tab, "#quality", "lexicon")
+    tab.wait_for_selector("#curve svg")
+    assert tab.locator("#curve svg").count() == 1
     tab.locator("#examples button", has_text=ASKED).or_(tab.locator("#examples .gallery-item").first).first.click()
     tab.wait_for_function("document.querySelector('#prompt textarea').value.length > 0")
     tab.click("#send button, button#send")
@@ -192,7 +217,7 @@ def test_a_first_visitor_sees_the_models_and_their_scores_and_gets_two_answers(v
     assert all(answers(tab)) and answers(tab)[0] != answers(tab)[1]
     assert all(words in compared(tab) for words in ("first difference at token", "one batch, 1 adapter"))
     assert "tokens/s" in tab.locator("#panes .parley-status").first.inner_text()
-    assert tab.input_value("#prompt textarea") == ""
+    holds(tab, "#prompt textarea", "")
     picture(tab, "chat")
 
 
@@ -228,7 +253,8 @@ def test_again_edit_and_a_new_chat(visit):
     tab.click("#again")
     tab.wait_for_selector("#panes .parley-pane[data-old]", state="detached")
     answered(tab)
-    assert answers(tab) != first and tab.input_value("#seed input") == "8", "again takes the next seed"
+    assert answers(tab) != first
+    holds(tab, "#seed input", "8")  # again takes the next seed
     send(tab, "And what does he listen to?")
     answered(tab, times=2)
     tab.click("#edit")
@@ -251,8 +277,15 @@ def test_a_blind_vote_hides_the_sides_and_lands_in_mlflow(visit, sessions):
     picture(tab, "blind")
     left = answers(tab)[0]
     tab.click("#vote-left")
-    tab.wait_for_selector("#notice .parley-notice")
-    assert "left was pirate/1" in tab.inner_text("#notice")
+    shows(tab, "#notice", "left was pirate/1")
+    tab.wait_for_function(
+        """() => {
+            const names = [...document.querySelectorAll('#panes .parley-name')].map(name => name.textContent);
+            const columns = [0, 1].map(place => document.querySelector(`#column-${place} input`).value);
+            return [names, columns].every(sides => sides.some(side => side.startsWith('pirate/1')))
+                && names[0].startsWith('pirate/1') === columns[0].startsWith('pirate/1');
+        }"""
+    )
     shown = tab.locator("#panes .parley-name").all_inner_texts()
     columns = [tab.input_value(f"#column-{place} input") for place in (0, 1)]
     assert shown[0].startswith("pirate/1") == columns[0].startswith("pirate/1"), "selectors name what the panes show"
@@ -263,7 +296,7 @@ def test_a_blind_vote_hides_the_sides_and_lands_in_mlflow(visit, sessions):
     assert vote.left.reply.text == left and {*vote.versions} == {"pirate/1", "pirate/1:base"}
     tab.click("button[role=tab]:has-text('Votes')")
     tab.wait_for_selector("#standings table")
-    assert "pirate/1" in tab.inner_text("#standings")
+    shows(tab, "#standings", "pirate/1")
     picture(tab, "votes")
 
 
@@ -284,8 +317,7 @@ def test_preference_pairs_can_be_saved(visit, sessions):
         tab.click("#export")
     rows = [json.loads(line) for line in Path(saved.value.path()).read_text().splitlines()]
     assert rows and all({"prompt", "chosen", "rejected"} <= row.keys() for row in rows)
-    tab.wait_for_selector("#notice .parley-notice")
-    assert "with the versions shown not used" in tab.inner_text("#notice")
+    shows(tab, "#notice", "with the versions shown not used")
 
 
 def test_a_link_restores_versions_settings_seed_and_prompt(visit):
@@ -301,8 +333,8 @@ def test_a_link_restores_versions_settings_seed_and_prompt(visit):
     assert query["left"] == ["pirate/1:base"] and query["right"] == ["pirate/1"] and query["seed"] == ["41"]
     other = visit("?" + urlsplit(link).query)
     other.wait_for_function("document.querySelector('#prompt textarea').value === 'Is the bridge open?'")
-    assert other.input_value("#seed input") == "41"
-    assert other.input_value("#temperature input[type=number]") == "0.3"
+    holds(other, "#seed input", "41")
+    holds(other, "#temperature input[type=number]", "0.3")
     tab.keyboard.press("Escape")
     for each in (tab, other):
         each.click("#prompt textarea")
@@ -317,7 +349,7 @@ def test_the_curve_switches_to_a_kept_checkpoint(visit):
     tab.focus("#step input[type=range]")
     tab.keyboard.press("Home")
     tab.wait_for_function("document.querySelector('#panes').textContent.includes('checkpoint of step 32')")
-    assert "pirate/1:32" in tab.input_value("#column-1 input")
+    tab.wait_for_function("document.querySelector('#column-1 input').value.includes('pirate/1:32')")
     tab.fill("#step input[type=number]", "64")
     tab.keyboard.press("Enter")
     tab.wait_for_function("document.querySelector('#panes').textContent.includes('checkpoint of step 64')")
@@ -328,13 +360,13 @@ def test_the_curve_switches_to_a_kept_checkpoint(visit):
 
 def test_four_columns_answer_at_once(visit):
     tab = visit("?left=pirate/1:base&right=pirate/1&third=pirate/1:32&fourth=pirate/1:64")
-    assert tab.locator("#panes .parley-pane").count() == 4
+    tab.wait_for_function("document.querySelectorAll('#panes .parley-pane').length === 4")
     send(tab, ASKED)
     answered(tab)
     assert "one batch, 3 adapters" in compared(tab)
     assert tab.locator("#divergences .parley-divergence").count() == 3
     picture(tab, "columns")
-    assert tab.locator("#vote-left").is_disabled(), "votes are between two columns"
+    tab.wait_for_selector("#vote-left:disabled")  # votes are between two columns
     tab.click("#fewer")
     tab.wait_for_function("document.querySelectorAll('#panes .parley-pane').length === 3")
 
@@ -425,15 +457,15 @@ def test_an_empty_registry_shows_how_to_make_the_first_version(visit, store, emp
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
     tab.click("#refresh")
     tab.wait_for_function("document.querySelector('#column-1 input').value.startsWith('pirate/1')")
-    assert tab.locator("#notice .parley-empty").count() == 0
+    tab.wait_for_selector("#notice .parley-empty", state="detached")
 
 
 def test_a_registry_that_is_down_is_one_line(visit, store, monkeypatch):
     tab = visit()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     tab.click("#refresh")
-    tab.wait_for_selector("#notice .parley-notice")
-    assert "does not answer" in tab.inner_text("#notice") and "Traceback" not in tab.content()
+    shows(tab, "#notice", "does not answer")
+    assert "Traceback" not in tab.content()
     send(tab, ASKED)
     answered(tab)
     assert all(answers(tab)), "models that are loaded still answer"
@@ -461,7 +493,8 @@ def test_a_reload_and_a_shared_link_open_the_conversation_as_it_was(visit):
     said = answers(tab)
     tab.reload()
     answered(tab)
-    assert answers(tab) == said and tab.input_value("#system textarea") == "Be brief."
+    assert answers(tab) == said
+    holds(tab, "#system textarea", "Be brief.")
     tab.click("#share")
     tab.wait_for_function("document.querySelector('#link textarea, #link input')?.value.startsWith('http')")
     link = urlsplit(tab.input_value("#link textarea, #link input")).query
@@ -507,15 +540,14 @@ def test_a_prompt_over_the_limit_is_counted_and_refused(visit):
     tab.wait_for_selector(".parley-count.parley-over")
     assert tab.inner_text(".parley-count") == "2,001 of 2,000 characters"
     tab.click("#send")
-    tab.wait_for_selector("#notice .parley-notice")
-    assert "at most 2,000" in tab.inner_text("#notice")
+    shows(tab, "#notice", "at most 2,000")
     tab.wait_for_function("document.querySelector('#prompt textarea').value.length === 2001")
 
 
 def test_a_version_that_does_not_exist_is_flagged_before_anything_is_sent(visit):
     tab = visit("?left=pirate/99&right=pirate/1")
     tab.wait_for_selector("#panes .parley-model-missing")
-    assert "NOT AVAILABLE" in tab.inner_text("#panes") and "there is no version pirate/99" in tab.inner_text("#panes")
+    shows(tab, "#panes", "NOT AVAILABLE", "there is no version pirate/99")
 
 
 def test_the_held_out_tab_shows_every_row_filters_and_opens_one_in_the_chat(visit):
@@ -524,7 +556,7 @@ def test_the_held_out_tab_shows_every_row_filters_and_opens_one_in_the_chat(visi
     tab.click("button[role=tab]:has-text('Held-out')")
     tab.click("#held-out-show")
     tab.wait_for_selector("#held-out-rows .parley-held")
-    assert "improved" in tab.inner_text("#held-out-summary") and "interval" in tab.inner_text("#held-out-summary")
+    shows(tab, "#held-out-summary", "improved", "interval")
     picture(tab, "held-out")
     tab.locator("#held-out-outcome label", has_text="worse").click()
     tab.wait_for_function(
@@ -536,14 +568,14 @@ def test_the_held_out_tab_shows_every_row_filters_and_opens_one_in_the_chat(visi
     prompt = opened.get_attribute("data-prompt")
     opened.click()
     tab.wait_for_selector("#prompt textarea:visible")
-    assert tab.input_value("#prompt textarea") == prompt
+    holds(tab, "#prompt textarea", prompt)
 
 
 def test_scales_stand_side_by_side_and_0_is_the_base(visit):
     tab = visit()
     tab.click("#scales")
     tab.wait_for_function("document.querySelectorAll('#panes .parley-pane').length === 4")
-    assert "adapter scaled by 0.5" in tab.inner_text("#panes")
+    shows(tab, "#panes", "adapter scaled by 0.5")
     send(tab, ASKED)
     answered(tab)
     scaled = answers(tab)
@@ -568,8 +600,7 @@ def test_32_answers_are_counted_and_what_was_sent_is_shown_by_keyboard(visit):
     tab = visit()
     tab.wait_for_selector("#origin .parley-lineage")
     tab.focus("#samples input:checked")
-    tab.keyboard.press("Tab")
-    tab.keyboard.press("Tab")
+    tab_to(tab, "#samples label:last-of-type input")
     tab.keyboard.press("Space")
     send(tab, ASKED)
     tab.wait_for_selector("#divergences .parley-groups")
@@ -590,7 +621,7 @@ def test_the_list_of_versions_puts_a_checkpoint_into_a_column_and_is_filtered(vi
     tab.click("[data-choice='0 pirate/1:32']")
     tab.wait_for_function("document.querySelector('#column-0 input').value.includes('pirate/1:32')")
     tab.fill(".parley-pick-search", "nothing like it")
-    assert not tab.locator(".parley-pick-row").first.is_visible()
+    tab.locator(".parley-pick-row").first.wait_for(state="hidden")
 
 
 def test_runs_are_listed_with_curve_and_metric_and_open_in_the_chat(visit):
@@ -603,7 +634,7 @@ def test_runs_are_listed_with_curve_and_metric_and_open_in_the_chat(visit):
     assert " to " in tab.inner_text(".parley-run:has(.parley-open-run) [data-name=metric]"), "the interval"
     tab.click(".parley-open-run")
     tab.wait_for_function("document.querySelector('#column-0 input').value.startsWith('base')")
-    assert tab.locator("#panes .parley-pane").first.is_visible(), "the chat is shown"
+    tab.locator("#panes .parley-pane").first.wait_for()  # the chat is shown
 
 
 def test_a_file_on_the_train_tab_is_checked_with_every_problem_before_anything_can_start(visit, tmp_path):
@@ -625,7 +656,7 @@ def test_on_a_phone_the_settings_are_a_sheet(visit):
     tab.wait_for_selector("#settings .label-wrap:not(.open)")
     tab.click("#settings .label-wrap")
     tab.wait_for_selector("#settings .label-wrap.open")
-    assert tab.evaluate("getComputedStyle(document.querySelector('#settings')).position") == "fixed"
+    tab.wait_for_function("getComputedStyle(document.querySelector('#settings')).position === 'fixed'")
 
 
 def test_tokens_are_coloured_and_another_one_is_forced_by_keyboard(visit):
@@ -635,19 +666,18 @@ def test_tokens_are_coloured_and_another_one_is_forced_by_keyboard(visit):
     answered(tab)
     tab.click("#tokens > button")
     tab.focus("#token-view input:checked")
-    tab.keyboard.press("Tab")
-    tab.keyboard.press("Tab")
+    tab_to(tab, "#token-view label:last-of-type input")
     tab.keyboard.press("Space")
     tab.wait_for_selector("#panes .parley-more")
-    assert "nats/token" in tab.locator("#panes .parley-status").last.inner_text()
+    tab.locator("#panes .parley-status", has_text="nats/token").last.wait_for()
     tab.fill("#token-text textarea", "Arr, the radios!")
     tab.click("#token-score")
     tab.wait_for_selector("#token-other .parley-tok")
     tab.locator("#panes .parley-pane").last.locator(".parley-tok").first.focus()
     tab.keyboard.press("ArrowRight")
-    assert tab.locator(".parley-pop button").count() == 10
+    tab.wait_for_function("document.querySelectorAll('.parley-pop button').length === 10")
     picture(tab, "tokens")
     tab.keyboard.press("Enter")
     tab.keyboard.press("Enter")
     tab.wait_for_function("!document.querySelector('#token-other').textContent.includes('the radios')")
-    assert "not part of the conversation" in tab.inner_text("#token-other")
+    shows(tab, "#token-other", "not part of the conversation")
