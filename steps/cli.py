@@ -38,6 +38,7 @@ def main(step: Callable[[list[str]], None]) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal or a log that has no such character gets a "?"
     try:
+        _require_utf8_text()
         _require_one_store()
         step(sys.argv[1:])
     except UserError as error:
@@ -86,6 +87,14 @@ def _environment_problem(error: ModuleNotFoundError) -> str:
         f"{sys.executable} has no package {error.name!r}, which requirements.txt names: take the Python in .venv, "
         "which `make` sets up (make pirate, .venv/bin/python -m steps.pirate, or .venv/bin before others on PATH)."
     )
+
+
+def _require_utf8_text() -> None:
+    """Refuse parameters and places with letters that the locale does not know: libraries fail at them in the middle."""
+    places = {name: os.environ.get(name, "") for name in ("MLFLOW_TRACKING_URI", "PARLEY_OUTPUTS")}
+    for name, text in [*places.items(), ("the folder", str(Path.cwd())), *(("the parameter", a) for a in sys.argv[1:])]:
+        if any("\ud800" <= letter <= "\udfff" for letter in text):
+            raise UserError(f"{name} {ascii(text)} has letters that this locale does not know: set PYTHONUTF8=1")
 
 
 def _require_one_store() -> None:

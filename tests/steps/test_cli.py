@@ -25,6 +25,13 @@ def test_a_terminal_without_a_text_s_characters_gets_replacement_signs(encoding)
     assert done.stdout.decode(encoding).strip() == shown
 
 
+def test_places_with_letters_that_the_locale_does_not_know_are_one_line():
+    done = run_step("print('trained')", LC_ALL="C", PYTHONUTF8="0", PARLEY_OUTPUTS="/tmp/\u00fcbung")
+    [line] = done.stderr.decode().strip().splitlines()
+    assert done.returncode == 1 and not done.stdout
+    assert line.startswith("PARLEY_OUTPUTS '/tmp/") and line.endswith("set PYTHONUTF8=1")
+
+
 def test_a_package_that_is_missing_is_one_line_that_names_the_environment():
     done = run_step("__import__('torch_that_is_not_here')")
     [line] = done.stderr.decode().strip().splitlines()
