@@ -54,6 +54,17 @@ def as_list(value: Any, name: str) -> tuple[Any, str]:
     return as_list(held, name) if isinstance(held, str) else (held, "")
 
 
+def as_messages(value: Any) -> Any:
+    """The messages that ``value`` is, or that it holds as text of JSON or as one object; other texts as they are."""
+    held = as_list(value, "")[0] if isinstance(value, str) else value
+    entries = [held] if isinstance(held, dict) else held
+    if not entries or not isinstance(entries, list):
+        return value
+    if not all(isinstance(each, dict) and {"role", "from"} & each.keys() for each in entries):
+        return value
+    return messages_in(entries, "conversations" if any("from" in each for each in entries) else "messages")[0]
+
+
 def messages_in(held: Any, name: str = "messages") -> tuple[Any, str]:
     """(the messages under the key ``name``, what is wrong with a text that holds them).
 

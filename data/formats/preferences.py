@@ -17,7 +17,8 @@ from data.chat_template import messages_of
 from data.conversation import Row
 from data.errors import DataError
 from data.formats import files, hub
-from data.formats.records import BadRecord, Record, to_row
+from data.formats.conversations import as_messages
+from data.formats.records import PROMPT_PARTS, SYSTEM_COLUMNS, BadRecord, Record, to_row
 from data.formats.texts import is_blank, kind_of
 from data.preferences import Preference, Rating
 
@@ -26,6 +27,8 @@ EXPECTED = (
     "and label"
 )
 OPENAI = ("input", "preferred_output", "non_preferred_output")
+#: The columns of a prompt beside chosen and rejected: TRL's, and LLaMA-Factory's two.
+PROMPTS = ("prompt", "instruction", "conversations")
 RATED = ("prompt", "completion", "label")
 TURN = re.compile(r"\n\n(Human|Assistant):")
 LABELS = {"true": True, "1": True, "false": False, "0": False}
@@ -62,9 +65,9 @@ def check(records: Iterable[Record]) -> tuple[list[Preference | Rating], list[st
         except BadRecord as error:
             problems += [f"{record.where}: {problem}" for problem in error.faults]
             continue
-        used = {*OPENAI, *RATED, "chosen", "rejected", "system", "source", "vote_id", "preferred", *ANNOTATORS}
+        used = {*_columns(record.value), *_beside(record.value), "source", "vote_id", "preferred", *ANNOTATORS}
         unused.update(
-            dict.fromkeys(key for key, held in record.value.items() if key not in used and not is_blank(held))
+            dict.fromkeys(str(key) for key, held in record.value.items() if key not in used and not is_blank(held))
         )
     return rows, problems, list(unused)
 
@@ -79,13 +82,30 @@ def to_preference(record: Record) -> Preference | Rating:
     value = record.value
     if not isinstance(value, dict):
         raise BadRecord(f"it is {kind_of(value)}, not an object; {EXPECTED}")
-    if value.keys() >= {"chosen", "rejected"}:
-        return _pair(record, value.get("prompt"), value["chosen"], value["rejected"])
-    if value.keys() >= set(OPENAI):
-        return _openai(record)
-    if value.keys() >= set(RATED):
-        return _rated(record)
+    columns = _columns(value)
+    if "chosen" in columns:
+        return _pair(record, _prompt(value), value["chosen"], value["rejected"])
+    if columns:
+        return _openai(record) if columns == OPENAI else _rated(record)
     raise BadRecord(f"its keys are {', '.join(map(str, value)) or 'none'}; {EXPECTED}")
+
+
+def _columns(value: Mapping[Any, Any]) -> tuple[str, ...]:
+    """The columns that hold a record's prompt and answers; empty where it has none of the forms."""
+    if value.keys() >= {"chosen", "rejected"}:
+        return next((name for name in PROMPTS if not is_blank(value.get(name))), PROMPTS[0]), "chosen", "rejected"
+    return next((columns for columns in (OPENAI, RATED) if value.keys() >= set(columns)), ())
+
+
+def _prompt(value: Mapping[str, Any]) -> Any:
+    return as_messages(value.get(_columns(value)[0]))
+
+
+def _beside(value: Mapping[str, Any]) -> dict[str, Any]:
+    """What belongs to the prompt of a record: its system text, and what follows or precedes a prompt that is text."""
+    is_text = _columns(value) != OPENAI and isinstance(_prompt(value), str)
+    keys = (*SYSTEM_COLUMNS, *((*PROMPT_PARTS, "history") if is_text else ()))
+    return {key: value[key] for key in keys if not is_blank(value.get(key))}
 
 
 def _openai(record: Record) -> Preference | Rating:
@@ -140,7 +160,7 @@ def _pair(record: Record, prompt: Any, chosen: Any, rejected: Any) -> Preference
 
 def _side(record: Record, prompt: Any, answer: Any, name: str) -> Row:
     """The conversation that ends in ``answer``; ``name`` is what its column is called."""
-    more = {"system": record.value["system"]} if not is_blank(record.value.get("system")) else {}
+    more, answer = _beside(record.value), as_messages(answer)
     if is_blank(prompt) and isinstance(answer, str) and TURN.match(answer):
         value = {**more, "messages": transcript(answer)}
     elif is_blank(prompt) and isinstance(answer, list):

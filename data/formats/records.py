@@ -7,7 +7,7 @@ from typing import Any
 
 from data.conversation import Row, Turns
 from data.formats import conversations, tool_messages
-from data.formats.conversations import Message, as_list, messages_in
+from data.formats.conversations import Message, as_list, as_messages, messages_in
 from data.formats.texts import cleaned, is_blank, kind_of, text_problem
 
 EXPECTED = "expected prompt and response, or messages"
@@ -164,6 +164,8 @@ def to_row(record: Record) -> Row:
     value = record.value
     _refuse(filter(None, [key_problem(value)]))
     layout = layout_of(value)
+    if is_preference(value):
+        value = {**value, "prompt": as_messages(value["prompt"]), "chosen": as_messages(value["chosen"])}
     if tool_messages.has_tools(value):
         _refuse(tool_messages.problems(value))
         return _with_system(tool_messages.row(value, record.where), _system(value))

@@ -17,6 +17,14 @@ FORMS = {
     "messages": {"prompt": ASKED, "chosen": [MESSAGE], "rejected": [OTHER]},
     "whole conversations": {"chosen": [*ASKED, MESSAGE], "rejected": [*ASKED, OTHER]},
     "openai": {"input": {"messages": ASKED}, "preferred_output": [MESSAGE], "non_preferred_output": [OTHER]},
+    "messages as text": {"prompt": json.dumps(ASKED), "chosen": json.dumps([MESSAGE]), "rejected": json.dumps([OTHER])},
+    "one message a side": {"prompt": ASKED, "chosen": MESSAGE, "rejected": OTHER},
+    "sharegpt": {
+        "conversations": [{"from": "system", "value": "Be kind."}, {"from": "human", "value": "Is it?"}],
+        "chosen": {"from": "gpt", "value": "Yes."},
+        "rejected": {"from": "gpt", "value": "No."},
+    },
+    "system column": {"prompt": "Is it?", "chosen": "Yes.", "rejected": "No.", "system_prompt": "Be kind."},
     "anthropic": {"chosen": HH + "Yes.", "rejected": HH + "No.", "system": "Be kind."},
 }
 
@@ -32,6 +40,17 @@ def test_every_form_gives_the_same_preference(tmp_path, row):
     (found, _), notes = load(written(tmp_path, {**row, "annotator": "a", "score": 2}, FORMS["texts"]))
     assert (found.system, found.turns, found.rejected) == ("Be kind.", (("Is it?", "Yes."),), "No.")
     assert found.annotator == "a" and notes == ["rows.jsonl: columns not used: score"]
+
+
+def test_what_belongs_to_the_prompt_of_a_preference_is_kept(tmp_path):
+    sides = {"chosen": "Yes.", "rejected": "No."}
+    beside = {"input": "The town is Bonn.", "history": [["Hi.", "Ho."]]}
+    rows = [{"prompt": "Is it?", **sides, **beside}, {"instruction": "Is it?", **sides, **beside}]
+    found, notes = load(written(tmp_path, *rows))
+    assert [row.turns for row in found] == [(("Hi.", "Ho."), ("Is it?\nThe town is Bonn.", "Yes."))] * 2
+    assert (found[0].rejected, notes) == ("No.", [])
+    text = {"prompt": "List it.", "chosen": '[{"town": "Bonn"}]', "rejected": "[]"}
+    assert load(written(tmp_path, text))[0][0].response == '[{"town": "Bonn"}]'  # JSON that is no list of messages
 
 
 @pytest.mark.parametrize(("label", "good"), [(True, True), ("False", False), (1, True), (0, False)])
