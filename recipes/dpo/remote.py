@@ -45,7 +45,7 @@ from recipes.run_names import columns
 from recipes.sft import report
 from recipes.sft.data import has_style
 from recipes.sft.record import inputs_of
-from registry import lineage, registration, row_statistics, versions
+from registry import evaluation_run, lineage, registration, row_statistics, versions
 from registry.runs import Run
 
 FILES = ("train.jsonl", "validation.jsonl")
@@ -97,7 +97,7 @@ def tune(config: DpoConfig, run: Run) -> Iterator[str]:
         model = api.models[max(api.models)]
         outcome = _outcome(config, rows, base, _answers(rows.test, model, config, api), claimed)
         run.require_server()
-        _record(config, run, outcome, max(api.models))
+        _record(config, run, outcome)
         yield _register(config, rows, run, outcome, primary, api)
 
 
@@ -242,10 +242,8 @@ def _score(rows: Sequence[Row], answers: list[Answer], trained: Sequence[Row]) -
     return Scores({name: value for name, value in values.items() if math.isfinite(value)}, answers, statistics, data)
 
 
-def _record(config: DpoConfig, run: Run, outcome: RemoteOutcome, step: int) -> None:
+def _record(config: DpoConfig, run: Run, outcome: RemoteOutcome) -> None:
     before, after = outcome.before.values, outcome.after.values
-    run.log(step, {**metrics.both_sides(before, after), **metrics.change_metrics(outcome.changes)})
-    run.flush()
     run.tags({"verdict": outcome.verdict.name, "verdict_reasons": "; ".join(outcome.verdict.reasons)})
     table = report.examples_table(outcome.rows, outcome.before, outcome.after)
     changes = {name: dataclasses.asdict(change) for name, change in outcome.changes.items()}
@@ -284,6 +282,8 @@ def _register(
             f"{outcome.verdict.name}.** {reasons}.\n\n```\n{shown}\n```\n\n- run: {run.run_id}\n")  # fmt: skip
     version = registration.register(run, found, config.register_as, tags, card)
     run.tags({"registered_version": version.reference})
+    scores = {**metrics.both_sides(before, after), **metrics.change_metrics(outcome.changes)}
+    evaluation_run.record(run, {step: scores}, version.source, inputs_of(rows, config.dataset)[-1])
     broken = claims.broken(outcome.results)
     moved = promote(version, primary, after[primary], outcome.after.statistics, config.least_gain, broken)
     table = report.examples_table(outcome.rows, outcome.before, outcome.after)

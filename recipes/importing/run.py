@@ -15,7 +15,7 @@ from recipes.importing.config import ImportConfig
 from recipes.importing.files import Found
 from recipes.run_names import columns
 from recipes.sft.data import has_style
-from registry import lineage, registration
+from registry import evaluation_run, lineage, registration
 from registry.registration import LanguageModelFiles
 from registry.runs import Run
 from train import base_model
@@ -41,8 +41,6 @@ def import_model(config: ImportConfig, run: Run) -> Iterator[str]:
     before, after = evaluate(config, found, model, tokenizer, rows)
     tags = tags_of(config, found, rows, before, after)
     run.tags({**tags, **lineage.code_state()})
-    run.log(0, {key: float(value) for key, value in tags.items() if key.startswith(("base/", "test/"))})
-    run.flush()
     probed = probe(model, tokenizer, [Row(((prompt, ""),)) for prompt in PROBES], config.max_new_tokens)
     checkpoint = run.folder / "imported"
     files.copy(found, checkpoint)
@@ -51,6 +49,10 @@ def import_model(config: ImportConfig, run: Run) -> Iterator[str]:
     logged = LanguageModelFiles(checkpoint, settings, probed)
     version = registration.register(run, logged, config.register_as, tags, card(config, tags, len(rows)))
     run.tags({"registered_version": version.reference})
+    if rows:
+        scores = {key: float(value) for key, value in tags.items() if key.startswith(("base/", "test/"))}
+        test_set = ("test", tags["test_digest"], config.test_dataset, len(rows), "testing")
+        evaluation_run.record(run, {0: scores}, version.source, test_set)
     yield from lines(before, after, len(rows))
     yield f"Version {version.reference}"
 

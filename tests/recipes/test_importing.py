@@ -5,10 +5,11 @@ import json
 import shutil
 
 import pytest
+from mlflow.tracking import MlflowClient
 
 from data.errors import UserError
 from recipes.version_models import load, locate
-from registry import versions
+from registry import evaluation_run, versions
 from tests.fixtures.gguf_files import write as write_gguf
 from tests.inference.tiny import adapter, greedy, stirred
 
@@ -35,6 +36,10 @@ def test_an_adapter_of_peft_becomes_a_version_that_is_evaluated_beside_its_base(
     version = versions.resolve("theirs/1")
     assert (version.tags["kind"], version.tags["base_model"]) == ("lora", str(base))
     assert float(version.tags["test/loss"]) != float(version.tags["base/loss"])
+    assert MlflowClient().get_run(version.run_id).data.metrics == {}
+    assert evaluation_run.read(version.run_id).data.metrics["test/loss"] == pytest.approx(
+        float(version.tags["test/loss"])
+    )
     model, tokenizer = load(locate("theirs/1"))
     ids = tokenizer("Hello there")["input_ids"]
     found = model.generate(
