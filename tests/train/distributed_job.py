@@ -16,8 +16,12 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from recipes.sft.config import TuneConfig
 from train import distributed, loop, trainable
-from train.encoding import IGNORE, Example
+from train.encoding import IGNORE, Example, Pair, Rated
+from train.losses import LOSSES
 from train.resume import POINTER, SavedState, StateFolder
+
+#: Losses of preferences that are trained too.
+PREFERENCES = ("dpo", "ipo", "orpo", "kto")
 
 
 class Tracker:
@@ -57,7 +61,24 @@ def rows(n: int, seed: int) -> list[Example]:
     return made
 
 
-def train(state: StateFolder, killed_at: int = 0, dropout: float = 0.0, **options: Any) -> dict[str, torch.Tensor]:
+def preferences(n: int, seed: int, needs: str) -> list[Any]:
+    """Pairs, or rated answers: the first answers are all as long, and each is surer under the reference (KTO).
+
+    What these losses take over the rows of a pass is then the same however rows are divided.
+    """
+    made: list[Any] = []
+    for i, row in enumerate(rows(n, seed)):
+        other = Example(np.append(row.input_ids[:4], 7 + i).astype(np.int32), np.append(row.labels[:4], 7 + i))
+        answer = Example(row.input_ids[:6], row.labels[:6])
+        made.append(
+            Pair(answer, other, (0.0, 0.0)) if needs == "pairs" else Rated(answer, other, i % 2 == 0, (0.0, 0.0))
+        )
+    return made
+
+
+def train(
+    state: StateFolder, killed_at: int = 0, dropout: float = 0.0, loss: str = "cross_entropy", **options: Any
+) -> dict[str, torch.Tensor]:
     """The weights and the losses of two epochs on 9 rows: the last step has one row, so that one process has none."""
     torch.manual_seed(0)
     drops = dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), dropout)
@@ -68,17 +89,21 @@ def train(state: StateFolder, killed_at: int = 0, dropout: float = 0.0, **option
     model.unused = torch.nn.Linear(2, 2).double()  # as a part for images is while only text is trained
     model = trainable.make_trainable(model, config)
     tracker = Tracker(killed_at)
-    loop.fit(model, rows(9, 0), rows(3, 1), config, state, tracker, **options)
+    needs = LOSSES[loss].needs
+    given = [rows(n, seed) if needs == "rows" else preferences(n, seed, needs) for n, seed in ((9, 0), (3, 1))]
+    loop.fit(model, *given, config, state, tracker, LOSSES[loss], **options)
     losses = torch.tensor(tracker.losses, dtype=torch.float64)
     return {"losses": losses, **{name: p.detach().clone() for name, p in model.named_parameters()}}
 
 
-def interrupted(folder: Path, before: bool, after: bool) -> dict[str, torch.Tensor]:
-    """The weights of a run with dropout that is killed at its third evaluation and resumed, each with FSDP or not."""
+def interrupted(
+    folder: Path, before: bool, after: bool, dropout: float = 0.1, **options: Any
+) -> dict[str, torch.Tensor]:
+    """The weights of a run that is killed at its third evaluation and resumed, each with FSDP or not."""
     try:
-        train(StateFolder(folder), killed_at=3, dropout=0.1, fsdp=before)
+        train(StateFolder(folder), killed_at=3, dropout=dropout, fsdp=before, **options)
     except KeyboardInterrupt:
-        return train(StateFolder(folder), dropout=0.1, fsdp=after)
+        return train(StateFolder(folder), dropout=dropout, fsdp=after, **options)
     raise AssertionError("it was not killed")
 
 
@@ -96,6 +121,9 @@ def main(folder: Path) -> None:
         "fsdp_resumed": interrupted(folder / "fsdp_killed", True, True),
         "ddp_to_fsdp": interrupted(folder / "ddp_to_fsdp", False, True),
     }
+    for loss in PREFERENCES:
+        results[loss] = train(StateFolder(folder / loss), loss=loss)
+        results[f"{loss}_resumed"] = interrupted(folder / f"{loss}_killed", False, False, dropout=0.0, loss=loss)
     for name, weights in results.items():
         save_file(weights, folder / f"{name}-{rank}.safetensors")
     distributed.leave()

@@ -61,6 +61,16 @@ def test_two_processes_have_the_loss_curve_of_one(weights, kind):
     assert torch.allclose(alone, together, rtol=1e-6, atol=0)
 
 
+@pytest.mark.parametrize("loss", ["dpo", "ipo", "orpo", "kto"])
+def test_two_processes_train_on_preferences_as_one_does_and_go_on_exactly_where_they_were_killed(weights, loss):
+    alone, together = (weights(world, loss) for world in (1, 2))
+    assert largest_difference(alone, together) <= 1e-6
+    assert torch.allclose(alone["losses"], together["losses"], rtol=1e-6, atol=0)
+    assert largest_difference(alone, weights(1, "plain")) > 1e-3
+    assert largest_difference(together, weights(2, loss, 1)) == 0
+    assert [largest_difference(weights(n, loss), weights(n, f"{loss}_resumed")) for n in (1, 2)] == [0, 0]
+
+
 @pytest.mark.parametrize("kind", ["plain", "fsdp"])
 def test_both_processes_hold_the_same_weights(weights, kind):
     assert largest_difference(weights(2, kind, 0), weights(2, kind, 1)) == 0
