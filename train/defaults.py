@@ -14,18 +14,22 @@ C = TypeVar("C", bound=FinetuneConfig)
 
 @dataclass(frozen=True)
 class SizeClass:
-    """Defaults for base models of fewer than ``below`` parameters: passes, and peak learning rates by method."""
+    """Defaults for base models of fewer than ``below`` parameters: passes, and peak learning rates by method.
+
+    ``preference_epochs``: passes over preferences, of which each has two answers.
+    """
 
     below: float
     epochs: int
     lora_lr: float
     full_lr: float
+    preference_epochs: int
 
 
 SIZE_CLASSES = (
-    SizeClass(50e6, 8, 3e-3, 5e-4),
-    SizeClass(1e9, 3, 4e-4, 5e-5),
-    SizeClass(math.inf, 3, 2e-4, 1e-5),
+    SizeClass(50e6, 8, 3e-3, 5e-4, 2),
+    SizeClass(1e9, 3, 4e-4, 5e-5, 1),
+    SizeClass(math.inf, 3, 2e-4, 1e-5, 1),
 )
 
 

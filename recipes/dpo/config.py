@@ -30,8 +30,8 @@ class DpoConfig(ApiConfig, TuneConfig):
     """How strongly the model is held to its reference; of orpo, the weight of the odds ratio."""
     label_smoothing: float = 0.0
     """dpo: the share of pairs that is taken to be the wrong way round."""
-    sft_weight: float = 0.0
-    """Weight of the chosen answers' cross-entropy, added to the loss."""
+    sft_weight: float = -1.0
+    """Weight of the chosen answers' cross-entropy, added to the loss; -1 is 1, and 0 for orpo, which has its own."""
     versions: str = ""
     """dataset=votes: votes between these comma-separated versions or models only, such as pirate/3,pirate/4."""
     since: str = ""
@@ -49,8 +49,8 @@ class DpoConfig(ApiConfig, TuneConfig):
         super().__post_init__()
         require(math.isfinite(self.beta) and self.beta > 0, f"beta must be a finite number above 0, not {self.beta}")
         require(
-            math.isfinite(self.sft_weight) and self.sft_weight >= 0,
-            f"sft_weight must be a finite number of at least 0, not {self.sft_weight}",
+            math.isfinite(self.sft_weight) and (self.sft_weight >= 0 or self.sft_weight == DpoConfig.sft_weight),
+            f"sft_weight must be a finite number of at least 0, or -1 for the default, not {self.sft_weight}",
         )
         smooth = self.label_smoothing
         require(0 <= smooth < 0.5, f"label_smoothing must be at least 0 and under 0.5, not {smooth}")
@@ -96,4 +96,14 @@ class DpoConfig(ApiConfig, TuneConfig):
     @property
     def settings(self) -> PreferenceSettings:
         """Those of the loss."""
-        return PreferenceSettings(self.beta, self.label_smoothing, self.sft_weight)
+        weight = self.sft_weight if self.sft_weight >= 0 else float(self.loss != "orpo")
+        return PreferenceSettings(self.beta, self.label_smoothing, weight)
+
+    @property
+    def lr_share(self) -> float:
+        """The default learning rate over that of supervised fine-tuning.
+
+        Cross-entropy needs the whole of it; a loss of differences alone soon has all that it wants, and what a larger
+        step changes beyond that is lost content (docs/log.md).
+        """
+        return 1.0 if self.settings.sft_weight or self.loss == "orpo" else 0.25

@@ -35,9 +35,6 @@ from train.encoding import Rated, encode_pairs, encode_rated
 from train.finetune import REFERENCE, Finetuned, LoadedBase, load_base
 from train.losses import PREFERENCE_LOSSES, log_probs
 
-#: The default learning rate is this share of that of supervised fine-tuning.
-LR_SHARE = 0.25
-
 
 def prepare(config: DpoConfig, day: date | None = None, folder: Path | None = None) -> PreferenceJob:
     """Load the preferences and what training starts from, and tokenize: whatever is wrong with the input shows here.
@@ -99,9 +96,10 @@ def _start(config: DpoConfig) -> ModelLocation | None:
 
 def _complete(config: DpoConfig, base: LoadedBase) -> DpoConfig:
     """The settings with defaults for the size of the base, and those of an adapter that is trained further."""
-    complete = defaults.complete(config, base.parameters)
-    lr = config.lr or complete.lr * LR_SHARE
-    return replace(complete, lr=lr, **trainable.adapter_settings(base.model))
+    epochs = config.epochs or defaults.size_class(base.parameters).preference_epochs
+    lr = config.lr or defaults.complete(config, base.parameters).lr * config.lr_share
+    weight = config.settings.sft_weight
+    return replace(config, epochs=epochs, lr=lr, sft_weight=weight, **trainable.adapter_settings(base.model))
 
 
 def _encode(rows: Any, base: LoadedBase) -> list[Any]:

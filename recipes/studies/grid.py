@@ -91,7 +91,10 @@ def _pirate(config: StudyConfig) -> list[Cell]:
 
 
 def _preference(config: StudyConfig) -> list[Cell]:
-    """Validation pairs are never turned round, so the last weights are measured, and not those that do best there."""
+    """Validation pairs are never turned round, so the last weights are measured, and not those that do best there.
+
+    The losses are compared as they are, without cross-entropy beside them.
+    """
     found = []
     dataset = DpoConfig.dataset if config.dataset == StudyConfig.dataset else config.dataset
     for learner in config.all("learners"):
@@ -101,7 +104,7 @@ def _preference(config: StudyConfig) -> list[Cell]:
                 for seed in config.all("seeds"):
                     settings = _shared(config, learner) | {"method": learner, "suites": "none", "restore": "last"}
                     settings |= {"dataset": dataset, "start": config.start, "epochs": config.epochs}
-                    settings |= {"loss": loss, "label_smoothing": float(smoothing or 0)}
+                    settings |= {"loss": loss, "label_smoothing": float(smoothing or 0), "sft_weight": 0.0}
                     settings |= {"rate": rate, "seed": seed, "noise_seed": seed}
                     coordinates = (("learner", learner), ("loss", name), ("rate", rate), ("seed", seed))
                     found.append(Cell("dpo", DpoConfig(**settings), coordinates))

@@ -19,7 +19,6 @@ from inference.precision import Load
 from inference.threads import set_threads
 from recipes.dpo.config import DpoConfig
 from recipes.dpo.data import PreferenceRows
-from recipes.dpo.run import LR_SHARE
 from recipes.dpo.types import PreferenceJob
 from recipes.sft import record
 from recipes.sft.config import TuneConfig
@@ -122,7 +121,7 @@ def _job(row: Mapping[str, Any], config: TuneConfig, base: LoadedBase, rows: Any
     if not isinstance(config, DpoConfig):
         return Job(replace(config, lr=lr, **adapter), Rows(rows[0], rows[1], [], ""), base, examples, checks, **started)
     return PreferenceJob(
-        replace(config, lr=lr * LR_SHARE, **adapter),
+        replace(config, lr=lr * config.lr_share, **adapter),
         PreferenceRows(rows[0], rows[1], [], "", preferences=(*rows, [])),
         base,
         examples,
