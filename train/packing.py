@@ -72,12 +72,12 @@ class _Row:
 
 
 def pack(training_rows: Sequence[Packable], row_tokens: int, pad_id: int = 0) -> Batch:
-    """Put training rows into as few packed rows of at most ``row_tokens`` tokens as first-fit finds.
+    """Put training rows into as few packed rows of at most ``row_tokens`` tokens as first-fit finds, and fill them alike.
 
     The sequences of one training row stay in one packed row, so their prompt is computed once. A training row longer
     than ``row_tokens`` gets a packed row of its own. Padding is at the end, so no real token attends to it.
     """
-    rows = [_tree(group) for group in _first_fit(training_rows, row_tokens)]
+    rows = [_tree(group) for group in _groups(training_rows, row_tokens)]
     length = max(len(row.ids) for row in rows)
     ids = np.full((len(rows), length), pad_id, dtype=np.int64)
     positions = np.zeros_like(ids)
@@ -91,16 +91,27 @@ def pack(training_rows: Sequence[Packable], row_tokens: int, pad_id: int = 0) ->
                  _good(training_rows))  # fmt: skip
 
 
-def _first_fit(rows: Sequence[Packable], row_tokens: int) -> list[list[tuple[int, Example]]]:
-    """Groups of (number of the sequence, sequence), each group to be one packed row; longest training rows first."""
-    groups: list[list[tuple[int, Example]]] = []
-    room: list[int] = []
-    numbered, first = [], 0
+#: What is to be put into one packed row: (number of the sequence, sequence) of one training row or of several.
+Group = list[tuple[int, Example]]
+
+
+def _groups(rows: Sequence[Packable], row_tokens: int) -> list[Group]:
+    """What each packed row holds: as few rows as first-fit finds, about equally full (all are padded to the longest)."""
+    units: list[Group] = []
+    first = 0
     for row in rows:
-        numbered.append(list(enumerate(row.sequences, first)))
+        units.append(list(enumerate(row.sequences, first)))
         first += len(row.sequences)
-    for unit in sorted(numbered, key=lambda unit: -_size(unit)):
-        size = _size(unit)
+    longest_first = sorted(((_size(unit), unit) for unit in units), key=lambda each: -each[0])
+    found = _first_fit(longest_first, row_tokens)
+    return _balanced(longest_first, row_tokens, len(found)) or found
+
+
+def _first_fit(units: Sequence[tuple[int, Group]], row_tokens: int) -> list[Group]:
+    """The units of so many tokens, each in the first packed row that has room for it."""
+    groups: list[Group] = []
+    room: list[int] = []
+    for size, unit in units:
         at = next((i for i, left in enumerate(room) if left >= size), None)
         if at is None:
             groups.append(unit)
@@ -109,6 +120,17 @@ def _first_fit(rows: Sequence[Packable], row_tokens: int) -> list[list[tuple[int
             groups[at] = groups[at] + unit
             room[at] -= size
     return groups
+
+
+def _balanced(units: Sequence[tuple[int, Group]], row_tokens: int, count: int) -> list[Group]:
+    """The units in ``count`` packed rows, each in the emptiest one; empty where one of them does not fit in so."""
+    groups: list[Group] = [[] for _ in range(count)]
+    sizes = [0] * count
+    for size, unit in units:
+        at = sizes.index(min(sizes))
+        groups[at] = groups[at] + unit
+        sizes[at] += size
+    return groups if max(sizes) <= row_tokens else []
 
 
 def _size(unit: Sequence[tuple[int, Example]]) -> int:

@@ -90,6 +90,13 @@ def test_one_example_a_row_needs_no_mask():
     assert pack(EXAMPLES[:1], 512).mask is None
 
 
+def test_packed_rows_are_about_equally_full():
+    ids = [50 * i + np.arange(n) for i, n in enumerate((9, 8, 8, 5, 5, 5))]  # without their last: 8, 7, 7, 4, 4, 4
+    rows = [Example(each, each) for each in ids]
+    assert pack(rows, 24).input_ids.shape == (2, 18)  # each in the first that has room: 22 and 12
+    assert pack(rows, 7).input_ids.shape == (6, 8)  # none fits beside another
+
+
 def test_what_is_padding_is_never_a_source_or_a_target():
     for row_tokens in (1, 20, 32):
         batch = pack(EXAMPLES, row_tokens, pad_id=0)
