@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--base", default="smollm2")
     parser.add_argument("--seeds", type=int, nargs="+", default=[7, 8, 9])
     parser.add_argument("--store", default="")
-    parser.add_argument("--report", action="store_true", help="train nothing, print what the store has")
+    parser.add_argument("--no_base", action="store_true", help="do not generate the base's own answers")
     args, given = parser.parse_known_args()
     given = [word for word in given if word != "--"]
     with tempfile.TemporaryDirectory() as temporary:
@@ -41,9 +41,8 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder / 'mlflow.db'}"
         os.environ["PARLEY_OUTPUTS"] = str(folder / "outputs")
-        if not args.report:
-            train(folder, args.base, args.seeds, given)
-        show(found_runs(), base_answers(args.base))
+        train(folder, args.base, args.seeds, given)
+        show(found_runs(), {} if args.no_base else base_answers(args.base))
 
 
 def train(folder: Path, base: str, seeds: list[int], given: list[str]) -> None:
@@ -92,7 +91,7 @@ def is_dpo(run: dict[str, Any]) -> bool:
 
 
 def base_answers(base: str) -> dict[str, float]:
-    """Words and ROUGE-1 recall of the base's own answers to the reported prompts, with the ends of their intervals."""
+    """Words and ROUGE-1 recall of the own answers of the base to the reported prompts."""
     import numpy as np
 
     from evals import metrics

@@ -72,7 +72,7 @@ class _Row:
 
 
 def pack(training_rows: Sequence[Packable], row_tokens: int, pad_id: int = 0) -> Batch:
-    """Put training rows into as few packed rows of at most ``row_tokens`` tokens as first-fit finds, and fill them alike.
+    """Put training rows into as few packed rows of at most ``row_tokens`` tokens as first-fit finds, alike full.
 
     The sequences of one training row stay in one packed row, so their prompt is computed once. A training row longer
     than ``row_tokens`` gets a packed row of its own. Padding is at the end, so no real token attends to it.
@@ -96,7 +96,7 @@ Group = list[tuple[int, Example]]
 
 
 def _groups(rows: Sequence[Packable], row_tokens: int) -> list[Group]:
-    """What each packed row holds: as few rows as first-fit finds, about equally full (all are padded to the longest)."""
+    """What each packed row holds: as few rows as first-fit finds, equally full (all are padded to the longest)."""
     units: list[Group] = []
     first = 0
     for row in rows:
