@@ -69,9 +69,10 @@ def test_a_version_goes_on_being_trained_and_its_start_is_the_reference(done):
     client, _, printed = done
     tags, run = versions.resolve("dpo/1").tags, run_of(client, "dpo/1")
     assert (tags["kind"], tags["start"]) == ("dpo", "pirate/1")
-    assert (run.data.params["rank"], run.data.params["beta"]) == ("16", "0.1")
-    first = client.get_metric_history(run.info.run_id, "eval/loss")[0]
-    assert (first.step, first.value) == (0, pytest.approx(np.log(2), abs=1e-5))  # the start is its own reference
+    assert [run.data.params[name] for name in ("rank", "beta", "sft_weight")] == ["16", "0.1", "1.0"]
+    first, margin = (client.get_metric_history(run.info.run_id, f"eval/{n}")[0] for n in ("loss", "reward_margin"))
+    assert (margin.step, margin.value) == (0, pytest.approx(0, abs=1e-5))  # the start is its own reference
+    assert first.value > np.log(2)  # of equal rewards; beside it is cross-entropy
     assert "dpo/1" in printed and "reward accuracy" in printed
     assert re.search(r"rows +start +tuned", printed) and "Trained   pirate/1 + lora" in printed
     places = [Resolver(lambda base: base_model.resolve(base).folder).place(each) for each in ("pirate/1", "dpo/1")]
@@ -165,6 +166,7 @@ def test_a_cell_of_a_study_of_preferences_is_such_a_run_and_its_metrics_are_read
     ("given", "words"),
     [
         ({"beta": 0}, "beta must be"),
+        ({"sft_weight": -0.5}, "sft_weight must be"),
         ({"loss": "ipo", "label_smoothing": 0.1}, "label_smoothing applies"),
         ({"rate": 2}, "rate is a share"),
         ({"since": "yesterday", "dataset": "votes"}, "since must be a day"),

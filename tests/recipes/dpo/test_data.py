@@ -1,5 +1,7 @@
 """The preferences of a run: of votes, with what is left out counted; turned round by rate; taken apart for KTO."""
 
+from typing import get_args
+
 import pytest
 
 from data.errors import DataError
@@ -8,6 +10,13 @@ from recipes.dpo.config import DpoConfig
 from recipes.dpo.data import load, of_votes
 from registry.votes import store as vote_store
 from registry.votes.votes import Side, Vote
+
+
+def test_cross_entropy_is_added_by_default_and_orpo_has_its_own():
+    weights = {loss: DpoConfig(loss=loss).settings.sft_weight for loss in get_args(DpoConfig.__annotations__["loss"])}
+    assert weights == {"dpo": 1.0, "ipo": 1.0, "orpo": 0.0, "kto": 1.0}
+    assert DpoConfig(sft_weight=0).settings.sft_weight == 0
+    assert DpoConfig(sft_weight=0).lr_share < DpoConfig().lr_share == DpoConfig(loss="orpo").lr_share
 
 
 def cast(number, choice="right", blind=True, ended="end", versions=("pirate/1", "dpo/1")):
