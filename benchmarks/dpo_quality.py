@@ -2,19 +2,20 @@
 
 Run from the project's root::
 
-    python -m benchmarks.dpo_quality [--base smollm2] [--seeds 7 8 9] [--store FOLDER] [-- --epochs 2 ...]
+    python -m benchmarks.dpo_quality --store FOLDER [--base smollm2] [--seeds 7 8 9] [-- --beta 0.2 ...]
 
-Fine-tunes the base on the wordy answers of the bundled set ``terse`` (one epoch), trains on its 300 preferences from
-there, once a seed, and prints what the bundled bounds say. Each training is the whole command, ``steps.dpo``. With
-``--store`` its runs are kept: seeds that are there are not trained again, a training that was interrupted goes on.
+Fine-tunes the base on the wordy answers of the bundled set ``terse`` (one epoch of ``-e pirate``), trains on its 300
+preferences from there once a seed, as ``-e dpo`` does, and prints every metric of the held-out preferences with the
+interval of its change, and what became of the bounds. Nothing but the start is registered. What is in ``--store`` is
+not computed again: a benchmark that was interrupted goes on.
 """
 
 import argparse
-import json
 import os
+import pickle
+import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -24,124 +25,126 @@ START = "wordy"
 #: Least reward accuracy, largest share of the start's words, and largest loss of ROUGE-1 recall.
 ACCURACY, WORDS, RECALL = 0.9, 0.6, 0.05
 SHOWN = ("reward_accuracy", "reward_margin", "log_probs_chosen", "log_probs_rejected", "answer_words", "rouge1_recall",
-         "content_rate", "chrf", "stop_rate", "loop_rate")  # fmt: skip
+         "content_rate", "stop_rate", "loop_rate")  # fmt: skip
+
+
+class Curve:
+    """A tracker that prints evaluations."""
+
+    def log(self, step: int, metrics: dict[str, float]) -> None:
+        """Print ``metrics`` of validation rows."""
+        found = {name: round(value, 3) for name, value in metrics.items() if name.startswith("eval/")}
+        if found:
+            print(f"  step {step}: {found}", flush=True)
+
+    def flush(self) -> None:
+        """Nothing is buffered."""
 
 
 def main() -> None:
-    """Train what is missing and print the table."""
+    """Train what is missing and print what was found."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--store", required=True)
     parser.add_argument("--base", default="smollm2")
     parser.add_argument("--seeds", type=int, nargs="+", default=[7, 8, 9])
-    parser.add_argument("--store", default="")
-    parser.add_argument("--no_base", action="store_true", help="do not generate the base's own answers")
     args, given = parser.parse_known_args()
-    given = [word for word in given if word != "--"]
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(args.store or temporary).resolve()
-        folder.mkdir(parents=True, exist_ok=True)
-        os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder / 'mlflow.db'}"
-        os.environ["PARLEY_OUTPUTS"] = str(folder / "outputs")
-        train(folder, args.base, args.seeds, given)
-        show(found_runs(), {} if args.no_base else base_answers(args.base))
+    settings = dict(word.removeprefix("--").split("=", 1) for word in given if word != "--")
+    folder = Path(args.store).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder / 'mlflow.db'}"
+    os.environ["PARLEY_OUTPUTS"] = str(folder / "outputs")
+    make_start(folder, args.base)
+    for seed in args.seeds:
+        show(seed, *measured(folder, args.base, seed, settings))
 
 
-def train(folder: Path, base: str, seeds: list[int], given: list[str]) -> None:
-    """The start, where the store has none, and the seeds that are missing."""
-    runs = found_runs()
-    if not any(tags.get("registered_version") == f"{START}/1" for tags in (run["tags"] for run in runs)):
-        rows = [f"--{name}={SET / file}" for name, file in
-                (("dataset", "wordy_train.jsonl"), ("test_dataset", "wordy_test.jsonl"))]  # fmt: skip
-        step(folder, "pirate", *rows, f"--base_model={base}", "--epochs=1", "--suites=none", f"--register_as={START}")
-    for seed in seeds:
-        here = [run for run in runs if is_dpo(run) and run["params"].get("seed") == str(seed)]
-        if any("registered_version" in run["tags"] for run in here):
-            continue
-        if here:
-            step(folder, "dpo", f"--resume={here[-1]['run_id']}")
-        else:
-            step(folder, "dpo", f"--start={START}/1", f"--seed={seed}", "--suites=none", "--max_new_tokens=72", *given)
+def make_start(folder: Path, base: str) -> None:
+    """The version that all seeds start from, where the store has none."""
+    from registry import versions
+
+    if versions.versions(START):
+        return
+    rows = [f"--dataset={SET / 'wordy_train.jsonl'}", f"--test_dataset={SET / 'wordy_test.jsonl'}"]
+    command = [sys.executable, "-m", "steps.pirate", *rows, f"--base_model={base}", "--epochs=1", "--suites=none"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([*command, f"--register_as={START}"], cwd=folder, env=env, check=True)
 
 
-def step(folder: Path, name: str, *flags: str) -> None:
-    """Run an entry point to its end; the store is that of the environment."""
-    command = [sys.executable, "-m", f"steps.{name}", *flags]
-    done = subprocess.run(command, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    if done.returncode:
-        sys.exit(done.returncode)
+def measured(folder: Path, base: str, seed: int, settings: dict[str, str]) -> tuple[Any, Any, Any, Any]:
+    """The settings of a seed, and the scores of base, start and tuned model; what ``folder`` has is read."""
+    from recipes.dpo.config import DpoConfig
+    from recipes.dpo.run import prepare, with_preferences
+    from recipes.sft.run import evaluate
+    from steps.flags import parse
+    from train import trainable
+    from train.finetune import REFERENCE, finetune
+    from train.losses import log_probs
+    from train.resume import StateFolder
+
+    flags = {"start": f"{START}/1", "seed": seed, "suites": "none", "max_new_tokens": 72, **settings}
+    config = parse(DpoConfig, [f"--{name}={value}" for name, value in flags.items()])
+    own = folder / " ".join([f"seed-{seed}", *(f"{name}={value}" for name, value in settings.items())])
+    own.mkdir(exist_ok=True)
+    job = prepare(config)
+
+    def of_start() -> Any:
+        return with_preferences(job, evaluate(job, job.base.model, "start"), job.before)
+
+    def of_base() -> Any:
+        with trainable.pristine(job.base.model):
+            return with_preferences(job, evaluate(job, job.base.model, "base"), job.before)
+
+    def of_tuned() -> Any:
+        known = next(iter(folder.glob(f"*/{REFERENCE}")), None)
+        if known and known.parent != own:
+            shutil.copy(known, own)  # a function of the start and the rows
+        rows, checks, test = job.preferences
+        tuned = finetune(rows, checks, job.base, job.config, Curve(), StateFolder(own), job.loss)
+        return with_preferences(job, evaluate(job, tuned.model, "tuned"), log_probs(tuned.model, test))
+
+    # before training: it changes the weights of the start
+    before = [kept(folder / name, make) for name, make in (("base.pickle", of_base), ("start.pickle", of_start))]
+    return job, *before, kept(own / "tuned.pickle", of_tuned)
 
 
-def found_runs() -> list[dict[str, Any]]:
-    """Every run of the store with its scores, the oldest first."""
-    from mlflow.tracking import MlflowClient
-
-    from registry import evaluation_run
-
-    client = MlflowClient()
-    every = client.search_runs([each.experiment_id for each in client.search_experiments()])
-    runs = [
-        {"run_id": run.info.run_id, "tags": run.data.tags, "params": run.data.params, "metrics": run.data.metrics}
-        for run in evaluation_run.with_scores(every)
-    ]
-    return runs[::-1]
+def kept(path: Path, make: Any) -> Any:
+    """What is at ``path``, made where it is not there."""
+    if not path.is_file():
+        path.write_bytes(pickle.dumps(make()))
+    return pickle.loads(path.read_bytes())
 
 
-def is_dpo(run: dict[str, Any]) -> bool:
-    """Whether it is a training on preferences."""
-    return run["params"].get("start") == f"{START}/1"
-
-
-def base_answers(base: str) -> dict[str, float]:
-    """Words and ROUGE-1 recall of the own answers of the base to the reported prompts."""
+def show(seed: int, job: Any, base: Any, start: Any, tuned: Any) -> None:
+    """Print one line a metric, the verdict, and what became of the bounds."""
     import numpy as np
 
-    from evals import metrics
-    from evals.generation import Decoding, answer
-    from evals.preference_metrics import PreferenceData
-    from recipes.dpo.config import DpoConfig
-    from recipes.dpo.data import load
-    from train import base_model
+    from evals import metrics, preference_verdict, side_effects
+    from evals.verdict import decide_preferences
+    from recipes.dpo.data import longer_share
 
-    rows = load(DpoConfig()).test
-    model, tokenizer = base_model.load(base_model.resolve(base), "cpu")
-    texts = [each.text for each in answer(model, tokenizer, rows, Decoding(72))]
-    none = np.zeros((len(rows), 2))
-    data = PreferenceData(none, none, none, 1.0, texts, [row.response for row in rows])
-    found = {}
-    for name in ("answer_words", "rouge1_recall"):
-        found[name] = metrics.METRICS[name].compute(data)
-    return found
-
-
-def show(runs: list[dict[str, Any]], base: dict[str, float]) -> None:
-    """Print one line a metric: base, start, each seed with its change's interval; then what was met."""
-    done = sorted((run for run in runs if is_dpo(run) and "registered_version" in run["tags"]),
-                  key=lambda run: int(run["params"]["seed"]))  # fmt: skip
-    for run in done:
-        kept = {name: run["params"][name] for name in ("seed", "lr", "epochs", "beta", "sft_weight", "loss")}
-        print(f"{run['tags']['registered_version']}: {json.dumps(kept)}, verdict {run['tags']['verdict']}")
+    changes = metrics.changes(start.statistics, tuned.statistics, seed)
+    words = [float(np.mean([len(row.response.split()) for row in job.rows.test]))]
+    words = [start.values["answer_words"], tuned.values["answer_words"], *words]
+    found = preference_verdict.findings(changes, *words, longer_share(job.rows.preferences[0]))
+    effects = side_effects.find(changes, start.statistics, tuned.statistics)
+    verdict = decide_preferences(start.values, tuned.values, [*found, *effects.findings], rows=len(job.rows.test))
+    given = ", ".join(f"{name} {getattr(job.config, name):g}" for name in ("lr", "epochs", "beta", "sft_weight"))
+    print(f"seed {seed}: {given}; {len(job.rows.test)} held-out pairs; verdict {verdict.name}")
+    print("".join(f"  {reason}\n" for reason in verdict.reasons), end="")
     for name in SHOWN:
-        start = done[0]["metrics"].get(f"base/{name}", float("nan"))
-        line = f"{name:20} base {base.get(name, float('nan')):7.3f}  start {start:7.3f}  tuned"
-        print(line + "".join(f"  {_with_change(run['metrics'], name)}" for run in done))
-    for run in done:
-        print(f"seed {run['params']['seed']}: {verdicts(run['metrics'])}")
+        values = [f"{each.values.get(name, float('nan')):8.3f}" for each in (base, start, tuned)]
+        change = f"  change {changes[name].text('.3f')}" if name in changes else ""
+        print(f"  {name:20} base, start, tuned {' '.join(values)}{change}")
+    print(f"  {bounds(start.values, tuned.values)}", flush=True)
 
 
-def _with_change(found: dict[str, float], name: str) -> str:
-    """The tuned model's value, and the interval of its change from the start."""
-    text = f"{found.get(f'test/{name}', float('nan')):.3f}"
-    low, high = (found.get(f"change/{name}_{end}") for end in ("low", "high"))
-    return text if low is None or high is None else f"{text} ({low:+.3f} to {high:+.3f})"
-
-
-def verdicts(found: dict[str, float]) -> str:
-    """What the bundled set's bounds say of one training."""
-    accuracy = found["test/reward_accuracy"]
-    words = found["test/answer_words"] / found["base/answer_words"]
-    lost = found["base/rouge1_recall"] - found["test/rouge1_recall"]
+def bounds(start: dict[str, float], tuned: dict[str, float]) -> str:
+    """What is wanted, and whether it was reached."""
+    accuracy, share = tuned["reward_accuracy"], tuned["answer_words"] / start["answer_words"]
+    lost = start["rouge1_recall"] - tuned["rouge1_recall"]
     said = [
         (f"reward accuracy {accuracy:.3f} >= {ACCURACY}", accuracy >= ACCURACY),
-        (f"words {words:.2f} of the start's <= {WORDS}", words <= WORDS),
+        (f"words {share:.2f} of the start's <= {WORDS}", share <= WORDS),
         (f"ROUGE-1 recall lost {lost:+.3f} <= {RECALL}", lost <= RECALL),
     ]
     return "; ".join(f"{text} {'met' if met else 'MISSED'}" for text, met in said)

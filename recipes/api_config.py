@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from data.errors import require
+from recipes.run_names import shown_name
 from train.config import FitConfig, ModelConfig
 
 #: What is fine-tuned at OpenAI where no model is named.
@@ -90,7 +91,7 @@ class ApiConfig(ModelConfig):
     @property
     def remote_model(self) -> str:
         """The API's name of the model to fine-tune."""
-        return self.model or {"openai": OPENAI_MODEL, "parley": self.served_base}.get(self.provider, "")
+        return self.model or {"openai": OPENAI_MODEL, "parley": shown_name(self.served_base)}.get(self.provider, "")
 
     @property
     def served_base(self) -> str:

@@ -1,6 +1,6 @@
 """Names of runs, and the tags by which a table of runs is read: what was trained, on what, with how much noise."""
 
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 
 def short(place: str) -> str:
@@ -10,6 +10,13 @@ def short(place: str) -> str:
 
 
 SUFFIXES = (".csv", ".gguf", ".gz", ".json", ".jsonl", ".parquet", ".tsv", ".txt")
+
+
+def shown_name(base: str) -> str:
+    """The public name of a base: of a folder or file its own name, without the path to it."""
+    path = Path(base).expanduser()
+    is_path = base.startswith((".", "/", "~")) or base.count("/") > 1 or path.exists()
+    return path.resolve().name if is_path else base
 
 
 def share(rate: float) -> str:

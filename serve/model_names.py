@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 
+from recipes.run_names import shown_name
 from serve.ids import fresh_id
 
 #: OpenAI's models that can or could be fine-tuned, and those of completions and embeddings; a date may follow.
@@ -42,13 +42,6 @@ class ModelNames:
     def listed(self) -> list[str]:
         """The names that a list of models shows: the bases, then their aliases."""
         return list(dict.fromkeys([*self._bases, *self.table, *OPENAI_MODELS]))
-
-
-def shown_name(base: str) -> str:
-    """The public name of a base: of a folder or file its own name, without the path to it."""
-    path = Path(base).expanduser()
-    is_path = base.startswith((".", "/", "~")) or base.count("/") > 1 or path.exists()
-    return path.resolve().name if is_path else base
 
 
 def fine_tuned_name(model: str, organization: str, suffix: str | None) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from inference.locations import ModelLocation
-from serve import model_names
+from recipes.run_names import shown_name
 from serve.engine.resolver import PLAIN
 from serve.errors import RequestError
 from serve.training import tinker_models
@@ -81,7 +81,7 @@ class SessionSamplers:
             UserError: there are none at ``path``.
         """
         version = tinker_models.version_at(path, self.owner)
-        base = model_names.shown_name(version.tags.get("base_model", ""))
+        base = shown_name(version.tags.get("base_model", ""))
         return self._keep(SamplingSession(self._id(number), version.reference, base, path))
 
     def snapshot(self, model: TrainedModel, number: int) -> SamplingSession:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import UserError
+from recipes.run_names import shown_name
 from serve import model_names
 from serve.config import ServeConfig
 from serve.errors import RequestError
@@ -149,7 +150,7 @@ class TinkerSessions:
 
         def make(fields: dict[str, Any]) -> TrainedModel:
             version = tinker_models.version_at(path, owner)
-            base = model_names.shown_name(version.tags.get("base_model", ""))
+            base = shown_name(version.tags.get("base_model", ""))
             fields |= {"name": base, "registered": _registered(base)}
             return tinker_models.load(self._bases, version, with_optimizer, tags=tags, **fields)
 

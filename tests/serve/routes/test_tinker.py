@@ -6,8 +6,8 @@ import tinker
 from tinker import types
 
 from data.chat_format import answer_directly
+from recipes.run_names import shown_name
 from registry import versions
-from serve.model_names import shown_name
 from tests.serve.served import KEY
 from train.config import FinetuneConfig
 from train.encoding import encode
