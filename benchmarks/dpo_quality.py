@@ -123,9 +123,9 @@ def show(seed: int, job: Any, base: Any, start: Any, tuned: Any) -> None:
     from recipes.dpo.data import longer_share
 
     changes = metrics.changes(start.statistics, tuned.statistics, seed)
-    words = [float(np.mean([len(row.response.split()) for row in job.rows.test]))]
-    words = [start.values["answer_words"], tuned.values["answer_words"], *words]
-    found = preference_verdict.findings(changes, *words, longer_share(job.rows.preferences[0]))
+    before, after = (each.values["answer_words"] for each in (start, tuned))
+    chosen = float(np.mean([len(row.response.split()) for row in job.rows.test]))
+    found = preference_verdict.findings(changes, before, after, chosen, longer_share(job.rows.preferences[0]))
     effects = side_effects.find(changes, start.statistics, tuned.statistics)
     verdict = decide_preferences(start.values, tuned.values, [*found, *effects.findings], rows=len(job.rows.test))
     given = ", ".join(f"{name} {getattr(job.config, name):g}" for name in ("lr", "epochs", "beta", "sft_weight"))

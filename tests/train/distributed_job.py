@@ -90,8 +90,10 @@ def train(
     model = trainable.make_trainable(model, config)
     tracker = Tracker(killed_at)
     needs = LOSSES[loss].needs
-    given = [rows(n, seed) if needs == "rows" else preferences(n, seed, needs) for n, seed in ((9, 0), (3, 1))]
-    loop.fit(model, *given, config, state, tracker, LOSSES[loss], **options)
+    learned, checks = [
+        rows(n, seed) if needs == "rows" else preferences(n, seed, needs) for n, seed in ((9, 0), (3, 1))
+    ]
+    loop.fit(model, learned, checks, config, state, tracker, LOSSES[loss], **options)
     losses = torch.tensor(tracker.losses, dtype=torch.float64)
     return {"losses": losses, **{name: p.detach().clone() for name, p in model.named_parameters()}}
 
