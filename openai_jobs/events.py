@@ -27,6 +27,10 @@ METRIC_NAMES = {
     "valid_accuracy": "eval/token_accuracy",
     "full_valid_loss": "eval/full_loss",
     "full_valid_mean_token_accuracy": "eval/full_token_accuracy",
+    "train_mean_reward_accuracy": "train/reward_accuracy",
+    "train_mean_reward_margin": "train/reward_margin",
+    "valid_mean_reward_accuracy": "eval/reward_accuracy",
+    "valid_mean_reward_margin": "eval/reward_margin",
 }
 CORRECTED = "_corrected"
 PAGE = 100

@@ -84,7 +84,7 @@ def test_preferences_are_trained_by_a_job_at_a_server_of_the_run(done, tiny_base
     assert (run.info.status, run.data.params["beta"]) == ("FINISHED", "0.2")
     assert (version.tags["kind"], version.tags["openai_id"][:3]) == ("dpo", "ft:") and version.tags["base_digest"]
     steps = [point.step for point in client.get_metric_history(version.run_id, "train/loss")]
-    assert steps == list(range(1, max(steps) + 1)) and "train/mean_reward_accuracy" in run.data.metrics
+    assert steps == list(range(1, max(steps) + 1)) and "train/reward_accuracy" in run.data.metrics
     assert {"base/answer_words", "test/answer_words"} <= run.data.metrics.keys()
     assert "Version   dpo/1" in printed.getvalue()
     [answer] = mlflow.pyfunc.load_model("models:/dpo/1").predict(["Is the cat near the dog?"])
