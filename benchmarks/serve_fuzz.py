@@ -76,10 +76,13 @@ def fuzz(served: Served, requests: int, seed: int) -> Tally:
 
 
 def report(tally: Tally) -> None:
-    """A line a route."""
-    for route in dict.fromkeys(route for route, _ in tally.replies):
-        counts = {status: count for (each, status), count in sorted(tally.replies.items()) if each == route}
-        print(f"{route:<52}" + "  ".join(f"{status}: {count}" for status, count in counts.items()))
+    """A line a route of the table; a last one for methods that a path does not have."""
+    table, others = route_table(), Counter[int]()
+    counts: dict[str, Counter[int]] = {}
+    for (route, status), count in sorted(tally.replies.items()):
+        (counts.setdefault(route, Counter()) if route in table else others)[status] += count
+    for route, found in {**counts, "other methods": others}.items():
+        print(f"{route:<76}" + "  ".join(f"{status}: {count}" for status, count in sorted(found.items())))
 
 
 if __name__ == "__main__":

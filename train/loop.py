@@ -22,7 +22,7 @@ from train.cpu_kernels import accelerated
 from train.encoding import TrainingRow
 from train.losses import DEFAULT_LOSS, Loss, measure_all
 from train.optimizer import load_optimizer, make_optimizer, optimizer_tensors
-from train.packing import pack, step_rows
+from train.packing import PASS_TOKENS, Batch, pack, pack_parts, step_rows
 from train.resume import Progress, SavedState, StateFolder
 from train.schedule import dropout_seed, eval_schedule, lr_factor
 from train.trainable import trained_weights
@@ -209,13 +209,13 @@ class _Loop:
         units = sum(self.loss.units(self.rows[i]) for i in order)
         loss, beside = 0.0, np.zeros(1 + len(self.loss.measures))
         for chosen, share, context in self._passes(order):
-            batch = pack([self.rows[i] for i in chosen], self.config.row_tokens)
             with context:
-                with self.autocast():
-                    total, found = self.loss.compute(self.model, batch, self.device)
-                part = total * share / units
-                part.backward()
-            loss, beside = loss + part.item(), beside + found.cpu().double().numpy() * share
+                for batch in self._batches(chosen):
+                    with self.autocast():
+                        total, found = self.loss.compute(self.model, batch, self.device)
+                    part = total * share / units
+                    part.backward()
+                    loss, beside = loss + part.item(), beside + found.cpu().double().numpy() * share
         loss, *sums = (distributed.mean_value(each, self.device) for each in (loss, *beside.tolist()))
         norm = self._clip()
         self._require_numbers(step + 1, {"loss": loss, "gradient norm": norm})
@@ -224,6 +224,17 @@ class _Loop:
         self.optimizer.step()
         self.optimizer.zero_grad()
         return loss, [each / units for each in sums], sum(self.rows[i].trained for i in order), norm
+
+    def _batches(self, chosen: np.ndarray) -> list[Batch]:
+        """The rows of a pass, packed; on a CPU in parts, for the activations of long rows take a megabyte a token.
+
+        Not in several processes, which must make as many passes as each other, nor for a loss that compares the rows of
+        its batch.
+        """
+        rows = [self.rows[i] for i in chosen]
+        if self.device.type == "cpu" and distributed.world_size() == 1 and self.loss.needs != "rated":
+            return pack_parts(rows, self.config.row_tokens, PASS_TOKENS)
+        return [pack(rows, self.config.row_tokens)]
 
     def _passes(self, order: np.ndarray) -> Iterator[tuple[np.ndarray, int, AbstractContextManager[None]]]:
         """This process's passes on the rows ``order``: (row numbers, factor of their loss, context of the pass).

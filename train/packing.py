@@ -13,6 +13,9 @@ import numpy as np
 
 from train.encoding import IGNORE, Example, Pair, Rated
 
+#: Tokens of one forward and backward pass, where passes are divided; a longer sequence has a pass of its own.
+PASS_TOKENS = 2048
+
 
 class Packable(Protocol):
     """What is packed: one training row, or the scored answers to one prompt."""
@@ -89,6 +92,23 @@ def pack(training_rows: Sequence[Packable], row_tokens: int, pad_id: int = 0) ->
     owners = np.concatenate([np.array(row.owners) for row in rows])
     return Batch(ids, positions, _mask(rows, length), sources, targets, owners, _reference(training_rows),
                  _good(training_rows))  # fmt: skip
+
+
+def pack_parts(training_rows: Sequence[Packable], row_tokens: int, most_tokens: int) -> list[Batch]:
+    """The rows in one batch, or in several where it would have more than ``most_tokens`` tokens with its padding.
+
+    Of several, each has rows of similar lengths; a longer row has a batch of its own.
+    """
+    whole = pack(training_rows, row_tokens)
+    if whole.input_ids.size <= most_tokens:
+        return [whole]
+    sizes = [_size(list(enumerate(row.sequences))) for row in training_rows]
+    parts: list[list[int]] = []
+    for i in sorted(range(len(sizes)), key=lambda i: -sizes[i]):
+        if not parts or (len(parts[-1]) + 1) * sizes[parts[-1][0]] > most_tokens:
+            parts.append([])
+        parts[-1].append(i)
+    return [pack([training_rows[i] for i in sorted(part)], row_tokens) for part in parts]
 
 
 #: What is to be put into one packed row: (number of the sequence, sequence) of one training row or of several.

@@ -19,10 +19,9 @@ from train.cpu_kernels import accelerated
 from train.finetune import LoadedBase
 from train.loop import Diverged, choose_autocast
 from train.optimizer import load_optimizer, make_optimizer, optimizer_tensors
+from train.packing import PASS_TOKENS
 from train.token_losses import Datum, loss_named, loss_of
 
-#: Tokens of one forward and backward pass; a longer sequence has a pass of its own.
-PASS_TOKENS = 2048
 OPTIMIZER = "optimizer.pt"
 
 

@@ -14,6 +14,7 @@ from train import loop, trainable
 from train.encoding import encode
 from train.loop import Diverged
 from train.losses import mean_loss
+from train.packing import pack_parts
 from train.resume import StateFolder
 from train.schedule import eval_schedule, lr_factor
 
@@ -230,6 +231,19 @@ def test_accumulated_passes_equal_one_large_batch(train, gpt2, examples, tmp_pat
     one, _ = train(tmp_path / "a", kind, model=gpt2().double(), batch_size=8, **shared)
     two, _ = train(tmp_path / "b", kind, model=gpt2().double(), batch_size=4, accumulation=2, **shared)
     for (name, p), q in zip(one.named_parameters(), two.parameters(), strict=True):
+        assert (p - q).abs().max().item() <= 1e-6, name
+
+
+def test_a_step_of_long_rows_in_parts_equals_one_in_a_single_pass(train, gpt2, examples, tmp_path, monkeypatch):
+    shared = {"rows": examples(12), "epochs": 3, "batch_size": 8, "row_tokens": 1}
+    whole, _ = train(tmp_path / "a", model=gpt2().double(), **shared)
+    sizes = []
+    monkeypatch.setattr(loop, "PASS_TOKENS", 60)
+    monkeypatch.setattr(loop, "pack_parts", lambda *args: sizes.append(pack_parts(*args)) or sizes[-1])
+    parts, _ = train(tmp_path / "b", model=gpt2().double(), **shared)
+    assert all(batch.input_ids.size <= 60 or len(batch.input_ids) == 1 for step in sizes for batch in step)
+    assert max(map(len, sizes)) > 1
+    for (name, p), q in zip(whole.named_parameters(), parts.parameters(), strict=True):
         assert (p - q).abs().max().item() <= 1e-6, name
 
 
