@@ -14,7 +14,7 @@ HERE = Path(__file__).resolve().parent
 BASE, VERSION = HERE / "base", HERE / "version"
 SETTINGS = json.loads((HERE / "settings.json").read_text(encoding="utf-8"))
 MOST_NEW_TOKENS = 512
-HEIGHT = "clamp(16rem, 52vh, 40rem)"
+HEIGHT = "clamp(14rem, 42vh, 36rem)"
 THEME = gr.themes.Base(primary_hue=gr.themes.colors.cyan, neutral_hue=gr.themes.colors.slate)
 
 tokenizer = AutoTokenizer.from_pretrained(VERSION)
@@ -126,7 +126,7 @@ with gr.Blocks(title=SETTINGS["title"]) as demo:
             autofocus=True,
             max_length=4000,
         )
-        fresh = gr.Button("New conversation", scale=1, min_width=150)
+        fresh = gr.Button("New chat", scale=1, min_width=110)
     gr.Examples(SETTINGS["examples"], box, label="For example")
     length = gr.Slider(8, MOST_NEW_TOKENS, value=64, step=8, label="Longest answer, in tokens")
     box.submit(
