@@ -35,7 +35,8 @@ def write(source: Source, folder: Path, config: ExportConfig) -> None:
         "app_file": "app.py",
         "license": license_of(source.location.info.base_model, source.location.base, config.license),
     }
-    text = f"{source.name} and its base {source.location.info.base_model or '(unknown)'} get the same prompts and answer greedily."
+    base_name = source.location.info.base_model or "(unknown)"
+    text = f"{source.name} and its base {base_name} get the same prompts and answer greedily."
     head = f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---\n"
     (folder / "README.md").write_text(f"{head}# {source.name}\n\n{text}\n", encoding="utf-8")
     pins = "".join(f"{name}=={installed(name).partition('+')[0]}\n" for name in PACKAGES)
