@@ -131,6 +131,7 @@ def untrained(kind: str, folder: Path) -> Path:
         kind, vocab_size=len(tokenizer), hidden_size=128, intermediate_size=256, num_hidden_layers=3,
         num_attention_heads=4, num_key_value_heads=2, head_dim=32, max_position_embeddings=512, bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+        **({"query_pre_attn_scalar": 32} if kind == "gemma3_text" else {}),  # as in Gemma's own small models
     )  # fmt: skip
     AutoModelForCausalLM.from_config(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
