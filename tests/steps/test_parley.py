@@ -15,9 +15,12 @@ from mlflow.tracking import MlflowClient
 
 from data.errors import UserError
 from openai_jobs.local_server import LocalServer
-from registry import versions
+from registry import evaluation_run, versions
+from steps.dpo import dpo
 from steps.noisy import noisy
 from tests.processes import ROOT, wait_until
+from tests.steps.test_dpo import preferences
+from tests.steps.test_dpo import write_rows as write_pairs
 from tests.study_rows import write_rows
 
 
@@ -64,6 +67,28 @@ def test_neither_server_nor_folder_is_left(done):
     _, run, printed, _ = done
     assert "a local server of this run is started" in printed
     assert not (Path(os.environ["PARLEY_OUTPUTS"]) / run.info.run_id).exists()
+
+
+def test_preferences_are_trained_by_a_job_at_a_server_of_the_run(done, tiny_base):
+    """Files, method and events over HTTP, then the weights of the job as a version of the run."""
+    client, _, _, folder = done
+    pairs = write_pairs(folder / "pairs.jsonl", preferences(24))
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        dpo([f"--{name}={value}" for name, value in {
+            "provider": "parley", "base_model": tiny_base, "dataset": pairs, "epochs": 1, "max_new_tokens": 6,
+            "beta": 0.2,
+        }.items()])  # fmt: skip
+    version = versions.resolve("dpo/1")
+    run = evaluation_run.read(version.run_id)
+    assert (run.info.status, run.data.params["beta"]) == ("FINISHED", "0.2")
+    assert (version.tags["kind"], version.tags["openai_id"][:3]) == ("dpo", "ft:") and version.tags["base_digest"]
+    steps = [point.step for point in client.get_metric_history(version.run_id, "train/loss")]
+    assert steps == list(range(1, max(steps) + 1)) and "train/reward_accuracy" in run.data.metrics
+    assert {"base/answer_words", "test/answer_words"} <= run.data.metrics.keys()
+    assert "Version   dpo/1" in printed.getvalue()
+    [answer] = mlflow.pyfunc.load_model("models:/dpo/1").predict(["Is the cat near the dog?"])
+    assert isinstance(answer, str)
 
 
 STAND_IN = """
