@@ -4,6 +4,7 @@ Tests run in a temporary folder, so that nothing they start can write to the pro
 ``outputs``. Started processes inherit this; ``python -m steps.NAME`` works from there too.
 """
 
+import gc
 import json
 import os
 import shutil
@@ -35,6 +36,15 @@ def pytest_configure(config):
 
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False  # xdist would begin with the files of most tests
+
+
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
+def pytest_collection():
+    """Import without the garbage collector, which would look at all modules again and again; they stay anyway."""
+    gc.disable()
+    yield
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items):

@@ -5,6 +5,7 @@ as ``python -m`` would and answers its pid, ``{"poll": pid}`` answers its exit c
 project's own modules is imported here, so every process reads its environment afresh.
 """
 
+import gc
 import json
 import os
 import resource
@@ -73,4 +74,5 @@ def serve() -> None:
 
 
 if __name__ == "__main__":
+    gc.freeze()  # what is imported stays, so that the collector of a started process need not look at it
     serve()

@@ -14,7 +14,7 @@ from tests.processes import free_port
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
 
-#: Where pictures of the page go: docs/pictures when they are to be renewed, else a folder that is thrown away.
+#: Where pictures of the page go when they are to be renewed, such as docs/pictures; else none are taken.
 PICTURES = os.environ.get("PARLEY_PICTURES")
 TIMEOUT_MS = 240_000
 ASKED = "My uncle fixes old radios in his cellar."
@@ -141,9 +141,9 @@ def gate(monkeypatch):
 
 
 def picture(tab, name):
-    place = Path(PICTURES) if PICTURES else Path("pictures")
-    place.mkdir(parents=True, exist_ok=True)
-    tab.screenshot(path=place / f"{name}.png", full_page=True)
+    if PICTURES:
+        Path(PICTURES).mkdir(parents=True, exist_ok=True)
+        tab.screenshot(path=Path(PICTURES) / f"{name}.png", full_page=True)
 
 
 def send(tab, prompt):
