@@ -12,18 +12,23 @@ from demo.columns import resized_by, scales_of
 from demo.conversations_bar import ConversationsBar
 from demo.errors import guarded
 from demo.events import EventHandlers
+from demo.export_box import ExportBox
+from demo.exports import Exports
 from demo.held_out_tab import HeldOutTab
 from demo.limits import HIGHEST_SEED
 from demo.listeners import PRIVATE
 from demo.picker import Picker
 from demo.runs_tab import RunsTab
 from demo.samples import COUNTS
+from demo.scale_curves import ScaleMeasurements
+from demo.scales_box import ScalesBox
 from demo.session import ChatSessions
 from demo.token_view import TokenView
 from demo.training import Trainings
 from demo.training_tab import TrainingTab
 from demo.version_cache import VersionCache
 from demo.view import render
+from demo.vote_events import VoteEvents
 from demo.votes_training import VotesTraining
 
 HERE = Path(__file__).parent
@@ -55,7 +60,7 @@ HELD_OUT = "held-out prompts of this version"
 def build(sessions: ChatSessions, versions: VersionCache, trainings: Trainings | None = None) -> gr.Blocks:
     """The page over ``sessions`` (conversations) and ``versions`` (what the registry has).
 
-    ``trainings``: with it visitors can train; None leaves that out.
+    ``trainings``: with it visitors can train and export; None leaves that out.
     """
     with gr.Blocks(title="Parley", analytics_enabled=False, fill_width=True) as blocks:
         api.add(sessions, versions, MODEL)  # first: a name that one of the page's events has taken gets a number
@@ -66,7 +71,8 @@ def build(sessions: ChatSessions, versions: VersionCache, trainings: Trainings |
 class _Page:
     def __init__(self, sessions: ChatSessions, versions: VersionCache, trainings: Trainings | None) -> None:
         self.config, self.do = sessions.config, EventHandlers(sessions, versions)
-        self.trainings = trainings
+        self.trainings, self.all_votes = trainings, VoteEvents(sessions)
+        self.updates: list[dict[str, Any]] = []  # events that bring the boxes beside the chat up to date
 
     def lay_out(self, blocks: gr.Blocks) -> None:
         """Make all controls and connect them to their handlers."""
@@ -121,8 +127,19 @@ class _Page:
                                       elem_id="step", buttons=[])  # fmt: skip
                 self.origin = gr.HTML(elem_id="origin", padding=False)
                 self.report = gr.Button("Report of its run, HTML", size="sm", visible=False, elem_id="report")
+                self._boxes()
                 with gr.Accordion("Model card", open=False, visible=False) as self.card_box:
                     self.card = gr.Markdown(elem_id="card")
+
+    def _boxes(self) -> None:
+        """The boxes that start processes, which a shared page does not."""
+        if self.trainings is None:
+            return
+        outputs, given = self.trainings.outputs, (self.do.versions, self.columns, self.notice)
+        scales, exports = ScalesBox(ScaleMeasurements(outputs), *given), ExportBox(Exports(outputs), *given)
+        scales.lay_out()
+        exports.lay_out()
+        self.updates = [scales.update(False), exports.update]
 
     def _below(self) -> None:
         """What stands under the panes: votes, where the answers differ, prompts, settings, and the composer last."""
@@ -184,7 +201,7 @@ class _Page:
             self.recount = gr.Button("Count again", size="sm", elem_id="recount")
         self.table = gr.HTML(elem_id="standings", padding=False)
         if self.trainings:
-            given = (self.trainings, self.do.versions, self.notice, self.do.all_votes, self._open_pair)
+            given = (self.trainings, self.do.versions, self.notice, self.all_votes.all_votes, self._open_pair)
             VotesTraining(*given).lay_out([votes.select, self.recount.click])
 
     def _connect(self, blocks: gr.Blocks, votes: gr.Tab) -> None:
@@ -195,9 +212,9 @@ class _Page:
         )
         for button, kind in ((self.as_html, "html"), (self.as_json, "json")):
             self._download(button, guarded(self.do.transcript(kind), 2))
-        self._download(self.export, guarded(self.do.preference_pairs, 2))
+        self._download(self.export, guarded(self.all_votes.preference_pairs, 2))
         self._download(self.report, guarded(self.do.report, 2), self.columns)
-        standings = guarded(self.do.standings, 2)
+        standings = guarded(self.all_votes.standings, 2)
         gr.on([votes.select, self.recount.click], standings, None, [self.notice, self.table], **PRIVATE)
 
     def _connect_versions(self, blocks: gr.Blocks) -> None:
@@ -214,7 +231,9 @@ class _Page:
             resize = resized_by(change, self.do.versions)
             self._redraw(button.click(resize, self.columns, [*self.columns, *buttons], **PRIVATE))
         scaled = [self.notice, *self.columns, *buttons]
-        self._redraw(self.dose.click(guarded(scales_of, len(scaled)), self.columns, scaled, **PRIVATE))
+        self._redraw(
+            self.dose.click(guarded(scales_of(self.config.panes), len(scaled)), self.columns, scaled, **PRIVATE)
+        )
         self.picker.connect(self._redraw)
         self.blind.input(**self._show)
         last: dict[str, Any] = {**PRIVATE, "trigger_mode": "always_last"}  # of several keys, the last one counts
@@ -279,6 +298,8 @@ class _Page:
         """After ``event``, draw the panes and the panel anew."""
         event.then(**self._show)
         event.then(**self._describe)
+        for update in self.updates:
+            event.then(**update)
 
     def _open_pair(self, event: Any, pair: gr.Textbox, blind: bool = False) -> None:
         """After ``event``, open the two versions that ``pair`` names in the chat."""

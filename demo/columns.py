@@ -10,8 +10,9 @@ from demo.share_links import Shared
 from demo.version_cache import VersionCache
 from demo.view import render
 
-MOST_COLUMNS = 4
-SCALES = ("0", "0.5", "1", "2")
+MOST_COLUMNS = len(render.NAMES)
+SCALES = ("-1", "0", "0.5", "1", "1.5", "2")
+FEWER_SCALES = ("0", "0.5", "1", "2")
 
 
 def resized_by(change: int, versions: VersionCache) -> Callable[..., list[Any]]:
@@ -30,23 +31,41 @@ def resized_by(change: int, versions: VersionCache) -> Callable[..., list[Any]]:
     return resize
 
 
-def scales_of(*columns: str) -> list[Any]:
-    """The rightmost version with its adapter scaled by 0 (its base), 0.5, 1 and 2, one a column.
+def scales_of(most: int) -> Callable[..., list[Any]]:
+    """The handler that puts the rightmost version into the columns, its adapter scaled by -1, 0 (its base) up to 2.
 
-    Raises:
-        UserError: there is no version among the columns.
+    ``most``: how many columns the page has; with fewer than six the scales are 0, 0.5, 1 and 2.
     """
-    at = rightmost_version(columns)
-    if at is None:
-        raise UserError("choose a version first: a base has no adapter to scale")
-    name = columns[at].partition(":x")[0]
-    boxes = [gr.Dropdown(value=f"{name}:x{scale}", visible=True) for scale in SCALES]
-    return ["", *boxes, *column_buttons(MOST_COLUMNS)]
+    scales = (SCALES if most >= len(SCALES) else FEWER_SCALES)[:most]
+
+    def scaled(*columns: str) -> list[Any]:
+        at = rightmost_version(columns)
+        if at is None:
+            raise UserError("choose a version first: a base has no adapter to scale")
+        name = columns[at].partition(":x")[0]
+        boxes = [gr.Dropdown(value=f"{name}:x{scale}", visible=True) for scale in scales]
+        boxes += [gr.Dropdown(value=None, visible=False)] * (MOST_COLUMNS - len(scales))
+        return ["", *boxes, *column_buttons(len(scales))]
+
+    return scaled
 
 
 def rightmost_version(columns: Sequence[str]) -> int | None:
     """Index of the last column that shows a version and not its base."""
     return max((i for i, column in enumerate(columns) if column and not column.endswith(":base")), default=None)
+
+
+def version_of(columns: Sequence[str], versions: VersionCache) -> tuple[str, str]:
+    """Name and number of the version in the rightmost column that is no base, and its kind; empty for none.
+
+    Raises:
+        UserError: there is no such version.
+    """
+    at = rightmost_version(columns)
+    if at is None:
+        return "", ""
+    details, _ = versions.details(columns[at])
+    return f"{details.version.name}/{details.version.number}", details.kind
 
 
 def step_slider(steps: Sequence[int], now: int | None) -> gr.Slider:

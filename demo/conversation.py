@@ -57,6 +57,11 @@ class Conversation:
         return self.blind and not self.revealed
 
     @property
+    def awaits_vote(self) -> bool:
+        """Whether there are answers whose sides are hidden until a vote."""
+        return self.hidden and bool(self.exchanges)
+
+    @property
     def last_seed(self) -> int:
         """The last seed that the last prompt was answered with, or the one that is set."""
         last = self.exchanges[-1].seed if self.exchanges else None

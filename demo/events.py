@@ -1,6 +1,5 @@
 """The handler of each control of the page. Arguments and results are Gradio's values, in the order of ``demo.app``."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -27,7 +26,6 @@ from demo.view.html import file_to_save
 from demo.view.samples import summary
 from inference.transcript import Exchange, Sampling
 from registry.votes.votes import Choice as VoteChoice
-from registry.votes.votes import Vote, head_to_head, select_pairs, win_rates
 
 SELF_CHECK_PROMPT = "Hello, how are you today?"
 
@@ -80,9 +78,13 @@ class EventHandlers:
     def open_pair(self, blind: bool) -> Callable[..., list[Any]]:
         """The handler that puts two versions, its first value as ``LEFT RIGHT``, into the columns of the chat."""
 
-        def open_pair(pair: str, *columns: str) -> list[Any]:
+        def open_pair(request: gr.Request, pair: str, *columns: str) -> list[Any]:
             if not pair:
                 return [gr.skip()] * (1 + 1 + MOST_COLUMNS + 2 + 2)
+            if blind and self._chat(request).awaits_vote:
+                shown = self._version_updates("", [column or "" for column in columns])
+                words = f"{pair.split()[-1]} is there to be chosen. Vote first: the open comparison is a blind one."
+                return [notice("info", words), *shown[1:], gr.skip(), gr.skip()]
             return [*self._version_updates("", pair.split(" ")), gr.Checkbox(value=blind), gr.Tabs(selected="chat")]
 
         return open_pair
@@ -111,7 +113,7 @@ class EventHandlers:
         entries = self.versions.entries
         left, right = render.defaults(entries, model)
         options = render.choices(entries, model)
-        values = [left, right, None, None]
+        values = [left, right, *[None] * (MOST_COLUMNS - 2)]
         return [gr.Dropdown(choices=options, value=value) for value in values]
 
     def describe(self, *columns: str) -> list[Any]:
@@ -240,7 +242,7 @@ class EventHandlers:
     def _chat(self, request: gr.Request) -> Conversation:
         return self.sessions.conversation(session_of(request))
 
-    # Links, files and standings
+    # Links and files
 
     def share_link(self, request: gr.Request, prompt: str, *values: Any) -> list[Any]:
         """Notice, and the query of a link to what is seen; the browser adds its own address."""
@@ -268,26 +270,6 @@ class EventHandlers:
             return ["", file_to_save(f"parley-transcript.{kind}", text)]
 
         return make
-
-    def preference_pairs(self) -> list[str]:
-        """The blind votes as preference pairs, JSON Lines."""
-        selected = select_pairs(self.all_votes())
-        if not selected.rows:
-            raise UserError(f"no blind vote has preferred one of two whole, different answers yet; {selected.line}")
-        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in selected.rows)
-        return [notice("info", f"Saved: {selected.line}"), file_to_save("parley-preferences.jsonl", text)]
-
-    def standings(self) -> list[str]:
-        """Win rates over all votes."""
-        votes = self.all_votes()
-        return ["", render.standings(win_rates(votes), head_to_head(votes), win_rates(votes, blind=False))]
-
-    def all_votes(self) -> list[Vote]:
-        """All votes in the store, after those still waiting were sent."""
-        with import_lock:
-            from registry.votes import store
-        self.sessions.flush_votes()
-        return store.load()
 
 
 def _streamed(chat: Conversation, exchanges: Iterator[Exchange], typed: str) -> Iterator[list[Any]]:

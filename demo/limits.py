@@ -22,7 +22,7 @@ class RequestLimits:
     """Tokens of one answer, the highest ``max_new_tokens``."""
     seconds: int = 60
     """Wall clock of one request, all panes together."""
-    panes: int = 4
+    panes: int = 6
     """Models side by side."""
     queue: int = 16
     """Requests that wait at once; the next one is refused."""

@@ -120,6 +120,12 @@ document.addEventListener("click", (event) => {
   document.querySelector("#runs-open").click();
 });
 document.addEventListener("click", (event) => {
+  const run = event.target.closest?.(".parley-run-answers");
+  if (!run) return;
+  parley.run = run.dataset.run;
+  document.querySelector("#runs-more").click();
+});
+document.addEventListener("click", (event) => {
   const row = event.target.closest?.(".parley-open-row");
   if (!row) return;
   const field = document.querySelector("#prompt textarea");

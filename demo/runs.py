@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from data.errors import UserError
 from demo.lazy import import_lock
-from demo.training import Trainings
+from demo.training import Training, Trainings
 from demo.training_progress import Progress, progress
 
 if TYPE_CHECKING:
@@ -110,6 +110,21 @@ def pair(chosen: str, trainings: Trainings | None = None) -> tuple[RunRow, RunRo
     records = [run_records.load(each) for each in ids]
     first, second = (row_of(record, trainings) for record in records if record)
     return first, second
+
+
+def one(run_id: str, trainings: Trainings | None = None) -> tuple[Training, Progress]:
+    """A run with how far it is, its curves, and the answers to sample prompts that it kept at each evaluation.
+
+    Raises:
+        UserError: it is gone.
+    """
+    from registry import run_records
+
+    record = run_records.load(run_id)
+    if record is None:
+        raise UserError("this run is gone; list the runs again")
+    found = trainings.of(record) if trainings else Training(record, STATES.get(record.status, "finished"), False)
+    return found, progress(record)
 
 
 def different_settings(first: "RunRecord", second: "RunRecord") -> list[tuple[str, str, str]]:

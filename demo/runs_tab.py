@@ -11,6 +11,7 @@ from demo.listeners import PRIVATE
 from demo.training import Trainings
 from demo.version_cache import VersionCache
 from demo.view import runs as view
+from demo.view import training as training_view
 
 PERIOD_S = 4.0
 
@@ -46,6 +47,8 @@ class RunsTab:
         self.chosen = gr.Textbox(visible="hidden", show_label=False, elem_id="runs-chosen")
         self.pair = gr.Textbox(visible="hidden", show_label=False, elem_id="runs-pair")
         self.open = gr.Button("Open", visible="hidden", elem_id="runs-open")
+        self.run = gr.Textbox(visible="hidden", show_label=False, elem_id="runs-run")
+        self.more = gr.Button("Answers", visible="hidden", elem_id="runs-more")
         self.timer = gr.Timer(PERIOD_S, active=False)
         self._connect(tab)
 
@@ -62,6 +65,8 @@ class RunsTab:
             js="() => parley.runs()",
             **PRIVATE,
         )
+        chosen = self.more.click(None, None, self.run, js="() => parley.run", api_visibility="private")
+        chosen.then(guarded(self.answers, 2), self.run, [self.notice, self.both], **PRIVATE)
         opened = self.open.click(None, None, self.pair, js="() => parley.pair", api_visibility="private")
         self.open_pair(opened, self.pair)
 
@@ -70,6 +75,10 @@ class RunsTab:
         found = runs.find(text or "", self.trainings)
         live = any(row.progress for row in found.rows)
         return ["", view.listed(found, set((chosen or "").split())), gr.Timer(active=live)]
+
+    def answers(self, run_id: str) -> list[Any]:
+        """The chosen run alone: its state, curve, and answers to sample prompts at each evaluation."""
+        return ["", training_view.live(*runs.one(run_id or "", self.trainings))]
 
     def side_by_side(self, chosen: str) -> list[Any]:
         """The two chosen runs beside each other."""

@@ -62,7 +62,7 @@ def open_page(config: DemoConfig, outputs: Path) -> None:
     threading.Thread(target=warm_up, args=(models, versions, config, seen), name="warm-up", daemon=True).start()
     password = make_password(config)
     seen.wait(VERSIONS_TIMEOUT_S)
-    local, public = serve(blocks, config, password, takes_files=trainings is not None)
+    local, public = serve(blocks, config, password, trainings is not None, trainings and outputs)
     print("\n".join(announcement(config, local, public, password, problem)), flush=True)
     try:
         blocks.block_thread()
@@ -128,14 +128,19 @@ def warm_up(models: ModelProcess, versions: "VersionCache", config: DemoConfig, 
             pass
 
 
-def serve(blocks: Any, config: DemoConfig, password: str = "", takes_files: bool = False) -> tuple[str, str | None]:
+def serve(
+    blocks: Any, config: DemoConfig, password: str = "", takes_files: bool = False, outputs: Path | None = None
+) -> tuple[str, str | None]:
     """Start the server on loopback; returns the address and the public link, None where none was requested or made.
 
-    ``takes_files``: whether visitors may bring files of rows, so that a request may be long.
+    Args:
+        takes_files: whether visitors may bring files of rows, so that a request may be long.
+        outputs: where the exports lie that visitors may save; None for none.
     """
     from starlette.middleware import Middleware
 
     from demo.app import SCRIPT, STYLES, THEME
+    from demo.downloads import route
     from demo.middleware import PageMiddleware
 
     max_bytes = BODY_BYTES + 12 * config.prompt_chars  # a character of JSON has up to 12 bytes
@@ -164,7 +169,7 @@ def serve(blocks: Any, config: DemoConfig, password: str = "", takes_files: bool
         mcp_server=False,
         enable_monitoring=False,
         state_session_capacity=100,  # each session that Gradio remembers costs it a copy of the page's configuration
-        app_kwargs={"middleware": middleware},
+        app_kwargs={"middleware": middleware, "routes": [route(outputs)] if outputs else []},
     )
     return local, public
 

@@ -11,7 +11,7 @@ from demo.view.html import one_line
 from inference.transcript import Sampling
 
 DEFAULT_CAPS = RequestLimits()
-PANES = ("left", "right", "third", "fourth")
+PANES = ("left", "right", "third", "fourth", "fifth", "sixth")
 #: ``pirate/3``, ``pirate/3:base``, ``pirate/3:24``, ``pirate/3:x1.5``: a name, a version, which weights of it, a scale
 REFERENCE = re.compile(
     r"[^/:@\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,120}/[0-9]{1,9}(:(base|[0-9]{1,9}))?(:x-?[0-9](\.[0-9]{1,3})?)?"

@@ -7,7 +7,6 @@ import json
 import math
 import os
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -19,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from data.atomic_write import atomic_write
 from data.errors import UserError
 from data.formats.table import FORMATS
-from data.processes import child_environment
 from demo.lazy import import_lock
+from demo.step_process import command, environment, flags, last_line
 
 if TYPE_CHECKING:
     from registry.run_records import RunRecord
@@ -32,8 +31,6 @@ ENTRIES = {
     "dpo": "preferences",
 }
 MOST_FILE_BYTES = 16 << 20
-#: Of an environment in which the page itself runs: what would be taken for the training's own.
-NOT_INHERITED = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME")
 NAMED = "Run "
 START_WAIT_S = 90.0
 PAUSE_S = 0.1
@@ -107,12 +104,12 @@ class Trainings:
         Raises:
             UserError: a setting is wrong, or the preview ended without a result.
         """
-        argv = [entry, *_flags(settings)]
+        argv = [entry, *flags(settings)]
         is_good = True
         with (
             tempfile.TemporaryFile() as errors,
             subprocess.Popen(
-                self._command("preview", argv), env=self._environment(), stdout=subprocess.PIPE, stderr=errors
+                command("preview", argv), env=environment(self.outputs), stdout=subprocess.PIPE, stderr=errors
             ) as process,
         ):
             assert process.stdout
@@ -126,7 +123,7 @@ class Trainings:
                 raise
             if process.wait():
                 errors.seek(0)
-                raise UserError(_last_line(errors.read().decode(errors="replace")) or "the rows could not be checked")
+                raise UserError(last_line(errors.read().decode(errors="replace")) or "the rows could not be checked")
         if is_good:
             self._checked.add(tuple(argv))
 
@@ -136,7 +133,7 @@ class Trainings:
         Raises:
             UserError: these settings were not checked, or the training ended at once.
         """
-        argv = _flags(settings)
+        argv = flags(settings)
         if (entry, *argv) not in self._checked:
             raise UserError("check the rows first: these settings have not been checked yet")
         return self._start(entry, argv)
@@ -148,7 +145,7 @@ class Trainings:
             UserError: it ended at once.
         """
         settings = {"dataset": "votes", "start": start, "register_as": register_as, "sample_prompts": 3}
-        return self._start("dpo", _flags(settings))
+        return self._start("dpo", flags(settings))
 
     def resume(self, training: Training) -> str:
         """Continue a training that was stopped or interrupted; returns its run's id.
@@ -220,8 +217,8 @@ class Trainings:
         log = folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{entry}-{os.urandom(2).hex()}.log"
         with log.open("wb") as out:
             process = subprocess.Popen(
-                self._command(entry, argv),
-                env=self._environment(),
+                command(entry, argv),
+                env=environment(self.outputs),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
@@ -236,7 +233,7 @@ class Trainings:
             if named and text.partition(named)[2]:  # the whole line is there
                 return named.split()[1]
             if process.poll() is not None:
-                raise UserError(_last_line(text) or f"the training has ended without a word; its log is {log}")
+                raise UserError(last_line(text) or f"the training has ended without a word; its log is {log}")
             time.sleep(PAUSE_S)
         raise UserError(f"the training has not begun within {START_WAIT_S:.0f} s; its log is {log}")
 
@@ -244,20 +241,3 @@ class Trainings:
         """Collect the exit codes of trainings that have ended."""
         with self._lock:
             self._started = [process for process in self._started if process.poll() is None]
-
-    @staticmethod
-    def _command(step: str, argv: Sequence[str]) -> list[str]:
-        return [sys.executable, "-m", f"steps.{step}", *argv]
-
-    def _environment(self) -> dict[str, str]:
-        return child_environment(NOT_INHERITED, PARLEY_OUTPUTS=str(self.outputs))
-
-
-def _flags(settings: Settings) -> list[str]:
-    return [f"--{name}={value}" for name, value in settings.items()]
-
-
-def _last_line(text: str) -> str:
-    """The last line that is no progress bar."""
-    lines = [line.strip() for line in text.replace("\r", "\n").splitlines()]
-    return next((line for line in reversed(lines) if line and "it/s" not in line and "step/s" not in line), "")

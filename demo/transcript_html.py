@@ -12,7 +12,7 @@ from inference.transcript import Exchange, ModelInfo, Sampling, Transcript, from
 
 STYLE = Path(__file__).with_name("style.css")
 LARGEST_CHARS = 20_000_000
-NAMES = ("Left", "Right", "Third", "Fourth")
+NAMES = ("Left", "Right", "Third", "Fourth", "Fifth", "Sixth")
 _EMBEDDED = re.compile(r'<script type="application/json" id="transcript">(.*?)</script>', re.DOTALL)
 #: "<" ends elements and opens comments, the two separators end lines in scripts: JSON can escape each.
 _JSON_ESCAPES = str.maketrans({character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"})

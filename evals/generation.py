@@ -96,13 +96,34 @@ def answer_both(
     Raises:
         ConfigError: the longest answer would leave the model no room for a prompt.
     """
+    before, after = answer_scaled(model, tokenizer, rows, decoding, (0, 1), continuations, "base and tuned")
+    return before, after
+
+
+def answer_scaled(
+    model: Any,
+    tokenizer: Any,
+    rows: Sequence[Row],
+    decoding: Decoding,
+    scales: Sequence[float],
+    continuations: Sequence[Sequence[int]] = (),
+    whose: str = "",
+) -> list[list[Answer]]:
+    """For each of ``scales`` the greedy answers with the adapter so scaled, all computed in one batch.
+
+    Args:
+        model: a PEFT model with a plain LoRA adapter; at scale 0 rows are computed without it.
+        continuations, whose: as for ``answer``.
+
+    Raises:
+        ConfigError: the longest answer would leave the model no room for a prompt.
+    """
     model.eval()
     adapter = adapter_of(model)
     with model.disable_adapter():
         base = model.get_base_model()
-        both = [(base, None), (base, adapter)]
-        before, after = _answers(both, tokenizer, rows, decoding, continuations, "base and tuned")
-    return before, after
+        scaled = [(base, replace(adapter, scale=adapter.scale * each) if each else None) for each in scales]
+        return _answers(scaled, tokenizer, rows, decoding, continuations, whose)
 
 
 def _answers(
@@ -182,7 +203,7 @@ def score(
         has_style: whether an answer has the style of the training responses; gives ``lexicon_rate``.
     """
     answers = answer(model, tokenizer, rows, decoding, whose=whose)
-    return _scored(model, tokenizer, rows, trained, answers, max_length, has_style)
+    return scored(model, tokenizer, rows, trained, answers, max_length, has_style)
 
 
 def score_both(
@@ -197,11 +218,11 @@ def score_both(
     """Every metric of the base of ``model``, a PEFT model with plain LoRA, and of the tuned model; see ``score``."""
     before, after = answer_both(model, tokenizer, rows, decoding)
     with model.disable_adapter():
-        base = _scored(model, tokenizer, rows, trained, before, max_length, has_style)
-    return base, _scored(model, tokenizer, rows, trained, after, max_length, has_style)
+        base = scored(model, tokenizer, rows, trained, before, max_length, has_style)
+    return base, scored(model, tokenizer, rows, trained, after, max_length, has_style)
 
 
-def _scored(
+def scored(
     model: Any,
     tokenizer: Any,
     rows: Sequence[Row],
@@ -210,6 +231,7 @@ def _scored(
     max_length: int,
     has_style: Callable[[str], bool] | None,
 ) -> Scores:
+    """Every metric of ``model`` whose ``answers`` to ``rows`` are known; the rest as for ``score``."""
     losses = _row_losses(model, tokenizer, rows, max_length)
     data = AnswerData(
         prompts=[r.prompt for r in rows],

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import UserError, first_line
+from data.progress import bar_over
 
 
 def load(folder: Path, device: str = "cpu", held: str = "fp32") -> tuple[Any, Any]:
@@ -35,7 +36,7 @@ def load_model(folder: Path, device: str = "cpu", held: str = "fp32") -> Any:
     from transformers.utils import logging
 
     _require_own_shards(folder)
-    logging.disable_progress_bar()
+    logging.set_tqdm_hook(_progress_bar)
     types = _types(held, device)
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -53,6 +54,11 @@ def load_model(folder: Path, device: str = "cpu", held: str = "fp32") -> Any:
         hold_in_bf16(model)
     model = model if held == "4bit" else model.to(device)
     return model.eval().requires_grad_(held == "fp32")
+
+
+def _progress_bar(make: object, given: tuple[Any, ...], settings: dict[str, Any]) -> Any:
+    """A bar of Transformers as this project shows all of its own: where it takes long, and on a terminal only."""
+    return bar_over(*given, what=str(settings.get("desc") or "reading files").lower(), total=settings.get("total"))
 
 
 def _types(held: str, device: str) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from inference.transcript import ModelInfo
 
 #: What the name of a base begins with that is itself a registered version: ``models:/pirate/3``.
 REGISTERED = "models:/"
+#: What an adapter's scale may be: 0 is the base, 1 the adapter as it was trained.
+LOWEST_SCALE, HIGHEST_SCALE = -1.0, 3.0
 
 
 @dataclass(frozen=True)

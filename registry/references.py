@@ -22,14 +22,13 @@ from mlflow.utils.uri import is_local_uri
 
 from data.errors import UserError, first_line
 from inference import lora
-from inference.locations import REGISTERED
+from inference.locations import HIGHEST_SCALE, LOWEST_SCALE, REGISTERED
 from inference.weights import weights_digest
 from registry.checkpoints import checkpoint_folder, download_folder
 from registry.store import connected, is_down, registry_address
 from registry.versions import Version, resolve
 
 BASE = "base"
-LOWEST_SCALE, HIGHEST_SCALE = -1.0, 3.0
 #: base model's name -> its folder; raises UserError where it is unavailable
 FindBase = Callable[[str], Path]
 

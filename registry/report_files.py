@@ -42,9 +42,21 @@ def find_comparison(first: str, second: str) -> str:
     Raises:
         TrackingUnavailable: the tracking server does not answer.
     """
-    wanted = f"tags.compared_first = '{first}' AND tags.compared_second = '{second}' AND status = 'FINISHED'"
+    return _newest(f"tags.compared_first = '{first}' AND tags.compared_second = '{second}'")
+
+
+def find_scales(version: str) -> str:
+    """The id of the newest finished run that measured this version by the scale of its adapter; empty for none.
+
+    Raises:
+        TrackingUnavailable: the tracking server does not answer.
+    """
+    return _newest(f"tags.version = '{version}' AND params.scales != ''")
+
+
+def _newest(wanted: str) -> str:
     with connected() as client:
-        found = search_everywhere(client, wanted, 1)
+        found = search_everywhere(client, f"{wanted} AND status = 'FINISHED'", 1)
     return found[0].info.run_id if found else ""
 
 

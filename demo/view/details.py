@@ -44,19 +44,16 @@ def quality(
     return fragment("quality.html", title=title, badge=badge(verdict), reasons=reasons, scores=rows)
 
 
-def origin(
-    lineage: Sequence[tuple[str, str]], run_url: str = "", notes: Sequence[str] = (), export: str = ""
-) -> Markup:
+def origin(lineage: Sequence[tuple[str, str]], run_url: str = "", notes: Sequence[str] = ()) -> Markup:
     """The lower panel beside the conversation: where a version comes from.
 
     Args:
         lineage: (label, value): dataset, base, run, commit, ...
         run_url: its run in the MLflow UI; anything that is no http or https address is left out.
         notes: one sentence each.
-        export: the command that exports it; empty for versions without weights.
     """
     url = run_url if is_web_address(run_url) else ""
-    return fragment("lineage.html", lineage=lineage, run_url=url, notes=notes, export=export)
+    return fragment("lineage.html", lineage=lineage, run_url=url, notes=notes)
 
 
 def badge(verdict: str) -> Markup:

@@ -1,6 +1,5 @@
 """What the page shows of a conversation, a version and the votes, put together from the other modules' fragments."""
 
-import shlex
 from collections.abc import Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 #: Kinds of versions whose weights are here to be exported.
 EXPORTED = ("lora", "full")
-NAMES = ("Left", "Right", "Third", "Fourth")
+NAMES = ("Left", "Right", "Third", "Fourth", "Fifth", "Sixth")
 Choice = tuple[str, str]
 
 
@@ -210,9 +209,7 @@ def curve(version: "VersionDetails", selected: int | None) -> Markup:
 
 def origin(version: "VersionDetails") -> Markup:
     """Where it comes from."""
-    name = shlex.quote(version.version.reference)
-    export = f"mlflow run . -e export -P version={name} -P to=merged" if version.kind in EXPORTED else ""
-    return details.origin(version.lineage, version.run_url, version.notes, export)
+    return details.origin(version.lineage, version.run_url, version.notes)
 
 
 def standings(blind: Sequence[Standing], pairs: Sequence[Standing], not_blind: Sequence[Standing]) -> Markup:

@@ -1,7 +1,7 @@
 """Runs as HTML: a list with sparklines, and two runs side by side."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -46,14 +46,26 @@ def _cells(row: "RunRow") -> dict[str, Any]:
         "data": without_folders(row.data),
         "version": record.version,
         "pair": f"{record.tags.get('start') or record.version + ':base'} {record.version}" if record.version else "",
+        "answers": _number_of(record.params.get("sample_prompts")) > 0,
         "live": now
         and {
             "percent": f"{100 * now.share:.1f}",
             "loss": number(now.train_loss[-1].value) if now.train_loss else "",
             "rate": f"{now.tokens_per_s:,.0f} tokens/s" if now.tokens_per_s else "",
             "left": f"{duration(now.left_s)} left" if now.left_s else now.phase,
+            "samples": _last_answers(now.samples),
         },
     }
+
+
+def _last_answers(samples: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """(prompt, answer) of each sample prompt at the last evaluation."""
+    last = {each["prompt"]: each["answer"] for each in samples}
+    return [(one_line(prompt, 60), one_line(answer, 120)) for prompt, answer in last.items()]
+
+
+def _number_of(text: str | None) -> int:
+    return int(text) if text and text.isdigit() else 0
 
 
 def _metric(line: Any) -> dict[str, str] | None:

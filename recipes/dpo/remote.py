@@ -21,7 +21,7 @@ from data.conversation import Row
 from data.errors import UserError
 from data.formats import openai, preferences
 from data.preferences import Preference
-from evals import metrics, preference_verdict
+from evals import chosen_metrics, metrics, preference_verdict
 from evals.generation import Answer, Scores
 from evals.metric import AnswerData
 from evals.preference_metrics import PreferenceData
@@ -74,7 +74,9 @@ def tune(config: DpoConfig, run: Run) -> Iterator[str]:
         UserError: a mistake that the user can correct, or a job that failed; nothing is registered then.
     """
     rows = load(config)
-    primary = choose(config.primary, "answers", () if has_style(rows.test) else ("lexicon_rate",)).name
+    without = () if has_style(rows.test) else ("lexicon_rate",)
+    primary = choose(config.primary, "answers", without).name
+    shown = chosen_metrics.choose(config.metrics, ("answers", "preferences"), primary, without)
     claimed = claims.read(config.claims, own_claims.DEFAULTS, _measured(rows))
     with closing(ApiJob(config)) as api:
         found = check(rows, config, api)
@@ -96,6 +98,7 @@ def tune(config: DpoConfig, run: Run) -> Iterator[str]:
         api.follow()
         model = api.models[max(api.models)]
         outcome = _outcome(config, rows, base, _answers(rows.test, model, config, api), claimed)
+        outcome = chosen_metrics.select_outcome(outcome, shown)
         run.require_server()
         _record(config, run, outcome)
         yield _register(config, rows, run, outcome, primary, api)

@@ -11,7 +11,7 @@ import numpy as np
 from data.chat_format import fix_date
 from data.errors import UserError
 from data.preferences import Preference
-from evals import metrics, preference_verdict
+from evals import chosen_metrics, metrics, preference_verdict
 from evals.generation import Scores
 from evals.preference_metrics import PreferenceData
 from evals.primary import choose
@@ -50,6 +50,7 @@ def prepare(config: DpoConfig, day: date | None = None, folder: Path | None = No
     rows = load(config)
     without = () if sft.has_style(rows.test) else ("lexicon_rate",)
     primary = choose(config.primary, "answers", without).name
+    shown = chosen_metrics.choose(config.metrics, ("answers", "preferences"), primary, without)
     start = distributed.first_alone(lambda: _start(config))
     base = load_base(config, thoughts=any(row.has_thoughts for row in rows.train), start=start)
     day = day or datetime.now().date()
@@ -65,6 +66,7 @@ def prepare(config: DpoConfig, day: date | None = None, folder: Path | None = No
         examples,
         checks,
         primary,
+        shown,
         chosen,
         written,
         claimed,

@@ -11,7 +11,7 @@ from typing import Any
 from data.errors import UserError
 from evals import metrics
 from inference.threads import set_threads
-from recipes.evaluation import inspect_tasks, judge_report, judged, lm_eval_tasks, models, own_suites, report
+from recipes.evaluation import by_scale, inspect_tasks, judge_report, judged, lm_eval_tasks, models, own_suites, report
 from recipes.evaluation.comparison import Comparison, Measured, compare, records
 from recipes.evaluation.config import INSPECT, LM_EVAL, EvaluateConfig
 from recipes.evaluation.models import Sides
@@ -35,7 +35,11 @@ def evaluate(config: EvaluateConfig, run: Run) -> Iterator[str]:
     sides = models.find(config.version)
     record_start(config, run, sides)
     yield f"Version {sides.reference} beside its base, {sides.tuned.info.base_model or sides.base.info.reference}"
-    if config.suite:
+    if config.scales:
+        curves = yield from by_scale.measure(config, sides, run.folder)
+        by_scale.record(run, sides.reference, curves)
+        yield "\n".join(["", by_scale.screen(curves)])
+    elif config.suite:
         before, after = measure(config, sides, run)
         found = compare(before, after, config.seed)
         if not found.before:

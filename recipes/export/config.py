@@ -5,6 +5,9 @@ from typing import Literal
 
 from data.errors import ConfigError, require
 
+#: In the outputs folder: the exports for which no other folder was named.
+EXPORTS = "exports"
+
 
 @dataclass(frozen=True)
 class ExportConfig:
@@ -45,6 +48,10 @@ class ExportConfig:
     def run_name(self) -> str:
         """What is exported, and as what: ``export pirate/3 gguf``."""
         return f"export {self.version} {self.to}"
+
+    def folder_name(self, name: str, number: int) -> str:
+        """The name of the folder that is made where ``output`` names none."""
+        return f"{name}-{number}-{self.to}" + (f"-{self.outtype}" if self.to == "gguf" else "")
 
     def require_version(self) -> None:
         """Check that a version is named; the default names none.

@@ -6,7 +6,7 @@ from typing import Any
 
 from data.markdown import table
 from recipes.export.answers import Reference
-from recipes.export.proof import Proof, is_same
+from recipes.export.proof import Proof, Tolerance, is_same
 
 
 def line(proof: Proof) -> str:
@@ -20,16 +20,16 @@ def line(proof: Proof) -> str:
     )
 
 
-def as_json(proof: Proof, reference: Reference, found: Mapping[str, Any]) -> dict[str, Any]:
-    """Numbers, and for each conversation the prompt tokens and answers of both."""
+def as_json(proof: Proof, tolerance: Tolerance, reference: Reference, found: Mapping[str, Any]) -> dict[str, Any]:
+    """Numbers with what they may be, and for each conversation the prompt tokens and answers of both."""
     own = reference.answers
     items = [
         {"messages": messages, "prompt_tokens": own.prompts[i], "export_prompt_tokens": found["prompts"][i],
-         "version": own.texts[i], "export": found["texts"][i],
+         "version": own.texts[i], "export": found["texts"][i], "same": is_same(own.texts[i], found["texts"][i]),
          "version_log_probs": own.log_probs[i], "export_log_probs": found["log_probs"][i]}
         for i, messages in enumerate(reference.messages)
     ]  # fmt: skip
-    return {**asdict(proof), "passed": not proof.cause, "items": items}
+    return {**asdict(proof), "passed": not proof.cause, "tolerance": asdict(tolerance), "items": items}
 
 
 def markdown(proof: Proof, reference: Reference, found: Mapping[str, Any]) -> str:

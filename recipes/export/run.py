@@ -22,12 +22,12 @@ from inference.lora import CONFIG
 from inference.threads import set_threads
 from recipes.export import hub, quantizer, report
 from recipes.export.answers import Reference, reference_answers
-from recipes.export.config import ExportConfig
+from recipes.export.config import EXPORTS, ExportConfig
 from recipes.export.formats import FORMATS, Format
 from recipes.export.layouts import Source
 from recipes.export.output_folder import new_folder
-from recipes.export.prompts import Conversations, conversations
-from recipes.export.proof import Proof, compare
+from recipes.export.prompts import conversations
+from recipes.export.proof import compare
 from recipes.version_models import load, locate
 from recipes.version_rows import rows_of
 from registry import lineage
@@ -76,12 +76,16 @@ def export(config: ExportConfig, run: Run) -> Generator[str, None, Exported]:
     record_start(config, run, version, location)
     yield f"Version {reference_name} to {config.to} in {target}"
     with new_folder(target) as folder:
-        reference, bos, compared = write(config, form, version, location, folder)
+        reference, bos = yield from write(config, form, version, location, folder)
         form.convert(folder, config)
-        yield f"Prompts {len(compared.rows)}: {'; '.join(compared.notes) or 'all fixed ones'}"
+        yield f"Written {sum(each.stat().st_size for each in folder.rglob('*') if each.is_file()) / 1e6:,.0f} MB"
         found = consume(config, form, location, folder / form.model, reference)
-        proof = compare(reference, found, form.tolerance(config), bos)
-        keep_proof(run, folder, proof, reference, found)
+        tolerance = form.tolerance(config)
+        proof = compare(reference, found, tolerance, bos)
+        run.log(0, proof.metrics)
+        run.flush()
+        record = report.as_json(proof, tolerance, reference, found)
+        keep_proof(run, folder, record, report.markdown(proof, reference, found))
         yield report.line(proof)
         if proof.cause:
             raise UserError(f"the export does not answer as {reference_name} does: {proof.cause}; nothing was exported")
@@ -133,8 +137,8 @@ def target_folder(config: ExportConfig, version: Version, outputs: Path) -> Path
     Raises:
         UserError: it is there already.
     """
-    name = f"{version.name}-{version.number}-{config.to}" + (f"-{config.outtype}" if config.to == "gguf" else "")
-    target = Path(config.output).expanduser() if config.output else outputs / "exports" / name
+    own = outputs / EXPORTS / config.folder_name(version.name, version.number)
+    target = Path(config.output).expanduser() if config.output else own
     if target.exists() or target.is_symlink():
         raise UserError(f"output={target} is there already; name another folder, or delete it")
     return target.absolute()
@@ -142,13 +146,17 @@ def target_folder(config: ExportConfig, version: Version, outputs: Path) -> Path
 
 def write(
     config: ExportConfig, form: Format, version: Version, location: ModelLocation, folder: Path
-) -> tuple[Reference, int | None, Conversations]:
-    """Write the format into ``folder``; returns the version's own answers, the tokenizer's BOS, and what was compared.
+) -> Generator[str, None, tuple[Reference, int | None]]:
+    """Write the format into ``folder``, with a line for each part of it that is done.
 
     The version is computed in float32, whatever its base is held in, and is out of memory afterwards.
+
+    Returns:
+        the version's own answers, and the tokenizer's BOS.
     """
     with files_read():
         model, tokenizer = load(replace(location, load="fp32"))
+    yield f"Loaded  {sum(each.numel() for each in model.parameters()) / 1e6:,.1f} million weights"
     room = positions(model) - config.max_new_tokens
 
     def fits(row: Row) -> bool:
@@ -159,10 +167,11 @@ def write(
     if not compared.rows:
         raise UserError(f"max_new_tokens={config.max_new_tokens}: the model has {positions(model)} positions")
     reference = reference_answers(model, tokenizer, compared.rows, config.max_new_tokens, location.stop_token_ids)
+    yield f"Prompts {len(compared.rows)}: {'; '.join(compared.notes) or 'all fixed ones'}"
     form.write(Source(version, location, model, tokenizer, reference), folder, config)
     del model
     gc.collect()
-    return reference, tokenizer.bos_token_id, compared
+    return reference, tokenizer.bos_token_id
 
 
 @contextmanager
@@ -236,13 +245,8 @@ def record_start(config: ExportConfig, run: Run, version: Version, location: Mod
     })  # fmt: skip
 
 
-def keep_proof(run: Run, folder: Path, proof: Proof, reference: Reference, found: Mapping[str, Any]) -> None:
-    """The comparison as metrics and artifacts of the run, and as files of the export."""
-    run.log(0, proof.metrics)
-    run.flush()
-    for name, text in (
-        ("proof.json", json.dumps(report.as_json(proof, reference, found), indent=1)),
-        ("proof.md", report.markdown(proof, reference, found)),
-    ):
+def keep_proof(run: Run, folder: Path, record: Mapping[str, Any], page: str) -> None:
+    """The comparison as artifacts of the run, and as files of the export."""
+    for name, text in (("proof.json", json.dumps(record, indent=1)), ("proof.md", page)):
         run.text(text, name)
         (folder / name).write_text(text, encoding="utf-8")

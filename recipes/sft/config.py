@@ -33,6 +33,8 @@ class TuneConfig(ClaimsConfig, FinetuneConfig):
     """Held-out rows; empty takes the set's own, or a fifth of the rows, chosen by their content."""
     primary: str = "auto"
     """Metric that must beat the base, the copied prompts and the champion; auto takes chrf, as rows have references."""
+    metrics: str = "auto"
+    """Metrics of held-out answers that are kept and shown: auto takes all that fit the rows; or names, as chrf,loss."""
     suites: str = "auto"
     """Retention suites: auto takes the bundled ones for bases of 50 million parameters up; none; names or files."""
 

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from data.chat_format import chat_format, fix_date, template_name
 from data.chat_template import with_thoughts_apart
 from data.conversation import Row
-from evals import metrics, side_effects, verdict
+from evals import chosen_metrics, metrics, side_effects, verdict
 from evals.controls import controls, findings
 from evals.generation import Decoding, Scores, score, score_both
 from evals.metrics import METRICS
@@ -81,7 +81,7 @@ def tune(config: TuneConfig, run: Run, parent_id: str = "", recipe: Recipe[Any] 
     run.rename(config.run_name, job.config.run_name)
     record.record_start(job, run)
     yield describe(job)
-    outcome = train_and_evaluate(job, run, recipe)
+    outcome = chosen_metrics.select_outcome(train_and_evaluate(job, run, recipe), job.metrics)
     run.require_server()
     record.record_results(job, run, outcome)
     recipe.record_more(job, run, outcome)
@@ -103,7 +103,9 @@ def prepare(config: TuneConfig, day: date | None = None, folder: Path | None = N
     """
     distributed.uses_fsdp(config.distributed, config.method)  # a wrong setting shows before the base is loaded
     rows = load(config)
-    primary = choose(config.primary, "answers", () if has_style(rows.test) else ("lexicon_rate",)).name
+    without = () if has_style(rows.test) else ("lexicon_rate",)
+    primary = choose(config.primary, "answers", without).name
+    shown = chosen_metrics.choose(config.metrics, ("answers",), primary, without)
     base = load_base(config, thoughts=any(row.has_thoughts for row in rows.all))
     train, validation, test = (with_thoughts_apart(base.tokenizer, r) for r in (rows.train, rows.validation, rows.test))
     rows = replace(rows, train=train, validation=validation, test=test)
@@ -116,7 +118,7 @@ def prepare(config: TuneConfig, day: date | None = None, folder: Path | None = N
     encode(rows.test, base.tokenizer, "response", base.max_length)  # a fault in them shows before training
     complete = defaults.complete(config, base.parameters)
     tested = stop_on.keeps(config, claimed)
-    return Job(complete, rows, base, examples, checks, primary, chosen, written, claimed, tested)
+    return Job(complete, rows, base, examples, checks, primary, shown, chosen, written, claimed, tested)
 
 
 def train(job: Job, run: Run) -> Finetuned:

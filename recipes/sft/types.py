@@ -24,10 +24,11 @@ class Job:
     """What is decided before training starts. ``examples``: the training rows, tokenised; ``checks``: validation.
     ``loss``: what is minimised, with its settings.
 
-    ``primary``: the name of the primary metric. ``suites``: those that both models are evaluated on beside the test
-    rows. ``date``: the date in every prompt, where the chat template holds one; else empty. ``claims``: what is claimed
-    of the outcome. ``stop_on``: the keeps that are tested at every evaluation. ``kind``: the tag of its versions; empty
-    takes the method. ``start``: the version that training started from, empty where that is the base.
+    ``primary``: the name of the primary metric. ``metrics``: those that are kept and shown, None: all. ``suites``:
+    those that both models are evaluated on beside the test rows. ``date``: the date in every prompt, where the chat
+    template holds one; else empty. ``claims``: what is claimed of the outcome. ``stop_on``: keeps that are tested at
+    every evaluation. ``kind``: the tag of its versions; empty takes the method. ``start``: the version that training
+    started from, empty where that is the base.
     """
 
     entry: ClassVar[str] = "pirate"
@@ -41,6 +42,7 @@ class Job:
     examples: list[Example]
     checks: list[Example]
     primary: str = "chrf"
+    metrics: frozenset[str] | None = None
     suites: Sequence[Suite[Any, Any]] = ()
     date: str = ""
     claims: Claims = Claims(())

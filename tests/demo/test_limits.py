@@ -63,8 +63,8 @@ def test_a_number_too_long_to_spell_is_refused_like_any_other():
 def test_conversations_and_columns_have_an_end():
     with pytest.raises(UserError, match="12 prompts; start a new one"):
         check(turns=13)
-    for panes in (0, 5):
-        with pytest.raises(UserError, match="1 to 4"):
+    for panes in (0, 7):
+        with pytest.raises(UserError, match="1 to 6"):
             check(panes=panes)
 
 

@@ -38,12 +38,6 @@ def test_the_panel_holds_everything_in_order():
     ElementTree.fromstring(panel())
 
 
-def test_the_panel_names_the_command_that_exports_a_version_with_weights():
-    command = "mlflow run . -e export -P version=pirate/3 -P to=merged"
-    assert f"<code>{command}</code>" in origin([], export=command)
-    assert "Export" not in origin([])
-
-
 def test_every_verdict_of_the_trainer_has_words_and_only_healthy_is_good():
     assert set(VERDICTS) == set(verdict.VERDICTS)
     assert [name for name, (tone, _) in VERDICTS.items() if tone == "good"] == ["healthy"]

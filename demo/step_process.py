@@ -1,0 +1,146 @@
+"""Steps that the page starts as processes of their own, as a terminal would: command, environment, and their last line.
+
+A ``StepProcess`` outlives the page. What is known of it is in its folder: the lines that it printed, and a lock that it
+holds as long as it lives, so that a page that is started anew finds it again.
+"""
+
+import fcntl
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from data.errors import UserError
+from data.processes import child_environment
+
+#: Of an environment in which the page itself runs: what would be taken for the process's own.
+NOT_INHERITED = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME")
+FOLDER, LOG = "page_processes", "log"
+_RUN = re.compile(r"^Run ([0-9a-f]{32})\b", re.MULTILINE)
+
+
+def command(step: str, argv: Sequence[str]) -> list[str]:
+    """The command of a step with these flags."""
+    return [sys.executable, "-m", f"steps.{step}", *argv]
+
+
+def flags(settings: Mapping[str, Any]) -> list[str]:
+    """Settings as a step's flags."""
+    return [f"--{name}={value}" for name, value in settings.items()]
+
+
+def environment(outputs: Path) -> dict[str, str]:
+    """The environment of a step whose runs are kept under ``outputs``."""
+    return child_environment(NOT_INHERITED, PARLEY_OUTPUTS=str(outputs))
+
+
+def last_line(text: str) -> str:
+    """The last line that is no progress bar."""
+    lines = [line.strip() for line in text.replace("\r", "\n").splitlines()]
+    return next((line for line in reversed(lines) if line and "it/s" not in line and "step/s" not in line), "")
+
+
+@dataclass(frozen=True)
+class StepProcess:
+    """A step that is or was running. ``text``: what it printed; ``seconds``: how long, up to now or its last line."""
+
+    is_running: bool
+    text: str
+    seconds: float
+
+    @property
+    def last_line(self) -> str:
+        """The last line that it printed."""
+        return last_line(self.text)
+
+    @property
+    def run_id(self) -> str:
+        """The MLflow run that it writes; empty before it has one."""
+        found = _RUN.search(self.text)
+        return found[1] if found else ""
+
+
+class StepProcesses:
+    """Starts, finds and stops steps, each under a name of its own that is given by what it makes."""
+
+    def __init__(self, outputs: Path) -> None:
+        self.outputs = outputs.absolute()
+        self._started: list[subprocess.Popen[bytes]] = []
+        self._lock = threading.Lock()
+
+    def start(self, name: str, step: str, settings: Mapping[str, Any]) -> None:
+        """Start a step under ``name``; what an earlier one of that name printed is replaced.
+
+        Raises:
+            UserError: one of that name is running.
+        """
+        from registry.run_process import LOCK
+
+        folder = self._folder(name)
+        folder.mkdir(parents=True, exist_ok=True)
+        held = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT)
+        try:
+            _lock(held, name)  # the process inherits it, and has it until its end
+            with (folder / LOG).open("wb") as log:
+                process = subprocess.Popen(
+                    command(step, flags(settings)),
+                    env=environment(self.outputs),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,  # a Ctrl-C in the page's terminal is not meant for it
+                    pass_fds=[held],
+                )
+            os.ftruncate(held, 0)
+            os.write(held, str(process.pid).encode())
+        finally:
+            os.close(held)
+        with self._lock:
+            self._started = [each for each in [*self._started, process] if each.poll() is None]
+
+    def find(self, name: str) -> StepProcess | None:
+        """The newest step of this name; None where there was none."""
+        from registry import run_process
+
+        folder = self._folder(name)
+        is_running = run_process.find(folder) is not None  # asked first: what it printed last is then in the text
+        try:
+            text = (folder / LOG).read_text(errors="replace")
+            began, ended = (folder / run_process.LOCK).stat().st_mtime, (folder / LOG).stat().st_mtime
+        except OSError:
+            return None
+        with self._lock:
+            self._started = [each for each in self._started if each.poll() is None]
+        return StepProcess(is_running, text, max(0.0, (time.time() if is_running else ended) - began))
+
+    def stop(self, name: str) -> None:
+        """Stop the step of this name, as Ctrl-C does.
+
+        Raises:
+            UserError: none is running.
+        """
+        from registry import run_process
+
+        if not run_process.stop(self._folder(name)):
+            raise UserError(f"{name} is not under way")
+
+    def _folder(self, name: str) -> Path:
+        return self.outputs / FOLDER / quote(name, safe=" ")
+
+
+def _lock(file: int, name: str) -> None:
+    for pause_s in (0.05, 0.2, None):  # a look at the lock holds it for an instant
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if pause_s is None:
+                raise UserError(f"{name} is under way already") from error
+            time.sleep(pause_s)
+    return None
