@@ -84,7 +84,7 @@ class ExportBox:
         reference, kind = version_of(columns, self.versions)
         if kind not in EXPORTED:
             return [gr.skip(), gr.Accordion(visible=False), *[gr.skip()] * 5, gr.Timer(active=False)]
-        offered = [each for each in OFFERED if each != "adapter" or kind == "lora"]
+        offered = [each for each in OFFERED if each != "adapter" or kind != "full"]
         name = name if name in offered else offered[0]
         found = self.exports.find(reference, name)
         is_running = found.state == "running"

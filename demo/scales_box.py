@@ -13,7 +13,8 @@ from demo.version_cache import VersionCache
 from demo.view import scale_curves as view
 
 PERIOD_S = 2.0
-ADAPTER = "lora"
+#: Kinds of versions that are adapters, but for a dpo with whole weights, which the step refuses.
+ADAPTERS = ("lora", "dpo")
 
 
 class ScalesBox:
@@ -58,7 +59,7 @@ class ScalesBox:
     def measure(self, *columns: str) -> list[Any]:
         """Start the measurement and follow it."""
         reference, kind = version_of(columns, self.versions)
-        if kind != ADAPTER:
+        if kind not in ADAPTERS:
             raise UserError("choose a version with an adapter first")
         self.measurements.start(reference)
         return self.show(*columns)
@@ -70,13 +71,13 @@ class ScalesBox:
 
     def close(self, *columns: str) -> list[Any]:
         """Fold the panel: another version was chosen, whose curves are fetched when it is opened."""
-        can = version_of(columns, self.versions)[1] == ADAPTER
+        can = version_of(columns, self.versions)[1] in ADAPTERS
         return [gr.skip(), gr.Accordion(open=False, visible=can), gr.skip(), gr.skip(), "", gr.Timer(active=False)]
 
     def show(self, *columns: str) -> list[Any]:
         """The version's curves, or how far their measurement is."""
         reference, kind = version_of(columns, self.versions)
-        if kind != ADAPTER:
+        if kind not in ADAPTERS:
             return self.close(*columns)
         found = self.measurements.find(reference)
         is_running = found.state == "running"

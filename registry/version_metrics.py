@@ -44,14 +44,22 @@ def figure(value: float) -> str:
 
 def scores_of(found: Mapping[str, Any], labels: Labels) -> tuple[Score, ...]:
     """The scores among tags or metrics called ``base/NAME`` and ``test/NAME``: those of ``labels`` first, in its order;
-    others by their names, which are their labels.
+    others by their names, which are their labels. The ends of a metric's interval are no scores of their own.
     """
     sides = {side: {k.removeprefix(side): number(v) for k, v in found.items() if k.startswith(side)} for side in SIDES}
     base, tuned = sides.values()
     ranks = {name: rank for rank, name in enumerate(labels)}
-    names = sorted({*base, *tuned}, key=lambda name: (ranks.get(name, len(ranks)), name))
+    known = {*base, *tuned}
+    names = sorted(
+        (name for name in known if _stem(name) not in known - {name}),
+        key=lambda name: (ranks.get(name, len(ranks)), name),
+    )
     scores = (Score(name, base.get(name), tuned.get(name), labels.get(name, name)) for name in names if name)
     return tuple(score for score in scores if (score.base, score.tuned) != (None, None))
+
+
+def _stem(name: str) -> str:
+    return name.removesuffix("_low").removesuffix("_high")
 
 
 def number(value: Any) -> float | None:

@@ -25,6 +25,8 @@ VERDICTS = {
     "side_effects": ("doubt", "has side effects"),
     "diverged": ("bad", "diverged"),
 }
+#: Scores beyond these are folded.
+MOST_SCORES = 10
 MARKS = {"good": "✓", "doubt": "!", "bad": "✕", "plain": "·"}
 NOTICES = {"error": ("bad", "✕", "alert"), "warn": ("doubt", "!", "status"), "info": ("plain", "i", "status")}
 
@@ -40,8 +42,9 @@ def quality(
         reasons: the verdict's reasons, one sentence each.
         scores: (name, base's, its own) on the same held-out rows; None where it was not measured.
     """
-    rows = [(name, number(base), number(tuned), _change(base, tuned)) for name, base, tuned in scores]
-    return fragment("quality.html", title=title, badge=badge(verdict), reasons=reasons, scores=rows)
+    rows = [(name.replace("_", " "), number(base), number(tuned), _change(base, tuned)) for name, base, tuned in scores]
+    parts = [part for part in (rows[:MOST_SCORES], rows[MOST_SCORES:]) if part]
+    return fragment("quality.html", title=title, badge=badge(verdict), reasons=reasons, parts=parts)
 
 
 def origin(lineage: Sequence[tuple[str, str]], run_url: str = "", notes: Sequence[str] = ()) -> Markup:

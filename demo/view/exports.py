@@ -30,7 +30,7 @@ def card(export: "Export", about: str) -> Markup:
     return fragment(
         "export.html",
         name=f"{export.reference} as {export.format}",
-        about=about,
+        about=about[:1].upper() + about[1:],
         state=export.state,
         tone=tone,
         mark=mark,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from registry.version_details import CatalogEntry, VersionDetails
 
 #: Kinds of versions whose weights are here to be exported.
-EXPORTED = ("lora", "full")
+EXPORTED = ("lora", "full", "dpo")
 NAMES = ("Left", "Right", "Third", "Fourth", "Fifth", "Sixth")
 Choice = tuple[str, str]
 

@@ -45,7 +45,7 @@ def curve(one: Mapping[str, Any]) -> Markup:
     scales, base = [each["scale"] for each in points], points[0]["before"]
     ends = [base + each[end] for each in points for end in ("low", "high") if each["scale"] and each[end] is not None]
     values = [each["value"] for each in points]
-    ticks, low, high = nice_ticks(min([*values, *ends]), max([*values, *ends]), 3), min(scales), max(scales)
+    ticks, low, high = nice_ticks(min([*values, *ends]), max([*values, *ends])), min(scales), max(scales)
 
     def x(scale: float) -> float:
         return round(LEFT + (scale - low) / ((high - low) or 1) * (WIDTH - LEFT - RIGHT), 1)
