@@ -27,7 +27,7 @@ from recipes.export.formats import FORMATS, Format
 from recipes.export.layouts import Source
 from recipes.export.output_folder import new_folder
 from recipes.export.prompts import conversations
-from recipes.export.proof import compare
+from recipes.export.proof import Proof, compare
 from recipes.version_models import load, locate
 from recipes.version_rows import rows_of
 from registry import lineage
