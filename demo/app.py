@@ -197,8 +197,9 @@ class _Page:
 
     def _votes_tab(self, votes: gr.Tab) -> None:
         with gr.Row():
-            self.export = gr.Button("Export preference pairs (JSONL)", size="sm", elem_id="export")
-            self.recount = gr.Button("Count again", size="sm", elem_id="recount")
+            small: dict[str, Any] = {"size": "sm", "scale": 0, "min_width": 130}
+            self.export = gr.Button("Save preference pairs (JSONL)", elem_id="export", **{**small, "min_width": 220})
+            self.recount = gr.Button("Count again", elem_id="recount", **small)
         self.table = gr.HTML(elem_id="standings", padding=False)
         if self.trainings:
             given = (self.trainings, self.do.versions, self.notice, self.all_votes.all_votes, self._open_pair)

@@ -83,7 +83,7 @@ class TrainingTab:
                                        elem_id="train-learner", **wide)  # fmt: skip
             self.rate = gr.Number(0.0, label="share of labels made wrong", minimum=0, maximum=1, step=0.05,
                                   visible=False, elem_id="train-rate", **wide)  # fmt: skip
-            self.epochs = gr.Number(0, label="epochs (0: by the base's size)", precision=0, minimum=0,
+            self.epochs = gr.Number(0, label="epochs (0: auto)", precision=0, minimum=0,
                                     elem_id="train-epochs", **wide)  # fmt: skip
             self.name = gr.Textbox("pirate", label="register as", elem_id="train-name", **wide)
         self.more = gr.Textbox(label="other settings", placeholder="rank=8 lr=0.001 seed=3", elem_id="train-more")
@@ -120,7 +120,7 @@ class TrainingTab:
             gr.Dropdown(visible=entry == "dpo", value=None),
             gr.Dropdown(visible=is_noisy),
             gr.Number(visible=is_noisy),
-            gr.Number(value=3 if is_noisy else 0, label="epochs" if is_noisy else "epochs (0: by the base's size)"),
+            gr.Number(value=3 if is_noisy else 0, label="epochs" if is_noisy else "epochs (0: auto)"),
             gr.Dropdown(value="auto"),
             registered,
         ]

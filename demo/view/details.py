@@ -75,6 +75,11 @@ def number(value: float | None) -> str:
     return f"{value:.2f}" if size < 10 else f"{value:.1f}" if size < 1000 else f"{value:.0f}"
 
 
+def signed(value: float | None) -> str:
+    """A change in the same digits with its sign; ``unknown`` where there is none."""
+    return "unknown" if value is None else ("+" if value > 0 else "−" if value < 0 else "") + number(abs(value))
+
+
 def _change(base: float | None, tuned: float | None) -> dict[str, str] | None:
     """Positions in percent on a line from 0 to 1, for metrics that are proportions; None for others."""
     if base is None or tuned is None or not (0 <= base <= 1 and 0 <= tuned <= 1):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from demo.held_out import Comparison, HeldOutRow
-from demo.view.details import number
+from demo.view.details import number, signed
 from demo.view.diff import marked
 from demo.view.html import Markup, fragment
 
@@ -21,7 +21,7 @@ def summary(found: Comparison) -> Markup:
         order=found.facts["order"],
         label=line["label"] if line else "",
         values=None if line is None else (number(line["before"]), number(line["after"])),
-        change=change and [_signed(change[name]) for name in ("change", "low", "high")],
+        change=change and [signed(change[name]) for name in ("change", "low", "high")],
     )
 
 
@@ -31,12 +31,8 @@ def rows(found: Comparison, shown: Sequence[HeldOutRow], first: int, most: int) 
     for row in shown[first : first + most]:
         diff = marked(row.item["before"], row.item["after"])
         scores = (number(row.item["before_score"]), number(row.item["after_score"]))
-        change = "–" if row.difference is None else _signed(row.difference)
+        change = "–" if row.difference is None else signed(row.difference)
         answers = zip(found.sides, (diff.first, diff.other), scores, strict=True)
         cards.append({"row": row, "answers": list(answers), "change": change})
     last = min(first + most, len(shown))
     return fragment("held_out_rows.html", cards=cards, first=first + 1, last=last, total=len(shown))
-
-
-def _signed(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:+.3f}".replace("-", "−")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from demo.view.charts import loss_curve
-from demo.view.details import badge, is_web_address, number
+from demo.view.details import badge, is_web_address, number, signed
 from demo.view.html import Markup, fragment, one_line, without_folders
 from demo.view.training import STATES, duration
 
@@ -79,16 +79,10 @@ def _metric(line: Any) -> dict[str, str] | None:
         "label": line["label"],
         "before": number(line["before"]),
         "after": number(line["after"]),
-        "change": _signed(change["change"]) if change else "",
-        "interval": f"{_signed(change['low'])} to {_signed(change['high'])}"
-        if known
-        else "too few rows for an interval",
+        "change": signed(change["change"]) if change else "",
+        "interval": f"{signed(change['low'])} to {signed(change['high'])}" if known else "too few rows for an interval",
         "tone": tones.get(line.get("outcome", ""), "plain"),
     }
-
-
-def _signed(value: float | None) -> str:
-    return "unknown" if value is None else ("+" if value > 0 else "−" if value < 0 else "") + number(abs(value))
 
 
 def sparkline(train: "Sequence[Point]", evals: "Sequence[Point]") -> Markup:

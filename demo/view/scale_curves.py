@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from demo.view.charts import nice_ticks
-from demo.view.details import number
+from demo.view.details import number, signed
 from demo.view.html import Markup, fragment, one_line
 from demo.view.training import STATES, duration
 
@@ -88,9 +88,5 @@ def _cell(point: Mapping[str, Any] | None) -> tuple[str, str, str]:
     if point["low"] is None or point["high"] is None:
         return number(point["value"]), "too few for an interval", ""
     is_clear = point["low"] > 0 or point["high"] < 0
-    text = f"{_signed(point['low'])} to {_signed(point['high'])}"
+    text = f"{signed(point['low'])} to {signed(point['high'])}"
     return number(point["value"]), text, "parley-clear" if is_clear else ""
-
-
-def _signed(value: float) -> str:
-    return ("+" if value > 0 else "−" if value < 0 else "") + number(abs(value))

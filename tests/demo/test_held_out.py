@@ -61,7 +61,7 @@ def test_the_file_holds_every_row_with_difference_and_flags(found):
 
 def test_the_summary_has_counts_n_and_the_paired_interval(found):
     shown = view.summary(found)
-    for words in ("1 improved", "2 unchanged", "1 worse", "+1.500", "−0.250 to +3.000", "n = 4"):
+    for words in ("1 improved", "2 unchanged", "1 worse", "+1.50", "−0.25 to +3.00", "n = 4"):
         assert words in shown
 
 

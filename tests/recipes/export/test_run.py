@@ -44,7 +44,7 @@ def test_a_caller_gets_each_line_as_it_comes_and_the_folder_and_comparison_at_th
     config = ExportConfig(version, output=str(tmp_path / "merged"), max_new_tokens=1)
     lines: list[str] = []
     made = run.export_version(config, runs.start("export", tmp_path / "outputs"), lines.append)
-    assert [line.split()[0] for line in lines] == ["Version", "Prompts", "Compared", "Export"]
+    assert [line.split()[0] for line in lines] == ["Version", "Loaded", "Prompts", "Written", "Compared", "Export"]
     assert (made.folder, made.proof.cause) == (tmp_path / "merged", "") and (made.folder / "config.json").is_file()
 
 
