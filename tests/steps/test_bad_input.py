@@ -26,7 +26,7 @@ BLANK = json.dumps([*ROWS, {"prompt": "Hi.", "response": "  "}, {"prompt": "", "
 FILES: dict[str, tuple[str, bytes, str]] = {
     "empty": ("own.json", b"", r"^own\.json: the file is empty$"),
     "no rows": ("own.json", b"[]", r"^own\.json: there are no rows in it$"),
-    "UTF-16": ("own.json", GOOD.encode("utf-16"), r"^own\.json .*UTF-16; save it as UTF-8$"),
+    "UTF-16": ("own.json", GOOD.encode("utf-16"), r"^own\.json .*UTF-16 or UTF-32; save it as UTF-8$"),
     "Latin-1": (
         "own.jsonl",
         b'{"prompt": "Caf\xe9?", "response": "Aye."}',

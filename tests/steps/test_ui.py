@@ -1,6 +1,7 @@
 """The UI shows the project's own store, on loopback alone, on the next free port where the wanted one is taken."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -18,9 +19,9 @@ from steps.flags import parse
 
 @pytest.fixture
 def taken():
-    """A port that something listens at, with a free one after it most of the time."""
+    """A port that something listens at, and below those that the system gives to other processes meanwhile."""
     with socket.socket() as listener:
-        listener.bind((ui.HOST, 0))
+        listener.bind((ui.HOST, ui.free_port(random.randrange(20_000, 30_000))))
         listener.listen()
         yield listener.getsockname()[1]
 
