@@ -18,6 +18,8 @@ PARTIAL = ".partial-"
 def new_folder(target: Path) -> Iterator[Path]:
     """A folder beside ``target`` that becomes ``target`` by a rename at the end, or is deleted by an error.
 
+    Others may read it.
+
     Raises:
         UserError: no folder can be made there.
     """
@@ -32,6 +34,8 @@ def new_folder(target: Path) -> Iterator[Path]:
         fcntl.flock(held, fcntl.LOCK_EX)  # released when this process ends, whatever ends it
         yield place
         place.chmod(0o755)
+        for path in place.rglob("*"):
+            path.chmod(path.stat().st_mode | 0o444)  # safetensors lets nobody but the owner read what it writes
         os.rename(place, target)
     finally:
         os.close(held)

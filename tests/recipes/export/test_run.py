@@ -100,6 +100,12 @@ def test_a_killed_export_leaves_no_folder_of_that_name_and_the_next_one_removes_
     assert sorted(path.name for path in tmp_path.iterdir()) == [".partial-exported-other-x", "exported"]
 
 
+def test_others_may_read_what_is_exported(tmp_path):
+    with new_folder(tmp_path / "exported") as place:
+        (place / "weights").touch(0o600)
+    assert (tmp_path / "exported" / "weights").stat().st_mode & 0o777 == 0o644
+
+
 def test_what_is_not_compared_is_counted():
     rows = [Row(((prompt, "x"),), "Be brief." if prompt == "b" else "") for prompt in "abc"]
     asked = conversations(rows, takes_system=False, fits=lambda row: len(row.prompt) < 60 and row.prompt != "a")
