@@ -52,7 +52,12 @@ class ExportBox:
     @property
     def update(self) -> dict[str, Any]:
         """The event that shows what the columns hold now."""
-        return {"fn": guarded(self.show, 8), "inputs": self._inputs, "outputs": self._outputs, **PRIVATE}
+        return {
+            "fn": guarded(self.show, len(self._outputs)),
+            "inputs": self._inputs,
+            "outputs": self._outputs,
+            **PRIVATE,
+        }
 
     @property
     def _inputs(self) -> list[Any]:
@@ -62,9 +67,9 @@ class ExportBox:
         for event in (self.format.input, self.box.expand, self.timer.tick):
             event(**self.update)
         once: dict[str, Any] = {**PRIVATE, "trigger_mode": "once"}
-        given = [self.license, *self._inputs]
-        self.start.click(guarded(self.export, 8), given, self._outputs, **once)
-        self.stop.click(guarded(self.request_stop, 8), self._inputs, self._outputs, **once)
+        given, count = [self.license, *self._inputs], len(self._outputs)
+        self.start.click(guarded(self.export, count), given, self._outputs, **once)
+        self.stop.click(guarded(self.request_stop, count), self._inputs, self._outputs, **once)
 
     def export(self, license: str, name: str, *columns: str) -> list[Any]:
         """Start the export and follow it."""

@@ -10,7 +10,7 @@ from typing import Any
 from data.errors import UserError
 from demo.lazy import import_lock
 from demo.step_process import StepProcesses
-from recipes.export.config import EXPORTS, ExportConfig
+from recipes.export.config import EXPORTS, PROOF, ExportConfig
 
 #: Format by its name on the page -> (``to``, ``outtype``, what it is); those that need no network.
 OFFERED: dict[str, tuple[str, str, str]] = {
@@ -31,7 +31,6 @@ PHASES = {
     "Written": "letting the program that reads them answer",
     "Compared": "keeping what was found",
 }
-PROOF = "proof.json"
 
 
 @dataclass(frozen=True)
@@ -106,12 +105,9 @@ class Exports:
             return Export(reference, name, "finished", folder, proof=_read(folder / PROOF), bytes=size)
         if process is None:
             return Export(reference, name, "absent", folder)
-        if process.last_line.startswith("Stopped"):
-            return Export(reference, name, "stopped", folder)
-        return Export(
-            reference, name, "failed", folder, error=process.last_line or "it has ended without a word",
-            proof=_of_run(process.run_id),
-        )  # fmt: skip
+        state, error = process.outcome
+        refused = _of_run(process.run_id) if state == "failed" else None
+        return Export(reference, name, state, folder, error=error, proof=refused)
 
 
 def config_of(reference: str, name: str) -> ExportConfig:
@@ -141,5 +137,4 @@ def _of_run(run_id: str) -> Mapping[str, Any] | None:
     """The comparison that a run keeps whose export was refused."""
     with import_lock:
         from registry import report_files
-    text = report_files.load_text(run_id, PROOF) if run_id else ""
-    return json.loads(text) if text else None
+    return report_files.load_json(run_id, PROOF) if run_id else None

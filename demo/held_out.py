@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,6 +11,7 @@ from typing import Any
 
 from data.errors import UserError
 from demo.lazy import import_lock
+from demo.step_process import command
 
 TIE = 1e-9
 OUTCOMES = ("improved", "unchanged", "worse")
@@ -148,9 +148,9 @@ def compute(left: str, right: str) -> Iterator[str]:
     Raises:
         UserError: it failed; the message is its last line.
     """
-    command = [sys.executable, "-m", "steps.compare", "--versions", f"{left},{right}"]
     last = ""
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    argv = command("compare", ["--versions", f"{left},{right}"])
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout
         for line in process.stdout:
             last = line.strip() or last

@@ -1,6 +1,5 @@
 """The runs as the tab Runs lists them: what each is, its curve, and what its primary metric shows."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -148,7 +147,6 @@ def _report(record: "RunRecord") -> Mapping[str, Any]:
     if record.run_id not in _reports:
         from registry import report_files
 
-        text = report_files.load_text(record.run_id, report_files.RECORD)
-        facts = json.loads(text) if text else {}
+        facts = report_files.load_json(record.run_id, report_files.RECORD) or {}
         _reports[record.run_id] = {name: facts[name] for name in ("primary", "metrics", "rows") if name in facts}
     return _reports[record.run_id]

@@ -1,6 +1,5 @@
 """Metrics of a version against the scale of its adapter, which the page lets ``-e evaluate`` measure."""
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,9 +9,8 @@ from typing import Any
 
 from demo.lazy import import_lock
 from demo.step_process import StepProcess, StepProcesses
-from recipes.evaluation.config import SCALES
+from recipes.evaluation.config import SCALES, SCALES_RECORD
 
-RECORD = "scales.json"
 #: Held-out prompts that are answered at each scale.
 PROMPTS = 24
 _MEASURED = re.compile(r"^Scale   ", re.MULTILINE)
@@ -70,9 +68,8 @@ class ScaleMeasurements:
         run_id = find_scales(reference)
         record = _record(run_id) if run_id else None
         if process and (not record or process.run_id != run_id) and not _is_done(process):
-            stopped = process.last_line.startswith("Stopped")
-            error = "" if stopped else process.last_line or "it has ended without a word"
-            return ScaleCurves(reference, "stopped" if stopped else "failed", error=error, record=record)
+            state, error = process.outcome
+            return ScaleCurves(reference, state, error=error, record=record)
         return ScaleCurves(reference, "finished" if record else "absent", record=record)
 
 
@@ -101,5 +98,4 @@ def _is_done(process: StepProcess) -> bool:
 def _record(run_id: str) -> Mapping[str, Any] | None:
     with import_lock:
         from registry import report_files
-    text = report_files.load_text(run_id, RECORD)
-    return json.loads(text) if text else None
+    return report_files.load_json(run_id, SCALES_RECORD)

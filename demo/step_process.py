@@ -4,8 +4,6 @@ A ``StepProcess`` outlives the page. What is known of it is in its folder: the l
 holds as long as it lives, so that a page that is started anew finds it again.
 """
 
-import fcntl
-import os
 import re
 import subprocess
 import sys
@@ -14,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from data.errors import UserError
@@ -56,9 +54,10 @@ class StepProcess:
     seconds: float
 
     @property
-    def last_line(self) -> str:
-        """The last line that it printed."""
-        return last_line(self.text)
+    def outcome(self) -> tuple[str, str]:
+        """How one ended that left no result: ``stopped`` or ``failed``, and why it failed."""
+        last = last_line(self.text)
+        return ("stopped", "") if last.startswith("Stopped") else ("failed", last or "it has ended without a word")
 
     @property
     def run_id(self) -> str:
@@ -67,13 +66,41 @@ class StepProcess:
         return found[1] if found else ""
 
 
+class Children:
+    """Processes that this page has started; the exit codes of those that have ended are collected."""
+
+    def __init__(self) -> None:
+        self._alive: list[subprocess.Popen[bytes]] = []
+        self._lock = threading.Lock()
+
+    def start(
+        self, step: str, argv: Sequence[str], outputs: Path, log: BinaryIO, pass_fds: Sequence[int] = ()
+    ) -> "subprocess.Popen[bytes]":
+        """Start a step that prints to ``log``; it outlives the page, and inherits ``pass_fds``."""
+        process = subprocess.Popen(
+            command(step, argv),
+            env=environment(outputs),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,  # a Ctrl-C in the page's terminal is not meant for it
+            pass_fds=pass_fds,
+        )
+        with self._lock:
+            self._alive.append(process)
+        return process
+
+    def collect(self) -> None:
+        """Forget those that have ended."""
+        with self._lock:
+            self._alive = [process for process in self._alive if process.poll() is None]
+
+
 class StepProcesses:
     """Starts, finds and stops steps, each under a name of its own that is given by what it makes."""
 
     def __init__(self, outputs: Path) -> None:
-        self.outputs = outputs.absolute()
-        self._started: list[subprocess.Popen[bytes]] = []
-        self._lock = threading.Lock()
+        self.outputs, self._children = outputs.absolute(), Children()
 
     def start(self, name: str, step: str, settings: Mapping[str, Any]) -> None:
         """Start a step under ``name``; what an earlier one of that name printed is replaced.
@@ -81,29 +108,16 @@ class StepProcesses:
         Raises:
             UserError: one of that name is running.
         """
-        from registry.run_process import LOCK
+        from registry import run_process
 
         folder = self._folder(name)
         folder.mkdir(parents=True, exist_ok=True)
-        held = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT)
-        try:
-            _lock(held, name)  # the process inherits it, and has it until its end
-            with (folder / LOG).open("wb") as log:
-                process = subprocess.Popen(
-                    command(step, flags(settings)),
-                    env=environment(self.outputs),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,  # a Ctrl-C in the page's terminal is not meant for it
-                    pass_fds=[held],
-                )
-            os.ftruncate(held, 0)
-            os.write(held, str(process.pid).encode())
-        finally:
-            os.close(held)
-        with self._lock:
-            self._started = [each for each in [*self._started, process] if each.poll() is None]
+        with (folder / run_process.LOCK).open("a+") as held:
+            if not run_process.lock(held):
+                raise UserError(f"{name} is under way already")
+            with (folder / LOG).open("wb") as log:  # the process inherits the lock, and has it until its end
+                process = self._children.start(step, flags(settings), self.outputs, log, [held.fileno()])
+            run_process.note(held, process.pid)
 
     def find(self, name: str) -> StepProcess | None:
         """The newest step of this name; None where there was none."""
@@ -116,8 +130,7 @@ class StepProcesses:
             began, ended = (folder / run_process.LOCK).stat().st_mtime, (folder / LOG).stat().st_mtime
         except OSError:
             return None
-        with self._lock:
-            self._started = [each for each in self._started if each.poll() is None]
+        self._children.collect()
         return StepProcess(is_running, text, max(0.0, (time.time() if is_running else ended) - began))
 
     def stop(self, name: str) -> None:
@@ -133,14 +146,3 @@ class StepProcesses:
 
     def _folder(self, name: str) -> Path:
         return self.outputs / FOLDER / quote(name, safe=" ")
-
-
-def _lock(file: int, name: str) -> None:
-    for pause_s in (0.05, 0.2, None):  # a look at the lock holds it for an instant
-        try:
-            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            if pause_s is None:
-                raise UserError(f"{name} is under way already") from error
-            time.sleep(pause_s)
-    return None

@@ -8,7 +8,6 @@ import math
 import os
 import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from data.atomic_write import atomic_write
 from data.errors import UserError
 from data.formats.table import FORMATS
 from demo.lazy import import_lock
-from demo.step_process import command, environment, flags, last_line
+from demo.step_process import Children, command, environment, flags, last_line
 
 if TYPE_CHECKING:
     from registry.run_records import RunRecord
@@ -67,9 +66,8 @@ class Trainings:
     def __init__(self, outputs: Path) -> None:
         self.outputs = outputs.absolute()
         self._checked: set[tuple[str, ...]] = set()
-        self._started: list[subprocess.Popen[bytes]] = []
+        self._children = Children()
         self._stopping: dict[str, float] = {}  # run id -> when it was asked to stop, monotonic seconds
-        self._lock = threading.Lock()
 
     def keep_file(self, name: str, content: str) -> Path:
         """Keep the rows of a file that a visitor brings; the same content is kept once.
@@ -201,7 +199,7 @@ class Trainings:
         """The training of a run that was read from MLflow."""
         from registry import run_process
 
-        self._reap()
+        self._children.collect()
         folder = self.outputs / record.run_id
         can_resume = record.entry in ENTRIES and (folder / "config.json").is_file()
         if record.status in ("RUNNING", "SCHEDULED"):
@@ -216,16 +214,7 @@ class Trainings:
         folder.mkdir(parents=True, exist_ok=True)
         log = folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{entry}-{os.urandom(2).hex()}.log"
         with log.open("wb") as out:
-            process = subprocess.Popen(
-                command(entry, argv),
-                env=environment(self.outputs),
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                start_new_session=True,  # it outlives the page, and a Ctrl-C in the page's terminal is not meant for it
-            )
-        with self._lock:
-            self._started.append(process)
+            process = self._children.start(entry, argv, self.outputs, out)
         until = time.monotonic() + START_WAIT_S
         while time.monotonic() < until:
             text = log.read_text(errors="replace")
@@ -236,8 +225,3 @@ class Trainings:
                 raise UserError(last_line(text) or f"the training has ended without a word; its log is {log}")
             time.sleep(PAUSE_S)
         raise UserError(f"the training has not begun within {START_WAIT_S:.0f} s; its log is {log}")
-
-    def _reap(self) -> None:
-        """Collect the exit codes of trainings that have ended."""
-        with self._lock:
-            self._started = [process for process in self._started if process.poll() is None]

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from data.errors import ConfigError
 from evals.metric import Data
 from evals.metrics import in_order
+from registry.version_metrics import metric_of
 
 V = TypeVar("V")
 AUTO = "auto"
@@ -34,7 +35,7 @@ def choose(setting: str, data: tuple[Data, ...], primary: str, without: Collecti
 
 def select(found: Mapping[str, V], names: frozenset[str] | None) -> dict[str, V]:
     """Those of ``names`` with the ends of their intervals, and all of suites, which are chosen by ``suites``."""
-    return {key: value for key, value in found.items() if names is None or "/" in key or _name_of(key) in names}
+    return {key: value for key, value in found.items() if names is None or "/" in key or metric_of(key) in names}
 
 
 def select_outcome(outcome: Any, names: frozenset[str] | None) -> Any:
@@ -47,7 +48,3 @@ def select_outcome(outcome: Any, names: frozenset[str] | None) -> Any:
         for each in (outcome.before, outcome.after)
     )
     return replace(outcome, before=before, after=after, changes=select(outcome.changes, names))
-
-
-def _name_of(key: str) -> str:
-    return key.removesuffix("_low").removesuffix("_high")

@@ -1,6 +1,6 @@
 """Evaluation of answers: base and tuned model answer the same rows, in one batch where the tuned one is a LoRA."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,6 +24,7 @@ from registry.versions import Probe
 from train.base_model import context_length
 from train.encoding import encode
 from train.losses import mean_loss, row_losses
+from train.packing import batches_by_length
 
 #: Rows of a batch for each model, and tokens of all of its rows.
 BATCH, BATCH_TOKENS = 64, 16384
@@ -152,21 +153,6 @@ def _answers(
                 found[k // len(chosen)][i] = Answer(text, stopped, len(prompts[i]) > limit, scores)
             bar.update(len(chosen))
     return [[answers[i] for i in range(len(rows))] for answers in found]
-
-
-def batches_by_length(lengths: Sequence[int], most_rows: int, most_tokens: int) -> Iterator[list[int]]:
-    """The numbers of rows of ``lengths`` tokens in batches of similar lengths, the shortest first.
-
-    A batch has at most ``most_rows`` rows and, padded to its longest, ``most_tokens`` tokens, or one row.
-    """
-    chosen: list[int] = []
-    for i in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if chosen and (len(chosen) == most_rows or lengths[i] * (len(chosen) + 1) > most_tokens):
-            yield chosen
-            chosen = []
-        chosen.append(i)
-    if chosen:
-        yield chosen
 
 
 def _generate(

@@ -20,12 +20,12 @@ from data.labelled import ANSWERS, AnyRow, Labels, QuestionRow
 from data.progress import progress_bar
 from data.prompts import PromptTemplate, conversation
 from evals.classification import Prediction, parse_answer
-from evals.generation import Answer, Decoding, answer, answer_both, batches_by_length
+from evals.generation import Answer, Decoding, answer, answer_both
 from evals.multiple_choice import LogProbs
 from inference.kv_cache import can_join
 from train.encoding import IGNORE, Example, encode
 from train.losses import sequence_log_probs
-from train.packing import pack
+from train.packing import batches_by_length, pack
 
 #: Rows (each with all of its answers) of one forward pass, and about as many tokens of all of them.
 BATCH, BATCH_TOKENS = 16, 8192

@@ -70,6 +70,16 @@ def load_text(run_id: str, name: str) -> str:
         return _download(client, run_id, name)
 
 
+def load_json(run_id: str, name: str) -> Any:
+    """What an artifact of the run holds as JSON; None where there is none, or the run is gone.
+
+    Raises:
+        TrackingUnavailable: the tracking server does not answer.
+    """
+    text = load_text(run_id, name)
+    return json.loads(text) if text else None
+
+
 def _download(client: MlflowClient, run_id: str, name: str) -> str:
     try:
         with TemporaryDirectory() as folder:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from data.errors import UserError
 
@@ -27,19 +28,29 @@ def held(folder: Path) -> Iterator[None]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("a+") as file:
-        for attempt in range(TRIES):
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if attempt == TRIES - 1:
-                    going = f"run {folder.name} is still going in process {find(folder)}; stop it first"
-                    raise UserError(going) from None
-                time.sleep(PAUSE_S)
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        if not lock(file):
+            raise UserError(f"run {folder.name} is still going in process {find(folder)}; stop it first")
+        note(file, os.getpid())
         yield
+
+
+def lock(file: TextIO) -> bool:
+    """Lock an open file ``LOCK``, for as long as any process has it open; False where another one holds it."""
+    for attempt in range(TRIES):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if attempt < TRIES - 1:
+                time.sleep(PAUSE_S)
+    return False
+
+
+def note(file: TextIO, process: int) -> None:
+    """Write the id of the process that holds the lock into its file."""
+    file.truncate(0)
+    file.write(str(process))
+    file.flush()
 
 
 def find(folder: Path) -> int | None:

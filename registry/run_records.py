@@ -1,6 +1,5 @@
 """Runs as plain values for a page: what they are, how far they are, and what they found."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -113,11 +112,8 @@ def losses(record: RunRecord) -> tuple[list[Point], list[Point]]:
 
 def table(run_id: str, name: str) -> list[dict[str, Any]]:
     """The records of a table that the run keeps as ``name``; empty where there is none."""
-    text = report_files.load_text(run_id, name)
-    if not text:
-        return []
-    held = json.loads(text)
-    return [dict(zip(held["columns"], row, strict=True)) for row in held["data"]]
+    held = report_files.load_json(run_id, name)
+    return [dict(zip(held["columns"], row, strict=True)) for row in held["data"]] if held else []
 
 
 def _record(run: Run) -> RunRecord:

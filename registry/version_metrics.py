@@ -51,14 +51,15 @@ def scores_of(found: Mapping[str, Any], labels: Labels) -> tuple[Score, ...]:
     ranks = {name: rank for rank, name in enumerate(labels)}
     known = {*base, *tuned}
     names = sorted(
-        (name for name in known if _stem(name) not in known - {name}),
+        (name for name in known if metric_of(name) not in known - {name}),
         key=lambda name: (ranks.get(name, len(ranks)), name),
     )
     scores = (Score(name, base.get(name), tuned.get(name), labels.get(name, name)) for name in names if name)
     return tuple(score for score in scores if (score.base, score.tuned) != (None, None))
 
 
-def _stem(name: str) -> str:
+def metric_of(name: str) -> str:
+    """The metric that ``name`` is, or an end of whose interval it is: ``chrf`` of ``chrf_low``."""
     return name.removesuffix("_low").removesuffix("_high")
 
 

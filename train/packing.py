@@ -103,12 +103,23 @@ def pack_parts(training_rows: Sequence[Packable], row_tokens: int, most_tokens: 
     if whole.input_ids.size <= most_tokens:
         return [whole]
     sizes = [_size(list(enumerate(row.sequences))) for row in training_rows]
-    parts: list[list[int]] = []
-    for i in sorted(range(len(sizes)), key=lambda i: -sizes[i]):
-        if not parts or (len(parts[-1]) + 1) * sizes[parts[-1][0]] > most_tokens:
-            parts.append([])
-        parts[-1].append(i)
+    parts = batches_by_length(sizes, len(sizes), most_tokens)
     return [pack([training_rows[i] for i in sorted(part)], row_tokens) for part in parts]
+
+
+def batches_by_length(lengths: Sequence[int], most_rows: int, most_tokens: int) -> Iterator[list[int]]:
+    """The numbers of rows of ``lengths`` tokens in batches of similar lengths, the shortest first.
+
+    A batch has at most ``most_rows`` rows and, padded to its longest, ``most_tokens`` tokens, or one row.
+    """
+    chosen: list[int] = []
+    for i in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if chosen and (len(chosen) == most_rows or lengths[i] * (len(chosen) + 1) > most_tokens):
+            yield chosen
+            chosen = []
+        chosen.append(i)
+    if chosen:
+        yield chosen
 
 
 #: What is to be put into one packed row: (number of the sequence, sequence) of one training row or of several.

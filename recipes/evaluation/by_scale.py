@@ -21,7 +21,7 @@ from evals.suites import table
 from evals.suites.language_model import LanguageModel
 from inference.lora import UnsupportedAdapter, configuration, require_plain
 from recipes.evaluation import judged, own_suites
-from recipes.evaluation.config import EvaluateConfig
+from recipes.evaluation.config import SCALES_RECORD, EvaluateConfig
 from recipes.evaluation.models import Sides
 from recipes.sft.data import has_style
 from recipes.version_models import load
@@ -30,7 +30,7 @@ from train.base_model import context_length
 
 #: The suites that are measured where the setting names none, and the one beside it where a style is known.
 SIDE_EFFECTS, SPREAD = "everyday", "spread"
-RECORD, PICTURE = "scales.json", "scales.png"
+PICTURE = "scales.png"
 WIDTH, HEIGHT, MARGIN = 8.0, 1.75, 0.9
 
 
@@ -131,8 +131,8 @@ def record(run: Run, reference: str, found: Sequence[Curve]) -> None:
         for point in curve.points:
             run.log(round(100 * point.scale), {f"scale/{curve.name}": point.change.after}, now_ms)
     run.flush()
-    run.text(as_json(reference, found), RECORD)
-    run.text(as_csv(found), Path(RECORD).with_suffix(".csv").name)
+    run.text(as_json(reference, found), SCALES_RECORD)
+    run.text(as_csv(found), Path(SCALES_RECORD).with_suffix(".csv").name)
     picture = run.folder / PICTURE
     write_picture(found, f"{reference} against the scale of its adapter", picture)
     run.file(picture)

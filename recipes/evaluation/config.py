@@ -9,6 +9,8 @@ from recipes.run_names import short
 LM_EVAL, INSPECT = "lm_eval:", "inspect:"
 #: The scales of ``scales=auto``.
 SCALES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
+#: The artifact of a run that holds what was measured at them.
+SCALES_RECORD = "scales.json"
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from typing import Any
 from data.chat_format import stop_token_ids
 from data.chat_template import messages_of, prompt_ids
 from data.conversation import Row
-from evals.generation import batches_by_length
 from inference.batch import BatchRow
 from inference.lockstep import decode
 from inference.transcript import Sampling
+from train.packing import batches_by_length
 
 #: Tokens, padding included, whose keys and values are held at once: what a batch takes beside the weights.
 BATCH_TOKENS = 2048

@@ -7,6 +7,8 @@ from data.errors import ConfigError, require
 
 #: In the outputs folder: the exports for which no other folder was named.
 EXPORTS = "exports"
+#: The file of an export, and the artifact of its run, that holds what was compared.
+PROOF = "proof.json"
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from inference.lora import CONFIG
 from inference.threads import set_threads
 from recipes.export import hub, quantizer, report
 from recipes.export.answers import Reference, reference_answers
-from recipes.export.config import EXPORTS, ExportConfig
+from recipes.export.config import EXPORTS, PROOF, ExportConfig
 from recipes.export.formats import FORMATS, Format
 from recipes.export.layouts import Source
 from recipes.export.output_folder import new_folder
@@ -247,6 +247,6 @@ def record_start(config: ExportConfig, run: Run, version: Version, location: Mod
 
 def keep_proof(run: Run, folder: Path, record: Mapping[str, Any], page: str) -> None:
     """The comparison as artifacts of the run, and as files of the export."""
-    for name, text in (("proof.json", json.dumps(record, indent=1)), ("proof.md", page)):
+    for name, text in ((PROOF, json.dumps(record, indent=1)), ("proof.md", page)):
         run.text(text, name)
         (folder / name).write_text(text, encoding="utf-8")
