@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from data.corruption import CORRUPTIONS
 from data.errors import ConfigError, require
+from recipes.dpo.config import DpoConfig
 from recipes.run_names import short
 
 LEARNERS = ("tfidf", "lora", "full")
@@ -105,7 +106,13 @@ class StudyConfig:
         if self.grid == "pirate":
             return f"study {self.sets} {learners} epochs {self.lengths}"
         varied = self.kinds if self.grid == "noise" else self.losses
-        return f"study {short(self.dataset)} {learners} {varied} {self.rates}"
+        return f"study {short(self.rows)} {learners} {varied} {self.rates}"
+
+    @property
+    def rows(self) -> str:
+        """``dataset``; that of ``-e dpo`` for preferences where none was given."""
+        is_given = self.grid != "preference" or self.dataset != StudyConfig.dataset
+        return self.dataset if is_given else DpoConfig.dataset
 
     def all(self, name: str) -> list[Any]:
         """The values of a comma-separated setting, each once."""

@@ -96,14 +96,13 @@ def _preference(config: StudyConfig) -> list[Cell]:
     The losses are compared as they are, without cross-entropy beside them.
     """
     found = []
-    dataset = DpoConfig.dataset if config.dataset == StudyConfig.dataset else config.dataset
     for learner in config.all("learners"):
         for rate in sorted({0.0, *config.all("rates")}):
             for name in config.all("losses"):
                 loss, _, smoothing = name.partition(":")
                 for seed in config.all("seeds"):
                     settings = _shared(config, learner) | {"method": learner, "suites": "none", "restore": "last"}
-                    settings |= {"dataset": dataset, "start": config.start, "epochs": config.epochs}
+                    settings |= {"dataset": config.rows, "start": config.start, "epochs": config.epochs}
                     settings |= {"loss": loss, "label_smoothing": float(smoothing or 0), "sft_weight": 0.0}
                     settings |= {"rate": rate, "seed": seed, "noise_seed": seed}
                     coordinates = (("learner", learner), ("loss", name), ("rate", rate), ("seed", seed))

@@ -82,3 +82,9 @@ def test_the_preference_grid_is_rates_by_losses_and_chooses_no_checkpoint():
     for config in (cell.config for cell in found):
         assert (config.dataset, config.start) == ("terse", "wordy/1")  # type: ignore[attr-defined]
         assert (config.restore, config.seed, config.noise_seed) == ("last", 5, 5)  # type: ignore[attr-defined]
+
+
+def test_a_study_of_preferences_names_the_set_that_its_cells_train_on():
+    config = StudyConfig(grid="preference", losses="dpo", rates="0", seeds="1")
+    assert config.run_name == "study terse lora dpo 0" and cells(config)[0].config.dataset == "terse"
+    assert StudyConfig(grid="preference", dataset="my_pairs.jsonl").run_name.startswith("study my_pairs")
