@@ -2,7 +2,7 @@
 
 Run from the project's root::
 
-    python -m benchmarks.engine_speed [--quick]
+    python -m benchmarks.engine_speed [--quick] [--only_memory]
 
 The bundled base and four LoRA adapters of it (rank 16, every linear layer, random) are registered in a real MLflow
 store in a temporary folder. Sixteen conversations, spread over the base and the four, are then answered in turns by
@@ -13,8 +13,8 @@ store in a temporary folder. Sixteen conversations, spread over the base and the
 - "joining": as "at once", but each is asked a moment after the one before, while the others run.
 
 Answers are as long as asked for: the end token is biased away. Ratios are medians of each round's; the first round
-warms up. All must say the same, and the greedy answers must be those of ``generate``. Then a thousand short chats show
-what memory each leaves behind.
+warms up. All must say the same, and the greedy answers must be those of ``generate``. Then 3,000 short chats, no two
+alike, show what memory they leave behind, after 2,000 others.
 """
 
 import argparse
@@ -33,6 +33,7 @@ from benchmarks.chat_speed import Bound, be_quiet, make_adapters, own_rss_bytes,
 
 STREAMS = 16
 RANK = 16
+CHATS, FILLING_CHATS = 3000, 2000
 WORDS = "Tell me about the boat and the sea and where you have been since we met".split()
 
 
@@ -60,6 +61,7 @@ def main() -> None:
     """Measure and print; exit with 1 where a bound is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="few rounds: to see that it runs")
+    parser.add_argument("--only_memory", action="store_true", help="only what chats leave behind")
     parser.add_argument("--rounds", type=int, default=0, help="default 9, or 3 with --quick; the first warms up")
     parser.add_argument("--new_tokens", type=int, default=60, help="an answer")
     parser.add_argument("--prompt_words", type=int, default=40)
@@ -83,7 +85,8 @@ def measure(args: argparse.Namespace, rounds: int) -> bool:
     references = ["base:bundled", *register(BUNDLED, adapters)]
     engine = Engine(lambda name: resolve(name).folder, 1 << 30)
     bounds: list[Bound] = []
-    for name, temperature in (("greedy", 0.0), ("drawn", args.temperature)):
+    speeds = () if args.only_memory else (("greedy", 0.0), ("drawn", args.temperature))
+    for name, temperature in speeds:
         requests = make_requests(references, args.prompt_words, args.new_tokens, temperature)
         contenders: dict[str, Callable[[], Turn]] = {
             "at once": lambda asked=requests: asyncio.run(at_once(engine, asked)),
@@ -197,20 +200,26 @@ def _key(reference: str) -> str:
     return reference.replace("/", "-")
 
 
-def chats(engine: Any, references: Sequence[str], count: int = 1000) -> Bound:
-    """Bytes that stay of ``count`` chats, after others have warmed up."""
+def chats(engine: Any, references: Sequence[str]) -> Bound:
+    """Bytes that stay of 1,000 of ``CHATS`` chats, after ``FILLING_CHATS`` others."""
     from serve.engine.engine import Request
 
-    async def some(number: int) -> None:
-        for first in range(0, number, STREAMS):
-            asked = [Request(references[i % len(references)], (("user", "Hello, " + WORDS[i % len(WORDS)]),), 8, seed=i)
-                     for i in range(first, min(number, first + STREAMS))]  # fmt: skip
-            await asyncio.gather(*(answer(engine, request) for request in asked))
+    def asking(i: int) -> Any:
+        text = f"{i} is my number, {words_from(i, 3)}"
+        return Request(references[i % len(references)], (("user", text),), 8, seed=i)
 
-    asyncio.run(some(count // 2))
-    before = own_rss_bytes()
-    asyncio.run(some(count))
-    return Bound(f"MB that {count} more chats take", "<=", 2.0, (own_rss_bytes() - before) / 1e6)
+    async def some(numbers: range) -> None:
+        for first in numbers[::STREAMS]:
+            group = range(first, min(numbers.stop, first + STREAMS))
+            await asyncio.gather(*(answer(engine, asking(i)) for i in group))
+
+    sizes, first = [], 0
+    for end in range(FILLING_CHATS, FILLING_CHATS + CHATS + 1, 1000):
+        asyncio.run(some(range(first, end)))
+        first = end
+        sizes.append(own_rss_bytes() / 1e6)
+        print(f"after {end} chats {sizes[-1]:.1f} MB", flush=True)
+    return Bound("MB that 1,000 more chats take", "<=", 2.0, (sizes[-1] - sizes[0]) * 1000 / CHATS)
 
 
 def report(name: str, turns: dict[str, list[Turn]]) -> None:

@@ -121,6 +121,8 @@ async def fit(engine: Engine, schemas: Sequence[dict[str, Any]]) -> bool:
             print(f"cut after {made} tokens: {json.dumps(schema)[:200]}: {text[-120:]!r}", flush=True)
             return
         counts["fit" if _fits(text, schema) else "wrong"] += 1
+        if counts["fit"] % 10 == 0:  # a run that is ended before its time has these figures at least
+            print(f"so far: {counts}, {tokens} tokens in {time.perf_counter() - start:.0f} s", flush=True)
 
     start = time.perf_counter()
     await asyncio.gather(*(one(i, schema) for i, schema in enumerate(schemas)))
