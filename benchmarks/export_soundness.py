@@ -3,7 +3,7 @@
 ``python -m benchmarks.export_soundness [--only NAME,...] [pirate/1 ...]`` trains versions in a store of its own: an
 adapter, a whole model and a DPO adapter of the bundled base (GPT-2 architecture), and of tiny Llama, Qwen3 and Gemma 3
 models, which begin with random weights, a whole model and an adapter on that. It exports each in several formats and
-prints a line an export. The programs that read the exports of these run in this process, which spares their start.
+prints a line an export. The processes of these exports are this one, which spares their start.
 ``--only`` names some of them, such as llama or gpt2-lora. Versions that are named (in the store of the environment,
 SmolLM2's for instance) are exported in every format.
 """
@@ -18,12 +18,19 @@ from typing import Any
 
 from data.errors import UserError
 from recipes.export import quantizer, run
-from tests.fixtures.consumers import consume
+from tests.fixtures.consumers import consume, write
 
 ADAPTER = ("merged:f16", "adapter:f16", "gguf:f16", "gguf:q8_0")
 WHOLE = ("merged:f16", "gguf:bf16", "gguf:q8_0")
 OWN = ("merged:f16", "adapter:f16", "gguf:f16", "gguf:bf16", "gguf:q8_0", "ollama:f16")
-ARCHITECTURES = ("llama", "qwen3", "gemma3_text")
+#: Architectures of models that begin with random weights, and their settings. Of Gemma's own models up to 12B
+#: query_pre_attn_scalar is head_dim, as here; in the last one it is another.
+ARCHITECTURES: dict[str, dict[str, int]] = {
+    "llama": {},
+    "qwen3": {},
+    "gemma3_text": {"query_pre_attn_scalar": 32},
+    "gemma3_text-scaled": {"query_pre_attn_scalar": 256},
+}
 EPOCHS = {"full": "12", "lora": "4"}
 
 
@@ -38,7 +45,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as place:
             os.environ |= {"MLFLOW_TRACKING_URI": f"sqlite:///{place}/mlflow.db", "PARLEY_OUTPUTS": f"{place}/outputs"}
             os.chdir(place)
-            run.consume = consume
+            run.in_own_process, run.consume = write, consume
             only = tuple(filter(None, given.only.split(",")))
             found += [result for name, formats in versions(Path(place), only) for result in exported(name, formats)]
     print(f"{len(found)} exports, {found.count(False)} false alarms")
@@ -128,10 +135,10 @@ def untrained(kind: str, folder: Path) -> Path:
     tokenizer: Any = AutoTokenizer.from_pretrained(BUNDLED)
     torch.manual_seed(3)
     config = AutoConfig.for_model(
-        kind, vocab_size=len(tokenizer), hidden_size=128, intermediate_size=256, num_hidden_layers=3,
+        kind.partition("-")[0], vocab_size=len(tokenizer), hidden_size=128, intermediate_size=256, num_hidden_layers=3,
         num_attention_heads=4, num_key_value_heads=2, head_dim=32, max_position_embeddings=512, bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
-        **({"query_pre_attn_scalar": 32} if kind == "gemma3_text" else {}),  # as in Gemma's own small models
+        **ARCHITECTURES[kind],
     )  # fmt: skip
     AutoModelForCausalLM.from_config(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)

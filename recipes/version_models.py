@@ -6,7 +6,6 @@ from data.chat_format import direct_template
 from inference.loading import load_model, load_tokenizer
 from inference.locations import ModelLocation
 from inference.precision import choose
-from registry.resolver import Resolver
 from train import base_model
 
 
@@ -16,6 +15,8 @@ def locate(reference: str) -> ModelLocation:
     Raises:
         UserError: it names nothing, or its weights are unavailable.
     """
+    from registry.resolver import Resolver  # MLflow, which loading does not need
+
     return Resolver(lambda base: base_model.resolve(base).folder).place(reference)
 
 

@@ -7,8 +7,6 @@ from typing import Any
 from data.chat_format import stop_token_ids
 from data.chat_template import messages_of, prompt_ids
 from data.conversation import Row
-from inference.batch import BatchRow
-from inference.lockstep import decode
 from inference.transcript import Sampling
 from train.packing import batches_by_length
 
@@ -73,6 +71,9 @@ def _greedy(
 ) -> tuple[Answers, list[list[float]]]:
     """Greedy answers, and of each token its margin over the likeliest other one, in nats."""
     import torch
+
+    from inference.batch import BatchRow
+    from inference.lockstep import decode
 
     tokens: list[list[int]] = [[] for _ in prompts]
     log_probs: list[list[float]] = [[] for _ in prompts]

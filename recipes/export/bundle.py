@@ -16,8 +16,6 @@ from recipes.dpo.config import DpoConfig
 from recipes.export.config import ExportConfig
 from recipes.export.layouts import Source, write_merged
 from recipes.sft.config import TuneConfig
-from recipes.version_rows import rows_of
-from registry import lineage, run_records, versions
 
 SCRIPT = Path(__file__).with_name("templates") / "reproduce.py"
 MODEL, CLAIMS = "model", "claims.yaml"
@@ -29,8 +27,11 @@ OWN_SETS = ("terse", "wordy", "reviews")
 
 def write(source: Source, folder: Path, config: ExportConfig) -> None:
     """Write everything but the comparison, which follows."""
+    from registry import lineage, run_records, versions  # MLflow, which other formats do not need
+
     write_merged(source, folder / MODEL)
-    record, tags = run_records.load(source.version.run_id), source.version.tags
+    version = versions.resolve(source.name)
+    record, tags = run_records.load(version.run_id), version.tags
     params = dict(record.params) if record else {}
     numbers = {key: float(value) for key, value in tags.items() if key.startswith(("base/", "test/"))}
     rows = write_rows(folder, params)
@@ -54,9 +55,7 @@ def write(source: Source, folder: Path, config: ExportConfig) -> None:
     ]
     _json(folder / "bundle.json", facts)
     _json(folder / "transcript.json", {"max_new_tokens": config.max_new_tokens, "items": items})
-    (folder / "model_card.md").write_text(
-        versions.description(source.version) or f"# {source.name}\n", encoding="utf-8"
-    )
+    (folder / "model_card.md").write_text(versions.description(version) or f"# {source.name}\n", encoding="utf-8")
     (folder / "requirements.txt").write_text("".join(f"{pin}\n" for pin in lineage.pins()), encoding="utf-8")
     shutil.copyfile(SCRIPT, folder / SCRIPT.name)
 
@@ -72,6 +71,8 @@ def write_rows(folder: Path, params: dict[str, str]) -> str:
     name = params.get("dataset", "")
     if not (pirate.is_named(name) or name in OWN_SETS):
         return "none: the licence of the rows is not known here; tags has their digests" if name else "none are known"
+    from recipes.version_rows import rows_of
+
     try:
         rows = rows_of(params)
     except UserError:

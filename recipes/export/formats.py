@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from inference.batch import positions
 from recipes.export import bundle, gguf_converter, hub, modelfile, space
 from recipes.export.config import ExportConfig
 from recipes.export.layouts import Source, write_adapter, write_merged
@@ -57,6 +56,8 @@ def write_ollama(source: Source, folder: Path, config: ExportConfig) -> None:
     Raises:
         UserError: the chat template can't be written as one of Go's.
     """
+    from inference.batch import positions
+
     text = modelfile.modelfile(source.tokenizer, source.stops, positions(source.model), GGUF_NAME)
     write_unconverted(source, folder, config)
     (folder / "Modelfile").write_text(text, encoding="utf-8")

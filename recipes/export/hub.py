@@ -10,7 +10,6 @@ from data.errors import UserError, first_line
 from recipes.export.config import ExportConfig
 from recipes.export.layouts import Source, write_adapter, write_merged
 from recipes.export.licenses import license_of
-from registry import versions
 from train.base_model import hub_problem
 
 TOKEN = "HF_TOKEN"
@@ -58,7 +57,9 @@ def card(source: Source, config: ExportConfig) -> str:
         "tags": ["parley", *(["lora"] if source.is_adapter else [])],
         **({"base_model": source.base_name} if HUB_ID.fullmatch(source.base_name) else {}),
     }
-    text = versions.description(source.version) or f"# {source.name}\n"
+    from registry import versions  # MLflow, which other formats do not need
+
+    text = versions.description(versions.resolve(source.name)) or f"# {source.name}\n"
     note = "proof.md: its answers here, read by another process, compared with those of the registered version."
     return f"---\n{yaml.safe_dump(metadata, sort_keys=False)}---\n{text}\n{note}\n"
 

@@ -11,7 +11,6 @@ from data.chat_format import template_of
 from data.errors import UserError
 from inference.locations import ModelLocation
 from recipes.export.answers import Reference
-from registry.versions import Version
 from train.base_model import HUB_IDS
 
 
@@ -19,7 +18,6 @@ from train.base_model import HUB_IDS
 class Source:
     """A version in memory: ``model`` (a PEFT model where it is an adapter), its tokenizer, and what it answers."""
 
-    version: Version
     location: ModelLocation
     model: Any
     tokenizer: Any
@@ -33,7 +31,7 @@ class Source:
     @property
     def name(self) -> str:
         """Name and number of the version."""
-        return self.version.reference
+        return self.location.info.reference
 
     @property
     def base_name(self) -> str:

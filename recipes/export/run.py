@@ -1,34 +1,28 @@
 """An export: load the version, note its answers, write the format, let its consumer answer, compare, keep or refuse."""
 
-import gc
 import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from data.chat_format import chat_format
-from data.chat_template import prompt_ids
 from data.conversation import Row
 from data.errors import UserError, first_line, last_line
-from inference.batch import positions
 from inference.locations import ModelLocation
 from inference.lora import CONFIG
-from inference.threads import set_threads
 from recipes.export import hub, quantizer, report
-from recipes.export.answers import Reference, reference_answers
+from recipes.export.answers import Reference
 from recipes.export.config import EXPORTS, PROOF, ExportConfig
 from recipes.export.formats import FORMATS, Format
-from recipes.export.layouts import Source
 from recipes.export.output_folder import new_folder
-from recipes.export.prompts import conversations
+from recipes.export.own_process import in_own_process
 from recipes.export.proof import Proof, compare
-from recipes.version_models import load, locate
+from recipes.export.version_process import write
+from recipes.version_models import locate
 from recipes.version_rows import rows_of
 from registry import lineage
 from registry.references import split
@@ -67,7 +61,6 @@ def export(config: ExportConfig, run: Run) -> Generator[str, None, Exported]:
         UserError: there is no such version, it has no weights here, the folder is there, or the exported model does not
             answer as the version does; nothing is left behind.
     """
-    set_threads(config.threads)
     require_installed(config)
     version, location = find(config.version)
     form = FORMATS[config.to]
@@ -76,7 +69,7 @@ def export(config: ExportConfig, run: Run) -> Generator[str, None, Exported]:
     record_start(config, run, version, location)
     yield f"Version {reference_name} to {config.to} in {target}"
     with new_folder(target) as folder:
-        reference, bos = yield from write(config, form, version, location, folder)
+        reference, bos = yield from in_own_process(write, config, location, *own_rows(version), folder)
         form.convert(folder, config)
         yield f"Written {sum(each.stat().st_size for each in folder.rglob('*') if each.is_file()) / 1e6:,.0f} MB"
         found = consume(config, form, location, folder / form.model, reference)
@@ -142,52 +135,6 @@ def target_folder(config: ExportConfig, version: Version, outputs: Path) -> Path
     if target.exists() or target.is_symlink():
         raise UserError(f"output={target} is there already; name another folder, or delete it")
     return target.absolute()
-
-
-def write(
-    config: ExportConfig, form: Format, version: Version, location: ModelLocation, folder: Path
-) -> Generator[str, None, tuple[Reference, int | None]]:
-    """Write the format into ``folder``, with a line for each part of it that is done.
-
-    The version is computed in float32, whatever its base is held in, and is out of memory afterwards.
-
-    Returns:
-        the version's own answers, and the tokenizer's BOS.
-    """
-    with files_read():
-        model, tokenizer = load(replace(location, load="fp32"))
-    yield f"Loaded  {sum(each.numel() for each in model.parameters()) / 1e6:,.1f} million weights"
-    room = positions(model) - config.max_new_tokens
-
-    def fits(row: Row) -> bool:
-        return len(prompt_ids(tokenizer, row.turns[:-1], row.prompt, row.system)) <= room
-
-    own, note = own_rows(version)
-    compared = conversations(own, chat_format(tokenizer).takes_system, fits, note)
-    if not compared.rows:
-        raise UserError(f"max_new_tokens={config.max_new_tokens}: the model has {positions(model)} positions")
-    reference = reference_answers(model, tokenizer, compared.rows, config.max_new_tokens, location.stop_token_ids)
-    yield f"Prompts {len(compared.rows)}: {'; '.join(compared.notes) or 'all fixed ones'}"
-    form.write(Source(version, location, model, tokenizer, reference), folder, config)
-    del model
-    gc.collect()
-    return reference, tokenizer.bos_token_id
-
-
-@contextmanager
-def files_read() -> Iterator[None]:
-    """A context in which Transformers reads each tensor from the file, as it does on Windows, and does not map it.
-
-    A mapped file of 16-bit weights stays in memory until the last one is cast to float32: half as much again.
-    """
-    from transformers import modeling_utils
-
-    opened: Any = modeling_utils.safe_open
-    modeling_utils.safe_open = lambda file, **given: opened(file, **{**given, "backend": "pread"})  # type: ignore
-    try:
-        yield
-    finally:
-        modeling_utils.safe_open = opened
 
 
 def own_rows(version: Version) -> tuple[list[Row], str]:

@@ -36,11 +36,11 @@ def version(store, tiny_base, tmp_path):
 
 def test_transformers_llama_cpp_pyfunc_page_and_server_give_the_same_answer(version, store, launcher, tmp_path):
     pytest.importorskip("xllamacpp")
-    registered, location = find(version)
+    _, location = find(version)
     model, tokenizer = load(location)
     reference = reference_answers(model, tokenizer, [Row(((PROMPT, ""),))], NEW_TOKENS, location.stop_token_ids)
     merged = tmp_path / "merged"
-    source = Source(registered, location, model, tokenizer, reference)
+    source = Source(location, model, tokenizer, reference)
     write_merged(source, merged)
     (tmp_path / "gguf").mkdir()
     whole = load_model(merged)

@@ -17,7 +17,6 @@ from inference.transcript import ModelInfo
 from recipes.export.answers import Reference, reference_answers
 from recipes.export.layouts import Source, write_merged
 from recipes.export.proof import EIGHT_BITS, EXACT, HALF, Proof, Tolerance, compare
-from registry.versions import Version
 from tests.fixtures.consumers import read_by
 from tests.fixtures.gguf_files import write as write_gguf
 
@@ -55,9 +54,8 @@ def toy(tiny_base, tmp_path_factory) -> Exported:
     free = reference_answers(model, tokenizer, rows, NEW_TOKENS, frozenset())
     stops = frozenset({free.answers.tokens[0][2]})  # a token that it says, as the end of its answers
     reference = reference_answers(model, tokenizer, rows, NEW_TOKENS, stops)
-    version = Version("toy", 1, "", "", {}, ())
     info = ModelInfo("toy/1", "lora", "", "", "", 0)
-    source = Source(version, ModelLocation(info, tiny_base, tiny_base, tiny_base), model, tokenizer, reference)
+    source = Source(ModelLocation(info, tiny_base, tiny_base, tiny_base), model, tokenizer, reference)
     folder = tmp_path_factory.mktemp("toy") / "merged"
     write_merged(source, folder)
     return Exported(source, reference, folder)

@@ -15,7 +15,7 @@ from recipes.sft.config import TuneConfig
 from registry import versions
 from steps.export import export
 from steps.flags import parse
-from tests.fixtures.consumers import consume
+from tests.fixtures.consumers import consume, write
 from tests.small_version import register_adapter
 
 
@@ -25,6 +25,11 @@ def version(settle, tiny_base, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         settle(folder, patch)
         yield register_adapter(tiny_base, folder)
+
+
+@pytest.fixture(autouse=True)
+def _written_in_this_process(monkeypatch):
+    monkeypatch.setattr(run, "in_own_process", write)
 
 
 def exported(monkeypatch, target, version, *flags):

@@ -15,7 +15,7 @@ from recipes.export.output_folder import new_folder
 from recipes.export.prompts import conversations
 from registry import runs
 from steps.export import export
-from tests.fixtures.consumers import consume
+from tests.fixtures.consumers import consume, write
 from tests.small_version import register_adapter
 
 
@@ -32,6 +32,7 @@ def test_an_export_answers_as_its_version_does(version, to, tmp_path, monkeypatc
     target = tmp_path / to
     if to == "merged":  # one program reads both; the other one runs in a process of its own
         monkeypatch.setattr(run, "consume", consume)
+        monkeypatch.setattr(run, "in_own_process", write)
     export(["--version", version, "--to", to, "--output", str(target), "--max_new_tokens", "8"])
     proof = json.loads((target / "proof.json").read_text())
     assert proof["passed"] and proof["same_prompts"] == proof["same_texts"] == proof["n"] >= 25
@@ -41,6 +42,7 @@ def test_an_export_answers_as_its_version_does(version, to, tmp_path, monkeypatc
 
 def test_a_caller_gets_each_line_as_it_comes_and_the_folder_and_comparison_at_the_end(version, tmp_path, monkeypatch):
     monkeypatch.setattr(run, "consume", consume)
+    monkeypatch.setattr(run, "in_own_process", write)
     config = ExportConfig(version, output=str(tmp_path / "merged"), max_new_tokens=1)
     lines: list[str] = []
     made = run.export_version(config, runs.start("export", tmp_path / "outputs"), lines.append)

@@ -1,0 +1,72 @@
+"""A generator that runs in a process of its own: what it takes there, memory above all, ends with it."""
+
+import os
+import signal
+import traceback
+import warnings
+from collections.abc import Callable, Generator
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from threading import Thread
+from typing import Any, TypeVar
+
+from data.errors import UserError
+
+R = TypeVar("R")
+YIELDED, RETURNED, RAISED = range(3)
+
+
+def in_own_process(function: Callable[..., Generator[str, None, R]], *given: Any) -> Generator[str, None, R]:
+    """Yield what ``function(*given)`` yields and return what it returns; arguments and results are pickled.
+
+    The process is ended with this generator, and ends by itself where this process is killed.
+
+    Raises:
+        UserError: the process was killed, perhaps for want of memory.
+        Exception: what ``function`` raises.
+    """
+    context = get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_run, args=(theirs, function, given), daemon=True)
+    process.start()
+    theirs.close()  # only the process keeps its end, so that its death closes the pipe
+    try:
+        while True:
+            kind, value = ours.recv()
+            if kind == RAISED:
+                raise value
+            if kind == RETURNED:
+                return value
+            yield value
+    except EOFError:
+        process.join()
+        raise UserError(
+            f"the process that holds the version has ended (exit code {process.exitcode}), perhaps for want of memory"
+        ) from None
+    finally:
+        process.kill()
+        process.join()
+
+
+def _run(pipe: Connection, function: Callable[..., Generator[str, None, Any]], given: tuple[Any, ...]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one handles Ctrl-C
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    Thread(target=_end_with_parent, args=(pipe,), daemon=True).start()
+    lines = function(*given)
+    try:
+        while True:
+            pipe.send((YIELDED, next(lines)))
+    except StopIteration as end:
+        pipe.send((RETURNED, end.value))
+    except Exception as error:
+        if not isinstance(error, UserError):
+            error.add_note(traceback.format_exc())  # which pickling leaves out
+        pipe.send((RAISED, error))
+
+
+def _end_with_parent(pipe: Connection) -> None:
+    """End this process as soon as the other end of the pipe, which sends nothing, is closed."""
+    try:
+        pipe.recv()
+    except (EOFError, OSError):
+        os._exit(1)
