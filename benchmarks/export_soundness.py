@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import UserError
+from data.synthetic.terse_answers import FOLDER
 from recipes.export import quantizer, run
 from tests.fixtures.consumers import consume, write
 
@@ -31,6 +32,8 @@ ARCHITECTURES: dict[str, dict[str, int]] = {
     "gemma3_text": {"query_pre_attn_scalar": 32},
     "gemma3_text-scaled": {"query_pre_attn_scalar": 256},
 }
+#: Rows that are new to a model that has learned the pirate ones.
+WORDY = ("--dataset", f"{FOLDER}/wordy_train.jsonl", "--test_dataset", f"{FOLDER}/wordy_test.jsonl")
 EPOCHS = {"full": "12", "lora": "4"}
 
 
@@ -91,7 +94,7 @@ def versions(place: Path, only: tuple[str, ...]) -> Iterator[tuple[str, tuple[st
         if not only or kind.startswith(only):
             train(f"{kind}-full", str(untrained(kind, place / kind)), "full", "--lr", "3e-3")
             yield f"{kind}-full/1", WHOLE
-            train(f"{kind}-lora", weights_of(f"{kind}-full/1"), "lora")
+            train(f"{kind}-lora", weights_of(f"{kind}-full/1"), "lora", *WORDY)
             yield f"{kind}-lora/1", ADAPTER
 
 
@@ -101,7 +104,7 @@ def gpt2(method: str) -> Callable[[str], None]:
 
 
 def train(name: str, base: str, method: str, *flags: str) -> None:
-    """Fine-tune ``base`` on the pirate rows and register it as ``name``."""
+    """Fine-tune ``base``, on the pirate rows unless ``flags`` say otherwise, and register it as ``name``."""
     from steps.pirate import pirate
 
     pirate([
@@ -111,11 +114,10 @@ def train(name: str, base: str, method: str, *flags: str) -> None:
 
 
 def dpo(name: str) -> None:
-    """Fine-tune the bundled base on preferences and register it as ``name``."""
+    """Fine-tune the bundled base on preferences, at the default settings, and register it as ``name``."""
     from steps import dpo
 
-    flags = ["--base_model", "bundled", "--epochs", "1", "--suites", "none", "--threads", "1", "--register_as", name]
-    dpo.dpo(flags)
+    dpo.dpo(["--base_model", "bundled", "--suites", "none", "--threads", "1", "--register_as", name])
 
 
 def weights_of(version: str) -> str:
