@@ -41,10 +41,8 @@ def select(found: Mapping[str, V], names: frozenset[str] | None) -> dict[str, V]
 def select_outcome(outcome: Any, names: frozenset[str] | None) -> Any:
     """A run's outcome with no other metrics than these ``before``, ``after`` and as ``changes``.
 
-    Its verdict and its claims were reached with all of them.
+    Its verdict and its claims were reached with all of them. The statistics of rows stay: they flag single answers, and
+    runs that differ in the seed are claimed of together.
     """
-    before, after = (
-        replace(each, values=select(each.values, names), statistics=select(each.statistics, names))
-        for each in (outcome.before, outcome.after)
-    )
+    before, after = (replace(each, values=select(each.values, names)) for each in (outcome.before, outcome.after))
     return replace(outcome, before=before, after=after, changes=select(outcome.changes, names))

@@ -101,7 +101,7 @@ def tune(config: DpoConfig, run: Run) -> Iterator[str]:
         outcome = chosen_metrics.select_outcome(outcome, shown)
         run.require_server()
         _record(config, run, outcome)
-        yield _register(config, rows, run, outcome, primary, api)
+        yield _register(config, rows, run, outcome, primary, api, shown)
 
 
 def _measured(rows: PreferenceRows) -> dict[str, tuple[float, float]]:
@@ -259,9 +259,15 @@ def _record(config: DpoConfig, run: Run, outcome: RemoteOutcome) -> None:
 
 
 def _register(
-    config: DpoConfig, rows: PreferenceRows, run: Run, outcome: RemoteOutcome, primary: str, api: ApiJob
+    config: DpoConfig,
+    rows: PreferenceRows,
+    run: Run,
+    outcome: RemoteOutcome,
+    primary: str,
+    api: ApiJob,
+    named: frozenset[str] | None,
 ) -> str:
-    """Register the last model, and return the last lines on screen."""
+    """Register the last model, and return the last lines on screen; ``named``: the metrics that were chosen."""
     step = max(api.models)
     model, before, after = api.models[step], outcome.before.values, outcome.after.values
     api.log_responses()
@@ -279,7 +285,8 @@ def _register(
         **metrics.both_sides(before, after),
     }
     n = len(outcome.rows)
-    shown = metrics_table(metric_lines(before, after, outcome.changes), ("base", "tuned"), f"{n} held-out rows")
+    lines = metric_lines(before, after, outcome.changes, named)
+    shown = metrics_table(lines, ("base", "tuned"), f"{n} held-out rows")
     reasons = "; ".join(outcome.verdict.reasons)
     card = (f"# {config.register_as}: {api.base} trained on preferences by {api.job_id}\n\n**Verdict: "
             f"{outcome.verdict.name}.** {reasons}.\n\n```\n{shown}\n```\n\n- run: {run.run_id}\n")  # fmt: skip

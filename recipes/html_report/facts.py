@@ -2,8 +2,8 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -145,13 +145,20 @@ class ReportFacts:
 
 
 def metric_lines(
-    before: Mapping[str, float], after: Mapping[str, float], changes: Mapping[str, Difference]
+    before: Mapping[str, float],
+    after: Mapping[str, float],
+    changes: Mapping[str, Difference],
+    named: Collection[str] | None = None,
 ) -> tuple[MetricLine, ...]:
-    """A line for each metric that both models have: those of the table by rank, then those of further suites."""
+    """A line for each metric that both models have: those of the table by rank, then those of further suites.
+
+    ``named``: metrics that were chosen by name; they are headlines beside those of the table.
+    """
     shared = {name for name in after if name in before}
     known = [metric.name for metric in in_order() if metric.name in shared]
     others = [name for name in after if name in shared and "/" in name and name not in known]
-    return tuple(_line(name, before[name], after[name], changes.get(name)) for name in (*known, *others))
+    lines = (_line(name, before[name], after[name], changes.get(name)) for name in (*known, *others))
+    return tuple(replace(line, headline=line.headline or line.name in (named or ())) for line in lines)
 
 
 def _line(name: str, before: float, after: float, change: Difference | None) -> MetricLine:

@@ -35,7 +35,7 @@ def facts_of(job: Job, outcome: Outcome, version: str, run_id: str, figures: tup
         version: the registered one, as ``pirate/3``.
     """
     config, rows = job.config, job.rows
-    lines = metric_lines(outcome.before.values, outcome.after.values, outcome.changes)
+    lines = metric_lines(outcome.before.values, outcome.after.values, outcome.changes, job.metrics)
     items = items_of(rows.test, outcome.before, outcome.after, job.primary)
     method = "LoRA" if config.method == "lora" else "all weights"
     step = outcome.tuned.fitted.restored_step

@@ -189,7 +189,7 @@ def report(job: Job, outcome: Outcome, version: versions.Version, promotion: cha
         f"in {fitted.seconds:.0f} s ({rate:.0f}/s)",
         "",
         reports.screen_table(table, before=outcome.sides[0]),
-        f"Metrics   {reports.metrics_table(outcome, len(job.rows.test), job.primary)}",
+        f"Metrics   {reports.metrics_table(outcome, len(job.rows.test), job.primary, job.metrics)}",
         f"Claims    {reports.claims_table(outcome)}",
         *reports.side_effects_table(outcome),
         *reports.by_step_lines(outcome),

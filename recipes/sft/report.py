@@ -1,6 +1,6 @@
 """The reports of a run: the mask report, the evaluation as JSON and Markdown, and the last lines on screen."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean
@@ -70,9 +70,12 @@ def shown_tokens(example: Example, tokenizer: Any) -> list[tuple[str, bool]]:
     ]
 
 
-def metrics_table(outcome: Outcome, rows: int, primary: str = "") -> str:
-    """The primary and the headline metrics that both models have, a line each: values, change and its interval."""
-    lines = metric_lines(outcome.before.values, outcome.after.values, outcome.changes)
+def metrics_table(outcome: Outcome, rows: int, primary: str = "", named: Collection[str] | None = None) -> str:
+    """The primary and the headline metrics that both models have, a line each: values, change and its interval.
+
+    ``named``: those that were chosen by name, which are shown too.
+    """
+    lines = metric_lines(outcome.before.values, outcome.after.values, outcome.changes, named)
     first = [replace(line, headline=True) for line in lines if line.name == primary]
     others = [line for line in lines if line.name != primary]
     return table_of([*first, *others], outcome.sides, f"{rows} held-out rows")

@@ -11,8 +11,8 @@ import numpy as np
 from data.columns import aligned
 from data.errors import UserError
 from data.markdown import table
+from evals import chosen_metrics, claims_report, metrics, seeds
 from evals import claims as evaluated
-from evals import claims_report, metrics, seeds
 from evals.claims import Result
 from evals.paired import Difference
 from recipes import claims
@@ -68,10 +68,10 @@ def tune_seeds(config: TuneConfig, run: Run, recipe: Recipe[Any] = SFT) -> Itera
     trained = _trained(config, run)
     measured = seeds.MeasuredSeeds(trained.before, trained.after, config.seed)
     found = evaluated.decide(job.claims, measured.estimate, measured.n, by_rows=False)
-    lines = _lines(trained, config.seed)
+    lines = _lines(trained, config.seed, job.metrics)
     run.require_server()
     _record(config, run, lines, found, job.sides)
-    yield _report(config, lines, found, trained, _promote(config, job.primary, trained, found), job.sides)
+    yield _report(job, lines, found, trained, _promote(config, job.primary, trained, found))
 
 
 def _start(config: TuneConfig, run: Run, recipe: Recipe[Any]) -> Generator[str, None, Job]:
@@ -119,10 +119,10 @@ def _trained(config: TuneConfig, run: Run) -> Trained:
     return Trained(found, before, [row_statistics.load(run_id) for run_id in ids])
 
 
-def _lines(trained: Trained, seed: int) -> list[Line]:
-    """Every metric that all seeds have."""
+def _lines(trained: Trained, seed: int, named: frozenset[str] | None) -> list[Line]:
+    """Every metric that all seeds have, or those that were chosen by name."""
     found = []
-    for name in trained.after[0]:
+    for name in chosen_metrics.select(trained.after[0], named):
         known, all_sides = metrics.entry(name), (*trained.before, *trained.after)
         if known is None or any(name not in each for each in all_sides):
             continue
@@ -189,11 +189,11 @@ def _header(sides: tuple[str, str]) -> tuple[str, ...]:
     return ("metric", *sides, "change (95 % interval)", "sd over seeds", "se over rows")
 
 
-def _cells(lines: Sequence[Line], headline: bool = False) -> list[tuple[str, ...]]:
+def _cells(lines: Sequence[Line]) -> list[tuple[str, ...]]:
     found = []
     for line in lines:
         known = metrics.entry(line.metric)
-        if known is None or (headline and not known.headline):
+        if known is None:
             continue
         form, change = known.format, line.change
         values = (f"{change.before:{form}}", f"{change.after:{form}}", change.text(form))
@@ -201,23 +201,22 @@ def _cells(lines: Sequence[Line], headline: bool = False) -> list[tuple[str, ...
     return found
 
 
-def _report(
-    config: TuneConfig,
-    lines: Sequence[Line],
-    found: Sequence[Result],
-    trained: Trained,
-    promotion: Promotion,
-    sides: tuple[str, str],
-) -> str:
+def _report(job: Job, lines: Sequence[Line], found: Sequence[Result], trained: Trained, promotion: Promotion) -> str:
     """The last lines on screen."""
-    rows = aligned([_header(sides), *_cells(lines, headline=True)])
+    rows = aligned([_header(job.sides), *_cells([line for line in lines if _is_shown(line.metric, job.metrics)])])
     names = ", ".join(each.reference for each in trained.versions)
     under = "\n          "
     return "\n".join([
         "",
-        f"Seeds     {config.seeds} together",
+        f"Seeds     {job.config.seeds} together",
         f"Metrics   {under.join(rows)}",
         *([TWO_SEEDS] if len(trained.versions) == 2 else []),
         f"Claims    {under.join(claims_report.screen(found))}",
         f"Versions  {names}; {promotion.sentence}",
     ])  # fmt: skip
+
+
+def _is_shown(metric: str, named: frozenset[str] | None) -> bool:
+    """Whether a metric stands on the screen: the headlines, and what was chosen by name."""
+    known = metrics.entry(metric)
+    return (known is not None and known.headline) or metric in (named or ())

@@ -153,6 +153,13 @@ def test_the_value_of_a_row_is_the_metric_of_that_row_alone():
     assert row_values("chrf", {}, 2) == [None, None]
 
 
+def test_metrics_that_were_named_are_headlines():
+    values = {"chrf": 1.0, "loss": 2.0, "everyday/perplexity": 3.0}
+    assert [line.headline for line in metric_lines(values, values, {})][:2] == [True, False]
+    named = metric_lines(values, values, {}, {"loss"})
+    assert [line.name for line in named if line.headline and "/" not in line.name] == ["chrf", "loss"]
+
+
 def test_a_page_of_very_many_rows_shows_the_first_and_says_so(facts):
     texts, nothing = [("p", "r", "b", "a")] * (MOST_ITEMS + 5), [None] * (MOST_ITEMS + 5)
     items = make_items(texts, (nothing, nothing), ([()] * len(texts), [()] * len(texts)))
