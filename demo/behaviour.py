@@ -6,15 +6,16 @@ from data import pirate
 from demo.lazy import import_lock
 from demo.samples import Behaviour
 from evals.metrics import METRICS
+from registry.version_metrics import has_style
 
 if TYPE_CHECKING:
     from registry.version_details import VersionDetails
 
 
 def behaviour_of(details: "VersionDetails") -> Behaviour | None:
-    """The pirate lexicon where the version's run measured it, a valid label where it labels texts, else None."""
+    """The pirate lexicon where a version was trained in that style, a valid label where it labels texts, else None."""
     measured = {score.name for score in details.scores if score.tuned is not None}
-    if "lexicon_rate" in measured:
+    if "lexicon_rate" in measured or has_style(details.version.tags):
         return Behaviour(METRICS["lexicon_rate"].shown_as, pirate.has_pirate_words)
     labels = _labels(details) if "invalid_rate" in measured else None
     return labels and _valid_label(labels)

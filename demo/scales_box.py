@@ -32,7 +32,7 @@ class ScalesBox:
 
     def lay_out(self) -> None:
         """Make the controls."""
-        small: dict[str, Any] = {"size": "sm", "scale": 0, "min_width": 80}
+        small: dict[str, Any] = {"size": "sm", "scale": 0, "min_width": 125}
         with gr.Accordion("Metrics by the adapter's scale", open=False, visible=False, elem_id="by-scale") as self.box:
             with gr.Row(elem_classes="parley-again"):
                 self.start = gr.Button("Measure", variant="primary", elem_id="scales-start", **small)

@@ -9,6 +9,8 @@ from typing import Any
 Labels = Mapping[str, str]
 SIDES = ("base/", "test/")
 HEADLINES = 2
+#: The tag that names the style which a version was trained in, such as pirate.
+STYLE = "style"
 LARGEST = 1e300  # the store keeps infinity as the largest number it has
 
 
@@ -70,3 +72,8 @@ def number(value: Any) -> float | None:
     except (TypeError, ValueError):
         return None
     return found if math.isfinite(found) and abs(found) < LARGEST else None
+
+
+def has_style(tags: Mapping[str, str]) -> bool:
+    """Whether a version was trained in a style that a word list knows; before ``STYLE`` a metric of it said so."""
+    return STYLE in tags or "test/lexicon_rate" in tags

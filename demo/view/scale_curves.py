@@ -42,8 +42,9 @@ def card(found: "ScaleCurves") -> Markup:
 def curve(one: Mapping[str, Any]) -> Markup:
     """One metric as SVG; bars are 95 % intervals of the change from the base, laid around the base's value."""
     points = one["points"]
-    scales, base = [each["scale"] for each in points], points[0]["before"]
-    ends = [base + each[end] for each in points for end in ("low", "high") if each["scale"] and each[end] is not None]
+    scales = [each["scale"] for each in points]
+    bars = [(each["scale"], each["bar"]) for each in points if each.get("bar")]
+    ends = [end for _, bar in bars for end in bar]
     values = [each["value"] for each in points]
     ticks, low, high = nice_ticks(min([*values, *ends]), max([*values, *ends])), min(scales), max(scales)
 
@@ -64,8 +65,7 @@ def curve(one: Mapping[str, Any]) -> Markup:
         text=f"{one['label']} by scale: " + ", ".join(f"{each['scale']:g}: {number(each['value'])}" for each in points),
         ticks=[(y(tick), f"{tick:g}" if abs(tick) < 1e5 else number(tick)) for tick in ticks],
         marks=[(x(at), words) for at, words in ((0, "base"), (1, "version")) if low <= at <= high],
-        bars=[(x(each["scale"]), y(base + each["low"]), y(base + each["high"]))
-              for each in points if each["scale"] and each["low"] is not None and each["high"] is not None],
+        bars=[(x(scale), y(low_end), y(high_end)) for scale, (low_end, high_end) in bars],
         points=[(x(each["scale"]), y(each["value"])) for each in points],
         ends=[(x(each), f"{each:g}") for each in scales if f"{each:g}" in ("-1", "0", "0.5", "1", "1.5", "2", "3")],
     )  # fmt: skip

@@ -47,6 +47,7 @@ from recipes.sft.data import has_style
 from recipes.sft.record import inputs_of
 from registry import evaluation_run, lineage, registration, row_statistics, versions
 from registry.runs import Run
+from registry.version_metrics import STYLE
 
 FILES = ("train.jsonl", "validation.jsonl")
 #: Passes by which a job is priced whose number of them the API chooses: OpenAI's own default for few rows.
@@ -282,6 +283,7 @@ def _register(
         "primary": primary,
         "step": step,
         "loss": config.loss,
+        **({STYLE: "pirate"} if has_style(rows.test) else {}),
         **metrics.both_sides(before, after),
     }
     n = len(outcome.rows)

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import asdict, dataclass
@@ -31,7 +32,7 @@ from train.base_model import context_length
 #: The suites that are measured where the setting names none, and the one beside it where a style is known.
 SIDE_EFFECTS, SPREAD = "everyday", "spread"
 PICTURE = "scales.png"
-WIDTH, HEIGHT, MARGIN = 8.0, 1.75, 0.9
+WIDTH, HEIGHT, MARGIN, COLUMNS = 9.0, 1.9, 0.9, 2
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,15 @@ class Curve:
     def format(self) -> str:
         """The format specification of its values."""
         return metrics.format_of(self.name)
+
+    def drawn(self, point: Point) -> tuple[float, float] | None:
+        """The ends of the bar of a point: its interval around the base's value, within the range of the metric."""
+        low, high, base = point.change.low, point.change.high, point.change.before
+        if low is None or high is None or not point.scale:
+            return None
+        known = metrics.entry(self.name)
+        least, most = known.range if known else (-math.inf, math.inf)
+        return min(max(base + low, least), most), min(max(base + high, least), most)
 
 
 def measure(config: EvaluateConfig, sides: Sides, folder: Path) -> Generator[str, None, list[Curve]]:
@@ -144,8 +154,8 @@ def as_json(reference: str, found: Sequence[Curve]) -> str:
     """Every curve with its label, and its values and changes from the base with 95 % intervals, by scale."""
     each = [
         {"name": curve.name, "label": curve.label, "on_rows": curve.on_rows, "n": curve.points[0].change.n,
-         "points": [{"scale": point.scale, "value": point.change.after, **asdict(point.change)}
-                    for point in curve.points]}
+         "points": [{"scale": point.scale, "value": point.change.after, "bar": curve.drawn(point),
+                     **asdict(point.change)} for point in curve.points]}
         for curve in found
     ]  # fmt: skip
     return json.dumps({"version": reference, "curves": each}, indent=1)
@@ -178,28 +188,30 @@ def screen(found: Sequence[Curve]) -> str:
 
 
 def write_picture(found: Sequence[Curve], title: str, path: Path) -> None:
-    """Draw every curve to a PNG at ``path``, in a strip of its own, with the figures in words beside it.
+    """Draw every curve to a PNG at ``path``, each in a plot of its own, with the figures in words beside it.
 
-    Bars are 95 % intervals of the change from the base, laid around the base's value.
+    Bars are 95 % intervals of the change from the base, laid around the base's value, within the metric's range.
     """
-    figure, places = blank_figure(WIDTH, MARGIN + HEIGHT * len(found), len(found), 1, squeeze=False, sharex=True)
-    for axes, curve in zip(places[:, 0], found, strict=True):
-        _strip(axes, curve)
+    rows = -(-len(found) // COLUMNS)
+    figure, places = blank_figure(WIDTH, MARGIN + HEIGHT * rows, rows, COLUMNS, squeeze=False, sharex=True)
+    for axes, curve in zip(places.flat, found, strict=False):
+        _plot(axes, curve)
+    for axes in places.flat[len(found) :]:
+        axes.set_axis_off()
     figure.suptitle(plain(title), x=0.015, ha="left", color=INK, fontsize=11)
-    places[-1, 0].set_xlabel("scale of the adapter: 0 is the base, 1 the version", color=INK)
+    figure.supxlabel("scale of the adapter: 0 is the base, 1 the version", color=INK, fontsize=9)
     figure.savefig(path, facecolor=PAPER)
     describe(path, f"{title}. {' '.join(_words(curve) for curve in found)}")
 
 
-def _strip(axes: Any, curve: Curve) -> None:
-    colour, base = EVAL if curve.on_rows else WARM, curve.points[0].change.before
+def _plot(axes: Any, curve: Curve) -> None:
+    colour = EVAL if curve.on_rows else WARM
     axes.axvline(0, color=SOFT, linestyle=":", linewidth=1)
     axes.axvline(1, color=SOFT, linestyle=":", linewidth=1)
     axes.plot([each.scale for each in curve.points], [each.change.after for each in curve.points], "o-", color=colour)
     for each in curve.points:
-        low, high = each.change.low, each.change.high
-        if low is not None and high is not None and each.scale:
-            axes.plot([each.scale] * 2, [base + low, base + high], color=colour, alpha=0.35, linewidth=5)
+        if bar := curve.drawn(each):
+            axes.plot([each.scale] * 2, bar, color=colour, alpha=0.35, linewidth=5, solid_capstyle="butt")
     words = "held-out prompts" if curve.on_rows else "items"
     axes.set_title(plain(f"{curve.label}, {curve.points[0].change.n} {words}"), loc="left", color=INK, fontsize=9)
     axes.margins(y=0.15)

@@ -13,20 +13,20 @@ from evals.suites.suite import HeldOut, Suite
 from recipes import judges
 from recipes.evaluation.comparison import Measured
 from recipes.evaluation.models import Sides
+from registry.version_metrics import has_style
 
 
 def choose(setting: str, sides: Sides, seed: int, folder: Path) -> list[Suite[Any, Any]]:
     """The suites that ``setting`` names.
 
-    A judge's replies are kept in ``folder``. The style that a version was trained for is known where its run measured
-    one.
+    A judge's replies are kept in ``folder``.
 
     Raises:
         ConfigError: there is no suite of a name.
     """
-    has_style = pirate.has_pirate_words if "test/lexicon_rate" in sides.version.tags else None
+    style = pirate.has_pirate_words if has_style(sides.version.tags) else None
     judge = partial(judges.make, folder=folder, seed=seed)
-    return table.choose(HeldOut((), seed=seed, has_style=has_style, judge=judge), setting)
+    return table.choose(HeldOut((), seed=seed, has_style=style, judge=judge), setting)
 
 
 def measure(suites: list[Suite[Any, Any]], model: Any, tokenizer: Any) -> Measured:

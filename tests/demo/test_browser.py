@@ -140,10 +140,15 @@ def gate(monkeypatch):
     held.open()
 
 
-def picture(tab, name):
+def picture(tab, name, most=1500):
+    """Keep the page's first ``most`` pixels, in a window of that height: what sticks to its edge is in its place."""
     if PICTURES:
         Path(PICTURES).mkdir(parents=True, exist_ok=True)
-        tab.screenshot(path=Path(PICTURES) / f"{name}.png", full_page=True)
+        size, height = tab.viewport_size, tab.evaluate("document.documentElement.scrollHeight")
+        tab.set_viewport_size({**size, "height": min(height, most)})
+        tab.evaluate("scrollTo(0, 0)")
+        tab.screenshot(path=Path(PICTURES) / f"{name}.png")
+        tab.set_viewport_size(size)
 
 
 def send(tab, prompt):
@@ -410,7 +415,7 @@ def test_a_phone_shows_everything_without_scrolling_sideways(visit, scheme):
     tab.wait_for_selector("#divergences .parley-divergence")
     assert tab.evaluate("document.documentElement.scrollWidth") <= 390
     assert tab.evaluate("document.body.classList.contains('dark')") == (scheme == "dark")
-    picture(tab, f"phone-{scheme}")
+    picture(tab, f"phone-{scheme}", most=844)
 
 
 def test_the_dark_page(visit):
@@ -557,7 +562,7 @@ def test_the_held_out_tab_shows_every_row_filters_and_opens_one_in_the_chat(visi
     tab.click("#held-out-show")
     tab.wait_for_selector("#held-out-rows .parley-held")
     shows(tab, "#held-out-summary", "improved", "interval")
-    picture(tab, "held-out")
+    picture(tab, "held-out", most=1000)
     tab.locator("#held-out-outcome label", has_text="worse").click()
     tab.wait_for_function(
         "[...document.querySelectorAll('#held-out-rows .parley-held')].every(e => e.matches('.parley-held-worse'))"
@@ -681,3 +686,25 @@ def test_tokens_are_coloured_and_another_one_is_forced_by_keyboard(visit):
     tab.keyboard.press("Enter")
     tab.wait_for_function("!document.querySelector('#token-other').textContent.includes('the radios')")
     shows(tab, "#token-other", "not part of the conversation")
+
+
+def test_what_was_trained_on_votes_is_put_beside_its_start_in_blind_mode(visit, monkeypatch):
+    from demo import training
+    from inference.transcript import ModelInfo, Reply, Sampling
+    from registry.votes import store as vote_store
+    from registry.votes.votes import Side, Vote
+
+    monkeypatch.setattr(training, "START_WAIT_S", TIMEOUT_MS / 1000)
+    sides = [
+        Side(ModelInfo(reference, "lora", "ab12", "bundled", "cd34", 1), Reply(text, (1, 2), "end", 0.1, 0.2))
+        for reference, text in (("pirate/1:base", "Fine, thank you."), ("pirate/1", "Fine, matey!"))
+    ]
+    for number in range(10):
+        vote_store.record(Vote(f"e{number}", "v", "right", True, f"How is crew {number}?", *sides, Sampling(), 1.0))
+    tab = visit()
+    tab.get_by_role("tab", name="Votes").click()
+    tab.click("#votes-train:enabled")
+    tab.wait_for_selector("#panes .parley-pane:visible")  # the chat is shown again
+    sides = [tab.input_value(f"#column-{place} input").split(" ")[0] for place in (0, 1)]
+    assert sides[0] == "pirate/1" and sides[1].startswith("pirate/") and sides[1] != sides[0]
+    assert tab.is_checked("#blind input") and "pirate/" not in tab.inner_text("#panes")

@@ -121,6 +121,9 @@ def test_a_version_shows_the_behaviour_that_its_run_measured(monkeypatch):
     assert "negative or positive" in labels.label
     assert labels.is_shown_by(" Positive.") and not labels.is_shown_by("It is positive")
     assert behaviour_of(_Details("chrf")) is None
+    named = _Details("chrf")  # metrics=chrf: the style is a tag
+    named.version.tags["style"] = "pirate"
+    assert behaviour_of(named) is not None
 
 
 def test_what_was_sent_is_the_prompt_with_its_special_tokens_and_length(sampled):

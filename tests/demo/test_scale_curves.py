@@ -14,7 +14,8 @@ from registry import report_files
 
 
 def point(scale, value, low=None, high=None):
-    return {"scale": scale, "value": value, "before": 10.0, "change": value - 10, "low": low, "high": high}
+    bar = None if low is None or not scale else (10 + low, 10 + high)
+    return {"scale": scale, "value": value, "before": 10.0, "change": value - 10, "low": low, "high": high, "bar": bar}
 
 
 RECORD = {
