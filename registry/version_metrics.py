@@ -75,5 +75,5 @@ def number(value: Any) -> float | None:
 
 
 def has_style(tags: Mapping[str, str]) -> bool:
-    """Whether a version was trained in a style that a word list knows; before ``STYLE`` a metric of it said so."""
+    """Whether a version was trained in a style that a word list knows; older versions have a metric of it instead."""
     return STYLE in tags or "test/lexicon_rate" in tags

@@ -62,7 +62,7 @@ class Curve:
         """The format specification of its values."""
         return metrics.format_of(self.name)
 
-    def drawn(self, point: Point) -> tuple[float, float] | None:
+    def bar(self, point: Point) -> tuple[float, float] | None:
         """The ends of the bar of a point: its interval around the base's value, within the range of the metric."""
         low, high, base = point.change.low, point.change.high, point.change.before
         if low is None or high is None or not point.scale:
@@ -154,7 +154,7 @@ def as_json(reference: str, found: Sequence[Curve]) -> str:
     """Every curve with its label, and its values and changes from the base with 95 % intervals, by scale."""
     each = [
         {"name": curve.name, "label": curve.label, "on_rows": curve.on_rows, "n": curve.points[0].change.n,
-         "points": [{"scale": point.scale, "value": point.change.after, "bar": curve.drawn(point),
+         "points": [{"scale": point.scale, "value": point.change.after, "bar": curve.bar(point),
                      **asdict(point.change)} for point in curve.points]}
         for curve in found
     ]  # fmt: skip
@@ -210,8 +210,8 @@ def _plot(axes: Any, curve: Curve) -> None:
     axes.axvline(1, color=SOFT, linestyle=":", linewidth=1)
     axes.plot([each.scale for each in curve.points], [each.change.after for each in curve.points], "o-", color=colour)
     for each in curve.points:
-        if bar := curve.drawn(each):
-            axes.plot([each.scale] * 2, bar, color=colour, alpha=0.35, linewidth=5, solid_capstyle="butt")
+        if ends := curve.bar(each):
+            axes.plot([each.scale] * 2, ends, color=colour, alpha=0.35, linewidth=5, solid_capstyle="butt")
     words = "held-out prompts" if curve.on_rows else "items"
     axes.set_title(plain(f"{curve.label}, {curve.points[0].change.n} {words}"), loc="left", color=INK, fontsize=9)
     axes.margins(y=0.15)
