@@ -133,8 +133,9 @@ def _save_figure(
     title: str,
     path: Path,
 ) -> None:
-    columns = min(MAX_COLUMNS, len(subplots) + 1)
-    rows = -(-(len(subplots) + 1) // columns)
+    cells = len(subplots) + 1  # the last one is the legend's
+    columns = min(range(min(MAX_COLUMNS, cells), 1, -1), key=lambda count: -cells % count)
+    rows = -(-cells // columns)
     figure, grid = blank_figure(3.7 * columns, 3.0 * rows + 0.4, rows, columns, squeeze=False)
     places = [axes for line in grid for axes in line]
     for axes, subplot, of_subplot in zip(places, subplots, means, strict=False):

@@ -117,7 +117,8 @@ def _plot(config: StudyConfig, learner: str, records: Records, folder: Path) -> 
         return
     if config.grid == "preference":
         path = folder / f"preferences_{learner}.png"
-        noise_plots.rate_curves(records, "Wrong preferences", path, "loss", subplots, noise_plots.FLIPPED)
+        title = f"{config.rows}, {learner}: wrong preferences"
+        noise_plots.rate_curves(records, title, path, "loss", subplots, noise_plots.FLIPPED)
     elif config.grid == "pirate":
         sft_plots.epoch_curves(records, f"pirate, {learner}", folder / f"pirate_{learner}.png")
     else:
