@@ -6,10 +6,11 @@
 
 ``simulate`` draws two models' rows from distributions whose true difference is known, computes the difference as every
 run does (``evals.metrics.change``), and counts how often its 95 % interval holds the truth: 93 to 97 % is wanted, for
-each metric's shape and 10, 45 and 200 rows. Then it plants effects of the size that has a power of 80 % by the formula,
-and counts how often they are found. ``runs`` trains the bundled base on the first 60 pairs of the clean set, again and
-again, with other seeds only, each time a whole ``-e pirate`` with promotion, and ``show`` counts how many moved the
-champion, and how many of all ordered pairs of runs would: at most 5 % is wanted. Both go on where they stopped.
+each metric's shape and 10, 45 and 200 rows. Of shares all samples are counted and none is drawn. Then it plants effects
+of the size that has a power of 80 % by the formula, and counts how often they are found. ``runs`` trains the bundled
+base on the first 60 pairs of the clean set, again and again, with other seeds only, each time a whole ``-e pirate``
+with promotion, and ``show`` counts how many moved the champion, and how many of all ordered pairs of runs would: at
+most 5 % is wanted. Both go on where they stopped.
 """
 
 import argparse
@@ -23,11 +24,13 @@ from itertools import permutations
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import multinomial, multivariate_normal, norm
 
 from evals import metrics, power
 from evals.estimates import Share
 from evals.metric import flags
 from evals.paired import Difference, difference
+from evals.paired_shares import PairedShares
 
 ROWS = (10, 45, 200)
 COVERED, MOST_MOVED = (0.93, 0.97), 0.05
@@ -45,7 +48,6 @@ def normals(random: np.random.Generator, n: int, correlation: float) -> np.ndarr
 
 def share(p: float, q: float, correlation: float = 0.6) -> Draw:
     """Hits of two models that are right on the shares ``p`` and ``q``."""
-    from scipy.stats import norm
 
     def draw(random: np.random.Generator, n: int) -> Pair:
         first, second = normals(random, n, correlation)
@@ -136,12 +138,15 @@ def classes(inner: Draw) -> Draw:
     return draw
 
 
+#: By name: the shares of rows on which two models are right, and their correlation. All their samples are counted.
+SHARES = {
+    "share .50 / .50": (0.5, 0.5, 0.6),
+    "share .50 / .80": (0.5, 0.8, 0.6),
+    "share .05 / .05": (0.05, 0.05, 0.6),
+    "share .97 / .90": (0.97, 0.9, 0.6),
+}
 #: By name: (metric whose change is computed, how rows are drawn, trials).
 SHAPES: dict[str, tuple[str, Draw, int]] = {
-    "share .50 / .50": ("accuracy", share(0.5, 0.5), 1000),
-    "share .50 / .80": ("accuracy", share(0.5, 0.8), 1000),
-    "share .05 / .05": ("accuracy", share(0.05, 0.05), 1000),
-    "share .97 / .90": ("accuracy", share(0.97, 0.9), 1000),
     "answered share .60 / .80": ("answered_accuracy", share_of_some(0.6, 0.8), 1000),
     "overlap (chrF), equal": ("content_rate", overlap(0.0), 500),
     "overlap (chrF), better": ("content_rate", overlap(0.8), 500),
@@ -191,6 +196,39 @@ def coverage(name: str, n: int) -> dict[str, float | str | int]:
             "covered": held / max(1, len(known)), "true": truth, "width": width}  # fmt: skip
 
 
+def exact_share(name: str, n: int) -> dict[str, float | str | int]:
+    """The same of a share, not simulated: over all samples of ``n`` rows, each with its probability.
+
+    ``few_discordant`` is the probability of a sample in which fewer than four rows are right in one model only. These
+    can't show a change, even if all of them are the same model's (McNemar's test without a correction: 3 / sqrt(3) <
+    1.96), so where the shares are equal no interval that agrees with this test could hold the truth less often.
+    """
+    p, q, correlation = SHARES[name]
+    lost, won = discordant(p, q, correlation)
+    covered = few_discordant = width = 0.0
+    for only_before in range(n + 1):
+        only_after = np.arange(n + 1 - only_before)
+        chances = multinomial.pmf(
+            np.stack([np.full_like(only_after, only_before), only_after, n - only_before - only_after], axis=1),
+            n, [lost, won, 1 - lost - won],
+        )  # fmt: skip
+        few_discordant += float(chances[only_before + only_after < 4].sum())
+        for gained, chance in zip(only_after.tolist(), chances.tolist(), strict=True):
+            if chance > 1e-9:
+                low, high = PairedShares(0, gained, only_before, n - gained - only_before).interval(0.025)
+                covered += chance * (low <= q - p <= high)
+                width += chance * (high - low)
+    return {"kind": "coverage", "shape": name, "n": n, "trials": 0, "intervals": 0, "covered": covered,
+            "true": q - p, "width": width, "few_discordant": few_discordant}  # fmt: skip
+
+
+def discordant(p: float, q: float, correlation: float) -> tuple[float, float]:
+    """The probabilities that a row is right in the first model only, and in the second only."""
+    covariance = [[1, correlation], [correlation, 1]]
+    both = float(multivariate_normal([0, 0], covariance).cdf(norm.ppf([p, q])))
+    return p - both, q - both
+
+
 def planted(n: int, discordant: float = 0.2) -> Iterator[dict[str, float | str | int]]:
     """How often a fall of accuracy is found that is found in 80 % of cases by the formula; and the same of a mean."""
     random, trials = np.random.default_rng(n), 1000
@@ -220,10 +258,10 @@ def simulate(out: Path, only: list[str], minutes: float) -> None:
     """Append a line a cell to ``out`` until all are there or the time is up."""
     done = {(line["shape"], line["n"]) for line in read(out)}
     end = time.monotonic() + 60 * minutes
-    cells: list[tuple[str, int]] = [(name, n) for name in SHAPES for n in ROWS if not only or name in only]
+    cells: list[tuple[str, int]] = [(name, n) for name in (*SHARES, *SHAPES) for n in ROWS if not only or name in only]
     for name, n in cells:
         if (name, n) not in done and time.monotonic() < end:
-            append(out, coverage(name, n))
+            append(out, (exact_share if name in SHARES else coverage)(name, n))
     for n in (45, 200, 400):
         if not only and ("mean of rows", n) not in done and time.monotonic() < end:
             for line in planted(n):
@@ -292,11 +330,13 @@ def show(out: Path, folder: Path | None) -> None:
     """Tables of what was found."""
     lines = read(out)
     print("| shape | " + " | ".join(f"n = {n}" for n in ROWS) + " |\n| --- |" + " ---: |" * len(ROWS))
-    for name in SHAPES:
+    for name in (*SHARES, *SHAPES):
         cells = {line["n"]: line for line in lines if line["shape"] == name}
         shown = [_covered(cells.get(n)) for n in ROWS]
         print(f"| {name} | {' | '.join(shown)} |")
     for line in lines:
+        if line.get("few_discordant", 0) > 0.01:
+            print(f"{line['shape']}, n = {line['n']}: fewer than 4 discordant rows in {line['few_discordant']:.3f}")
         if line["kind"] == "power":
             print(f"{line['shape']}, n = {line['n']}: a fall of {line['effect']:.3f} is found in {line['found']:.3f}")
     if folder:

@@ -17,7 +17,7 @@ from statsmodels.stats.inter_rater import cohens_kappa
 from evals.agreement import agreement
 
 CHANCES, OTHERS = np.array([0.4, 0.35, 0.25]), np.array([0.6, 0.3, 0.1])
-COPIES, SIZES, REPEATS = (0.0, 0.3, 0.6, 0.9), (12, 25, 50, 100), 600
+COPIES, SIZES, REPEATS = (0.0, 0.3, 0.6, 0.9), (12, 25, 50, 100), 4000
 BOUND = (0.93, 0.97)
 
 

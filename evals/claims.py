@@ -15,10 +15,11 @@ import numpy as np
 
 from evals.bootstrap import LEAST_ROWS, OfSums, bootstrap
 from evals.claims_file import Claims, Line
-from evals.estimates import Constant, Estimate, PairedShares, Relative, RelativeShares, Share
+from evals.estimates import Constant, Estimate, Relative, Share
 from evals.metrics import entry
 from evals.paired import estimate, is_share, known_rows, ratio
 from evals.paired_bounded import CompareBounded
+from evals.paired_shares import PairedShares, RelativeShares
 from evals.significance import holm
 
 Outcome = Literal["confirmed", "refuted", "undecided"]

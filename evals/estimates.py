@@ -8,12 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-
 from evals.intervals import Interval, wilson
-
-#: The largest relative change that is looked for, as a multiple of the first value.
-MOST_CHANGE = 1e6
 
 
 class Estimate(Protocol):
@@ -144,57 +139,6 @@ def joined(centres: tuple[float, float], ends: tuple[Interval, Interval], correl
 
 
 @dataclass(frozen=True)
-class PairedShares(ByInversion):
-    """``scale`` times a share taken from another share of the same rows: Newcombe's interval.
-
-    Statistics in Medicine 17, 1998, method 10: Wilson's intervals of both shares are joined by squaring and adding,
-    with the correlation of the pairs, for which a count of n / 2 is taken off where it is positive.
-
-    The counts are of rows: hits in both models, in one only, in neither.
-    """
-
-    both: int
-    only_after: int
-    only_before: int
-    neither: int
-    scale: float = 1.0
-    method: str = "Newcombe's paired interval"
-
-    @classmethod
-    def of(cls, before: np.ndarray, after: np.ndarray, scale: float = 1.0) -> "PairedShares":
-        """From hits of both models on the same rows, booleans ``[rows]``."""
-        counts = (before & after, ~before & after, before & ~after, ~before & ~after)
-        both, only_after, only_before, neither = (int(each.sum()) for each in counts)
-        return cls(both, only_after, only_before, neither, scale)
-
-    @property
-    def n(self) -> int:
-        """Rows."""
-        return self.both + self.only_after + self.only_before + self.neither
-
-    @property
-    def value(self) -> float:
-        """The second share less the scaled first."""
-        return ((self.both + self.only_after) - self.scale * (self.both + self.only_before)) / self.n
-
-    def interval(self, tail: float) -> Interval:
-        """Both ends."""
-        scale, before, after = self.scale, self.both + self.only_before, self.both + self.only_after
-        q_low, q_high = wilson(before, self.n, 1 - 2 * tail)
-        ends = (scale * q_low, scale * q_high), wilson(after, self.n, 1 - 2 * tail)
-        low, high = joined((scale * before / self.n, after / self.n), ends, self._correlation())
-        return max(-scale, low), min(1.0, high)
-
-    def _correlation(self) -> float:
-        both, after, before, neither = self.both, self.only_after, self.only_before, self.neither
-        margins = (both + after) * (before + neither) * (both + before) * (after + neither)
-        if margins == 0:
-            return 0.0
-        product = both * neither - after * before
-        return (max(product - self.n / 2, 0.0) if product > 0 else product) / math.sqrt(margins)
-
-
-@dataclass(frozen=True)
 class ShareLessConstant(ByInversion):
     """A share of rows less a constant that is known exactly, such as the share that guessing has: Wilson's interval."""
 
@@ -212,44 +156,6 @@ class ShareLessConstant(ByInversion):
         """Both ends."""
         low, high = wilson(self.hits, self.n, 1 - 2 * tail)
         return low - self.constant, high - self.constant
-
-
-@dataclass(frozen=True)
-class RelativeShares:
-    """The relative change of a share, after / before - 1, by ``PairedShares`` of scales at which they differ by 0."""
-
-    pairs: PairedShares
-    method: str = "Newcombe's paired interval"
-
-    @property
-    def value(self) -> float:
-        """The change over the first share, which must be above 0."""
-        return (self.pairs.both + self.pairs.only_after) / (self.pairs.both + self.pairs.only_before) - 1
-
-    def interval(self, tail: float) -> Interval:
-        """Both ends; the upper one is infinite where the first share may be 0."""
-
-        def end(side: int) -> float:
-            def contrast(change: float) -> float:
-                return self._at(change).interval(tail)[side]
-
-            if contrast(MOST_CHANGE) >= 0:
-                return math.inf
-            return _root(contrast, -1.0, MOST_CHANGE) if contrast(-1.0) > 0 else -1.0
-
-        return end(0), end(1)
-
-    def p_above(self, bound: float) -> float:
-        """One-sided p."""
-        return self._at(bound).p_above(0.0)
-
-    def p_below(self, bound: float) -> float:
-        """One-sided p."""
-        return self._at(bound).p_below(0.0)
-
-    def _at(self, change: float) -> PairedShares:
-        counts = self.pairs
-        return PairedShares(counts.both, counts.only_after, counts.only_before, counts.neither, 1 + change)
 
 
 @dataclass(frozen=True)

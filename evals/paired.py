@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from evals.bootstrap import LEAST_ROWS, OfSums, bootstrap, correlation
-from evals.estimates import Constant, Estimate, Joined, PairedShares, ShareLessConstant
+from evals.estimates import Constant, Estimate, Joined, ShareLessConstant
 from evals.intervals import LEVEL, Interval, wilson
 from evals.paired_bounded import CompareBounded, of_equal_rows
+from evals.paired_shares import PairedShares
 
 #: What compares two models: from the statistics of both, ``[rows, k]``, and a seed, to (value of the first, value of
 #: the second, the estimate of the change, None where there are too few rows for one); None where a value is undefined.
@@ -118,11 +119,11 @@ def _compare_sums(
 def estimate(before: np.ndarray, after: np.ndarray, of_sums: OfSums = ratio, seed: int = 0) -> Estimate | None:
     """The change of a metric, from the statistics ``[rows, k]`` of both models on the same rows.
 
-    Shares (k = 2, hits of 0 or 1 and ones) get Newcombe's interval for paired proportions, which holds for few rows
-    and for shares of 0 and 1; shares of some rows (hits among those with a second 1, such as those answered) and other
-    ratios of small counts, such as F1, one of the same kind; a share after half a hit in every row, as guessing has,
-    Wilson's; all others the studentised bootstrap, in which a row is drawn with both models' statistics. None for too
-    few rows for that.
+    Shares (k = 2, hits of 0 or 1 and ones) get Tango's interval for paired proportions, which holds for few rows and
+    for shares of 0 and 1; shares of some rows (hits among those with a second 1, such as those answered) and other
+    ratios of small counts, such as F1, Wilson's of both, joined; a share after half a hit in every row, as guessing
+    has, Wilson's; all others the studentised bootstrap, in which a row is drawn with both models' statistics. None for
+    too few rows for that.
     """
     if of_sums is ratio and is_share(before) and is_share(after):
         return PairedShares.of(before[:, 0] == 1, after[:, 0] == 1)

@@ -116,7 +116,7 @@ def test_a_line_on_a_suite_asks_for_more_items_of_the_suite_and_not_for_test_row
     flags, none = means([1] * 30 + [0] * 30), means([0] * 60)
     text = "keeps:\n  - facts/accuracy: {not_below: -0.01}\n  - facts/accuracy: {not_below: -1%}\n"
     [result, _] = outcomes(text, {"facts/accuracy": flags}, {"facts/accuracy": flags})
-    assert result.reason == f"undecided ({result.more_rows} more suite items would decide)"
+    assert result.reason == f"undecided ({result.more_rows:,} more suite items would decide)"
     [_, relative] = outcomes(text, {"facts/accuracy": none}, {"facts/accuracy": flags})
     assert relative.reason == "undecided (no interval: the base has 0 on 60 suite items)"
 

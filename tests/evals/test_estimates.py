@@ -5,8 +5,9 @@ import pytest
 from scipy.stats import binomtest
 
 from evals.bootstrap import LEAST_ROWS, bootstrap
-from evals.estimates import PairedShares, Relative, RelativeShares, Share
+from evals.estimates import Relative, Share
 from evals.paired import ratio
+from evals.paired_shares import PairedShares, RelativeShares
 
 
 def rows(values):
@@ -18,7 +19,7 @@ ESTIMATES = {
     "relative": Relative(bootstrap(rows(np.random.default_rng(1).normal(0.2, 1, 40)), ratio)),
     "share": Share(31, 45),
     "paired": PairedShares(20, 12, 4, 9),
-    "scaled": PairedShares(20, 12, 4, 9, 0.97),
+    "paired, none lost": PairedShares(20, 12, 0, 9),
     "relative share": RelativeShares(PairedShares(20, 12, 4, 9)),
 }
 

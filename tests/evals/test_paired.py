@@ -49,9 +49,9 @@ def test_other_rows_are_refused():
         paired.difference(means([1]), means([1, 2]))
 
 
-def test_shares_take_newcombes_interval_and_zero_and_one_have_width():
+def test_shares_take_tangos_interval_and_zero_and_one_have_width():
     found = paired.difference(means([0] * 45), means([1] * 45))
-    assert found.method.startswith("Newcombe") and found.change == 1 and 0.8 < found.low < 1 == found.high
+    assert found.method.startswith("Tango") and found.change == 1 and 0.8 < found.low < 1 == found.high
     low, high = proportion_confint(45, 45, method="wilson")
     assert high - low < found.high - found.low
 

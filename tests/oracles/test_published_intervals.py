@@ -2,28 +2,35 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 
 from evals import metrics, paired
+from evals.paired_shares import PairedShares, RelativeShares
 
 
 def means(values):
     return np.stack([np.asarray(values, dtype=float), np.ones(len(values))], axis=1)
 
 
-@pytest.mark.parametrize(
-    ("both", "only_after", "only_before", "neither", "low", "high"),
-    [
-        # Newcombe 1998, table II, method 10: (e, f, g, h) with the change (f - g) / n
-        (36, 12, 2, 0, 0.0569, 0.3404),
-        (18, 12, 2, 18, 0.0562, 0.3290),
-        (36, 14, 0, 0, 0.1528, 0.4167),
-        (0, 0, 0, 50, -0.0714, 0.0714),
-    ],
-)
-def test_paired_shares_have_newcombes_published_intervals(both, only_after, only_before, neither, low, high):
-    after = np.array([True] * (both + only_after) + [False] * (only_before + neither))
-    before = np.array([True] * both + [False] * only_after + [True] * only_before + [False] * neither)
-    assert paired.PairedShares.of(before, after).interval(0.025) == pytest.approx((low, high), abs=1e-3)
+def test_paired_shares_have_tangos_published_interval():
+    # Fagerland, Lydersen and Laake, Recommended tests and confidence intervals for paired binomial proportions,
+    # Statistics in Medicine 33, 2014: airway hyper-responsiveness before and after a transplantation
+    assert PairedShares(1, 1, 7, 12).interval(0.025) == pytest.approx((-0.517, -0.026), abs=5e-4)
+
+
+@pytest.mark.parametrize("counts", [(20, 12, 4, 9), (5, 0, 3, 9), (30, 0, 0, 15), (40, 5, 0, 0)])
+def test_an_end_of_paired_shares_is_where_the_likeliest_counts_with_this_change_are_rejected(counts):
+    """Pearson's statistic of the counts against those with the largest likelihood under the end is z squared."""
+    observed, pairs = np.array(counts, dtype=float), PairedShares(*counts)
+    ends = [(end, [0, 1, -1, 0], end) for end in pairs.interval(0.025)]
+    ends += [(end, [-end, 1, -1 - end, 0], 0.0) for end in RelativeShares(pairs).interval(0.025)]
+    for end, contrast, change in ends:
+        conditions = [{"type": "eq", "fun": lambda p: p.sum() - 1},
+                      {"type": "eq", "fun": lambda p, c=contrast, d=change: p @ c - d}]  # fmt: skip
+        found = minimize(lambda p: -(observed * np.log(p)).sum(), np.full(4, 0.25), constraints=conditions,
+                         bounds=[(1e-9, 1)] * 4, options={"ftol": 1e-14, "maxiter": 500})  # fmt: skip
+        expected = found.x * observed.sum()
+        assert ((observed - expected) ** 2 / expected).sum() ** 0.5 == pytest.approx(1.95996, abs=1e-3), end
 
 
 @pytest.mark.parametrize("n", [20, 45])
