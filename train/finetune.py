@@ -175,6 +175,8 @@ def finetune(
     if loss.needs_reference:
         known = _reference(base, [*rows, *eval_rows], config, state.folder)
         rows, eval_rows = with_reference(rows, known[: len(rows)]), with_reference(eval_rows, known[len(rows) :])
+    if loss.needs != "rows":
+        trainable.without_dropout(base.model)
     model = trainable.make_trainable(base.model, config)
     fsdp = distributed.uses_fsdp(config.distributed, config.method)
     return Finetuned(base, config, model, fit(model, rows, eval_rows, config, state, tracker, loss, fsdp, accept))

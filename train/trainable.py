@@ -41,6 +41,19 @@ def make_trainable(model: Any, config: FinetuneConfig) -> Any:
     )
 
 
+def without_dropout(model: Any) -> None:
+    """Set the dropout of the model's own modules to 0; an adapter's stays as it was asked for.
+
+    The reference has none, so noise in the trained model would count as reward. TRL's
+    trainers do the same (``disable_dropout``).
+    """
+    from torch import nn
+
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Dropout) and "lora_dropout" not in name:
+            module.p = 0.0
+
+
 def load_adapter(model: Any, folder: Path | None) -> Any:
     """``model`` with the adapter in ``folder``, whose weights are trainable."""
     from peft import PeftModel

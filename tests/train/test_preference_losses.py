@@ -1,14 +1,18 @@
 """Preference losses against the trainers of the pinned TRL: loss and gradient on the same batch."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
 from train.base_model import BUNDLED
-from train.config import PreferenceSettings
+from train.config import FinetuneConfig, PreferenceSettings
 from train.encoding import IGNORE, Example, Pair, Rated
+from train.finetune import finetune, load_base
 from train.losses import PREFERENCE_LOSSES, log_probs, measure_all, sequence_log_probs, with_reference
 from train.packing import pack
+from train.resume import StateFolder
 
 CPU = torch.device("cpu")
 TOLERANCE = 1e-4
@@ -219,3 +223,23 @@ def test_a_step_against_the_gradient_lowers_the_loss(model, reference, name):
     after = ours(model, rows, name, PreferenceSettings(beta=0.5))[0]
     torch.nn.utils.vector_to_parameters(start, model.parameters())
     assert after < before
+
+
+class Losses(list):
+    def log(self, step, metrics):
+        self.extend([metrics["train/loss"]] if "train/loss" in metrics else [])
+
+    def flush(self): ...
+
+
+def test_training_starts_from_rewards_of_zero_whatever_the_dropout_of_the_base(tmp_path):
+    base = load_base(FinetuneConfig(base_model="bundled"))
+    dropouts = [module for module in base.model.modules() if isinstance(module, torch.nn.Dropout)]
+    for module in dropouts:
+        module.p = 0.5
+    config, found = FinetuneConfig(epochs=1, batch_size=4, dropout=0.25), Losses()
+    loss = PREFERENCE_LOSSES["dpo"](PreferenceSettings())
+    tuned = finetune(pairs(4), pairs(1), base, config, found, StateFolder(tmp_path), loss)
+    assert dropouts and found[0] == pytest.approx(math.log(2), abs=1e-4)
+    own = {module.p for name, module in tuned.model.named_modules() if name.endswith("lora_dropout.default")}
+    assert own == {0.25}
