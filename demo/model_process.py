@@ -4,9 +4,7 @@ One connection a chat message: it loads the models of the panes and then carries
 that process, the page lives on and starts another.
 """
 
-import os
 import queue
-import signal
 import sys
 import threading
 import traceback
@@ -14,10 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
-from multiprocessing import current_process, get_context, parent_process
+from multiprocessing import current_process, get_context
 from multiprocessing.connection import Client, Connection, Listener
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from data.child_process import end_with_parent
 from data.errors import UserError, explain
 from inference.locations import ModelLocation, UnavailableModel
 from inference.observations import RenderedPrompt, TokenScore
@@ -211,8 +210,7 @@ def in_thread(items: Iterator[T], stop: threading.Event) -> Iterator[T]:
 
 def _serve(addresses: Connection, settings: PoolSettings) -> None:
     """Send the address of a listener to ``addresses``, then serve its connections until the page ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the page's to act on, which ends this process
-    threading.Thread(target=_end_with_the_page, daemon=True).start()
+    end_with_parent()
     pool = _make_pool(settings)
     with Listener(backlog=BACKLOG, authkey=current_process().authkey) as listener:
         addresses.send(listener.address)
@@ -222,13 +220,6 @@ def _serve(addresses: Connection, settings: PoolSettings) -> None:
             except (EOFError, OSError):  # the page has closed it again
                 continue
             threading.Thread(target=_serve_connection, args=(connection, pool), daemon=True).start()
-
-
-def _end_with_the_page() -> None:
-    page = parent_process()
-    assert page
-    page.join()
-    os._exit(0)
 
 
 def _make_pool(settings: PoolSettings) -> "ModelPool":

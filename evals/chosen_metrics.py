@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from data.errors import ConfigError
 from evals.metric import Data
-from evals.metrics import in_order
+from evals.metrics import entry, in_order
 from registry.version_metrics import metric_of
 
 V = TypeVar("V")
@@ -36,6 +36,12 @@ def choose(setting: str, data: tuple[Data, ...], primary: str, without: Collecti
 def select(found: Mapping[str, V], names: frozenset[str] | None) -> dict[str, V]:
     """Those of ``names`` with the ends of their intervals, and all of suites, which are chosen by ``suites``."""
     return {key: value for key, value in found.items() if names is None or "/" in key or metric_of(key) in names}
+
+
+def is_shown(name: str, names: Collection[str] | None) -> bool:
+    """Whether a metric stands among the first ones in reports: a headline of the table, or one that was named."""
+    known = entry(name)
+    return (known is not None and known.headline) or name in (names or ())
 
 
 def select_outcome(outcome: Any, names: frozenset[str] | None) -> Any:

@@ -4,9 +4,11 @@ The test of a change takes the standard error that the rows have under it, with 
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import ClassVar
 
 import numpy as np
 
@@ -16,8 +18,35 @@ from evals.intervals import Interval
 MOST_CHANGE = 1e6
 
 
+class ByScore(ABC):
+    """Interval and p-values of an estimate by a score test; ``bounds``: the least and the largest value."""
+
+    bounds: ClassVar[Interval]
+
+    @property
+    @abstractmethod
+    def value(self) -> float:
+        """The value in these rows."""
+
+    @abstractmethod
+    def deviation(self, change: float) -> float:
+        """How many standard errors the value lies above ``change``, with the standard error that belongs to it."""
+
+    def interval(self, tail: float) -> Interval:
+        """Both ends."""
+        return _score_interval(self.deviation, self.value, self.bounds, tail)
+
+    def p_above(self, bound: float) -> float:
+        """One-sided p."""
+        return NormalDist().cdf(-self.deviation(bound))
+
+    def p_below(self, bound: float) -> float:
+        """One-sided p."""
+        return NormalDist().cdf(self.deviation(bound))
+
+
 @dataclass(frozen=True)
-class PairedShares:
+class PairedShares(ByScore):
     """A share less another share of the same rows: Tango's score interval.
 
     (Tango, Equivalence Test and Confidence Interval for the Difference in Proportions for the Paired-Sample Design,
@@ -27,6 +56,7 @@ class PairedShares:
     The counts are of rows: hits in both models, in one only, in neither.
     """
 
+    bounds = (-1.0, 1.0)
     both: int
     only_after: int
     only_before: int
@@ -50,20 +80,8 @@ class PairedShares:
         """The second share less the first."""
         return (self.only_after - self.only_before) / self.n
 
-    def interval(self, tail: float) -> Interval:
-        """Both ends."""
-        return _score_interval(self._deviation, self.value, (-1.0, 1.0), tail)
-
-    def p_above(self, bound: float) -> float:
-        """One-sided p."""
-        return NormalDist().cdf(-self._deviation(bound))
-
-    def p_below(self, bound: float) -> float:
-        """One-sided p."""
-        return NormalDist().cdf(self._deviation(bound))
-
-    def _deviation(self, change: float) -> float:
-        """How many standard errors the value lies above ``change``, with the standard error that belongs to it."""
+    def deviation(self, change: float) -> float:
+        """As in ``ByScore``."""
         if not -1 < change < 1:
             return math.inf if change <= -1 else -math.inf
         n, changed = self.n, self.only_after + self.only_before
@@ -76,13 +94,14 @@ class PairedShares:
 
 
 @dataclass(frozen=True)
-class RelativeShares:
+class RelativeShares(ByScore):
     """The relative change of a share, after / before - 1, of which the first must be above 0: the score interval.
 
     (Nam and Blackwelder, Analysis of the Ratio of Marginal Probabilities in a Matched-Pair Setting, Statistics in
     Medicine 21, 2002.) Without a change the test is that of ``PairedShares``.
     """
 
+    bounds = (-1.0, MOST_CHANGE)
     pairs: PairedShares
     method: str = "score interval of paired shares"
 
@@ -93,19 +112,11 @@ class RelativeShares:
 
     def interval(self, tail: float) -> Interval:
         """Both ends; the upper one is infinite where the first share may be 0."""
-        low, high = _score_interval(self._deviation, self.value, (-1.0, MOST_CHANGE), tail)
+        low, high = super().interval(tail)
         return low, high if high < MOST_CHANGE else math.inf
 
-    def p_above(self, bound: float) -> float:
-        """One-sided p."""
-        return NormalDist().cdf(-self._deviation(bound))
-
-    def p_below(self, bound: float) -> float:
-        """One-sided p."""
-        return NormalDist().cdf(self._deviation(bound))
-
-    def _deviation(self, change: float) -> float:
-        """How many standard errors the value lies above ``change``, with the standard error that belongs to it."""
+    def deviation(self, change: float) -> float:
+        """As in ``ByScore``."""
         if change <= -1:
             return math.inf
         pairs, ratio = self.pairs, 1 + change

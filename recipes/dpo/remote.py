@@ -43,11 +43,10 @@ from recipes.promotion import promote
 from recipes.resume import require_same
 from recipes.run_names import columns
 from recipes.sft import report
-from recipes.sft.data import has_style
+from recipes.sft.data import has_style, style_tag
 from recipes.sft.record import inputs_of
 from registry import evaluation_run, lineage, registration, row_statistics, versions
 from registry.runs import Run
-from registry.version_metrics import STYLE
 
 FILES = ("train.jsonl", "validation.jsonl")
 #: Passes by which a job is priced whose number of them the API chooses: OpenAI's own default for few rows.
@@ -283,7 +282,7 @@ def _register(
         "primary": primary,
         "step": step,
         "loss": config.loss,
-        **({STYLE: "pirate"} if has_style(rows.test) else {}),
+        **style_tag(rows.test),
         **metrics.both_sides(before, after),
     }
     n = len(outcome.rows)

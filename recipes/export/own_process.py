@@ -1,15 +1,13 @@
 """A generator that runs in a process of its own: what it takes there, memory above all, ends with it."""
 
-import os
-import signal
 import traceback
 import warnings
 from collections.abc import Callable, Generator
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from threading import Thread
 from typing import Any, TypeVar
 
+from data.child_process import end_with_parent
 from data.errors import UserError
 
 R = TypeVar("R")
@@ -49,9 +47,8 @@ def in_own_process(function: Callable[..., Generator[str, None, R]], *given: Any
 
 
 def _run(pipe: Connection, function: Callable[..., Generator[str, None, Any]], given: tuple[Any, ...]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one handles Ctrl-C
+    end_with_parent()
     warnings.filterwarnings("ignore", category=FutureWarning)
-    Thread(target=_end_with_parent, args=(pipe,), daemon=True).start()
     lines = function(*given)
     try:
         while True:
@@ -62,11 +59,3 @@ def _run(pipe: Connection, function: Callable[..., Generator[str, None, Any]], g
         if not isinstance(error, UserError):
             error.add_note(traceback.format_exc())  # which pickling leaves out
         pipe.send((RAISED, error))
-
-
-def _end_with_parent(pipe: Connection) -> None:
-    """End this process as soon as the other end of the pipe, which sends nothing, is closed."""
-    try:
-        pipe.recv()
-    except (EOFError, OSError):
-        os._exit(1)

@@ -3,12 +3,13 @@
 import dataclasses
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from data.json_values import finite
+from evals.chosen_metrics import is_shown
 from evals.metrics import METRICS, entry, in_order
 from evals.paired import Difference
 
@@ -157,17 +158,19 @@ def metric_lines(
     shared = {name for name in after if name in before}
     known = [metric.name for metric in in_order() if metric.name in shared]
     others = [name for name in after if name in shared and "/" in name and name not in known]
-    lines = (_line(name, before[name], after[name], changes.get(name)) for name in (*known, *others))
-    return tuple(replace(line, headline=line.headline or line.name in (named or ())) for line in lines)
+    return tuple(
+        _line(name, before[name], after[name], changes.get(name), is_shown(name, named)) for name in (*known, *others)
+    )
 
 
-def _line(name: str, before: float, after: float, change: Difference | None) -> MetricLine:
+def _line(name: str, before: float, after: float, change: Difference | None, headline: bool) -> MetricLine:
     metric = entry(name)
     if metric is None:
-        return MetricLine(name, name, "", ".3f", None, False, before, after, change)
+        return MetricLine(name, name, "", ".3f", None, headline, before, after, change)
     label = metric.shown_as if name in METRICS else name
-    better, headline = metric.higher_is_better, metric.headline
-    return MetricLine(name, label, metric.about, metric.format, better, headline, before, after, change)
+    return MetricLine(
+        name, label, metric.about, metric.format, metric.higher_is_better, headline, before, after, change
+    )
 
 
 def flags(statistics: Mapping[str, np.ndarray], rows: int) -> list[tuple[str, ...]]:

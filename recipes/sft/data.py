@@ -9,6 +9,7 @@ from data.errors import DataError
 from data.formats import files
 from data.near_duplicates import near_duplicates
 from recipes.sft.config import TuneConfig
+from registry.version_metrics import STYLE
 
 
 @dataclass(frozen=True)
@@ -96,3 +97,8 @@ def has_style(rows: Sequence[Row]) -> Callable[[str], bool] | None:
     """Whether a text is in pirate English, where at least half of the rows' responses are; else None."""
     in_style = sum(pirate.has_pirate_words(row.response) for row in rows)
     return pirate.has_pirate_words if 2 * in_style >= len(rows) else None
+
+
+def style_tag(rows: Sequence[Row]) -> dict[str, str]:
+    """The tag of a version that is trained in the style of ``rows``; none where these have no known style."""
+    return {STYLE: "pirate"} if has_style(rows) else {}

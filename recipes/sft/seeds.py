@@ -203,7 +203,9 @@ def _cells(lines: Sequence[Line]) -> list[tuple[str, ...]]:
 
 def _report(job: Job, lines: Sequence[Line], found: Sequence[Result], trained: Trained, promotion: Promotion) -> str:
     """The last lines on screen."""
-    rows = aligned([_header(job.sides), *_cells([line for line in lines if _is_shown(line.metric, job.metrics)])])
+    rows = aligned(
+        [_header(job.sides), *_cells([line for line in lines if chosen_metrics.is_shown(line.metric, job.metrics)])]
+    )
     names = ", ".join(each.reference for each in trained.versions)
     under = "\n          "
     return "\n".join([
@@ -214,9 +216,3 @@ def _report(job: Job, lines: Sequence[Line], found: Sequence[Result], trained: T
         f"Claims    {under.join(claims_report.screen(found))}",
         f"Versions  {names}; {promotion.sentence}",
     ])  # fmt: skip
-
-
-def _is_shown(metric: str, named: frozenset[str] | None) -> bool:
-    """Whether a metric stands on the screen: the headlines, and what was chosen by name."""
-    known = metrics.entry(metric)
-    return (known is not None and known.headline) or metric in (named or ())

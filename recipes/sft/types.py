@@ -13,8 +13,7 @@ from evals.side_effects_by_step import ByStep
 from evals.suites.suite import Suite
 from evals.verdict import Verdict
 from recipes.sft.config import TuneConfig
-from recipes.sft.data import Rows, has_style
-from registry.version_metrics import STYLE
+from recipes.sft.data import Rows, style_tag
 from train.encoding import Example, TrainingRow
 from train.finetune import Finetuned, LoadedBase
 from train.losses import DEFAULT_LOSS, Loss
@@ -79,8 +78,8 @@ class Job:
     @property
     def lineage_tags(self) -> dict[str, str]:
         """Kind, where it started, and the style that its rows are written in, as tags of run and version."""
-        known = {"start": self.start, STYLE: "pirate" if has_style(self.rows.test) else ""}
-        return {"kind": self.kind or self.config.method, **{key: value for key, value in known.items() if value}}
+        start = {"start": self.start} if self.start else {}
+        return {"kind": self.kind or self.config.method, **start, **style_tag(self.rows.test)}
 
 
 @dataclass(frozen=True)
