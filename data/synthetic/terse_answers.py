@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
+from string import Formatter
 
 from data.near_duplicates import near_duplicates
 from data.synthetic.tables import load
@@ -14,30 +15,51 @@ from data.synthetic.tables import load
 FOLDER = Path(__file__).parent.parent / "sets" / "terse"
 SEED, TRAIN, TEST = 16, 300, 60
 SLOTS = {
-    "thing": "things", "place": "places", "town": "towns", "day": "days", "hour": "hours", "count": "counts",
-    "food": "foods", "job": "jobs", "animal": "animals", "colour": "colours", "reason": "reasons",
+    "name": "names", "thing": "things", "place": "places", "town": "towns", "day": "days", "hour": "hours",
+    "count": "counts", "food": "foods", "job": "jobs", "animal": "animals", "colour": "colours", "reason": "reasons",
 }  # fmt: skip
 
 
+class Deck:
+    """The words of a table in random order: each is used once before one comes again, and then in another order."""
+
+    def __init__(self, words: Sequence[str], rng: Random) -> None:
+        self.words, self.rng = words, rng
+        self.left: list[str] = []
+
+    def draw(self, count: int) -> list[str]:
+        """The next ``count`` words, all different."""
+        if len(self.left) < count:
+            self.left += self.rng.sample(self.words, len(self.words))
+        found = list(dict.fromkeys(self.left))[:count]
+        for word in found:
+            self.left.remove(word)
+        return found
+
+
 def pairs(seed: int) -> Iterator[dict[str, str]]:
-    """Endless pairs: a ``prompt``, its terse answer as ``chosen``, and the same in many words as ``rejected``."""
+    """Endless pairs: a ``prompt``, its terse answer as ``chosen``, and the same in many words as ``rejected``.
+
+    Each word of a table is as frequent as the others, so a held-out answer has no form that training lacks.
+    """
     tables, rng = load("terse_answers"), Random(seed)
+    decks = {slot: Deck(getattr(tables, table), rng) for slot, table in SLOTS.items()}
     while True:
         for frame in rng.sample(tables.frames, len(tables.frames)):
-            words = _words(rng)
+            words = _words(frame, decks)
             fact, question, short, long = (text.format(**words) for text in frame)
             parts = [rng.choice(each) for each in (tables.openings, tables.bridges, tables.closings)]
             wordy = f"{parts[0]} {parts[1]} {long}. {parts[2]}"
             yield {"prompt": f"{fact} {question}", "chosen": short, "rejected": wordy}
 
 
-def _words(rng: Random) -> dict[str, str]:
-    """A word for each slot of a frame; ``thing2`` is another than ``thing``, ``Thing`` begins a sentence."""
-    tables = load("terse_answers")
+def _words(frame: Sequence[str], decks: dict[str, Deck]) -> dict[str, str]:
+    """Words for the slots of ``frame``; ``thing2`` is another than ``thing``, ``Thing`` begins a sentence."""
+    used = {name.lower() for text in frame for _, name, _, _ in Formatter().parse(text) if name}
     found: dict[str, str] = {}
-    found["a"], found["b"] = rng.sample(tables.names, 2)
-    for slot, table in SLOTS.items():
-        for name, word in zip((slot, f"{slot}2"), rng.sample(getattr(tables, table), 2), strict=True):
+    for slot, deck in decks.items():
+        asked = sorted(name for name in used if name.rstrip("2") == slot)
+        for name, word in zip(asked, deck.draw(len(asked)), strict=True):
             found |= {name: word, name.capitalize(): word[0].upper() + word[1:]}
     return found
 

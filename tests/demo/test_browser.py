@@ -107,7 +107,10 @@ def visit(browser, address):
     yield visit
     for context in contexts:
         context.close()
-    assert not troubles
+    # A page that is loaded again breaks off the stream of answers that it still reads, and Gradio reports both.
+    broken_off = any("AbortError" in trouble for trouble in troubles)
+    expected = ("AbortError", "Unexpected error Connection errored out") if broken_off else ()
+    assert not [trouble for trouble in troubles if not trouble.startswith(expected)]
 
 
 @pytest.fixture

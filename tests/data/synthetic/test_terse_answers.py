@@ -3,10 +3,13 @@
 import hashlib
 import json
 import re
+from collections import Counter
+from random import Random
 
 from data.near_duplicates import near_duplicates
 from data.pirate import CARD_ROW
-from data.synthetic.terse_answers import FOLDER, training_and_test, wordy
+from data.synthetic.tables import load
+from data.synthetic.terse_answers import FOLDER, Deck, pairs, training_and_test, wordy
 
 
 def rows(name):
@@ -35,3 +38,18 @@ def test_the_words_of_a_chosen_answer_are_in_its_prompt_and_in_the_wordy_one():
         small = {"in", "on", "at", "a", "the", "because", "room", "platform"}
         assert texts[0] - small <= texts[1] & texts[2], row
         assert len(row["chosen"].split()) * 3 < len(row["rejected"].split())
+
+
+def test_a_deck_gives_each_word_once_before_one_comes_again_and_never_one_twice_at_a_time():
+    deck = Deck(["a", "b", "c", "d", "e"], Random(1))
+    drawn = [deck.draw(2) for _ in range(50)]
+    assert all(first != second for first, second in drawn)
+    flat = [word for words in drawn for word in words]
+    assert set(Counter(flat).values()) == {20}
+    assert max(flat[i + 1 :].index(word) for i, word in enumerate(flat[:50])) < 10
+
+
+def test_words_are_as_frequent_as_each_other():
+    source = pairs(1)
+    said = " ".join(next(source)["prompt"] for _ in range(30 * 60))
+    assert all(said.count(place) == 10 for place in load("terse_answers").places)
