@@ -62,7 +62,19 @@ class Question:
 
     def body(self, number: int) -> bytes:
         """The endpoint's arguments, in its order; the seed differs from question to question."""
-        values = [PROMPTS[number % len(PROMPTS)], self.left, self.right, "", "", 0.7, 1.0, self.new_tokens, number, ""]
+        values = [
+            PROMPTS[number % len(PROMPTS)],
+            self.left,
+            self.right,
+            "",
+            "",
+            0.7,
+            1.0,
+            self.new_tokens,
+            number,
+            "",
+            "",
+        ]
         return json.dumps({"data": values}).encode()
 
 

@@ -42,7 +42,7 @@ def add(sessions: ChatSessions, versions_of: VersionCache, line: str) -> None:
             sampling = Sampling(temperature, top_p, max_new_tokens, seed)
             frame: dict[str, Any] = {}
             for exchange in sessions.answer(chat, (left, right, third, fourth), prompt, sampling, system=system):
-                frame = {**plain(exchange), "voices": plain(chat.models), "way": chat.execution}
+                frame = {**plain(exchange), "models": plain(chat.models), "execution": chat.execution}
                 yield {"conversation": token, "done": False, **frame}
             yield {"conversation": token, "done": True, **frame}
 

@@ -9,6 +9,7 @@ lines. So the probability that any claim is confirmed falsely is at most alpha, 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
@@ -121,7 +122,7 @@ def _result(
     share = {"confirmed": shares[0], "refuted": shares[1], "undecided": min(shares)}[outcome]
     tail = alpha * share / (1 if line.is_range else 2)
     low, high = found.interval(tail)
-    more = None if outcome != "undecided" else _more_rows(line, n, found.value, low, high)
+    more = None if outcome != "undecided" else _more_rows(line, n, found, tail)
     return Result(line, outcome, n, found.value, low, high, 1 - 2 * tail, *adjusted, more, found.method)
 
 
@@ -134,18 +135,18 @@ def _missing(line: Line, n: int) -> str:
     return f"no interval: {'the base has 0' if line.quantity == 'relative' else 'undefined'} on {n} {line.units}"
 
 
-def _more_rows(line: Line, n: int, value: float, low: float, high: float) -> int | None:
-    """How many more rows would move the interval's ends past the bounds, as its width falls with their square root."""
-    is_inside = line.low < value < line.high
-    ends = [(low, line.low), (high, line.high)] if is_inside else [(high, line.low), (low, line.high)]
-    ratios = [
-        (end - value) / (bound - value)
-        for end, bound in ends
-        if math.isfinite(bound) and bound != value and (end - value) * (bound - value) >= 0
-    ]
-    if not ratios or not all(map(math.isfinite, ratios)):
+def _more_rows(line: Line, n: int, found: Estimate, tail: float) -> int | None:
+    """How many more rows would decide: by how many standard errors a value is off a bound grows with their root."""
+    if line.low < found.value < line.high:
+        tests = ((found.p_above, line.low), (found.p_below, line.high))
+        p_values = [p_value(bound) for p_value, bound in tests if math.isfinite(bound)]
+    else:
+        p_values = [found.p_below(line.low) if found.value <= line.low else found.p_above(line.high)]
+    if not all(0 < p < 0.5 for p in p_values):
         return None
-    return max(1, math.ceil(n * (max(ratios) ** 2 - 1)))
+    wanted, normal = NormalDist().inv_cdf(1 - tail), NormalDist()
+    least = min(-normal.inv_cdf(p) for p in p_values)
+    return max(1, math.ceil(n * ((wanted / least) ** 2 - 1)))
 
 
 @dataclass(frozen=True)

@@ -75,8 +75,8 @@ def test_an_answer_streams_and_is_the_one_that_the_models_give(client, served):
     assert len(set(texts)) > 2 and [len(text) for text in texts] == sorted(len(text) for text in texts)
     *_, alone = served.pool.open([BASE, TUNED]).generate(GOOD[0], Sampling(max_new_tokens=40))
     assert [reply["token_ids"] for reply in last["replies"]] == [list(reply.token_ids) for reply in alone.replies]
-    assert [voice["reference"] for voice in last["voices"]] == [BASE, TUNED]
-    assert "one batch" in last["way"] and not leaks(json.dumps(last), served)
+    assert [voice["reference"] for voice in last["models"]] == [BASE, TUNED]
+    assert "one batch" in last["execution"] and not leaks(json.dumps(last), served)
 
 
 def test_a_conversation_goes_on_with_its_id_and_is_another_without(client, served):

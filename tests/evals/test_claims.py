@@ -102,6 +102,16 @@ def test_what_undecided_lines_need_would_decide_them():
     assert f"undecided ({result.more_rows} more test rows would decide)" == result.reason
 
 
+def test_equal_answers_are_undecided_by_no_more_rows_than_they_need():
+    text = "keeps:\n  - stop_rate: {not_below: -0.03}\n"
+    [result] = outcomes(text, {"stop_rate": means([1] * 45)}, {"stop_rate": means([1] * 45)})
+    assert result.outcome == "undecided" and 50 < result.more_rows < 100, "Tango's width falls with the rows themselves"
+    for more, outcome in ((result.more_rows - 1, "undecided"), (result.more_rows, "confirmed")):
+        rows = means([1] * (45 + more))
+        [again] = outcomes(text, {"stop_rate": rows}, {"stop_rate": rows})
+        assert again.outcome == outcome
+
+
 def test_few_rows_and_metrics_that_were_not_measured_leave_a_claim_undecided():
     text = "claims:\n  - loss: {below: -0}\n  - stop_rate: {above: 0.5}\n"
     few, none = outcomes(text, {"loss": means([2, 3, 4])}, {"loss": means([1, 2, 3])})
