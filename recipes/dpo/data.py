@@ -1,9 +1,8 @@
 """The preferences of a run: what is trained on, what chooses the checkpoint, what is reported."""
 
 import json
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from recipes.dpo.config import VOTES, DpoConfig
 from recipes.sft.data import Rows, without_near_duplicates
 from registry.runs import Run
 from registry.votes import store
-from registry.votes.votes import Vote, model_of, no_pair, preference_pairs
+from registry.votes.votes import Vote, model_of, select_pairs
 
 TERSE = "terse"
 FOLDER = Path(__file__).parent.parent.parent / "data" / "sets" / TERSE
@@ -30,7 +29,7 @@ class PreferenceRows(Rows):
 
     ``preferences``: those of training, validation and test; for KTO those of the first two are ratings. ``training``:
     those of training as they were read, but for those that were turned round, which ``flipped`` says. ``votes``: ids of
-    the votes that they were made of.
+    the traces of the votes that they were made of.
     """
 
     preferences: tuple[Sequence[Any], Sequence[Any], Sequence[Any]] = ((), (), ())
@@ -66,7 +65,7 @@ def load(config: DpoConfig) -> PreferenceRows:
     learned, checks = train, validation
     if config.loss == "kto":
         learned, checks = preferences.rated(train), preferences.rated(validation)
-        notes.append("{} good and {} bad answers to train on".format(*preferences.counts(learned)))
+        notes.append(_rated_note({"to train on": learned, "to choose the checkpoint": checks, "to report": test}))
     good: list[list[Any]] = [
         [row for row in rows if not isinstance(row, Rating) or row.good] for rows in (learned, checks, test)
     ]
@@ -83,6 +82,22 @@ def load(config: DpoConfig) -> PreferenceRows:
     )
 
 
+def _rated_note(sets: dict[str, Sequence[Preference | Rating]]) -> str:
+    """How many answers of each kind there are; rows that choose the checkpoint may be all of one kind.
+
+    Raises:
+        DataError: the others are.
+    """
+    counted: list[str] = []
+    for purpose, rows in sets.items():
+        good, bad = preferences.counts(row for row in rows if isinstance(row, Rating))
+        if good or bad:  # else they are pairs
+            counted.append(f"{good} good and {bad} bad answers {purpose}")
+        if bool(good) != bool(bad) and purpose != "to choose the checkpoint":
+            raise DataError([f"loss=kto needs good and bad answers: there are {counted[-1]}"])
+    return ", ".join(counted)
+
+
 def _read_sets(config: DpoConfig, notes: list[str]) -> tuple[list[Any], list[Any], str]:
     """(training rows, held-out rows, whence the latter are)."""
     if config.dataset == TERSE:
@@ -91,7 +106,11 @@ def _read_sets(config: DpoConfig, notes: list[str]) -> tuple[list[Any], list[Any
     elif config.test_dataset:
         train, held_out, name = _read(config, notes), [], ""
     else:
-        train, held_out = splits.split(_read(config, notes))
+        read = _read(config, notes)
+        try:
+            train, held_out = splits.split(read)
+        except DataError as error:
+            raise DataError([*error.problems, *notes]) from None  # the rows may be few because some were left out
         name = "a fifth of the preferences, chosen by their prompts"
     if config.test_dataset:
         held_out, name = _file(config.test_dataset, config, notes), config.test_dataset
@@ -136,15 +155,15 @@ def of_votes(config: DpoConfig) -> tuple[list[Preference], list[str]]:
     """
     every = store.load()
     votes = list(filter(_is_wanted(config), every))
-    reasons = Counter(reason for vote in votes if (reason := no_pair(vote)))
-    records = [Record(f"vote {row['vote_id'][:8]}", row) for row in preference_pairs(votes)]
-    rows, problems, _ = formats.check(records)
+    selected = select_pairs(votes, shown=True)
+    rows, problems, _ = formats.check(Record(f"vote {row['vote_id'][:8]}", row) for row in selected.rows)
     left_out = [f"{len(every) - len(votes)} votes not asked for"] if len(votes) < len(every) else []
-    left_out += [f"{count} x {reason}" for reason, count in reasons.most_common()] + problems
+    left_out += [f"{count} x {reason}" for reason, count in selected.left_out] + problems
     note = f"{len(rows)} pairs of {len(every)} votes" + (f"; left out: {', '.join(left_out)}" if left_out else "")
     if not rows:
         raise DataError([f"dataset=votes: {note}; open make demo, compare two versions and vote"])
-    return [row for row in rows if isinstance(row, Preference)], [note]
+    traces = {vote.vote_id: vote.trace_id for vote in votes}
+    return [replace(row, source=traces[row.source]) for row in rows if isinstance(row, Preference)], [note]
 
 
 def _is_wanted(config: DpoConfig) -> Callable[[Vote], bool]:

@@ -66,5 +66,5 @@ def at_evaluations(job: Job, run: Run) -> Accept | None:
     if job.config.sample_prompts and distributed.world_size() > 1:
         raise ConfigError("sample_prompts answers in one process; start it without torchrun or accelerate launch")
     tasks: list[Accept] = [KeepTest(job, run)] if job.stop_on else []
-    tasks += [SampleAnswers(job, run)] if job.config.sample_prompts else []
+    tasks += [SampleAnswers(job, run)] if job.config.sample_prompts and job.rows.validation else []
     return (lambda model, step: all([task(model, step) for task in tasks])) if tasks else None

@@ -5,7 +5,6 @@ what is there instead of adding to it, and a second vote of the same voter takes
 are written through the store's client and not by MLflow's tracer, which would hide a failure and make its own ids.
 """
 
-import hashlib
 import json
 import re
 from dataclasses import asdict
@@ -37,7 +36,7 @@ def record(vote: Vote, tracking_uri: str | None = None) -> str:
         MlflowException: the store rejects it or does not answer.
     """
     client = TracingClient(tracking_uri)
-    trace_id = "tr-" + hashlib.sha256(json.dumps([vote.exchange, vote.voter]).encode()).hexdigest()[:32]
+    trace_id = vote.trace_id
     found = _find(client, trace_id)
     kept = _feedback(found) if found else []
     if any(_metadata(each, "vote_id") == vote.vote_id for each in kept):

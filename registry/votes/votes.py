@@ -3,6 +3,7 @@
 ``registry.votes.store`` keeps them in MLflow, ``registry.votes.outbox`` sends them there in the background.
 """
 
+import hashlib
 import json
 import math
 import re
@@ -91,6 +92,11 @@ class Vote:
     def versions(self) -> tuple[str, str]:
         """The references of both sides, left one first."""
         return self.left.voice.reference, self.right.voice.reference
+
+    @property
+    def trace_id(self) -> str:
+        """Id of the MLflow trace that stands for the exchange as this voter saw it."""
+        return "tr-" + hashlib.sha256(json.dumps([self.exchange, self.voter]).encode()).hexdigest()[:32]
 
     @property
     def winner(self) -> Side | None:
@@ -293,7 +299,7 @@ def preference_pairs(votes: Iterable[Vote]) -> Iterator[dict[str, Any]]:
 
     ``prompt`` holds the messages up to the question, ``chosen`` and ``rejected`` one answer each. Messages instead of
     texts, because TRL joins texts as they are and applies a chat template to messages only. ``preferred`` (the
-    winner's reference) and ``vote_id`` are columns that trainers ignore.
+    winner's reference), ``vote_id`` and ``voter`` are columns that trainers ignore.
     """
     seen: set[str] = set()
     for vote in votes:
@@ -308,4 +314,4 @@ def preference_pairs(votes: Iterable[Vote]) -> Iterator[dict[str, Any]]:
         key = json.dumps(row)
         if key not in seen:
             seen.add(key)
-            yield {**row, "preferred": winner.voice.reference, "vote_id": vote.vote_id}
+            yield {**row, "preferred": winner.voice.reference, "vote_id": vote.vote_id, "voter": vote.voter}

@@ -1,5 +1,6 @@
 """The preferences of a run: of votes, with what is left out counted; turned round by rate; taken apart for KTO."""
 
+import json
 from typing import get_args
 
 import pytest
@@ -19,17 +20,19 @@ def test_cross_entropy_is_added_by_default_and_orpo_has_its_own():
     assert DpoConfig(sft_weight=0).lr_share < DpoConfig().lr_share == DpoConfig(loss="orpo").lr_share
 
 
-def cast(number, choice="right", blind=True, ended="end", versions=("pirate/1", "dpo/1")):
+def cast(number, choice="right", blind=True, ended="end", versions=("pirate/1", "dpo/1"), voter="v", said=None):
+    said = number if said is None else said
     left, right = (
-        Side(ModelInfo(reference, "lora", "ab", "base", "cd", 9), Reply(f"{text} {number}.", (1, 2), ended, 0.1, 0.5))
+        Side(ModelInfo(reference, "lora", "ab", "base", "cd", 9), Reply(f"{text} {said}.", (1, 2), ended, 0.1, 0.5))
         for reference, text in zip(versions, ("Hello", "Ahoy"), strict=True)
     )
-    vote_store.record(Vote(f"e{number}", "v", choice, blind, f"Hi {number}", left, right, Sampling(), 1_700_000_000.0))
+    vote = Vote(f"e{number}", voter, choice, blind, f"Hi {said}", left, right, Sampling(), 1_700_000_000.0)
+    return vote_store.record(vote)
 
 
 def test_votes_are_pairs_and_those_left_out_are_counted(store):
-    for number, choice in enumerate(["right", "left", "tie", "both_bad"]):
-        cast(number, choice)
+    traces = [cast(number, choice) for number, choice in enumerate(["right", "left", "tie", "both_bad"])]
+    cast(9, said=1, choice="left")
     cast(4, ended="length")
     cast(5, blind=False)
     cast(6, versions=("other/1", "pirate/1"))
@@ -38,11 +41,53 @@ def test_votes_are_pairs_and_those_left_out_are_counted(store):
         ("Hi 0", "Ahoy 0.", "Hello 0."),
         ("Hi 1", "Hello 1.", "Ahoy 1."),
     ]
-    assert all(row.source for row in found)
-    assert note.startswith("2 pairs of 7 votes") and "2 votes not asked for" in note
+    assert [row.source for row in found] == traces[:2]
+    assert note.startswith("2 pairs of 8 votes") and "2 votes not asked for" in note and "1 x the same pair" in note
     assert "2 x no answer was preferred" in note and "1 x the preferred answer was cut off" in note
     with pytest.raises(DataError, match="0 pairs"):
         of_votes(DpoConfig(dataset="votes", since="2999-01-01"))
+
+
+def test_voters_who_disagree_are_two_annotators(store):
+    for number, voter in enumerate(["v", "w"]):
+        for said in range(11):
+            cast(20 * number + said, said=said, voter=voter, choice="left" if said == 0 and voter == "w" else "right")
+    for number, choice in enumerate(["left", "right"]):
+        cast(90 + number, choice, said=99)
+    rows = load(DpoConfig(dataset="votes"))
+    assert sum(map(len, rows.preferences)) == 12
+    assert "2 pairs on which annotators disagree stay" in rows.notes
+    assert "2 pairs left out: the same annotator chose both ways" in rows.notes
+
+
+def written(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def test_too_few_rows_are_explained_by_those_that_were_left_out(tmp_path):
+    sides = [{"prompt": f"p {i}", "chosen": a, "rejected": b} for i in range(8) for a, b in ("xy", "yx")]
+    with pytest.raises(DataError, match="(?s)0 rows .*16 pairs left out: the same annotator"):
+        load(DpoConfig(dataset=written(tmp_path / "rows.jsonl", sides)))
+
+
+def test_rated_answers_of_one_kind_are_refused_but_may_choose_the_checkpoint(tmp_path):
+    def rated(prompts, label):
+        return [{"prompt": f"{one} is {one * 2}", "completion": f"a {one}", "label": label(one)} for one in prompts]
+
+    def read(**labels):
+        names = {"dataset": range(20), "test_dataset": range(30, 46)}
+        sets = {n: written(tmp_path / f"{n}.jsonl", rated(p, labels.get(n, lambda i: i % 2))) for n, p in names.items()}
+        return load(DpoConfig(loss="kto", **sets))
+
+    with pytest.raises(DataError, match="there are 20 good and 0 bad answers to train on"):
+        read(dataset=lambda _: True)
+    with pytest.raises(DataError, match="there are 0 good and 12 bad answers to report"):
+        read(test_dataset=lambda _: False)
+    chooses = {int(row.prompt.split()[0]) for row in read().preferences[1]}
+    rows = read(test_dataset=lambda i: i not in chooses and i % 2)
+    assert not rows.validation and len(rows.preferences[1]) == 4
+    assert any("0 good and 4 bad answers to choose the checkpoint" in note for note in rows.notes)
 
 
 def test_the_bundled_set_is_divided_and_its_notes_name_what_length_predicts():

@@ -390,6 +390,7 @@ def test_a_decided_vote_becomes_a_preference_pair():
         "rejected": [{"role": "assistant", "content": "Nay."}],
         "preferred": BASE,
         "vote_id": made.vote_id,
+        "voter": made.voter,
     }
 
 
