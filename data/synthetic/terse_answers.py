@@ -27,7 +27,7 @@ class Deck:
         self.words, self.rng = words, rng
         self.left: list[str] = []
 
-    def draw(self, count: int) -> list[str]:
+    def take(self, count: int) -> list[str]:
         """The next ``count`` words, all different."""
         if len(self.left) < count:
             self.left += self.rng.sample(self.words, len(self.words))
@@ -58,8 +58,8 @@ def _words(frame: Sequence[str], decks: dict[str, Deck]) -> dict[str, str]:
     used = {name.lower() for text in frame for _, name, _, _ in Formatter().parse(text) if name}
     found: dict[str, str] = {}
     for slot, deck in decks.items():
-        asked = sorted(name for name in used if name.rstrip("2") == slot)
-        for name, word in zip(asked, deck.draw(len(asked)), strict=True):
+        places = sorted(name for name in used if name.rstrip("2") == slot)
+        for name, word in zip(places, deck.take(len(places)), strict=True):
             found |= {name: word, name.capitalize(): word[0].upper() + word[1:]}
     return found
 
