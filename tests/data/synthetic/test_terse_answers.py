@@ -42,7 +42,7 @@ def test_the_words_of_a_chosen_answer_are_in_its_prompt_and_in_the_wordy_one():
 
 def test_a_deck_gives_each_word_once_before_one_comes_again_and_never_one_twice_at_a_time():
     deck = Deck(["a", "b", "c", "d", "e"], Random(1))
-    drawn = [deck.draw(2) for _ in range(50)]
+    drawn = [deck.take(2) for _ in range(50)]
     assert all(first != second for first, second in drawn)
     flat = [word for words in drawn for word in words]
     assert set(Counter(flat).values()) == {20}
