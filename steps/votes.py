@@ -1,7 +1,7 @@
 """``mlflow run . -e votes``: win rates of versions, and people's votes as preference pairs for training."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -43,20 +43,23 @@ def votes(argv: list[str]) -> None:
     config = parse(VotesConfig, argv)
     from registry import project_run  # after parsing, so that --help and a wrong flag are answered at once
     from registry.votes import store
+    from registry.votes.votes import model_of
 
     project_run.discard_given()
     found = store.load(config.register_as)
-    for line in report(found, config.register_as):
+    others = [] if found else sorted({model_of(each) for vote in store.load() for each in vote.versions})
+    for line in report(found, config.register_as, others):
         print(line)
     if config.output and found:
         print(export(found, config))
 
 
-def report(found: "list[Vote]", name: str) -> Iterator[str]:
-    """The lines of the report: win rates of the versions, blind votes first."""
+def report(found: "list[Vote]", name: str, others: Sequence[str] = ()) -> Iterator[str]:
+    """The lines of the report: win rates of the versions, blind votes first; without votes, the models with some."""
     of = f" on {name}" if name else ""
     if not found:
-        yield f"There are no votes{of} yet: open make demo, compare two versions and vote."
+        there_are = f"; there are on {', '.join(others)} (register_as)" if others else ""
+        yield f"There are no votes{of} yet{there_are}: open make demo, compare two versions and vote."
         return
     from registry.votes.votes import head_to_head, win_rates
 

@@ -1,7 +1,8 @@
 """The preferences of a run: what is trained on, what chooses the checkpoint, what is reported."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -154,11 +155,12 @@ def of_votes(config: DpoConfig) -> tuple[list[Preference], list[str]]:
         DataError: there are none.
     """
     every = store.load()
-    votes = list(filter(_is_wanted(config), every))
+    reasons = [_not_wanted(vote, config) for vote in every]
+    votes = [vote for vote, reason in zip(every, reasons, strict=True) if not reason]
     selected = select_pairs(votes, shown=True)
     rows, problems, _ = formats.check(Record(f"vote {row['vote_id'][:8]}", row) for row in selected.rows)
-    left_out = [f"{len(every) - len(votes)} votes not asked for"] if len(votes) < len(every) else []
-    left_out += [f"{count} x {reason}" for reason, count in selected.left_out] + problems
+    counted = [*Counter(filter(None, reasons)).most_common(), *selected.left_out]
+    left_out = [f"{count} x {reason}" for reason, count in counted] + problems
     note = f"{len(rows)} pairs of {len(every)} votes" + (f"; left out: {', '.join(left_out)}" if left_out else "")
     if not rows:
         raise DataError([f"dataset=votes: {note}; open make demo, compare two versions and vote"])
@@ -166,15 +168,14 @@ def of_votes(config: DpoConfig) -> tuple[list[Preference], list[str]]:
     return [replace(row, source=traces[row.source]) for row in rows if isinstance(row, Preference)], [note]
 
 
-def _is_wanted(config: DpoConfig) -> Callable[[Vote], bool]:
+def _not_wanted(vote: Vote, config: DpoConfig) -> str:
+    """Why the settings leave ``vote`` out: a few words, or an empty string where they don't."""
     names = {name.strip() for name in config.versions.split(",") if name.strip()}
-    start_s = datetime.strptime(config.since, "%Y-%m-%d").timestamp() if config.since else 0.0
-
-    def is_wanted(vote: Vote) -> bool:
-        known = [{each, model_of(each)} & names for each in vote.versions]
-        return (vote.blind or config.pairs == "all") and vote.cast_at_s >= start_s and (not names or all(known))
-
-    return is_wanted
+    if names and not all({each, model_of(each)} & names for each in vote.versions):
+        return f"not between {config.versions}"
+    if config.since and vote.cast_at_s < datetime.strptime(config.since, "%Y-%m-%d").timestamp():
+        return f"cast before {config.since}"
+    return "" if vote.blind or config.pairs == "all" else "cast with the versions shown"
 
 
 def longer_share(rows: Sequence[Row]) -> float:

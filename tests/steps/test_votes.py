@@ -76,7 +76,7 @@ def test_votes_with_the_versions_shown_become_pairs_only_where_they_are_asked_fo
 def test_the_votes_on_other_models_are_told_apart(store, capsys):
     cast(0)
     votes(["--register_as", "parrot"])
-    assert capsys.readouterr().out.startswith("There are no votes on parrot yet")
+    assert capsys.readouterr().out.startswith("There are no votes on parrot yet; there are on pirate (register_as)")
     votes(["--register_as", ""])
     assert capsys.readouterr().out.startswith("Votes: 1 blind, 0 with the versions shown")
 
