@@ -27,6 +27,8 @@ class ExportConfig:
     """With to=hub and to=space: the base's licence by the hub's identifier; empty takes that of its card."""
     dry_run: bool = False
     """With to=hub: write the folder only."""
+    fresh_environment: bool = False
+    """With to=space: install its requirements.txt in an environment of its own, in which its app then answers."""
     output: str = ""
     """Folder to write, which must not be there; empty is exports/NAME-NUMBER-FORMAT in the outputs folder."""
     max_new_tokens: int = 32
@@ -41,6 +43,7 @@ class ExportConfig:
             ("outtype", self.outtype != "f16", ("gguf", "ollama")),
             ("repository", self.repository, ("hub",)),
             ("dry_run", self.dry_run, ("hub",)),
+            ("fresh_environment", self.fresh_environment, ("space",)),
             ("license", self.license, ("hub", "space")),
         ):
             wanted = " or ".join(f"to={each}" for each in formats)

@@ -12,6 +12,8 @@ from data.errors import UserError
 
 R = TypeVar("R")
 YIELDED, RETURNED, RAISED = range(3)
+#: Seconds that a process has to end by itself.
+LAST_S = 10
 
 
 def in_own_process(function: Callable[..., Generator[str, None, R]], *given: Any) -> Generator[str, None, R]:
@@ -31,11 +33,13 @@ def in_own_process(function: Callable[..., Generator[str, None, R]], *given: Any
     try:
         while True:
             kind, value = ours.recv()
+            if kind == YIELDED:
+                yield value
+                continue
+            process.join(LAST_S)  # it has nothing more to do, and removes what it has at the system
             if kind == RAISED:
                 raise value
-            if kind == RETURNED:
-                return value
-            yield value
+            return value
     except EOFError:
         process.join()
         raise UserError(

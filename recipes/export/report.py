@@ -11,13 +11,13 @@ from recipes.export.proof import Proof, Tolerance, is_same
 
 def line(proof: Proof) -> str:
     """The comparison in one line."""
-    return (
-        f"Compared  prompts equal {proof.same_prompts}/{proof.n}, texts equal {proof.same_texts}/{proof.n}"
-        + (f" ({proof.ties} others part at a tie)" if proof.ties else "")
-        + ", "
-        f"log-probability differs by at most {proof.largest:.2g} nats, on average {proof.mean:.2g}"
-        + (f" ({proof.unknown} of {proof.tokens} tokens unknown)" if proof.unknown else "")
-    )
+    ties = f" ({proof.ties} others part at a tie)" if proof.ties else ""
+    texts = f"Compared  prompts equal {proof.same_prompts}/{proof.n}, texts equal {proof.same_texts}/{proof.n}{ties}"
+    if proof.unknown == proof.tokens:
+        return f"{texts}, log-probabilities unknown"
+    unknown = f" ({proof.unknown} of {proof.tokens} tokens unknown)" if proof.unknown else ""
+    difference = f"log-probability differs by at most {proof.largest:.2g} nats, on average {proof.mean:.2g}"
+    return f"{texts}, {difference}{unknown}"
 
 
 def as_json(proof: Proof, tolerance: Tolerance, reference: Reference, found: Mapping[str, Any]) -> dict[str, Any]:

@@ -178,6 +178,7 @@ def task_of(
         "tokens": reference.answers.tokens,
         "max_new_tokens": config.max_new_tokens,
         "threads": config.threads,
+        "fresh_environment": config.fresh_environment,
         "longest_prompt": max(map(len, reference.answers.prompts)),
     }
 

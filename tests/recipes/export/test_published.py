@@ -2,6 +2,7 @@
 
 import json
 import runpy
+import subprocess
 from dataclasses import asdict
 from zipfile import ZipFile
 
@@ -11,6 +12,7 @@ import yaml
 from data.errors import UserError
 from recipes.export import quantizer, run
 from recipes.export.bundle import settings_of
+from recipes.export.consumers.with_gradio_client import new_environment
 from recipes.sft.config import TuneConfig
 from registry import versions
 from steps.export import export
@@ -125,6 +127,18 @@ def test_the_settings_of_a_bundle_are_flags_of_its_entry_point_and_nothing_else(
     settings = settings_of("pirate", {**logged, **others})
     assert parse(TuneConfig, [word for name, value in settings.items() for word in (f"--{name}", value)]) == config
     assert settings_of("", logged) == {}
+
+
+def test_the_environment_of_a_space_has_what_its_requirements_name_and_nothing_of_this_one(tmp_path):
+    (tmp_path / "requirements.txt").write_text("# nothing\n")
+    python = new_environment(str(tmp_path / "venv"), str(tmp_path / "requirements.txt"))
+    done = subprocess.run(
+        [python, "-I", "-c", "import sys, pip; print(sys.prefix); import gradio"], capture_output=True
+    )
+    assert done.stdout.decode().strip() == str(tmp_path / "venv") and b"No module named 'gradio'" in done.stderr
+    (tmp_path / "requirements.txt").write_text("./not-there\n")
+    with pytest.raises(RuntimeError, match=r"^pip install -r requirements.txt: .*not-there"):
+        new_environment(str(tmp_path / "again"), str(tmp_path / "requirements.txt"))
 
 
 def test_a_space_answers_as_its_version_does(version, tmp_path, capsys):
