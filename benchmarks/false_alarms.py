@@ -164,10 +164,15 @@ SHAPES: dict[str, tuple[str, Draw, int]] = {
     "ECE, one too sure": ("ece", probabilities(4.0, base=0.8), 200),
     "ECE, both too sure": ("ece", probabilities(2.0, base=2.0), 200),
 }
+#: Shapes whose two models' rows have one and the same distribution, so that the true change is 0.
+EQUAL = (*(name for name in SHAPES if name.endswith(", equal")), "AUC, .96 of both", "ECE, both calibrated")
 
 
-def true_change(metric: str, draw: Draw) -> float:
-    """The change in a population; an ECE of so many rows is hardly lifted by chance."""
+def true_change(name: str) -> float:
+    """The change in a population: 0 of equal models; an ECE of so many rows is hardly lifted by chance."""
+    if name in EQUAL:
+        return 0.0
+    metric, draw, _ = SHAPES[name]
     before, after = draw(np.random.default_rng(99), POPULATION)
     entry = metrics.METRICS[metric]
     if metric in ("auc", "ece"):
@@ -187,7 +192,7 @@ def true_change(metric: str, draw: Draw) -> float:
 def coverage(name: str, n: int) -> dict[str, float | str | int]:
     """How often the interval of a shape's change held the truth, and lay above 0 and below."""
     metric, draw, trials = SHAPES[name]
-    truth, random = true_change(metric, draw), np.random.default_rng(n)
+    truth, random = true_change(name), np.random.default_rng(n)
     found = [metrics.change(metric, *draw(random, n), seed=i) for i in range(trials)]
     known = [each for each in found if each and each.low is not None and each.high is not None]
     held = sum(each.low <= truth <= each.high for each in known)  # type: ignore[operator]
