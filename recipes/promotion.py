@@ -57,7 +57,8 @@ def _decide(metric: str, change: Difference, rival: str, least_gain: float = 0.0
     is_better, is_worse = change.is_increase, change.is_decrease
     if lower_is_better:
         is_better, is_worse = is_worse, is_better
-    if is_better and abs(change.change) < least_gain:
+    gain = -change.change if lower_is_better else change.change
+    if least_gain > max(gain, 0.0) and not is_worse:
         return Promotion(False, f"{interval}, less than least_gain={least_gain:g}")
     if is_better:
         return Promotion(True, interval)

@@ -46,6 +46,10 @@ def test_a_gain_below_the_least_that_is_asked_for_does_not_move_it():
     found = _decide("chrf", change(1.2, 9.0), "pirate/1", least_gain=5.0)
     assert not found.moved and "(+1.2 to +9.0), less than least_gain=5" in found.reason
     assert _decide("chrf", change(1.2, 9.0), "pirate/1", least_gain=4.7).moved
+    undecided = _decide("chrf", change(-1.1, 17.4), "pirate/1", least_gain=5.0)  # more rows would not do
+    assert not undecided.moved and "less than least_gain=5" in undecided.reason and "more" not in undecided.reason
+    assert "more test rows" in _decide("chrf", change(-1.1, 17.4), "pirate/1", least_gain=4.7).reason
+    assert "undecided" in _decide("chrf", change(-17.4, 1.1, value=-4.7), "pirate/1").reason
 
 
 def test_a_version_that_broke_a_keep_is_not_compared_at_all(store):
