@@ -21,6 +21,8 @@ LOOK = {"confirmed": ("#0072b2", "o"), "refuted": ("#d55e00", "s"), "undecided":
 WIDTH, ROW, MARGIN = 9.6, 0.52, 1.35
 #: Where the key stands, in lines below the last one.
 KEY_AT = -0.85
+#: Bounds that are nearer to each other than this share of a scale are written to the left and to the right of it.
+NARROW = 0.15
 
 
 def screen(results: Sequence[Result]) -> list[str]:
@@ -81,11 +83,14 @@ def _strip(axes: Any, y: int, result: Result) -> None:
 
     line = result.line
     axes.fill_betweenx([y - 0.3, y + 0.3], x(line.low), x(line.high), color="#dceaf3", linewidth=0, zorder=0)
-    for bound in filter(math.isfinite, (line.low, line.high)):
-        axes.plot([x(bound)] * 2, [y - 0.3, y + 0.3], color=INK, linewidth=1, zorder=2)
-        axes.text(
-            x(bound), y - 0.43, _number(line, bound), ha="center", va="center", color=LOOK["undecided"][0], fontsize=7
-        )
+    is_narrow = x(line.high) - x(line.low) < NARROW
+    for bound, side in ((line.low, "right"), (line.high, "left")):
+        if math.isfinite(bound):
+            axes.plot([x(bound)] * 2, [y - 0.3, y + 0.3], color=INK, linewidth=1, zorder=2)
+            axes.text(
+                x(bound), y - 0.43, _number(line, bound), ha=side if line.is_range and is_narrow else "center",
+                va="center", color=LOOK["undecided"][0], fontsize=7,
+            )  # fmt: skip
     if line.quantity != "level" and start < 0 < end and 0 not in (line.low, line.high):
         axes.plot([x(0)] * 2, [y - 0.3, y + 0.3], color=SOFT, linewidth=0.8, linestyle=":", zorder=2)
     low, high = (value if value is not None else result.value for value in (result.low, result.high))

@@ -8,6 +8,7 @@ import pytest
 from scipy.stats import ttest_rel
 from statsmodels.stats.weightstats import ttost_paired
 
+from data.figures import blank_figure
 from evals import claims, claims_file, claims_report
 from evals.claims import Measured
 from evals.metrics import METRICS
@@ -208,3 +209,14 @@ def test_the_forest_plot_is_written_with_its_figures_and_its_words(tmp_path):
         "claim lexicon_rate above +0.5: +0." in words and "keep lexicon_rate within 0.1" in words and "refuted" in words
     )
     assert claims_report.markdown(found)[2].startswith("| claim: lexicon_rate above +0.5 | +0.")
+
+
+def test_the_bounds_of_a_narrow_range_do_not_stand_on_each_other():
+    before, after = shares(np.random.default_rng(4), 45, 0.05, 0.9)
+    text = "keeps:\n  - lexicon_rate: {within: 0.01}\n"
+    [found] = outcomes(text, {"lexicon_rate": before}, {"lexicon_rate": after})
+    _, axes = blank_figure(claims_report.WIDTH, 2, 1, 1)
+    axes.set_xlim(-1.02, 1.98)
+    claims_report._strip(axes, 0, found)
+    low, high = (each.get_window_extent() for each in axes.texts if each.get_text() in ("-0.01", "+0.01"))
+    assert not low.overlaps(high)

@@ -68,6 +68,11 @@ def test_every_failure_is_shown_and_every_other_row_once(facts):
     assert {item.number for item in found.others}.isdisjoint([2, 6, 12, 3, 1])
 
 
+def test_one_failure_is_written_as_one(facts):
+    alone = replace(facts, items=[each for each in facts.items if each.number not in (2, 6)])
+    assert "3 failures among" in words(page.html(facts)) and "1 failure among" in words(page.html(alone))
+
+
 def test_the_rule_is_written_on_the_page(facts):
     text = words(page.html(facts))
     assert "the best, the median and the worst of 11 rows by chrF" in text and "every failure" in text
