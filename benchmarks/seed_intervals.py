@@ -1,15 +1,20 @@
-"""How often the interval over seeds and items holds the truth: normal items and seeds, 45 items.
+"""How often the interval over seeds and items holds the truth, with 45 items.
 
-``python -m benchmarks.seed_intervals``: a line for each number of seeds and spread over them.
+``python -m benchmarks.seed_intervals``: normal items and seeds, a line for each number of seeds and spread over them;
+``--shares``: shares of items that are right, before and after, whose normal quantile has a spread over seeds.
 """
 
 import argparse
+from itertools import product
 
 import numpy as np
+from scipy.stats import norm
 
 from evals.seeds import difference
 
 ITEMS, NOISE, EFFECT = 45, 0.5, 1.0
+#: Of shares: before and after, and how far models agree on what is hard (correlation of the normal values behind hits).
+PAIRS, SHARED = ((0.02, 0.98), (0.02, 0.9), (0.9, 0.97), (0.95, 0.98), (0.5, 0.8), (0.05, 0.05)), 0.6
 
 
 def means(values: np.ndarray) -> np.ndarray:
@@ -30,10 +35,39 @@ def coverage(seeds: int, spread: float, trials: int) -> tuple[float, float]:
     return hits / trials, float(np.median(widths))
 
 
+def share_coverage(first: float, second: float, seeds: int, spread: float, trials: int) -> tuple[float, float]:
+    """The same of a share that was ``first`` and is ``second`` in each seed, on average."""
+    random, hits, widths = np.random.default_rng(1), 0, []
+    truth = float(norm.cdf(norm.ppf(second) / np.sqrt(1 + spread**2))) - first
+    for trial in range(trials):
+        item = random.standard_normal(ITEMS)
+
+        def right(quantile: float, item: np.ndarray = item) -> np.ndarray:
+            asked = np.sqrt(SHARED) * item + np.sqrt(1 - SHARED) * random.standard_normal(ITEMS)
+            return means((asked < quantile).astype(float))
+
+        base = right(float(norm.ppf(first)))
+        after = [right(float(norm.ppf(second)) + random.normal(0, spread)) for _ in range(seeds)]
+        found = difference([base] * seeds, after, seed=trial)
+        assert found and found.low is not None and found.high is not None
+        hits += found.low <= truth <= found.high
+        widths.append(found.high - found.low)
+    return hits / trials, float(np.median(widths))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=1000)
+    parser.add_argument("--shares", action="store_true")
     given = parser.parse_args()
+    if given.shares:
+        for (first, second), seeds, spread in product(PAIRS, (2, 3, 5), (0.0, 0.5)):
+            held, width = share_coverage(first, second, seeds, spread, given.trials)
+            print(
+                f"{first} / {second}, {seeds} seeds, sd {spread}: {held:.3f} hold the truth, width {width:.2f}",
+                flush=True,
+            )
+        return
     for seeds in (2, 3, 5):
         for spread in (0.0, 0.1, 0.4, 1.0):
             held, width = coverage(seeds, spread, given.trials)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from evals.bootstrap import LEAST_ROWS
-from evals.estimates import Constant, Estimate, Joined
+from evals.estimates import ByInversion, Constant, Estimate, Joined
 from evals.intervals import LEVEL, Interval
 
 BINS = 15
@@ -112,8 +112,13 @@ def compare_ece(before: np.ndarray, after: np.ndarray, seed: int = 0) -> tuple[f
     return first.value, second.value, found
 
 
+def ece_of_rows(rows: np.ndarray, seed: int = 0) -> "EceEstimate | None":
+    """The ECE of one model, from (true label, probability of label 1), ``[rows, 2]``; None for fewer than 8 rows."""
+    return estimate_ece(*_confidence(*rows.T), seed) if len(rows) >= LEAST_ROWS else None
+
+
 @dataclass(frozen=True)
-class EceEstimate:
+class EceEstimate(ByInversion):
     """ECE with intervals by inverting a test.
 
     Models of several degrees of miscalibration are simulated with the confidences of these rows; a degree is in the
@@ -128,6 +133,7 @@ class EceEstimate:
 
     value: float
     families: tuple[tuple[np.ndarray, np.ndarray], ...]
+    method: str = "simulated degrees of miscalibration"
 
     @property
     def if_calibrated(self) -> float:

@@ -16,7 +16,8 @@ import numpy as np
 
 from evals.bootstrap import LEAST_ROWS, OfSums, bootstrap
 from evals.claims_file import Claims, Line
-from evals.estimates import Constant, Estimate, Relative, Share
+from evals.estimates import Constant, Estimate, Relative, Share, relative
+from evals.metric import Metric
 from evals.metrics import entry
 from evals.paired import estimate, is_share, known_rows, ratio
 from evals.paired_bounded import CompareBounded
@@ -132,7 +133,11 @@ def _missing(line: Line, n: int) -> str:
         return "not measured"
     if n < LEAST_ROWS:
         return f"no interval from {n} {line.units}: it takes {LEAST_ROWS}"
-    return f"no interval: {'the base has 0' if line.quantity == 'relative' else 'undefined'} on {n} {line.units}"
+    if line.quantity != "relative":
+        return f"no interval: undefined on {n} {line.units}"
+    known = entry(line.metric)
+    why = "one of both can't be told from 0" if known and known.level else "the base has 0"
+    return f"no interval: {why} on {n} {line.units}"
 
 
 def _more_rows(line: Line, n: int, found: Estimate, tail: float) -> int | None:
@@ -169,16 +174,27 @@ class Measured:
         before, after = self._rows(line.metric)
         known = entry(line.metric)
         of_sums, compare = (known.of_sums, known.compare) if known else (ratio, None)
-        if line.quantity == "change" and compare and len(before):
+        if not len(before):
+            return None
+        if known and known.level and line.quantity != "change":  # no function of sums
+            return self._of_rows(line, known)
+        if line.quantity == "change" and compare:
             compared = compare(before, after, self.seed)
             return compared and compared[2]
-        if not len(before) or not all(math.isfinite(of_sums(each.sum(0))) for each in (before, after)):
+        if not all(math.isfinite(of_sums(each.sum(0))) for each in (before, after)):
             return None
         if line.quantity == "change":
             return estimate(before, after, of_sums, self.seed)
         if line.quantity == "level":
             return compare.level(after) if isinstance(compare, CompareBounded) else _level(after, of_sums, self.seed)
         return _relative(before, after, of_sums, self.seed)
+
+    def _of_rows(self, line: Line, known: Metric) -> Estimate | None:
+        before, after = self._rows(line.metric)
+        if line.quantity == "level":
+            return known.level and known.level(after, self.seed)
+        compared = known.compare and known.compare(before, after, self.seed)
+        return compared and relative(*compared)
 
     def _rows(self, metric: str) -> tuple[np.ndarray, np.ndarray]:
         if metric not in self.before or metric not in self.after:

@@ -10,6 +10,9 @@ from typing import Protocol
 
 from evals.intervals import Interval, wilson
 
+#: Stands for 0 where a logarithm is taken.
+LEAST = 1e-300
+
 
 class Estimate(Protocol):
     """A quantity with its value in the rows at hand."""
@@ -186,6 +189,29 @@ class Relative:
     def p_below(self, bound: float) -> float:
         """One-sided p."""
         return self.logarithm.p_below(_log1p(bound))
+
+
+def relative(before: float, after: float, change: Estimate | None) -> Estimate | None:
+    """The relative change of a value, from the estimate of its change: the logarithms of both are joined instead.
+
+    None where the change was not found by joining, and where a value or the centre of its interval is 0.
+    """
+    if isinstance(change, Constant):
+        return change
+    if not isinstance(change, Joined) or min(before, after, *change.centres) <= 0:
+        return None
+
+    def ends(tail: float) -> tuple[Interval, Interval]:
+        (q_low, q_high), (p_low, p_high) = change.ends(tail)
+        return (_log(q_low), _log(q_high)), (_log(p_low), _log(p_high))
+
+    centres = math.log(change.centres[0]), math.log(change.centres[1])
+    unbounded = (-math.inf, math.inf)
+    return Relative(Joined(math.log(after / before), centres, ends, change.correlation, change.method, unbounded))
+
+
+def _log(value: float) -> float:
+    return math.log(max(value, LEAST))
 
 
 def _log1p(change: float) -> float:

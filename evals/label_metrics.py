@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from evals.calibration import compare_ece
+from evals.calibration import compare_ece, ece_of_rows
 from evals.metric import NOT_NEGATIVE, Metric, flags
 from evals.paired import ratio
-from evals.paired_auc import compare_auc
+from evals.paired_auc import compare_auc, estimate_auc
 from evals.paired_bounded import CompareBounded
 
 
@@ -99,7 +99,7 @@ LABEL_METRICS = (
         "auc", ("labels",), lambda report: report.auc,
         "Area under the ROC curve of the probability of label 1.",
         True, label="AUC", rank=5, headline=True, study="plot", axis=(0.4, 1.0), chance=0.5,
-        statistics=_probabilities, compare=compare_auc, of_sums=_not_of_sums,
+        statistics=_probabilities, compare=compare_auc, level=estimate_auc, of_sums=_not_of_sums,
     ),
     Metric(
         "answered_accuracy", ("labels",), lambda report: report.answered_accuracy,
@@ -159,7 +159,7 @@ LABEL_METRICS = (
         "Expected calibration error: mean gap between confidence and accuracy in 15 bins of equal mass, that is, of "
         "equally many rows.",
         False, label="ECE", rank=7, headline=True, interval=lambda report: report.ece_interval, study="plot",
-        axis=(0.0, 0.6), statistics=_probabilities, compare=compare_ece, of_sums=_not_of_sums,
+        axis=(0.0, 0.6), statistics=_probabilities, compare=compare_ece, level=ece_of_rows, of_sums=_not_of_sums,
     ),
     Metric(
         "ece_equal_width", ("labels",), lambda report: report.ece_equal_width,

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from evals.bootstrap import OfSums
+from evals.estimates import Estimate
 from evals.intervals import Interval
 from evals.paired import Compare, Difference, difference, ratio
 
@@ -90,6 +91,8 @@ class Metric:
     """That function."""
     compare: Compare | None = None
     """What compares two models by their statistics, for a metric that is no function of their sums."""
+    level: Callable[[np.ndarray, int], Estimate | None] | None = None
+    """What estimates its value by one model's statistics and a seed, for a metric that is no function of their sums."""
     tag: bool = True
     """Whether registered versions have it as a tag."""
     study: Literal["", "record", "table", "plot"] = ""

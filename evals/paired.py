@@ -127,7 +127,7 @@ def estimate(before: np.ndarray, after: np.ndarray, of_sums: OfSums = ratio, see
     """
     if of_sums is ratio and is_share(before) and is_share(after):
         return PairedShares.of(before[:, 0] == 1, after[:, 0] == 1)
-    if of_sums is ratio and _is_guessing(before) and is_share(after):
+    if of_sums is ratio and is_guessing(before) and is_share(after):
         return ShareLessConstant(int(after[:, 0].sum()), len(after), 0.5)
     if of_sums is ratio and is_share_of_some(before) and is_share_of_some(after):
         return _shares_of_some(before, after)
@@ -153,7 +153,7 @@ def is_share(statistics: np.ndarray) -> bool:
     return statistics.shape[1] == 2 and bool((statistics[:, 1] == 1).all() and np.isin(statistics[:, 0], (0, 1)).all())
 
 
-def _is_guessing(statistics: np.ndarray) -> bool:
+def is_guessing(statistics: np.ndarray) -> bool:
     """Whether every row is half a hit."""
     return statistics.shape[1] == 2 and len(statistics) > 0 and bool((statistics == (0.5, 1.0)).all())
 

@@ -7,12 +7,13 @@ in Medicine 32, 2013). Unlike DeLong's own interval of the difference it keeps i
 """
 
 import math
+from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
 
 from evals.bootstrap import LEAST_ROWS
-from evals.estimates import Constant, Estimate, Joined
+from evals.estimates import ByInversion, Constant, Estimate, Joined
 from evals.intervals import Interval
 
 
@@ -50,6 +51,38 @@ def compare_auc(before: np.ndarray, after: np.ndarray, seed: int = 0) -> tuple[f
     return first, second, Joined(second - first, (first, second), ends, correlation, method)
 
 
+@dataclass(frozen=True)
+class AreaUnderCurve(ByInversion):
+    """The AUC of one model with DeLong's ``variance``, and how many rows have label 1 and label 0."""
+
+    value: float
+    variance: float
+    positives: int
+    negatives: int
+    method: str = "DeLong's variance, logit scale"
+
+    def interval(self, tail: float) -> Interval:
+        """Both ends."""
+        if tail >= 0.5:
+            return self.value, self.value
+        return _interval(self.value, self.variance, self.positives, self.negatives, tail)
+
+
+def estimate_auc(rows: np.ndarray, seed: int = 0) -> AreaUnderCurve | None:
+    """The AUC of one model, from (true label, probability of label 1); None where ``compare_auc`` has no estimate.
+
+    Args:
+        rows: ``[rows, 2]``.
+        seed: not used: nothing is resampled.
+    """
+    is_positive = rows[:, 0] == 1
+    positives, negatives = int(is_positive.sum()), int((~is_positive).sum())
+    if len(rows) < LEAST_ROWS or min(positives, negatives) < 2:
+        return None
+    (value,), ((variance,),) = delong(is_positive, rows[None, :, 1])
+    return AreaUnderCurve(float(value), float(variance), positives, negatives)
+
+
 def delong(is_positive: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(AUC of each model, their covariance matrix), by midranks (Sun and Xu, IEEE Signal Processing Letters 21, 2014).
 
@@ -66,7 +99,7 @@ def delong(is_positive: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.
     of_negative = 1 - (ranks[:, m:] - rankdata(negative, axis=1)) / m
     if min(m, n) < 2:
         return of_positive.mean(1), np.zeros((len(scores), len(scores)))
-    return of_positive.mean(1), np.cov(of_positive) / m + np.cov(of_negative) / n
+    return of_positive.mean(1), np.atleast_2d(np.cov(of_positive) / m + np.cov(of_negative) / n)
 
 
 def _interval(auc: float, variance: float, positives: int, negatives: int, tail: float) -> Interval:

@@ -5,6 +5,10 @@ are drawn with replacement once for all. Of so few seeds nothing can be drawn wi
 resamples would hold one seed only), so their mean is drawn from Student's t with the spread that they have. The sum of
 both is Behrens and Fisher's solution for a sum of two means whose variances are estimated apart (Barnard, Comparing the
 Means of Two Independent Samples, Applied Statistics 33, 1984).
+
+Shares are not resampled: with few items no resample shows the rare one that is missed. Each item counts with its mean
+over seeds, these have the interval of effective sample size (``evals.paired_bounded``), which is at most the number of
+items, and Student's t of the seeds is joined to it.
 """
 
 import math
@@ -15,10 +19,12 @@ import numpy as np
 
 from evals.bootstrap import LEAST_ROWS, RESAMPLES, OfSums, from_resamples
 from evals.claims_file import Line, Quantity
-from evals.estimates import Estimate, Relative
-from evals.intervals import LEVEL
+from evals.estimates import ByInversion, Estimate, Joined, Relative, Share
+from evals.intervals import LEVEL, Interval
 from evals.metrics import entry
-from evals.paired import Difference, estimate, ratio
+from evals.paired import Difference, estimate, is_guessing, is_share, ratio
+from evals.paired_bounded import METHOD as EFFECTIVE_SIZE
+from evals.paired_bounded import CompareBounded
 
 METHOD = "hierarchical bootstrap over seeds, then items"
 #: So many seeds say enough of their spread to take off what items add to it.
@@ -59,6 +65,11 @@ def pool(before: OfSeeds, after: OfSeeds, of_sums: OfSums, quantity: Quantity = 
     found = values(random.multinomial(n, np.full(n, 1 / n), RESAMPLES).astype(float))
     over_items = float(np.nanstd(found.mean(1)))
     of_seeds = _corrected(spread, found) / math.sqrt(seeds)
+    share = _share_over_items(before, after, of_sums, quantity)
+    if share:
+        most = 0.5 if is_guessing(before[0]) else 1.0
+        bounds = (0.0, 1.0) if quantity == "level" else (-most, most)
+        return Pooled(tuple(by_seed.tolist()), spread, over_items, ShareOverSeeds(share, of_seeds, seeds - 1, bounds))
     items = (found.mean(1) - mean) * np.sqrt((n - 1) / random.chisquare(n - 1, RESAMPLES))
     moved = of_seeds * random.permutation(_student_t(seeds - 1))
     error = math.hypot(of_seeds, over_items)
@@ -68,6 +79,58 @@ def pool(before: OfSeeds, after: OfSeeds, of_sums: OfSums, quantity: Quantity = 
     elif mixed is not None and quantity == "relative":
         mixed = Relative(mixed)
     return Pooled(tuple(by_seed.tolist()), spread, over_items, mixed)
+
+
+@dataclass(frozen=True)
+class ShareOverSeeds(ByInversion):
+    """A share, or the change of one, over seeds: its interval over items and Student's t of the seeds, joined.
+
+    (By squaring and adding, as of a sum of two independent quantities: Zou and Donner, Construction of Confidence
+    Limits About Effect Measures, Statistics in Medicine 27, 2008.) ``of_seeds`` is the standard error from the seeds.
+    """
+
+    items: Estimate
+    of_seeds: float
+    freedom: int
+    bounds: Interval
+
+    @property
+    def value(self) -> float:
+        """The mean over seeds."""
+        return self.items.value
+
+    @property
+    def method(self) -> str:
+        """How both parts are computed."""
+        return f"{self.items.method}; Student's t over seeds"
+
+    def interval(self, tail: float) -> Interval:
+        """Both ends."""
+        from scipy.stats import t
+
+        low, high = self.items.interval(tail)
+        half = float(t.ppf(1 - tail, self.freedom)) * self.of_seeds
+        low, high = (self.value - math.hypot(self.value - low, half), self.value + math.hypot(high - self.value, half))
+        return max(self.bounds[0], low), min(self.bounds[1], high)
+
+
+def _share_over_items(before: OfSeeds, after: OfSeeds, of_sums: OfSums, quantity: Quantity) -> Estimate | None:
+    """The part of the items where each seed has a share: that of their means over seeds; None of other quantities."""
+    if of_sums is not ratio or quantity == "relative" or not all(is_share(each) for each in after):
+        return None
+    second, bounded = np.mean(after, axis=0), CompareBounded(ratio, is_capped=True)
+    if quantity == "level":
+        return Share(int(second[:, 0].sum()), len(second)) if is_share(second) else bounded.level(second)
+    first = np.mean(before, axis=0)
+    if (is_share(first) or is_guessing(first)) and is_share(second):  # every seed has the same rows right
+        return estimate(first, second)
+    if is_guessing(first):
+        level = bounded.level(second)
+        assert level, "there are enough rows"
+        return Joined(level.value - 0.5, (0.5, level.value), lambda tail: ((0.5, 0.5), level.interval(tail)), 0.0,
+                      EFFECTIVE_SIZE)  # fmt: skip
+    compared = bounded(first, second) if all(is_share(each) for each in before) else None
+    return compared and compared[2]
 
 
 def _corrected(spread: float, found: np.ndarray) -> float:

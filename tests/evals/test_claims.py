@@ -13,7 +13,7 @@ from evals import claims, claims_file, claims_report
 from evals.claims import Measured
 from evals.metrics import METRICS
 
-NAMES = ("lexicon_rate", "loop_rate", "stop_rate", "loss", "perplexity", "facts/accuracy")
+NAMES = ("lexicon_rate", "loop_rate", "stop_rate", "loss", "perplexity", "facts/accuracy", "auc", "ece")
 RANGES = {name: METRICS[name].range for name in NAMES}
 
 
@@ -194,6 +194,41 @@ def test_any_false_confirmation_among_several_claims_stays_within_alpha():
     for seed in range(200):
         wrong += any(each.outcome == "confirmed" for each in outcomes(text, *draw(rng), seed))
     assert wrong / 200 <= within_chance(0.05, 200)
+
+
+def classifiers(n, seed=0):
+    """(true label, probability of label 1) of two models on the same rows, the first one calibrated and better."""
+    rng = np.random.default_rng(seed)
+    logit = 1.8 * rng.standard_normal(n)
+    truth = rng.random(n) < 1 / (1 + np.exp(-logit))
+    worse = 1 / (1 + np.exp(-2 * (logit + 2 * rng.standard_normal(n))))
+    return np.stack([truth, 1 / (1 + np.exp(-logit))], axis=1), np.stack([truth, worse], axis=1)
+
+
+def test_auc_and_ece_have_claims_on_their_value_and_on_their_relative_change():
+    before, after = classifiers(400)
+    auc, ece = (METRICS[name].difference(before, after) for name in ("auc", "ece"))
+    text = "claims:\n  - auc: {above: 0.6}\n  - ece: {below: 0.1}\nkeeps:\n  - auc: {within: 30%}\n"
+    level, error, relative = outcomes(text, {"auc": before, "ece": before}, {"auc": after, "ece": after})
+    assert (level.outcome, error.outcome, relative.outcome) == ("confirmed", "refuted", "confirmed")
+    assert level.value == pytest.approx(auc.after) and error.value == pytest.approx(ece.after)
+    assert relative.value == pytest.approx(auc.change / auc.before)
+    assert relative.low < relative.value < relative.high < 0
+
+
+def test_a_relative_change_from_an_ece_that_may_be_0_is_undecided_and_says_why():
+    [found] = outcomes("keeps:\n  - ece: {within: 50%}\n", *({"ece": each} for each in classifiers(400)))
+    assert found.outcome == "undecided" and "can't be told from 0 on 400 test rows" in found.reason
+
+
+def test_the_value_of_an_auc_is_covered():
+    truth, held = METRICS["auc"].difference(*classifiers(200_000)).after, 0
+    for seed in range(200):
+        found = Measured({"auc": classifiers(45, seed)[0]}, {"auc": classifiers(45, seed)[1]})
+        [line] = claims_file.parse("claims:\n  - auc: {above: 0.5}\n", "c", {"auc": (0.0, 1.0)}).lines
+        low, high = found.estimate(line).interval(0.025)
+        held += low <= truth <= high
+    assert 0.92 < held / 200 < 0.99
 
 
 def test_the_forest_plot_is_written_with_its_figures_and_its_words(tmp_path):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from evals import claims, claims_file, seeds
 from evals.intervals import student_t
@@ -75,3 +76,37 @@ def test_equal_trainings_of_which_every_row_is_alike_have_the_interval_of_one():
     flags = means([0] * 30), means([1] * 30)
     found = seeds.difference([flags[0]] * 3, [flags[1]] * 3)
     assert found.change == 1 and 0.7 < found.low < found.high
+
+
+def hits(rng, item, p, correlation=0.6):
+    """Hits of a model with the share ``p``; ``item`` is what an item asks of every model."""
+    noise = rng.standard_normal(len(item))
+    return means(np.sqrt(correlation) * item + np.sqrt(1 - correlation) * noise < norm.ppf(p))
+
+
+@pytest.mark.parametrize(("first", "second"), [(0.02, 0.98), (0.95, 0.98)])
+def test_shares_near_0_and_1_are_covered_by_the_interval_over_seeds(first, second):
+    rng, held, trials = np.random.default_rng(6), 0, 80
+    for seed in range(trials):
+        item = rng.standard_normal(45)
+        base, after = hits(rng, item, first), [hits(rng, item, second) for _ in range(3)]
+        found = seeds.difference([base] * 3, after, seed=seed)
+        held += found.low <= second - first <= found.high
+    assert held / trials > 0.9  # a bootstrap of the items holds it in .82 to .92
+
+
+def test_the_interval_of_shares_ends_where_shares_end_and_agrees_with_that_of_one_training():
+    before, after = means([0] * 45), means([1] * 44 + [0])
+    one = METRICS["lexicon_rate"].difference(before, after)
+    alike = seeds.difference([before] * 3, [after] * 3)
+    assert (alike.low, alike.high) == pytest.approx((one.low, one.high))
+    others = seeds.pool([before] * 3, [after, after, means([1] * 45)], seeds.ratio).estimate
+    assert others.interval(0.01)[1] == 1.0 and others.p_below(0.5) > 0.99 and others.p_above(0.5) < 0.001
+
+
+def test_a_share_after_guessing_has_an_interval_over_seeds():
+    guess, after = means([0.5] * 45), [means([1] * 45), means([1] * 40 + [0] * 5), means([1] * 43 + [0] * 2)]
+    found = seeds.difference([guess] * 3, after)
+    assert found.change == pytest.approx(0.5 - 7 / 135) and 0.1 < found.low < 0.4 and found.high <= 0.5
+    level = seeds.pool([guess] * 3, after, seeds.ratio, "level").estimate
+    assert 0.7 < level.interval(0.025)[0] < level.value < level.interval(0.025)[1] <= 1
