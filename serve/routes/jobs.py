@@ -41,6 +41,8 @@ class Hyperparameters(BaseModel):
 class Settings(BaseModel):
     """The settings of supervised training."""
 
+    model_config = ConfigDict(extra="forbid")
+
     hyperparameters: Hyperparameters | None = None
 
 
@@ -53,11 +55,15 @@ class DpoHyperparameters(Hyperparameters):
 class DpoSettings(BaseModel):
     """The settings of training on preferences."""
 
+    model_config = ConfigDict(extra="forbid")
+
     hyperparameters: DpoHyperparameters | None = None
 
 
 class Method(BaseModel):
     """The training method."""
+
+    model_config = ConfigDict(extra="forbid")
 
     type: Literal["supervised", "dpo", "reinforcement"]
     supervised: Settings | None = None
@@ -104,7 +110,12 @@ class JobRequest(BaseModel):
         if method.type == "reinforcement":
             message = "this server trains by the methods supervised and dpo; reinforcement is not supported"
             raise RequestError(message, param="method", code="unsupported_method")
-        own = method.dpo if method.type == "dpo" else method.supervised
+        own, other = method.supervised, "dpo"
+        if method.type == "dpo":
+            own, other = method.dpo, "supervised"
+        if getattr(method, other):
+            message = f"method.{other} has settings, and method.type is {method.type}: give method.{method.type}"
+            raise RequestError(message, param=f"method.{other}")
         kind = DpoHyperparameters if method.type == "dpo" else Hyperparameters
         given = (own and own.hyperparameters) or kind(**(self.hyperparameters or Hyperparameters()).model_dump())
         integrations = [

@@ -168,6 +168,8 @@ def test_a_request_that_is_sent_again_with_its_key_makes_one_job(jobs, long, row
         ({"method": {"type": "dpo"}}, "training_file", "no rows for the method dpo"),
         ({"method": {"type": "reinforcement"}}, "method", "supervised and dpo"),
         ({"method": {"type": "dpo", "dpo": {"hyperparameters": {"beta": 0}}}}, "method.dpo.hyperparameters.beta", "0"),
+        ({"method": {"type": "dpo", "dpo": {"beta": 1}}}, "method.dpo.beta", "not permitted"),
+        ({"method": {"type": "dpo", "supervised": {}}}, "method.supervised", "give method.dpo"),
         ({"hyperparameters": {"n_epochs": 0}}, "hyperparameters.n_epochs", "1"),
         ({"hyperparameters": {"batch_size": 1000}}, "hyperparameters.batch_size", "256"),
         ({"suffix": "x" * 65}, "suffix", "64"),
