@@ -164,6 +164,7 @@ def serve(
         theme=THEME,
         css_paths=list(STYLES),
         head=f"<script>{SCRIPT.read_text()}</script>",
+        _frontend=False,  # all that it turns off is a request to the page itself, which fails where it takes 3 seconds
         ssr_mode=False,
         pwa=False,
         mcp_server=False,

@@ -56,6 +56,11 @@ def controls(against_base: Difference | None, tuned: AnswerData, primary: Metric
     ]
 
 
+def own_references(tuned: AnswerData, seed: int = 0) -> Control:
+    """Whether answers fit their own rows' references better than others', however they are worded."""
+    return Control("other rows' references", "unrelated", METRICS["chrf"], _against_other_rows(tuned, seed))
+
+
 def findings(controls: Iterable[Control]) -> Iterator[Finding]:
     """What was lost, and what was won by no more than chance explains."""
     for control in controls:

@@ -22,6 +22,7 @@ from data.errors import UserError
 from data.formats import openai, preferences
 from data.preferences import Preference
 from evals import chosen_metrics, metrics, preference_verdict
+from evals.controls import findings, own_references
 from evals.generation import Answer, Scores
 from evals.metric import AnswerData
 from evals.preference_metrics import PreferenceData
@@ -225,7 +226,9 @@ def _outcome(
     found = preference_verdict.findings(changes, before.values["answer_words"], after.values["answer_words"], words,
                                         longer_share(rows.preferences[0]))  # fmt: skip
     results = claims.decide(claimed, before.statistics, after.statistics, config.seed)
-    verdict = claims.quoted(decide_preferences(before.values, after.values, found), results)
+    assert after.data is not None
+    faults = [*found, *findings([own_references(after.data, config.seed)])]
+    verdict = claims.quoted(decide_preferences(before.values, after.values, faults, rows=len(test)), results)
     return RemoteOutcome(test, before, after, verdict, changes, results)
 
 

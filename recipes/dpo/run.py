@@ -12,6 +12,7 @@ from data.chat_format import fix_date
 from data.errors import UserError
 from data.preferences import Preference
 from evals import chosen_metrics, metrics, preference_verdict
+from evals.controls import findings, own_references
 from evals.generation import Scores
 from evals.preference_metrics import PreferenceData
 from evals.primary import choose
@@ -124,7 +125,9 @@ def decide(
         changes, before.values["answer_words"], after.values["answer_words"], words,
         longer_share(_rows(job).preferences[0]),
     )  # fmt: skip
-    return decide_preferences(before.values, after.values, [*found, *of_suites], rows=len(job.rows.test))
+    assert after.data is not None
+    faults = [*found, *findings([own_references(after.data, job.config.seed)]), *of_suites]
+    return decide_preferences(before.values, after.values, faults, rows=len(job.rows.test))
 
 
 def _rows(job: PreferenceJob) -> PreferenceRows:

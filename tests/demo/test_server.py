@@ -61,3 +61,17 @@ def test_a_share_service_that_says_nothing_is_given_up_in_time(monkeypatch):
         assert time.monotonic() - began < 5
     monkeypatch.setenv("GRADIO_SHARE_SERVER_ADDRESS", "share.example:7000")
     assert server.share_problem() == ""
+
+
+def test_a_page_that_answers_slowly_opens_all_the_same(monkeypatch):
+    import gradio as gr
+
+    from tests.processes import free_port
+
+    monkeypatch.setattr("gradio.networking.url_ok", lambda url: False)  # as where an answer takes over 3 seconds
+    with gr.Blocks() as blocks:
+        gr.HTML("slow")
+    try:
+        assert server.serve(blocks, DemoConfig(port=free_port()))[0].startswith("http://127.0.0.1:")
+    finally:
+        blocks.close(verbose=False)
