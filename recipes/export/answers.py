@@ -11,7 +11,7 @@ from inference.transcript import Sampling
 from train.packing import batches_by_length
 
 #: Tokens, padding included, whose keys and values are held at once: what a batch takes beside the weights.
-BATCH_TOKENS = 512
+BATCH_TOKENS = 256
 #: So many of the last answers are scored under the base too: an export that left the adapter out scores them alike.
 BASE_ROWS = 8
 

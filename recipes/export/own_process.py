@@ -1,5 +1,7 @@
 """A generator that runs in a process of its own: what it takes there, memory above all, ends with it."""
 
+import contextlib
+import ctypes
 import traceback
 import warnings
 from collections.abc import Callable, Generator
@@ -14,6 +16,8 @@ R = TypeVar("R")
 YIELDED, RETURNED, RAISED = range(3)
 #: Seconds that a process has to end by itself.
 LAST_S = 10
+#: Of glibc's malloc.h.
+M_MMAP_THRESHOLD = -3
 
 
 def in_own_process(function: Callable[..., Generator[str, None, R]], *given: Any) -> Generator[str, None, R]:
@@ -52,6 +56,7 @@ def in_own_process(function: Callable[..., Generator[str, None, R]], *given: Any
 
 def _run(pipe: Connection, function: Callable[..., Generator[str, None, Any]], given: tuple[Any, ...]) -> None:
     end_with_parent()
+    give_back_what_is_freed()
     warnings.filterwarnings("ignore", category=FutureWarning)
     lines = function(*given)
     try:
@@ -63,3 +68,13 @@ def _run(pipe: Connection, function: Callable[..., Generator[str, None, Any]], g
         if not isinstance(error, UserError):
             error.add_note(traceback.format_exc())  # which pickling leaves out
         pipe.send((RAISED, error))
+
+
+def give_back_what_is_freed() -> None:
+    """Let this process give blocks of 128 KiB and more back to the system as soon as they are freed.
+
+    glibc raises this limit to as much as 32 MiB when such a block is freed, and keeps what is below it (mallopt(3)).
+    Elsewhere nothing is done.
+    """
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 128 * 1024)
