@@ -1,5 +1,6 @@
 """Parts of Markdown pages: tables and lists."""
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 
@@ -23,7 +24,8 @@ def bullets(sentences: Iterable[str]) -> list[str]:
 
 
 def plain(page: str) -> str:
-    """The sentences of a page for a terminal: without tables, code, pictures and marks."""
+    """The sentences of a page for a terminal: without tables, what announces a table, code, pictures and marks."""
+    page = re.sub(r"^[^|\n]*:\n\n(?=\|)", "", page, flags=re.MULTILINE)
     kept: list[str] = []
     is_code = False
     for line in page.splitlines():

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from data.markdown import plain, table
+from data.markdown import bullets, plain
 from evals.metric import Data
 from evals.metrics import for_studies
 from evals.significance import mean_over_seeds
@@ -62,7 +62,7 @@ def _claims(grid: Sequence[Cell], records: Records) -> str:
     if not rows:
         return ""
     note = "Corrected for the claims of a cell, not for the number of cells; each cell's run has its claims.png."
-    return "\n".join(["", "## Claims", "", note, "", *table(["cell", "claims"], rows, left=(0, 1)), ""])
+    return "\n".join(["", "## Claims", "", note, "", *bullets(f"{name}: {outcome}" for name, outcome in rows), ""])
 
 
 def collect(grid: Sequence[Cell], parent_id: str) -> list[Record]:

@@ -18,6 +18,6 @@ def test_lists_have_one_line_for_each_item():
 
 
 def test_the_sentences_of_a_page_are_left_for_a_terminal():
-    page = ["# Wrong labels", "", "![plots](x.png)", "", "**left out: 1.** They `hurt`.", "", "| a | b |", "| - | - |",
-            "", "```", "code", "```", "## Claims", "- one"]  # fmt: skip
+    page = ["# Wrong labels", "", "![plots](x.png)", "", "**left out: 1.** They `hurt`.", "", "By cell:", "",
+            "| a | b |", "| - | - |", "", "```", "code", "```", "## Claims", "- one"]  # fmt: skip
     assert plain("\n".join(page)) == "Wrong labels\n\nleft out: 1. They hurt.\n\nClaims\n- one"
