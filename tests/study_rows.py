@@ -10,6 +10,7 @@ from recipes.studies.config import StudyConfig
 from recipes.studies.grid import cells
 
 GOOD = "lovely warm clever bright moving funny tender superb".split()
+HELD = []
 BAD = "dull flat clumsy boring cold stale noisy awful".split()
 
 
@@ -50,6 +51,16 @@ def slow_work(task):
     quick_work(task)
     time.sleep(600)
     raise UserError("no test waits so long")
+
+
+def slow_end(task):
+    """Hold a semaphore of the system, as progress bars do, until the process ends, which takes a while."""
+    import time
+    from multiprocessing import get_context, util
+
+    HELD.append(get_context("spawn").Lock())
+    util.Finalize(None, time.sleep, (0.3,), exitpriority=100)
+    return quick_work(task)
 
 
 def seed_of(ended):

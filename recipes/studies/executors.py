@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import connection, get_context
 from queue import SimpleQueue
-from threading import Thread
+from threading import Event, Thread
 from types import ModuleType
 from typing import Any
 
@@ -21,6 +21,8 @@ from recipes.studies.cell import CellResult, Task, run_cell
 #: The module that the fork server imports once, by name; workers are forked from it, which saves seconds each.
 PRELOADED = "recipes.studies.worker_imports"
 TaskFunction = Callable[[Task], CellResult]
+#: Seconds that an idle worker has to end by itself.
+LAST_S = 10
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 #: Files that are not sent to a Ray cluster.
 EXCLUDED = [".git", ".venv", "tests", "docs", "benchmarks", "outputs", "mlruns", "mlartifacts", "*.db"]
@@ -58,6 +60,14 @@ class _Worker:
         self.task = task
         self.pipe.send(task)
 
+    def end(self) -> None:
+        """End the process: at once in mid-cell, as where the study is stopped; else by itself, with all that it holds."""
+        self.pipe.close()
+        if not self.task:
+            self.process.join(LAST_S)
+        self.process.kill()
+        self.process.join()
+
     def receive(self) -> CellResult:
         """The result of the task, or the error that the process died."""
         assert self.task
@@ -91,26 +101,35 @@ def run_local(tasks: Sequence[Task], jobs: int, function: TaskFunction = run_cel
                 yield result
     finally:
         for worker in workers:
-            worker.process.kill()  # mid-cell only where the study itself is stopped; idle otherwise
-            worker.process.join()
+            worker.end()
 
 
 def _serve(pipe: Any, function: TaskFunction) -> None:
     """Run tasks until the pipe closes, which happens also when the study is killed: no worker outlives it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the study handles Ctrl-C
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    tasks: SimpleQueue[Task] = SimpleQueue()
+    tasks: SimpleQueue[Task | None] = SimpleQueue()
+    is_busy = Event()
 
     def listen() -> None:
         while True:
             try:
-                tasks.put(pipe.recv())
+                task = pipe.recv()
             except (EOFError, OSError):
-                os._exit(1)
+                if is_busy.is_set():
+                    os._exit(1)
+                task = None
+            if task:
+                is_busy.set()
+            tasks.put(task)
+            if not task:
+                return
 
     Thread(target=listen, daemon=True).start()
-    while True:
-        pipe.send(function(tasks.get()))
+    while task := tasks.get():
+        result = function(task)
+        is_busy.clear()  # before the result is known, after which another task may come
+        pipe.send(result)
 
 
 def run_ray(tasks: Sequence[Task], jobs: int, address: str = "", retries: int = 3) -> Iterator[CellResult]:

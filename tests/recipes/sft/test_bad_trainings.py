@@ -9,7 +9,7 @@ pytestmark = pytest.mark.skipif(
     not (base_model.BUNDLED / "config.json").is_file(), reason="the bundled base is not there"
 )
 #: Two passes over few rows are enough for these.
-QUICK = {"responses shifted by one row": 2, "one epoch with lr=1e-4": 1, "max_new_tokens=4": 2}
+QUICK = {"responses shifted by one row": 2, "one epoch with lr=1e-4": 1, "max_new_tokens=4": 2, "rows all cut": 2}
 
 
 @pytest.mark.parametrize("name", QUICK)

@@ -29,6 +29,23 @@ def test_each_task_runs_once_and_one_that_kills_its_process_is_reported(tmp_path
     assert {each.run_id for each in ended if each is not died} == {"run-1", "run-3", "run-4"}
 
 
+ENDED = """
+import sys
+from pathlib import Path
+from tests.study_rows import slow_end, tasks
+from recipes.studies import executors
+executors.PRELOADED = "tests.study_rows"
+print(len(list(executors.run_local(tasks(Path(sys.argv[1]), 1), 1, slow_end))))
+"""
+
+
+def test_an_idle_worker_ends_by_itself_and_leaves_nothing_at_the_system(tmp_path):
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", ENDED, str(tmp_path)]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.stderr) == ("1\n", "")
+
+
 def is_running(pid):
     try:
         with open(f"/proc/{pid}/stat") as stat:
