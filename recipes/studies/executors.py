@@ -61,7 +61,7 @@ class _Worker:
         self.pipe.send(task)
 
     def end(self) -> None:
-        """End the process: at once in mid-cell, as where the study is stopped; else by itself, with all that it holds."""
+        """End the process: at once in mid-cell, as where the study is stopped; an idle one ends by itself."""
         self.pipe.close()
         if not self.task:
             self.process.join(LAST_S)
