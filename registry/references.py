@@ -226,6 +226,8 @@ def _foreign(reference: str, folder: Path, flavors: Mapping[str, Any], tags: Map
             return ModelSource(reference, "full", place, *known)
     if any(folder.rglob("*.pkl")):
         raise UserError(f"{reference} is a pickled model; those are not loaded, they can run code")
+    if tags.get("kind") == "tfidf":
+        raise UserError(f"{reference} gives texts a label and answers no prompts: it is a TF-IDF model")
     kinds = ", ".join(map(str, flavors)) or "nothing that MLflow describes"
     raise UserError(f"{reference} is no language model that can be loaded here: it holds {kinds}")
 

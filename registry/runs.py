@@ -233,8 +233,8 @@ class Run:
 def start(name: str, outputs: Path, tags: Mapping[str, str] = EMPTY) -> Run:
     """Start a run called ``name`` with ``tags``, or take the one that ``mlflow run`` made for this process.
 
-    Where that one is in MLflow's default experiment, or its artifacts can't be written (MLflow keeps them in the
-    working folder), another run is started in Parley's experiment with its params and tags, and it is removed.
+    That one is moved to Parley's experiment where it is in MLflow's default one, or where its artifacts can't be
+    written (MLflow keeps them in the working folder).
 
     Raises:
         TrackingUnavailable: the tracking server does not answer.

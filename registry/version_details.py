@@ -30,7 +30,12 @@ Curve = tuple[tuple[int, float], ...]
 TRAIN_LOSS = ("train/loss", "loss", "train_loss")
 EVAL_LOSS = ("eval/loss", "eval_loss")
 BEST = "eval/best_step"
-SETTINGS = ("method", "labels", "rank", "alpha", "epochs", "batch_size", "lr", "restore", "seed")
+SETTINGS = ("method", "learner", "labels", "rank", "alpha", "epochs", "batch_size", "lr", "restore", "seed")
+LORA_SETTINGS = ("rank", "alpha")
+#: Settings that TF-IDF with logistic regression has; ``-e noisy`` logs those of language models with every learner.
+TFIDF_SETTINGS = ("learner", "seed")
+#: params with the value that was taken where a setting is 0, its default
+TAKEN = {"lr": "learning_rate", "epochs": "num_train_epochs"}
 RESULTS, CARD = "eval_results.json", "model_card.md"
 WANTED = {RESULTS: "held-out prompts", checkpoints.FOLDER: "checkpoints"}
 MOST_PROMPTS = 12
@@ -247,7 +252,6 @@ def _lineage(
     commit = tags.get("git_commit") or tags.get("mlflow.source.git.commit", "")
     changed = ", with uncommitted changes" if tags.get("git_dirty") == "true" else ""
     made = getattr(registered, "creation_timestamp", None)
-    settings = (f"{key} {_setting(key, params[key])}" for key in SETTINGS if key in params)
     pairs = {
         "data": _joined(*_data(run, "training", params.get("dataset", ""), tags.get("dataset_digest", ""))),
         "held-out rows": _joined(*_data(run, "testing", params.get("test_dataset", ""), tags.get("test_digest", ""))),
@@ -256,7 +260,7 @@ def _lineage(
             tags.get("base_digest", ""),
             tags.get("base_source", ""),
         ),
-        "settings": ", ".join(settings),
+        "settings": _settings(params),
         "code": commit and commit[:12] + changed,
         "run": version.run_id,
         "made": f"{datetime.fromtimestamp(made / 1000, UTC):%Y-%m-%d %H:%M} UTC" if made else "",
@@ -277,8 +281,20 @@ def _joined(*parts: str) -> str:
     return " · ".join(filter(None, parts))
 
 
-def _setting(key: str, value: str) -> str:
-    return "default of the method" if key == "lr" and number(value) == 0 else value
+def _settings(params: Mapping[str, str]) -> str:
+    is_remote = params.get("provider", "local") != "local"
+    kind = "" if is_remote else params.get("learner") or params.get("method")
+    names = TFIDF_SETTINGS if kind == "tfidf" else SETTINGS
+    without = (*(LORA_SETTINGS if kind == "full" else ()), *(("learner",) if is_remote else ()))
+    return ", ".join(f"{key} {_setting(key, params)}" for key in names if key in params and key not in without)
+
+
+def _setting(key: str, params: Mapping[str, str]) -> str:
+    value = params.get(key, "")
+    if key not in TAKEN or number(value) != 0:
+        return value
+    taken = number(params.get(TAKEN[key], ""))
+    return "default" if taken is None else f"{taken:g}"
 
 
 def _run_url(run: Run | None, ui_address: str) -> str:

@@ -93,18 +93,43 @@ def test_params_keep_the_spelling_that_mlflow_run_gave_them(client, store, tmp_p
     assert len(params["targets"]) == runs.LONGEST_PARAM
 
 
-def test_a_run_that_mlflow_made_in_its_default_experiment_goes_on_in_parleys(client, tmp_path, monkeypatch):
-    given = client.create_run("0", tags={"mlflow.project.entryPoint": "pirate"}).info.run_id
-    client.log_param(given, "lr", "3.0e-3")
-    monkeypatch.setenv("MLFLOW_RUN_ID", given)
-    later = []
-    monkeypatch.setattr(run_finalizer, "later", lambda *args: later.append(args[:2]))
-    monkeypatch.setattr(project_run.atexit, "register", lambda work, run_id: later.append((work.__name__, run_id)))
-    found = client.get_run(runs.start("clean lora s7", tmp_path, {"entry": "pirate"}).run_id)
+@pytest.fixture
+def given(client, monkeypatch) -> str:
+    """The id of a run that ``mlflow run`` made in its default experiment for this process."""
+    run_id = client.create_run("0", tags={"mlflow.project.entryPoint": "pirate"}).info.run_id
+    client.log_param(run_id, "lr", "3.0e-3")
+    monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
+    return run_id
+
+
+def require_moved(client, run_id):
+    found = client.get_run(run_id)
     assert client.get_experiment(found.info.experiment_id).name == "parley"
     assert (found.info.run_name, found.info.status) == ("clean lora s7", "RUNNING")
     assert found.data.params == {"lr": "3.0e-3"}
     assert found.data.tags["mlflow.project.entryPoint"] == found.data.tags["entry"] == "pirate"
+    return found
+
+
+def test_a_run_that_mlflow_made_in_its_default_experiment_goes_on_in_parleys_by_its_printed_id(client, tmp_path, given):
+    run = runs.start("clean lora s7", tmp_path, {"entry": "pirate"})
+    assert run.run_id == given, "mlflow run has printed it"
+    found = require_moved(client, given)
+    place = client.get_experiment(found.info.experiment_id).artifact_location
+    assert found.info.artifact_uri == f"{place}/{given}/artifacts"
+    run.text("a card", "model_card.md")
+    run.log(1, {"eval/loss": 2.0})
+    run.finish()
+    assert [each.path for each in client.list_artifacts(given)] == ["model_card.md"]
+    assert not client.search_runs(["0"]) and experiment.find("clean lora s7") == given
+
+
+def test_at_a_tracking_server_such_a_run_is_copied(client, tmp_path, given, monkeypatch):
+    later = []
+    monkeypatch.setattr(project_run, "_database", lambda client: None)
+    monkeypatch.setattr(run_finalizer, "later", lambda *args: later.append(args[:2]))
+    monkeypatch.setattr(project_run.atexit, "register", lambda work, run_id: later.append((work.__name__, run_id)))
+    require_moved(client, runs.start("clean lora s7", tmp_path, {"entry": "pirate"}).run_id)
     assert client.get_run(given).info.lifecycle_stage == "deleted"
     assert later == [("restore_run", given), ("remove", given)], "mlflow run sets the status of the one that it made"
 

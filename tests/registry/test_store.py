@@ -12,7 +12,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.utils.validation import _validate_model_name
 
 from data.errors import UserError
-from registry import run_finalizer, runs, store
+from registry import runs, store
 from train.config import name_problem
 
 ROOT = Path(__file__).parents[2]
@@ -82,18 +82,18 @@ def test_every_name_that_is_allowed_is_allowed_by_mlflow_and_found_by_its_uris(s
 
 
 @pytest.mark.parametrize("parent", ["folder", "file"])
-def test_a_run_whose_artifacts_can_not_be_written_is_left_for_another(parent, tmp_path, monkeypatch):
+def test_a_run_whose_artifacts_can_not_be_written_is_moved_to_where_they_can(parent, tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("")
-    client, removed = MlflowClient(), []
+    client = MlflowClient()
     experiment = client.create_experiment("given", artifact_location=str(tmp_path / parent / "artifacts"))
     given = client.create_run(experiment).info.run_id
     monkeypatch.setenv("MLFLOW_RUN_ID", given)
-    monkeypatch.setattr(run_finalizer, "later", lambda action, run_id, uri: removed.append(run_id))
     run = runs.start("first", tmp_path / "outputs")
     run.text("kept", "note.txt")
-    assert (run.run_id == given, removed) == ((True, []) if parent == "folder" else (False, [given]))
+    assert run.run_id == given and [each.path for each in client.list_artifacts(given)] == ["note.txt"]
+    assert (client.get_run(given).info.experiment_id == experiment) == (parent == "folder")
 
 
 @pytest.mark.parametrize("uri", ["mlflow-artifacts:/1/2/artifacts", "s3://bucket/1", "http://somewhere/artifacts"])

@@ -39,7 +39,8 @@ def client(store) -> MlflowClient:
 def run(store, tmp_path) -> runs.Run:
     """A finished run with everything that a taught model leaves, but for weights that mean something."""
     run = runs.start("pirate", tmp_path / "outputs")
-    run.params({"method": "lora", "dataset": "clean", "epochs": 3, "lr": 0.0})
+    run.params({"method": "lora", "dataset": "clean", "epochs": 0, "lr": 0.0})
+    run.params({"num_train_epochs": 8, "learning_rate": 0.003})
     run.tags({"verdict": "healthy", "verdict_reasons": "it learned; it does not echo", **DIGESTS, **CODE})
     run.datasets([("clean train", "d" * 8, "clean", 250, "training"), ("test", "e" * 8, "clean", 30, "testing")])
     for step, loss in ((0, 4.0), (4, 2.0), (8, 1.0), (12, 1.5)):
@@ -93,7 +94,7 @@ def test_a_version_tells_everything_that_its_run_kept(add, run):
         "data": "clean · dddddddd",
         "held-out rows": "test · eeeeeeee",
         "base": "bundled · bbbbbbbbbbbbbbbb",
-        "settings": "method lora, epochs 3, lr default of the method",
+        "settings": "method lora, epochs 8, lr 0.003",
         "code": "cccccccccccc, with uncommitted changes",
         "run": run.run_id,
     }
@@ -395,3 +396,20 @@ def test_a_registry_that_answers_no_is_not_away(store):
     with pytest.raises(UserError, match="there is no version pirate/1") as caught:
         versions.resolve("pirate/1")
     assert not isinstance(caught.value, TrackingUnavailable)
+
+
+@pytest.mark.parametrize(
+    ("params", "shown"),
+    [
+        ({"method": "full", "rank": 16, "alpha": 32.0, "epochs": 2}, "method full, epochs 2"),
+        ({"learner": "lora", "rank": 16, "lr": "1e-4"}, "learner lora, rank 16, lr 1e-4"),
+        ({"learner": "tfidf", "rank": 16, "epochs": 3, "lr": 0.0, "seed": 7}, "learner tfidf, seed 7"),
+        ({"learner": "lora", "provider": "openai", "epochs": 3}, "epochs 3"),
+        ({"method": "lora", "lr": 0.0}, "method lora, lr default"),
+    ],
+)
+def test_the_settings_are_those_that_the_training_used(add, store, tmp_path, params, shown):
+    run = runs.start("a run", tmp_path)
+    run.params(params)
+    run.finish()
+    assert dict(version_details.details_of(add(run.run_id)).lineage)["settings"] == shown
