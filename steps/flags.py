@@ -3,6 +3,7 @@
 import ast
 import difflib
 import inspect
+import os
 import sys
 import textwrap
 from dataclasses import fields
@@ -21,7 +22,10 @@ def parse(config: type[C], argv: list[str]) -> C:
         ConfigError: an unknown flag, a missing value, or a value of the wrong type.
     """
     if "--help" in argv or "-h" in argv:
-        print(usage(config))
+        try:
+            print(usage(config), flush=True)
+        except BrokenPipeError:  # it was piped into head, say, which has read enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     types = get_type_hints(config)
     values: dict[str, Any] = {}

@@ -123,8 +123,8 @@ def _divergence(chat: Conversation, number: int) -> Markup:
 
 
 def _execution(chat: Conversation) -> Markup:
-    """How the panes were computed."""
-    if not chat.execution:
+    """How the panes were computed; nothing before the first prompt."""
+    if not chat.execution or not chat.exchanges:
         return Markup("")
     text = "computed as {}; all panes share one seed and one noise"
     return Markup(f'<p class="parley-execution">{text}</p>').format(chat.execution)

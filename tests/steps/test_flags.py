@@ -1,5 +1,6 @@
 """Flags are the config's fields: strictly typed, and a mistake is told in one line that names the flag."""
 
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -119,6 +120,15 @@ def test_help_tells_every_flag_its_default_and_its_meaning(config):
     for name, field in config.__dataclass_fields__.items():
         assert f"--{name} {field.default or (field.default if field.default != '' else chr(39) * 2)}" in shown
         assert docs[name].endswith("."), f"{name} has no docstring, or one without a full stop"
+
+
+def test_help_that_nobody_reads_to_its_end_is_no_error():
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "steps.votes", "--help"]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, timeout=120)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 @pytest.mark.parametrize(
