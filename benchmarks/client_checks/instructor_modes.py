@@ -11,6 +11,13 @@ from benchmarks.client_checks.checks import LARGER, capability, run_all
 
 MESSAGES: Any = [{"role": "user", "content": "I loved every minute of this film. Is that positive or negative?"}]
 SETTINGS: Any = {"model": LARGER, "max_retries": 1, "temperature": 0, "max_tokens": 200, "messages": MESSAGES}
+#: Where the schema stands in the prompt alone, SmolLM2 repeats it unless it has seen answers.
+EXAMPLES: Any = [
+    {"role": "user", "content": "The plot was dull and far too long. Is that positive or negative?"},
+    {"role": "assistant", "content": '{"sentiment": "negative"}'},
+    {"role": "user", "content": "A warm and funny story. Is that positive or negative?"},
+    {"role": "assistant", "content": '{"sentiment": "positive"}'},
+]
 
 
 class Review(BaseModel):
@@ -24,9 +31,10 @@ def client(mode: Mode) -> Any:
     return instructor.from_openai(openai.OpenAI(max_retries=0, timeout=120), mode=mode)
 
 
-def create(mode: Mode) -> None:
-    """An answer of the class, as ``mode`` asks for it."""
-    assert isinstance(client(mode).chat.completions.create(response_model=Review, **SETTINGS), Review)
+def create(mode: Mode, *examples: Any) -> None:
+    """An answer of the class, as ``mode`` asks for it, after ``examples``."""
+    settings = {**SETTINGS, "messages": [*examples, *MESSAGES]}
+    assert isinstance(client(mode).chat.completions.create(response_model=Review, **settings), Review)
 
 
 @capability("Mode.TOOLS")
@@ -39,9 +47,9 @@ def tools_strict() -> None:
     create(Mode.TOOLS_STRICT)
 
 
-@capability("Mode.JSON")
+@capability("Mode.JSON, after two examples")
 def json() -> None:
-    create(Mode.JSON)
+    create(Mode.JSON, *EXAMPLES)
 
 
 @capability("Mode.JSON_SCHEMA")
@@ -49,9 +57,9 @@ def json_schema() -> None:
     create(Mode.JSON_SCHEMA)
 
 
-@capability("Mode.MD_JSON")
+@capability("Mode.MD_JSON, after two examples")
 def md_json() -> None:
-    create(Mode.MD_JSON)
+    create(Mode.MD_JSON, *EXAMPLES)
 
 
 @capability("create_partial (TOOLS), streamed")
