@@ -1,9 +1,25 @@
-"""A process that multiprocessing starts by spawning."""
+"""Processes that multiprocessing starts."""
 
 import os
 import signal
 from multiprocessing import parent_process
+from multiprocessing.process import BaseProcess
 from threading import Thread
+
+#: Seconds that a process with nothing more to do has to end by itself.
+LAST_S = 10
+
+
+def end(process: BaseProcess, by_itself: bool) -> None:
+    """End ``process`` and wait for it.
+
+    Args:
+        by_itself: it has nothing more to do, and removes what it holds at the system before it ends; else it is killed.
+    """
+    if by_itself:
+        process.join(LAST_S)
+    process.kill()
+    process.join()
 
 
 def end_with_parent() -> None:

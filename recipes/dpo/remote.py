@@ -21,13 +21,12 @@ from data.conversation import Row
 from data.errors import UserError
 from data.formats import openai, preferences
 from data.preferences import Preference
-from evals import chosen_metrics, metrics, preference_verdict
-from evals.controls import findings, own_references
+from evals import chosen_metrics, metrics
 from evals.generation import Answer, Scores
 from evals.metric import AnswerData
 from evals.preference_metrics import PreferenceData
 from evals.primary import choose
-from evals.verdict import Verdict, decide_preferences
+from evals.verdict import Verdict
 from openai_jobs import jobs, prices
 from openai_jobs.jobs import JobRequest
 from openai_jobs.requests import ChatRequest
@@ -35,8 +34,9 @@ from openai_jobs.token_counter import longest
 from recipes import claims, preflight
 from recipes.api_job import FOLDER, ApiJob, suffix_of
 from recipes.dpo import claims as own_claims
+from recipes.dpo import verdict
 from recipes.dpo.config import DpoConfig
-from recipes.dpo.data import PreferenceRows, load, longer_share, record_rows
+from recipes.dpo.data import PreferenceRows, load, record_rows
 from recipes.html_report.facts import metric_lines
 from recipes.html_report.screen import metrics_table
 from recipes.preflight import JobTokens, Preflight
@@ -222,14 +222,9 @@ def _outcome(
     test = [row for row, _, _ in both]
     before, after = (_score(test, [each[side] for each in both], rows.train) for side in (1, 2))  # type: ignore[misc]
     changes = metrics.changes(before.statistics, after.statistics, config.seed)
-    words = float(np.mean([len(row.response.split()) for row in test]))
-    found = preference_verdict.findings(changes, before.values["answer_words"], after.values["answer_words"], words,
-                                        longer_share(rows.preferences[0]))  # fmt: skip
     results = claims.decide(claimed, before.statistics, after.statistics, config.seed)
-    assert after.data is not None
-    faults = [*found, *findings([own_references(after.data, config.seed)])]
-    verdict = claims.quoted(decide_preferences(before.values, after.values, faults, rows=len(test)), results)
-    return RemoteOutcome(test, before, after, verdict, changes, results)
+    found = claims.quoted(verdict.decide(changes, before, after, rows, test, config.seed), results)
+    return RemoteOutcome(test, before, after, found, changes, results)
 
 
 def _score(rows: Sequence[Row], answers: list[Answer], trained: Sequence[Row]) -> Scores:

@@ -11,18 +11,17 @@ import numpy as np
 from data.chat_format import fix_date
 from data.errors import UserError
 from data.preferences import Preference
-from evals import chosen_metrics, metrics, preference_verdict
-from evals.controls import findings, own_references
+from evals import chosen_metrics, metrics
 from evals.generation import Scores
 from evals.preference_metrics import PreferenceData
 from evals.primary import choose
 from evals.suites import table as suites
-from evals.verdict import Finding, Verdict, decide_preferences
+from evals.verdict import Finding, Verdict
 from inference.locations import ModelLocation
 from recipes.dpo import claims as own_claims
-from recipes.dpo import curves
+from recipes.dpo import curves, verdict
 from recipes.dpo.config import DpoConfig
-from recipes.dpo.data import PreferenceRows, load, longer_share, record_rows
+from recipes.dpo.data import PreferenceRows, load, record_rows
 from recipes.dpo.types import PreferenceJob
 from recipes.sft import run as sft
 from recipes.sft import stop_on
@@ -120,14 +119,7 @@ def decide(
     job: PreferenceJob, tuned: Finetuned, before: Scores, after: Scores, changes: Changes, of_suites: Sequence[Finding]
 ) -> Verdict:
     """The verdict on training on preferences; ``of_suites``: the side effects."""
-    words = float(np.mean([len(row.response.split()) for row in job.rows.test]))
-    found = preference_verdict.findings(
-        changes, before.values["answer_words"], after.values["answer_words"], words,
-        longer_share(_rows(job).preferences[0]),
-    )  # fmt: skip
-    assert after.data is not None
-    faults = [*found, *findings([own_references(after.data, job.config.seed)]), *of_suites]
-    return decide_preferences(before.values, after.values, faults, rows=len(job.rows.test))
+    return verdict.decide(changes, before, after, _rows(job), job.rows.test, job.config.seed, of_suites)
 
 
 def _rows(job: PreferenceJob) -> PreferenceRows:

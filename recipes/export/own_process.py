@@ -9,13 +9,11 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
-from data.child_process import end_with_parent
+from data.child_process import end, end_with_parent
 from data.errors import UserError
 
 R = TypeVar("R")
 YIELDED, RETURNED, RAISED = range(3)
-#: Seconds that a process has to end by itself.
-LAST_S = 10
 #: Of glibc's malloc.h.
 M_MMAP_THRESHOLD = -3
 
@@ -34,24 +32,23 @@ def in_own_process(function: Callable[..., Generator[str, None, R]], *given: Any
     process = context.Process(target=_run, args=(theirs, function, given), daemon=True)
     process.start()
     theirs.close()  # only the process keeps its end, so that its death closes the pipe
+    kind = YIELDED
     try:
         while True:
             kind, value = ours.recv()
             if kind == YIELDED:
                 yield value
-                continue
-            process.join(LAST_S)  # it has nothing more to do, and removes what it has at the system
-            if kind == RAISED:
+            elif kind == RETURNED:
+                return value
+            else:
                 raise value
-            return value
     except EOFError:
         process.join()
         raise UserError(
             f"the process that holds the version has ended (exit code {process.exitcode}), perhaps for want of memory"
         ) from None
     finally:
-        process.kill()
-        process.join()
+        end(process, by_itself=kind != YIELDED)
 
 
 def _run(pipe: Connection, function: Callable[..., Generator[str, None, Any]], given: tuple[Any, ...]) -> None:
@@ -62,8 +59,8 @@ def _run(pipe: Connection, function: Callable[..., Generator[str, None, Any]], g
     try:
         while True:
             pipe.send((YIELDED, next(lines)))
-    except StopIteration as end:
-        pipe.send((RETURNED, end.value))
+    except StopIteration as last:
+        pipe.send((RETURNED, last.value))
     except Exception as error:
         if not isinstance(error, UserError):
             error.add_note(traceback.format_exc())  # which pickling leaves out

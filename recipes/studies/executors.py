@@ -14,6 +14,7 @@ from threading import Event, Thread
 from types import ModuleType
 from typing import Any
 
+from data.child_process import end
 from data.errors import UserError
 from data.processes import ROOT, python_path
 from recipes.studies.cell import CellResult, Task, run_cell
@@ -21,8 +22,6 @@ from recipes.studies.cell import CellResult, Task, run_cell
 #: The module that the fork server imports once, by name; workers are forked from it, which saves seconds each.
 PRELOADED = "recipes.studies.worker_imports"
 TaskFunction = Callable[[Task], CellResult]
-#: Seconds that an idle worker has to end by itself.
-LAST_S = 10
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 #: Files that are not sent to a Ray cluster.
 EXCLUDED = [".git", ".venv", "tests", "docs", "benchmarks", "outputs", "mlruns", "mlartifacts", "*.db"]
@@ -63,10 +62,7 @@ class _Worker:
     def end(self) -> None:
         """End the process: at once in mid-cell, as where the study is stopped; an idle one ends by itself."""
         self.pipe.close()
-        if not self.task:
-            self.process.join(LAST_S)
-        self.process.kill()
-        self.process.join()
+        end(self.process, by_itself=not self.task)
 
     def receive(self) -> CellResult:
         """The result of the task, or the error that the process died."""
