@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, build_opener
 
 from data.errors import UserError
-from data.processes import child_environment
+from data.processes import child_environment, ignore_signal
 from openai_jobs.endpoint import Endpoint
 
 #: Seconds that a server may take to be ready, and to end by itself.
@@ -136,7 +136,6 @@ def _free_port() -> int:
 
 if __name__ == "__main__":
     for number in (signal.SIGINT, signal.SIGTERM):
-        # It ends when the run does, which may have work to finish on a signal. An ignored signal would stay ignored in
-        # the server; one with a handler does not.
-        signal.signal(number, lambda *_: None)
+        # It ends when the run does, which may have work to finish on a signal.
+        signal.signal(number, ignore_signal)
     sys.exit(supervise(Path(sys.argv[1]), sys.argv[2:]))

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from data.errors import UserError
+from data.processes import ignore_signal
 
 #: Where runs keep what they need to be resumed, next to the tracking database by default.
 OUTPUTS = Path(os.environ.get("PARLEY_OUTPUTS", "outputs"))
@@ -114,7 +115,7 @@ def _require_one_store() -> None:
 
 def _stop(number: int, frame: object) -> None:
     for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, signal.SIG_IGN)  # clean-up must not be interrupted by a second signal
+        signal.signal(each, ignore_signal)  # a second signal must not interrupt the clean-up
     raise Stopped
 
 

@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from data.processes import ignore_signal
+
 #: Exit codes: the job has ended or was taken away; stopped by a signal; the tracking server is away, start again later.
 DONE, STOPPED, LATER = 0, 130, 75
 
@@ -48,7 +50,7 @@ def _end_with_server() -> None:
 
 
 def _stop(number: int, frame: object) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second signal must not interrupt the clean-up
+    signal.signal(signal.SIGTERM, ignore_signal)  # a second signal must not interrupt the clean-up
     raise Stopped
 
 

@@ -153,8 +153,9 @@ def test_a_stop_leaves_a_killed_run_and_the_hint_how_to_go_on(stopped):
 def test_a_second_stop_does_not_interrupt_the_first_ones_cleaning_up(quick, launch, tmp_path):
     step = launch(tmp_path, "steps.pirate", quick(**LONG))
     step.wait_for(reached(tmp_path, FIRST_POINT), "the first resume point")
-    for _ in range(5):
+    for _ in range(100):
         step.signal(signal.SIGINT)
+        step.signal(signal.SIGTERM)
     assert step.wait() == 130
     [run] = runs_of(MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}"))
     assert run.info.status == "KILLED" and "Traceback" not in step.stderr
