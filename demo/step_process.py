@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from data.errors import UserError
 from data.processes import child_environment
+from data.progress import is_progress
 
 #: Of an environment in which the page itself runs: what would be taken for the process's own.
 NOT_INHERITED = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME")
@@ -42,7 +43,7 @@ def environment(outputs: Path) -> dict[str, str]:
 def last_line(text: str) -> str:
     """The last line that is no progress bar."""
     lines = [line.strip() for line in text.replace("\r", "\n").splitlines()]
-    return next((line for line in reversed(lines) if line and "it/s" not in line and "step/s" not in line), "")
+    return next((line for line in reversed(lines) if line and not is_progress(line)), "")
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.utils.uri import append_to_uri_path
 
 from registry import run_finalizer
+from registry.store import retry_locked
 
 if TYPE_CHECKING:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
@@ -64,7 +65,7 @@ def _copy(client: MlflowClient, run_id: str, experiment_id: str) -> str:
 
 def discard(client: MlflowClient, run_id: str) -> None:
     """Remove the run, now and for good once ``mlflow run`` has set its status."""
-    client.delete_run(run_id)
+    retry_locked(lambda: client.delete_run(run_id))
     atexit.register(client.restore_run, run_id)
     run_finalizer.later("remove", run_id, client.tracking_uri)
 

@@ -37,14 +37,16 @@ def main(argv: Sequence[str]) -> None:
         time.sleep(0.2)
     from mlflow.tracking import MlflowClient  # only now: it would stay in memory for hours
 
+    from registry.store import retry_locked
+
     client = MlflowClient()
     until = time.monotonic() + TIMEOUT_S
-    while client.get_run(run_id).info.status not in AFTER[action] and time.monotonic() < until:
+    while retry_locked(lambda: client.get_run(run_id)).info.status not in AFTER[action] and time.monotonic() < until:
         time.sleep(0.2)
     if action == "remove":
-        client.delete_run(run_id)
+        retry_locked(lambda: client.delete_run(run_id))
     else:
-        client.set_terminated(run_id, "KILLED")
+        retry_locked(lambda: client.set_terminated(run_id, "KILLED"))
 
 
 def _is_alive(pid: int) -> bool:

@@ -26,7 +26,7 @@ from registry import project_run  # noqa: E402
 from registry.errors import TrackingUnavailable, is_unreachable  # noqa: E402
 from registry.experiment import DEFAULT_EXPERIMENT, experiment_id  # noqa: E402
 from registry.metric_buffer import MetricBuffer  # noqa: E402
-from registry.store import is_writable  # noqa: E402
+from registry.store import is_writable, retry_locked  # noqa: E402
 
 OUTBOX = "outbox.jsonl"
 LONGEST_PARAM = 6000
@@ -73,7 +73,7 @@ class Run:
     def _send(self) -> None:
         self._sent_s = time.monotonic()
         try:
-            self._buffer.send(self.client, self.run_id)
+            retry_locked(lambda: self._buffer.send(self.client, self.run_id))
         except (MlflowException, OSError) as error:
             self._go_offline(error)
             return
@@ -118,7 +118,7 @@ class Run:
         self._send()
         if not self.is_offline:
             try:
-                self.client.set_terminated(self.run_id, status)
+                retry_locked(lambda: self.client.set_terminated(self.run_id, status))
                 if status == "KILLED":
                     project_run.keep_killed(self.client, self.run_id)
             except (MlflowException, OSError) as error:
@@ -128,7 +128,7 @@ class Run:
         """End the run as ``FAILED`` with the error's first line as a tag."""
         if not self.is_offline:
             with contextlib.suppress(MlflowException, OSError):
-                self.tags({"error": first_line(error), **getattr(error, "tags", {})})
+                retry_locked(lambda: self.tags({"error": first_line(error), **getattr(error, "tags", {})}))
         with contextlib.suppress(OSError):  # a full disk; the caller raises the error anyway
             self.finish("FAILED")
 
@@ -157,8 +157,8 @@ class Run:
             if self.run_id == project_run.given():
                 project_run.discard(self.client, self.run_id)
             else:
-                self.client.set_terminated(self.run_id, "FAILED")
-                self.client.delete_run(self.run_id)
+                retry_locked(lambda: self.client.set_terminated(self.run_id, "FAILED"))
+                retry_locked(lambda: self.client.delete_run(self.run_id))
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def known_tags(self) -> dict[str, str]:
@@ -314,4 +314,4 @@ def open_store() -> str:
 def end(run_id: str, status: str) -> None:
     """Set the status of a run whose process has ended; where the server does not answer it stays unchanged."""
     with contextlib.suppress(MlflowException, OSError):
-        MlflowClient().set_terminated(run_id, status)
+        retry_locked(lambda: MlflowClient().set_terminated(run_id, status))

@@ -1,10 +1,13 @@
 """Access to the tracking store and the registry: a client of both, and one error line where they do not answer."""
 
+import logging
 import os
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import mlflow
@@ -16,8 +19,13 @@ from requests.utils import get_environ_proxies
 from data.errors import UserError, first_line
 from registry.errors import TrackingUnavailable, is_unreachable
 
+T = TypeVar("T")
 CONNECT_TIMEOUT_S = 3.0
+#: What SQLite's error says, and how long and how often ``retry_locked`` tries again.
+LOCKED, LOCKED_TIMEOUT_S, LOCKED_PAUSE_S = "database is locked", 30.0, 0.2
 PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
+
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # a traceback for each error that it also raises
 
 
 def prepare(outputs: Path) -> None:
@@ -120,6 +128,24 @@ def _require_connection(uri: str) -> None:
             socket.create_connection((parts.hostname, parts.port or PORTS[scheme]), CONNECT_TIMEOUT_S).close()
         except OSError as error:
             raise _ConnectionRefused(error.strerror or str(error)) from error
+
+
+def retry_locked(request: Callable[[], T]) -> T:
+    """What ``request`` returns, which is made again for up to 30 s while another process has locked a SQLite store.
+
+    MLflow waits 20 s for most locks; but where two processes wait for each other, SQLite refuses one of them at once.
+
+    Raises:
+        MlflowException: that of the last try.
+    """
+    until = time.monotonic() + LOCKED_TIMEOUT_S
+    while True:
+        try:
+            return request()
+        except MlflowException as error:
+            if LOCKED not in str(error) or time.monotonic() > until:
+                raise
+        time.sleep(LOCKED_PAUSE_S)
 
 
 def is_down(error: BaseException) -> bool:

@@ -110,6 +110,7 @@ def execute(work: "Callable[[Any, Run], Iterator[str]]", config: Any, run: "Run"
             if not number:
                 print(f"Run {run.run_id}" + (" is resumed" if getattr(config, "resume", "") else ""), flush=True)
             print(line, flush=True)
+        run.finish()
     except Stopped:
         run.finish("KILLED")
         print(f"\nStopped. To continue: {command}")
@@ -123,7 +124,6 @@ def execute(work: "Callable[[Any, Run], Iterator[str]]", config: Any, run: "Run"
         if outside:
             raise UserError(f"{outside} Then continue: {command}") from error
         raise
-    run.finish()
     run.discard()
 
 

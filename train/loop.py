@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from data.errors import UserError
+from data.progress import progress_bar
 from inference.bf16_linear import holds_bf16
 from train import distributed
 from train.config import FitConfig
@@ -173,8 +173,8 @@ class _Loop:
         return progress
 
     def _bar(self, step: int) -> Any:
-        quiet = distributed.rank() > 0 or step == self.total_steps
-        return tqdm(total=self.total_steps, initial=step, desc="training", unit="step", mininterval=0.5, disable=quiet)
+        is_shown = distributed.rank() == 0 and step < self.total_steps
+        return progress_bar(self.total_steps, "training", "step", done=step, is_shown=is_shown)
 
     def _log_step(self, progress: Progress, epoch: float, norm: float, due: bool) -> None:
         """Log the means since the last point; long runs get a point every few steps, short ones every step."""

@@ -11,8 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+import registry.store
 from data.errors import UserError
 from registry import experiment, project_run, run_finalizer, runs, study_runs
 from registry.errors import TrackingUnavailable
@@ -74,6 +76,45 @@ def test_finishing_delivers_what_is_buffered_and_sets_the_status(client, run):
     run.finish("KILLED")
     assert client.get_run(run.run_id).info.status == "KILLED"
     assert steps_of(client, run, "eval/loss") == [2]
+
+
+@pytest.fixture
+def busy(client, monkeypatch) -> Callable[[MlflowClient], None]:
+    """Makes the first two writes of a client fail as where two processes wait for each other's SQLite lock."""
+
+    def make_busy(client: MlflowClient) -> None:
+        left = ["log_batch", "set_terminated", "set_terminated"]
+
+        def refused_at_first(name, write):
+            def call(*args, **settings):
+                if name in left:
+                    left.remove(name)
+                    raise MlflowException("(sqlite3.OperationalError) database is locked")
+                return write(*args, **settings)
+
+            return call
+
+        for name in set(left):
+            monkeypatch.setattr(client, name, refused_at_first(name, getattr(client, name)))
+
+    monkeypatch.setattr(registry.store, "LOCKED_PAUSE_S", 0.0)
+    return make_busy
+
+
+def test_a_run_that_is_stopped_while_the_store_is_locked_is_killed_all_the_same(client, run, busy, capsys):
+    busy(run.client)
+    run.log(2, {"eval/loss": 1.5})
+    run.finish("KILLED")
+    assert client.get_run(run.run_id).info.status == "KILLED"
+    assert steps_of(client, run, "eval/loss") == [2] and not capsys.readouterr().out
+
+
+def test_a_store_that_stays_locked_is_given_up_after_some_time(run, busy, monkeypatch, capsys):
+    monkeypatch.setattr(registry.store, "LOCKED_TIMEOUT_S", -1.0)
+    busy(run.client)
+    run.log(2, {"eval/loss": 1.5})
+    run.finish("KILLED")
+    assert "database is locked" in capsys.readouterr().out and (run.folder / OUTBOX).is_file()
 
 
 def test_a_failed_run_has_its_error_as_a_tag(client, run):
