@@ -1,6 +1,7 @@
 """A progress bar with the time left, on stderr, for whatever can take minutes; a log gets it as a line now and then."""
 
 import re
+import shutil
 import sys
 from collections.abc import Iterable
 from typing import Any, NoReturn, TypeVar
@@ -44,6 +45,8 @@ def is_progress(line: str) -> bool:
 
 def _bar(items: Iterable[T] | None, **settings: Any) -> "tqdm[Any]":
     if sys.stderr.isatty():
-        return tqdm(items, mininterval=0.5, delay=SHOWN_AFTER_S, **settings)
+        size = shutil.get_terminal_size()  # 80 x 24 for a terminal of size 0, to which tqdm would write nothing
+        look = {"ncols": size.columns - 1, "nrows": size.lines, "mininterval": 0.5, "delay": SHOWN_AFTER_S}
+        return tqdm(items, **look, **settings)
     every = LINE_EVERY_S
     return _Lines(items, mininterval=every, maxinterval=every, delay=every, leave=False, ncols=0, **settings)

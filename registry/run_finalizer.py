@@ -10,8 +10,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
 
-from data.processes import child_environment
+from data.processes import ROOT, child_environment
 
 TIMEOUT_S = 30.0
 #: action -> the statuses that show that ``mlflow run`` has set its own
@@ -20,8 +22,11 @@ AFTER = {"remove": ("FINISHED", "FAILED", "KILLED"), "kill": ("FAILED",)}
 
 def later(action: str, run_id: str, tracking_uri: str) -> None:
     """After this process has ended and ``mlflow run`` has set its status, ``remove`` the run or set it to KILLED."""
+    python = sys.executable if find_spec("mlflow") else str(ROOT / ".venv/bin/python")
+    if not Path(python).is_file():
+        return  # nothing here has MLflow: the run stays as mlflow run leaves it
     subprocess.Popen(
-        [sys.executable, "-m", "registry.run_finalizer", action, run_id, str(os.getpid())],
+        [python, "-m", "registry.run_finalizer", action, run_id, str(os.getpid())],
         env=child_environment(MLFLOW_TRACKING_URI=tracking_uri),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

@@ -52,6 +52,7 @@ def main(step: Callable[[list[str]], None]) -> None:
         if _is_ours(error.name or ""):
             raise
         print(f"\n{_environment_problem(error)}", file=sys.stderr)
+        _discard_unopened_run()
         sys.exit(1)
     except Exception as error:
         if not disk_is_full(error):
@@ -61,7 +62,7 @@ def main(step: Callable[[list[str]], None]) -> None:
 
 
 def _discard_unopened_run() -> None:
-    """Let the run that ``mlflow run`` made go, where a wrong flag was refused before it was opened."""
+    """Let the run that ``mlflow run`` made go, where a flag or the Python itself was refused before it was opened."""
     if "MLFLOW_RUN_ID" in os.environ and "registry.runs" not in sys.modules:
         from registry import run_finalizer  # without MLflow, whose import takes seconds
 

@@ -1,8 +1,11 @@
 """A terminal gets a bar that is redrawn; a log gets lines without control characters."""
 
 import io
+import os
+import pty
 import re
 import sys
+from typing import TextIO
 
 import pytest
 
@@ -22,7 +25,7 @@ def written(monkeypatch):
     monkeypatch.setattr(progress, "SHOWN_AFTER_S", 0.0)
     monkeypatch.setattr(progress, "LINE_EVERY_S", 0.0)
 
-    def write(stream: io.StringIO) -> str:
+    def write(stream: TextIO) -> str:
         monkeypatch.setattr(sys, "stderr", stream)
         with progress.progress_bar(5, "training", "step", done=2) as bar:
             for _ in range(2):
@@ -30,7 +33,7 @@ def written(monkeypatch):
             bar.set_description("registering")
             bar.update()
         list(progress.bar_over(range(2), "reading files"))
-        return stream.getvalue()
+        return stream.getvalue() if isinstance(stream, io.StringIO) else ""
 
     return write
 
@@ -48,6 +51,15 @@ def test_a_terminal_gets_one_bar_that_is_redrawn(written):
     text = written(Terminal())
     assert "|####" in text and text.count("\r") > text.count("\n") == 2
     assert all(map(progress.is_progress, filter(str.strip, text.replace("\r", "\n").splitlines())))
+
+
+def test_a_terminal_without_a_size_gets_a_bar_too(written, monkeypatch):
+    ours, theirs = pty.openpty()
+    monkeypatch.setattr(sys, "__stdout__", os.fdopen(theirs, "w"))
+    monkeypatch.delenv("COLUMNS", raising=False)
+    written(sys.__stdout__)
+    assert b"training:  40%|" in os.read(ours, 4096)
+    os.close(ours)
 
 
 def test_work_of_seconds_leaves_nothing_in_a_log(monkeypatch):

@@ -20,7 +20,7 @@ from registry import experiment, project_run, run_finalizer, runs, study_runs
 from registry.errors import TrackingUnavailable
 from registry.null_run import NullRun
 from registry.runs import OUTBOX, Run
-from tests.processes import free_port
+from tests.processes import free_port, wait_until
 
 Lose = Callable[[Run], Run]
 
@@ -239,6 +239,20 @@ def test_a_killed_run_that_mlflow_run_calls_failed_is_killed_again(client, run, 
     client.set_terminated(run.run_id, "FAILED")
     run_finalizer.main(["kill", run.run_id, ended])
     assert client.get_run(run.run_id).info.status == "KILLED"
+
+
+def test_a_python_without_mlflow_leaves_the_removal_to_that_of_the_project(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_finalizer, "find_spec", lambda name: None)
+    monkeypatch.setattr(run_finalizer, "ROOT", tmp_path)
+    run_finalizer.later("remove", "a" * 32, "sqlite:///mlflow.db")  # nothing has MLflow: nothing happens
+    python = tmp_path / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\necho "$3 $4" > {tmp_path}/part && mv {tmp_path}/part {tmp_path}/started\n')
+    python.chmod(0o755)
+    run_finalizer.later("remove", "a" * 32, "sqlite:///mlflow.db")
+    started = tmp_path / "started"
+    wait_until(started.is_file, "the start of the process")
+    assert started.read_text() == f"remove {'a' * 32}\n"
 
 
 def test_resuming_within_its_own_run_keeps_it(client, run, tmp_path, monkeypatch):

@@ -6,6 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from mlflow.tracking import MlflowClient
+
+from tests.processes import wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,6 +40,14 @@ def test_a_package_that_is_missing_is_one_line_that_names_the_environment():
     [line] = done.stderr.decode().strip().splitlines()
     assert done.returncode == 1
     assert sys.executable in line and "'torch_that_is_not_here'" in line and ".venv" in line and "make" in line
+
+
+def test_a_package_that_is_missing_leaves_no_run_of_mlflow_run(store):
+    client = MlflowClient(store)
+    run_id = client.create_run("0").info.run_id
+    client.set_terminated(run_id, "FAILED")  # as mlflow run does
+    assert run_step("__import__('torch_that_is_not_here')", MLFLOW_RUN_ID=run_id).returncode == 1
+    wait_until(lambda: client.get_run(run_id).info.lifecycle_stage == "deleted", "the removal of the run")
 
 
 def test_a_python_that_is_too_old_is_one_line_that_names_the_environment():
