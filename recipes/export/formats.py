@@ -17,17 +17,18 @@ GGUF_NAME, UNCONVERTED = "model.gguf", "unconverted"
 class Format:
     """One format.
 
-    ``write(source, folder, config)`` fills an empty folder; ``convert(folder, config)``: what is made of its files once
-    the model is out of memory; ``consumer``: file name, without its ending, of the program in ``consumers`` that reads
-    it; ``tolerance(config)``: what it may differ by; ``model``: the folder in it that the consumer reads;
-    ``finish(source's name, folder, config)``: what follows once the comparison has passed.
+    ``write(source, folder, config)`` fills an empty folder; ``convert(folder, target, outtype)`` makes the export in
+    ``target`` of these files once the model is out of memory, None where they are the export; ``consumer``: file name,
+    without its ending, of the program in ``consumers`` that reads it; ``tolerance(config)``: what it may differ by;
+    ``model``: the folder in it that the consumer reads; ``finish(source's name, folder, config)``: what follows once
+    the comparison has passed.
     """
 
     write: Callable[[Source, Path, ExportConfig], None]
     consumer: str
     tolerance: Callable[[ExportConfig], Tolerance]
     model: str = ""
-    convert: Callable[[Path, ExportConfig], None] = lambda folder, config: None
+    convert: Callable[[Path, Path, str], None] | None = None
     finish: Callable[[str, Path, ExportConfig], None] = lambda name, folder, config: None
 
 
@@ -40,13 +41,17 @@ def write_unconverted(source: Source, folder: Path, config: ExportConfig) -> Non
     write_merged(source, folder / UNCONVERTED)
 
 
-def convert(folder: Path, config: ExportConfig) -> None:
-    """Make one GGUF file by llama.cpp's converter of what ``write_unconverted`` wrote, which is removed.
+def convert(folder: Path, target: Path, outtype: str) -> None:
+    """Make one GGUF file in ``target`` by llama.cpp's converter of what ``write_unconverted`` wrote to ``folder``.
 
     Raises:
         UserError: the converter can't be fetched, or does not know the architecture or the tokenizer.
     """
-    gguf_converter.convert(folder / UNCONVERTED, folder / GGUF_NAME, config.outtype)
+    gguf_converter.convert(folder / UNCONVERTED, target / GGUF_NAME, outtype)
+
+
+def remove_unconverted(name: str, folder: Path, config: ExportConfig) -> None:
+    """Remove what ``write_unconverted`` wrote: it stays until then for files of other types, to find a cause by."""
     shutil.rmtree(folder / UNCONVERTED)
 
 
@@ -68,8 +73,8 @@ FORMATS: dict[str, Format] = {
     "adapter": Format(
         lambda source, folder, config: write_adapter(source, folder), "with_transformers", lambda _: EXACT
     ),
-    "gguf": Format(write_unconverted, "with_llama_cpp", _gguf_tolerance, convert=convert),
-    "ollama": Format(write_ollama, "with_llama_cpp", _gguf_tolerance, convert=convert),
+    "gguf": Format(write_unconverted, "with_llama_cpp", _gguf_tolerance, convert=convert, finish=remove_unconverted),
+    "ollama": Format(write_ollama, "with_llama_cpp", _gguf_tolerance, convert=convert, finish=remove_unconverted),
     "hub": Format(hub.write, "with_transformers", lambda _: EXACT, finish=hub.upload),
     "space": Format(space.write, "with_gradio_client", lambda _: SAME_TEXTS),
     "bundle": Format(bundle.write, "with_transformers", lambda _: EXACT, model=bundle.MODEL, finish=bundle.pack),

@@ -21,7 +21,7 @@ def convert(model: Path, file: Path, outtype: str) -> None:
     """Write the model in the folder ``model``, in Transformers' layout, to the GGUF ``file``.
 
     Args:
-        outtype: of the matrices: ``f16``, ``bf16``, ``q8_0`` or, from f16 by llama.cpp's quantizer, ``q4_k_m``.
+        outtype: of the matrices: ``f32``, ``f16``, ``bf16``, ``q8_0``, or ``q4_k_m`` from f16 by llama.cpp's quantizer.
 
     Raises:
         UserError: the converter can't be fetched, or does not know the architecture or the tokenizer.

@@ -12,6 +12,9 @@ NEARER = 0.1
 #: Share of the version's tokens that must have a log-probability where log-probabilities have a limit.
 LEAST_KNOWN = 0.9
 
+#: The cause where nothing but the weights can be other ones.
+WEIGHTS = "the weights differ"
+
 LogProbs = Sequence[Sequence[float | None]]
 
 
@@ -20,7 +23,7 @@ class Tolerance:
     """What an export may differ by.
 
     ``texts``: how many answers may be other ones. ``largest`` and ``mean``: of the differences of log-probabilities, by
-    token, in nats; None where there is no limit. ``quantised``: whether the format rounds weights to 8 bits or fewer.
+    token, in nats; None where there is no limit.
     ``tie``: an answer that parts at a token which the version prefers to all others by no more nats than this is not
     counted as another one, since rounding alone decides there.
     """
@@ -28,7 +31,6 @@ class Tolerance:
     texts: int | None
     largest: float | None
     mean: float | None
-    quantised: bool = False
     tie: float = 0.0
 
     @property
@@ -39,9 +41,9 @@ class Tolerance:
 
 EXACT = Tolerance(texts=0, largest=1e-3, mean=None)
 HALF = Tolerance(texts=1, largest=None, mean=None, tie=0.02)
-REPORTED = Tolerance(texts=None, largest=None, mean=None, quantised=True)
+REPORTED = Tolerance(texts=None, largest=None, mean=None)
 SAME_TEXTS = Tolerance(texts=0, largest=None, mean=None)
-EIGHT_BITS = Tolerance(texts=None, largest=None, mean=0.02, quantised=True)
+EIGHT_BITS = Tolerance(texts=None, largest=None, mean=0.02)
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def compare(reference: Reference, found: Mapping[str, Any], tolerance: Tolerance
     differs = _beyond(n - same_texts - ties, tolerance.texts) or _beyond(largest, tolerance.largest)
     cause = _defect(reference, other, found["vocabulary"], bos)
     if not cause and (differs or _beyond(mean, tolerance.mean)):
-        cause = _weights_cause(reference, other, tolerance)
+        cause = _weights_cause(reference, other)
     if not cause and tolerance.limits_log_probs and unknown > (1 - LEAST_KNOWN) * tokens:
         cause = f"no log-probability known for {unknown} of {tokens} tokens"
     return Proof(n, same_prompts, same_texts, ties, largest, mean, tokens, unknown, cause)
@@ -152,12 +154,12 @@ def _defect(reference: Reference, other: Answers, vocabulary: int, bos: int | No
     return ""
 
 
-def _weights_cause(reference: Reference, other: Answers, tolerance: Tolerance) -> str:
+def _weights_cause(reference: Reference, other: Answers) -> str:
     """Why the answers differ by more than the tolerance, where nothing else is wrong."""
     base, own = reference.base_log_probs, reference.answers.log_probs
     if base and _distance(other.log_probs[-len(base) :], base) < NEARER * _distance(own[-len(base) :], base):
         return "adapter not merged"
-    return "quantisation" if tolerance.quantised else "the weights differ"
+    return WEIGHTS
 
 
 def _prompt_cause(own: Answers, other: Answers, bos: int | None) -> str:

@@ -8,11 +8,13 @@ from data.markdown import table
 from recipes.export.answers import Reference
 from recipes.export.proof import Proof, Tolerance, is_same
 
+COMPARED = "Compared  "
+
 
 def line(proof: Proof) -> str:
     """The comparison in one line."""
     ties = f" ({proof.ties} others part at a tie)" if proof.ties else ""
-    texts = f"Compared  prompts equal {proof.same_prompts}/{proof.n}, texts equal {proof.same_texts}/{proof.n}{ties}"
+    texts = f"{COMPARED}prompts equal {proof.same_prompts}/{proof.n}, texts equal {proof.same_texts}/{proof.n}{ties}"
     if proof.unknown == proof.tokens:
         return f"{texts}, log-probabilities unknown"
     unknown = f" ({proof.unknown} of {proof.tokens} tokens unknown)" if proof.unknown else ""

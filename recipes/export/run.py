@@ -5,7 +5,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,11 @@ from inference.lora import CONFIG
 from recipes.export import hub, quantizer, report
 from recipes.export.answers import Reference
 from recipes.export.config import EXPORTS, PROOF, ExportConfig
-from recipes.export.formats import FORMATS, Format
+from recipes.export.formats import FORMATS, UNCONVERTED, Format
 from recipes.export.output_folder import new_folder
 from recipes.export.own_process import in_own_process
-from recipes.export.proof import Proof, compare
+from recipes.export.proof import HALF, WEIGHTS, Proof, compare
+from recipes.export.rounding import rounding_cause
 from recipes.export.version_process import write
 from recipes.version_models import locate
 from recipes.version_rows import rows_of
@@ -70,16 +72,20 @@ def export(config: ExportConfig, run: Run) -> Generator[str, None, Exported]:
     yield f"Version {reference_name} to {config.to} in {target}"
     with new_folder(target) as folder:
         reference, bos = yield from in_own_process(write, config, location, *own_rows(version), folder)
-        form.convert(folder, config)
-        yield f"Written {sum(each.stat().st_size for each in folder.rglob('*') if each.is_file()) / 1e6:,.0f} MB"
+        if form.convert:
+            form.convert(folder, folder, config.outtype)
+        yield f"Written {size_mb(folder):,.0f} MB"
         found = consume(config, form, location, folder / form.model, reference)
         tolerance = form.tolerance(config)
         proof = compare(reference, found, tolerance, bos)
+        yield report.line(proof)
+        if proof.cause == WEIGHTS and form.convert:
+            control = partial(in_type, config, form, location, folder, reference, bos)
+            proof = replace(proof, cause=(yield from rounding_cause(config.outtype, control)))
         run.log(0, proof.metrics)
         run.flush()
         record = report.as_json(proof, tolerance, reference, found)
         keep_proof(run, folder, record, report.markdown(proof, reference, found))
-        yield report.line(proof)
         if proof.cause:
             raise UserError(f"the export does not answer as {reference_name} does: {proof.cause}; nothing was exported")
         form.finish(reference_name, folder, config)
@@ -191,6 +197,30 @@ def record_start(config: ExportConfig, run: Run, version: Version, location: Mod
         "weights_digest": location.info.digest,
         "base_digest": location.info.base_digest,
     })  # fmt: skip
+
+
+def in_type(
+    config: ExportConfig, form: Format, location: ModelLocation, folder: Path, reference: Reference, bos: int | None,
+    outtype: str,
+) -> Proof:  # fmt: skip
+    """The comparison of a GGUF file whose matrices are of another type; the file is removed.
+
+    It must be within the tolerance of 16 bits too, so that this type can be recommended.
+
+    Raises:
+        UserError: it can't be made or read.
+    """
+    assert form.convert
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        form.convert(folder, Path(name), outtype)
+        found = consume(config, form, location, Path(name), reference)
+    return compare(reference, found, replace(HALF, mean=form.tolerance(config).mean), bos)
+
+
+def size_mb(folder: Path) -> float:
+    """Size of the files of an export, in MB."""
+    files = (each for each in folder.rglob("*") if each.is_file() and UNCONVERTED not in each.parts)
+    return sum(each.stat().st_size for each in files) / 1e6
 
 
 def keep_proof(run: Run, folder: Path, record: Mapping[str, Any], page: str) -> None:

@@ -22,7 +22,7 @@ from tests.small_version import register_adapter
 PROOF = {
     "n": 32, "same_prompts": 32, "same_texts": 31, "ties": 1, "largest": 0.031, "mean": 0.0007, "tokens": 400,
     "unknown": 4, "cause": "", "passed": True,
-    "tolerance": {"texts": 1, "largest": None, "mean": None, "quantised": False, "tie": 0.02},
+    "tolerance": {"texts": 1, "largest": None, "mean": None, "tie": 0.02},
     "items": [
         {"messages": [{"role": "system", "content": "x"}, {"role": "user", "content": "<b>Hi</b>"}],
          "version": "Ahoy", "export": "Arr", "same": False},

@@ -9,15 +9,18 @@ from mlflow.pyfunc import scoring_server
 from starlette.testclient import TestClient
 
 from data.conversation import Row
+from data.errors import UserError
 from demo.config import DemoConfig
 from demo.server import make_pool
-from inference.loading import load_model
+from inference.loading import load_model, load_tokenizer
 from inference.transcript import Sampling
+from recipes.export import gguf_converter, run
 from recipes.export.answers import reference_answers
 from recipes.export.layouts import Source, write_merged
 from recipes.export.run import find
 from recipes.version_models import load
-from tests.fixtures.consumers import read_by
+from steps.export import export
+from tests.fixtures.consumers import consume, read_by, write
 from tests.fixtures.gguf_files import write as write_gguf
 from tests.inference.tiny import adapter, rope
 from tests.serve.served import Served
@@ -58,6 +61,27 @@ def test_transformers_llama_cpp_pyfunc_page_and_server_give_the_same_answer(vers
     texts["server"] = found.choices[0].message.content or ""
     server.stop()
     assert len({text.strip().rstrip("\ufffd") for text in texts.values()}) == 1, texts
+
+
+def test_an_export_that_its_type_spoils_is_refused_with_a_type_that_passes(version, monkeypatch, tmp_path):
+    pytest.importorskip("xllamacpp")
+
+    def convert(model, file, outtype):  # llama.cpp's own converter comes from the network
+        whole, tokenizer = load_model(model), load_tokenizer(model)
+        if outtype == "q8_0":  # the small matrices fit no blocks of 32 weights
+            whole.load_state_dict({name: (8 * each).round() / 8 for name, each in whole.state_dict().items()})
+        kind = outtype.upper() if outtype != "q8_0" else "F32"
+        write_gguf(file, whole, tokenizer, template=tokenizer.chat_template, kind=kind)
+
+    monkeypatch.setattr(gguf_converter, "convert", convert)
+    monkeypatch.setattr(run, "consume", consume)
+    monkeypatch.setattr(run, "in_own_process", write)
+    flags = ["--version", version, "--to", "gguf", "--max_new_tokens", "4", "--threads", "1"]
+    with pytest.raises(UserError, match=r"quantisation \(rounding to q8_0, 8 bits a weight; outtype=f16 passes\)"):
+        export([*flags, "--outtype", "q8_0", "--output", str(tmp_path / "q8_0" / "exported")])
+    assert list((tmp_path / "q8_0").iterdir()) == []
+    export([*flags, "--output", str(tmp_path / "f16")])
+    assert sorted(path.name for path in (tmp_path / "f16").iterdir()) == ["model.gguf", "proof.json", "proof.md"]
 
 
 def task(folder, reference):

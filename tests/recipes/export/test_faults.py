@@ -17,7 +17,8 @@ from inference.transcript import ModelInfo
 from recipes.export.answers import Reference, reference_answers
 from recipes.export.layouts import Source, write_merged
 from recipes.export.proof import EIGHT_BITS, EXACT, HALF, Proof, Tolerance, compare
-from tests.fixtures.consumers import read_by
+from recipes.export.rounding import rounding_cause
+from tests.fixtures.consumers import lines_and_value, read_by
 from tests.fixtures.gguf_files import write as write_gguf
 
 PROMPTS = ("Hello there, friend.", "Where is the boat?", "How many cats do I have?")
@@ -196,6 +197,15 @@ def overflowing(model: Any) -> Any:
     return model
 
 
+def scaled(model: Any) -> Any:
+    import torch
+
+    model = copy.deepcopy(model)
+    with torch.no_grad():
+        model.model.layers[0].mlp.down_proj.weight.mul_(4)
+    return model
+
+
 GGUF_FAULTS: dict[str, Callable[[ToyLlama], dict[str, Any]]] = {
     "": lambda toy: {"kind": "F16"},
     "template differs": lambda toy: {"template": toy.tokenizer.chat_template.replace("User: ", "User:")},
@@ -204,19 +214,51 @@ GGUF_FAULTS: dict[str, Callable[[ToyLlama], dict[str, Any]]] = {
     "embedding resized": lambda toy: {"model": widened(toy.merged)},
     "dtype overflow": lambda toy: {"model": overflowing(toy.merged), "kind": "F16"},
     "adapter not merged": lambda toy: {"model": toy.base},
-    "quantisation": lambda toy: {"kind": "Q4_0"},
+    "the weights differ": lambda toy: {"model": scaled(toy.merged)},
 }
 
 
 @pytest.mark.parametrize("cause", GGUF_FAULTS)
 def test_a_fault_in_a_gguf_file_is_named_and_a_sound_one_has_no_cause(toy_llama, cause, tmp_path):
-    pytest.importorskip("xllamacpp")
-    written = {
-        "model": toy_llama.merged,
-        "template": toy_llama.tokenizer.chat_template,
-        **GGUF_FAULTS[cause](toy_llama),
-    }
-    write_gguf(tmp_path / "model.gguf", tokenizer=toy_llama.tokenizer, **written)
-    tolerance = EIGHT_BITS if written.get("kind") == "Q4_0" else HALF
-    proof = proof_by("with_llama_cpp", tmp_path, toy_llama.reference, tolerance, toy_llama.tokenizer.bos_token_id)
+    proof = proof_of_gguf(toy_llama, tmp_path, HALF, **GGUF_FAULTS[cause](toy_llama))
     assert (proof.cause, proof.unknown) == (cause, 0)
+
+
+def proof_of_gguf(toy: ToyLlama, folder: Path, tolerance: Tolerance, **given: Any) -> Proof:
+    """The comparison of a GGUF file of the toy's model, written with what is ``given``."""
+    pytest.importorskip("xllamacpp")
+    folder.mkdir(exist_ok=True)
+    written = {"model": toy.merged, "template": toy.tokenizer.chat_template, "tokenizer": toy.tokenizer, **given}
+    write_gguf(folder / "model.gguf", **written)
+    return proof_by("with_llama_cpp", folder, toy.reference, tolerance, toy.tokenizer.bos_token_id)
+
+
+def offset(model: Any) -> Any:
+    """A model of the same answers that 8 bits can't hold: each logit is larger by the same large number."""
+    import torch
+
+    model = copy.deepcopy(model)
+    with torch.no_grad():
+        model.lm_head.weight.add_(60 * model.lm_head.weight.std())
+    return model
+
+
+@pytest.mark.parametrize(
+    ("outtype", "change", "cause"),
+    [
+        ("bf16", offset, "quantisation (rounding to bf16, 8 significant bits a weight; outtype=f16 passes)"),
+        ("q8_0", offset, "quantisation (rounding to q8_0, 8 bits a weight; outtype=f16 passes)"),
+        ("bf16", scaled, "the weights differ"),
+        ("q8_0", scaled, "the weights differ"),
+    ],
+)
+def test_rounding_is_the_cause_where_the_same_weights_pass_in_a_finer_type(toy_llama, outtype, change, cause, tmp_path):
+    model, tolerance = change(toy_llama.merged), EIGHT_BITS if outtype == "q8_0" else HALF
+
+    def compared(kind: str) -> Proof:
+        return proof_of_gguf(toy_llama, tmp_path / kind, tolerance, model=model, kind=kind.upper())
+
+    assert compared(outtype).cause == "the weights differ"
+    lines, found = lines_and_value(rounding_cause(outtype, compared))
+    assert found == cause
+    assert [line.partition(":")[0] for line in lines] == ["Control f16", "Control f32"][: 1 + (change is scaled)]

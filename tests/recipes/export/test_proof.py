@@ -2,8 +2,11 @@
 
 import pytest
 
+from data.errors import UserError
 from recipes.export.answers import Answers, Reference
 from recipes.export.proof import EIGHT_BITS, EXACT, HALF, compare
+from recipes.export.rounding import FINER, rounding_cause
+from tests.fixtures.consumers import lines_and_value
 
 BOS, END = 1, 2
 OWN = Answers([[BOS, 5, 6]], [[7, 8, END]], ["seven eight"], [[-0.1, -0.2, -0.3]])
@@ -57,7 +60,26 @@ def test_a_text_that_parts_where_the_version_hardly_preferred_its_token_is_not_a
         assert compare(reference, other, EXACT, BOS).cause == "the weights differ"
 
 
-def test_weights_that_differ_are_quantised_only_in_a_format_that_quantises():
+def test_one_text_may_differ_at_sixteen_bits_and_log_probabilities_on_average_at_eight():
     changed = {**SOUND, "texts": ["nine"], "tokens": [[9]], "log_probs": [[-0.2, -0.2, -0.3]]}
-    assert compare(REFERENCE, changed, EIGHT_BITS, BOS).cause == "quantisation"
-    assert compare(REFERENCE, changed, HALF, BOS).cause == ""  # one text may differ
+    assert compare(REFERENCE, changed, EIGHT_BITS, BOS).cause == "the weights differ"
+    assert compare(REFERENCE, changed, HALF, BOS).cause == ""
+
+
+@pytest.mark.parametrize(
+    ("refused", "passes", "cause"),
+    [
+        ("f16", ["f32"], "quantisation (rounding to f16, 11 significant bits a weight; f32 passes: take to=merged)"),
+        ("q8_0", ["f32"], "quantisation (rounding to q8_0, 8 bits a weight; f32 passes: take to=merged)"),
+        ("bf16", [], "the weights differ"),
+    ],
+)
+def test_a_type_that_passes_is_recommended_and_one_that_can_not_be_made_is_no_cause(refused, passes, cause):
+    def compared(outtype):
+        if outtype in passes:
+            return compare(REFERENCE, SOUND, HALF, BOS)
+        raise UserError("no room on the disk")
+
+    lines, found = lines_and_value(rounding_cause(refused, compared))
+    assert found == cause
+    assert len(lines) == len(FINER[refused][1]) and all("no room" in line for line in lines[: -1 if passes else None])
