@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import multinomial, multivariate_normal, norm
 
-from evals import metrics, power
+from evals import metrics, power, text_metrics
 from evals.estimates import Share
 from evals.metric import flags
 from evals.paired import Difference, difference
@@ -124,6 +124,19 @@ def squared(inner: Draw) -> Draw:
     return draw
 
 
+def texts(first: float, second: float) -> Draw:
+    """The statistics of distinct word pairs of two models' answers: word pairs of Zipf's law with these exponents."""
+
+    def draw(random: np.random.Generator, n: int) -> Pair:
+        lengths = random.integers(3, 25, n)
+        ranks = [random.zipf(exponent, lengths.sum()) for exponent in (first, second)]
+        parts = [np.split(each, np.cumsum(lengths)[:-1]) for each in ranks]
+        answers = [[" ".join(f"w{rank}" for rank in part) for part in each] for each in parts]
+        return tuple(text_metrics.distinct_2_statistics(each) for each in answers)  # type: ignore[return-value]
+
+    return draw
+
+
 def classes(inner: Draw) -> Draw:
     """The same rows' statistics of macro F1."""
 
@@ -150,6 +163,8 @@ SHAPES: dict[str, tuple[str, Draw, int]] = {
     "answered share .60 / .80": ("answered_accuracy", share_of_some(0.6, 0.8), 1000),
     "overlap (chrF), equal": ("content_rate", overlap(0.0), 500),
     "overlap (chrF), better": ("content_rate", overlap(0.8), 500),
+    "distinct pairs, equal": ("distinct_2", texts(1.3, 1.3), 500),
+    "distinct pairs, fewer": ("distinct_2", texts(1.3, 1.6), 500),
     "perplexity, equal": ("perplexity", losses(0.0), 1500),
     "perplexity, better": ("perplexity", losses(0.5), 1500),
     "macro F1, worse": ("f1_macro", classes(probabilities(1.0, 2.0)), 2000),
@@ -163,19 +178,28 @@ SHAPES: dict[str, tuple[str, Draw, int]] = {
     "ECE, both calibrated": ("ece", probabilities(1.0, base=0.8), 200),
     "ECE, one too sure": ("ece", probabilities(4.0, base=0.8), 200),
     "ECE, both too sure": ("ece", probabilities(2.0, base=2.0), 200),
+    "ECE of equal widths, both calibrated": ("ece_equal_width", probabilities(1.0, base=0.8), 200),
+    "ECE of equal widths, one too sure": ("ece_equal_width", probabilities(4.0, base=0.8), 200),
 }
 #: Shapes whose two models' rows have one and the same distribution, so that the true change is 0.
-EQUAL = (*(name for name in SHAPES if name.endswith(", equal")), "AUC, .96 of both", "ECE, both calibrated")
+EQUAL = (*(name for name in SHAPES if name.endswith(", equal")), "AUC, .96 of both", "ECE, both calibrated",
+         "ECE of equal widths, both calibrated")  # fmt: skip
+#: Shapes whose true change depends on the number of rows: the mean over so many samples of as many rows.
+BY_ROWS, SAMPLES = ("distinct pairs, fewer",), 2000
 
 
-def true_change(name: str) -> float:
+def true_change(name: str, n: int) -> float:
     """The change in a population: 0 of equal models; an ECE of so many rows is hardly lifted by chance."""
     if name in EQUAL:
         return 0.0
     metric, draw, _ = SHAPES[name]
+    if name in BY_ROWS:
+        random, sums = np.random.default_rng(99), metrics.METRICS[metric].of_sums
+        samples = (draw(random, n) for _ in range(SAMPLES))
+        return float(np.mean([sums(after.sum(0)) - sums(before.sum(0)) for before, after in samples]))
     before, after = draw(np.random.default_rng(99), POPULATION)
     entry = metrics.METRICS[metric]
-    if metric in ("auc", "ece"):
+    if metric in ("auc", "ece", "ece_equal_width"):
         from evals import calibration
         from evals.classification import auc
 
@@ -183,7 +207,8 @@ def true_change(name: str) -> float:
             truth, p = rows.T
             if metric == "auc":
                 return auc(truth, p) or 0.0
-            return calibration.ece(np.maximum(p, 1 - p), (p > 0.5) == (truth == 1))
+            binning = calibration.equal_mass if metric == "ece" else calibration.equal_width
+            return calibration.ece(np.maximum(p, 1 - p), (p > 0.5) == (truth == 1), binning=binning)
 
         return value(after) - value(before)
     return float(entry.of_sums(after.sum(0)) - entry.of_sums(before.sum(0)))
@@ -192,7 +217,7 @@ def true_change(name: str) -> float:
 def coverage(name: str, n: int) -> dict[str, float | str | int]:
     """How often the interval of a shape's change held the truth, and lay above 0 and below."""
     metric, draw, trials = SHAPES[name]
-    truth, random = true_change(name), np.random.default_rng(n)
+    truth, random = true_change(name, n), np.random.default_rng(n)
     found = [metrics.change(metric, *draw(random, n), seed=i) for i in range(trials)]
     known = [each for each in found if each and each.low is not None and each.high is not None]
     held = sum(each.low <= truth <= each.high for each in known)  # type: ignore[operator]

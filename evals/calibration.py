@@ -14,17 +14,20 @@ ECE is never below 0, so chance alone lifts it: a perfectly calibrated model on 
 Broecker and Smith 2007, Increasing the Reliability of Reliability Diagrams), and an interval that allows for it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from evals.bootstrap import LEAST_ROWS
+from evals.bootstrap import LEAST_ROWS, correlation
 from evals.estimates import ByInversion, Constant, Estimate, Joined
 from evals.intervals import LEVEL, Interval
 
 BINS = 15
 RESAMPLES = 400
+#: From confidences and a number of bins to the share of each row that is in each bin, ``[bins, rows]``.
+Binning = Callable[[np.ndarray, int], np.ndarray]
 #: Degrees of miscalibration that an interval is searched among, and the largest as a multiple of the gaps seen.
 DEGREES, MOST_TIMES = 31, 4.0
 
@@ -60,34 +63,46 @@ def measure(truth: np.ndarray, p_positive: np.ndarray, seed: int, resamples: int
     value = ece(confidence, right)
     interval, calibrated = ece_interval(confidence, right, seed, resamples)
     brier = float(np.mean((p_positive - truth) ** 2))
-    width = ece_equal_width(confidence, right)
+    width = ece(confidence, right, binning=equal_width)
     return Calibration(brier, value, interval, calibrated, width, float(confidence.mean()))
 
 
-def ece(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> float:
-    """Expected calibration error of at least one row, in ``bins`` bins of equally many rows."""
-    return float(np.abs(_membership(confidence, bins) @ (confidence - right)).sum() / len(confidence))
+def equal_mass(confidence: np.ndarray, bins: int) -> np.ndarray:
+    """``bins`` bins of equally many rows: rows of equal confidence are divided alike."""
+    _, place, counts = np.unique(confidence, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    edges = np.linspace(0, len(confidence), bins + 1)[:, None]
+    common = np.minimum(ends, edges[1:]) - np.maximum(ends - counts, edges[:-1])
+    return (np.maximum(common, 0) / counts)[:, place]
 
 
-def ece_equal_width(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> float:
-    """The same in ``bins`` bins of equal width between confidences of 0 and 1: (0, 1/M], (1/M, 2/M] and so on."""
-    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    return float(np.abs(np.bincount(place, confidence - right)).sum() / len(confidence))
+def equal_width(confidence: np.ndarray, bins: int) -> np.ndarray:
+    """``bins`` bins of equal width between confidences of 0 and 1, (0, 1/M], (1/M, 2/M] and so on; not empty ones."""
+    _, place = np.unique(np.ceil(confidence * bins), return_inverse=True)
+    return np.eye(place.max() + 1)[:, place]
+
+
+def ece(confidence: np.ndarray, right: np.ndarray, bins: int = BINS, binning: Binning = equal_mass) -> float:
+    """Expected calibration error of at least one row."""
+    return float(np.abs(binning(confidence, bins) @ (confidence - right)).sum() / len(confidence))
 
 
 def ece_interval(
-    confidence: np.ndarray, right: np.ndarray, seed: int, resamples: int = RESAMPLES, bins: int = BINS
+    confidence: np.ndarray, right: np.ndarray, seed: int, resamples: int = RESAMPLES
 ) -> tuple[Interval, float]:
     """(95 % interval of the ECE, the mean ECE of a calibrated model with these confidences); see ``EceEstimate``."""
-    found = estimate_ece(confidence, right, seed, resamples, bins)
+    found = estimate_ece(confidence, right, seed, resamples)
     return found.interval((1 - LEVEL) / 2), found.if_calibrated
 
 
-def compare_ece(before: np.ndarray, after: np.ndarray, seed: int = 0) -> tuple[float, float, Estimate | None] | None:
+def compare_ece(
+    before: np.ndarray, after: np.ndarray, seed: int = 0, binning: Binning = equal_mass
+) -> tuple[float, float, Estimate | None] | None:
     """Both ECEs and the estimate of their difference, from (true label, probability of label 1) on the same rows.
 
-    The intervals of both are joined as if they were independent: around their median-unbiased estimates, or 0 where an
-    interval holds 0. They are widened to hold the change itself, which is biased where only one of them is calibrated.
+    The intervals of both are joined: around their median-unbiased estimates, or 0 where an interval holds 0, with the
+    correlation of both. They are widened to hold the change itself, which is biased where only one of them is
+    calibrated.
 
     Args:
         before, after: ``[rows, 2]``.
@@ -98,7 +113,7 @@ def compare_ece(before: np.ndarray, after: np.ndarray, seed: int = 0) -> tuple[f
     """
     if not len(before):
         return None
-    first, second = (estimate_ece(*_confidence(*rows.T), seed) for rows in (before, after))
+    first, second = (estimate_ece(*_confidence(*rows.T), seed, binning=binning) for rows in (before, after))
     found: Estimate | None = None
     if (before == after).all():
         found = Constant(0.0)
@@ -108,13 +123,15 @@ def compare_ece(before: np.ndarray, after: np.ndarray, seed: int = 0) -> tuple[f
             return first.interval(tail), second.interval(tail)
 
         centres = first.centre, second.centre
-        found = Joined(second.value - first.value, centres, ends, 0.0, "intervals of both ECEs, joined")
+        found = Joined(
+            second.value - first.value, centres, ends, _joint(before, after, binning), "intervals of both ECEs, joined"
+        )
     return first.value, second.value, found
 
 
-def ece_of_rows(rows: np.ndarray, seed: int = 0) -> "EceEstimate | None":
+def ece_of_rows(rows: np.ndarray, seed: int = 0, binning: Binning = equal_mass) -> "EceEstimate | None":
     """The ECE of one model, from (true label, probability of label 1), ``[rows, 2]``; None for fewer than 8 rows."""
-    return estimate_ece(*_confidence(*rows.T), seed) if len(rows) >= LEAST_ROWS else None
+    return estimate_ece(*_confidence(*rows.T), seed, binning=binning) if len(rows) >= LEAST_ROWS else None
 
 
 @dataclass(frozen=True)
@@ -160,13 +177,13 @@ class EceEstimate(ByInversion):
 
 
 def estimate_ece(
-    confidence: np.ndarray, right: np.ndarray, seed: int, resamples: int = RESAMPLES, bins: int = BINS
+    confidence: np.ndarray, right: np.ndarray, seed: int, resamples: int = RESAMPLES, binning: Binning = equal_mass
 ) -> EceEstimate:
     """The ECE of at least one row, with what its intervals are computed from."""
-    n, members = len(confidence), _membership(confidence, bins)
+    n, members = len(confidence), binning(confidence, BINS)
     draws = np.random.default_rng(seed).random((resamples, n), dtype=np.float32)
     of_bins = members @ (confidence - right)
-    seen = of_bins / (n / bins) @ members
+    seen = of_bins / members.sum(1) @ members
     families = []
     for gaps in (seen * MOST_TIMES, np.ones(n)):
         levels = [np.clip(confidence - degree * gaps, 0, 1) for degree in np.linspace(0, 1, DEGREES)]
@@ -182,13 +199,20 @@ def _simulated(confidence: np.ndarray, accuracy: np.ndarray, members: np.ndarray
     return np.abs(gaps @ members.T.astype(np.float32)).sum(1) / len(confidence)
 
 
-def _membership(confidence: np.ndarray, bins: int) -> np.ndarray:
-    """Which share of each row is in each bin, ``[bins, rows]``: rows of equal confidence are divided alike."""
-    _, place, counts = np.unique(confidence, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    edges = np.linspace(0, len(confidence), bins + 1)[:, None]
-    common = np.minimum(ends, edges[1:]) - np.maximum(ends - counts, edges[:-1])
-    return (np.maximum(common, 0) / counts)[:, place]
+def _joint(before: np.ndarray, after: np.ndarray, binning: Binning) -> float:
+    """The correlation of both ECEs by the same rows' influences, one standard error lower on Fisher's scale.
+
+    As it is estimated it makes the interval of ten or twenty rows too narrow (``benchmarks/false_alarms.py``).
+    """
+    found = correlation(*(_influences(*_confidence(*rows.T), binning) for rows in (before, after)))
+    return float(np.tanh(np.arctanh(np.clip(found, -0.999, 0.999)) - 1 / np.sqrt(len(before) - 3)))
+
+
+def _influences(confidence: np.ndarray, right: np.ndarray, binning: Binning) -> np.ndarray:
+    """How much each row moves the ECE, to first order and without moving the bins, less the mean: ``[rows]``."""
+    members, gaps = binning(confidence, BINS), confidence - right
+    moved = gaps * (np.sign(members @ gaps) @ members)
+    return moved - moved.mean()
 
 
 def reliability_bins(truth: Any, p_positive: Any) -> list[Bin]:
@@ -200,7 +224,7 @@ def reliability_bins(truth: Any, p_positive: Any) -> list[Bin]:
     values, counts = np.unique(confidence, return_counts=True)
     mass = np.concatenate(([0], np.cumsum(counts)))
     edges, rows = np.linspace(0, mass[-1], BINS + 1), mass[-1] / BINS
-    means = [_membership(confidence, BINS) @ each / rows for each in (confidence, right)]
+    means = [equal_mass(confidence, BINS) @ each / rows for each in (confidence, right)]
     lows = np.searchsorted(mass, edges[:-1] + 1e-9, side="right") - 1
     highs = np.searchsorted(mass, edges[1:] - 1e-9, side="left") - 1
     return [

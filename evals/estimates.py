@@ -5,13 +5,18 @@ A p-value here is the tail at which an end of the interval meets the bound, so t
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import NormalDist
 from typing import Protocol
+
+import numpy as np
 
 from evals.intervals import Interval, wilson
 
 #: Stands for 0 where a logarithm is taken.
 LEAST = 1e-300
+#: Points of an ellipse among which its extremes are searched.
+POINTS = 721
 
 
 class Estimate(Protocol):
@@ -142,6 +147,43 @@ def joined(centres: tuple[float, float], ends: tuple[Interval, Interval], correl
 
 
 @dataclass(frozen=True)
+class OfLogits(ByInversion):
+    """The second less the first of two values between 0 and 1 whose logits are taken for jointly normal.
+
+    An end is the least or largest difference among all pairs of values whose logits are as far from these as the normal
+    quantile of the tail, in standard errors: a profile likelihood interval (Venzon and Moolgavkar, A Method for
+    Computing Profile-Likelihood-Based Confidence Intervals, Applied Statistics 37, 1988) with a normal likelihood.
+
+    ``values`` exclude 0 and 1, ``covariance`` is that of their logits, ``[2, 2]``. ``is_ratio`` takes the logarithm of
+    the second over the first instead of the difference.
+    """
+
+    values: np.ndarray
+    covariance: np.ndarray
+    method: str
+    is_ratio: bool = False
+
+    @property
+    def value(self) -> float:
+        """The difference, or the logarithm of the ratio."""
+        return float(self._of(*self.values))
+
+    def interval(self, tail: float) -> Interval:
+        """Both ends."""
+        if tail >= 0.5:
+            return self.value, self.value
+        angles = np.linspace(0, 2 * math.pi, POINTS)
+        variances, axes = np.linalg.eigh(self.covariance)
+        ellipse = axes * np.sqrt(np.maximum(variances, 0)) @ np.stack([np.cos(angles), np.sin(angles)])
+        logits = np.log(self.values / (1 - self.values))[:, None] + NormalDist().inv_cdf(1 - tail) * ellipse
+        found = self._of(*(1 / (1 + np.exp(-logits))))
+        return float(found.min()), float(found.max())
+
+    def _of(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        return np.log(second / first) if self.is_ratio else second - first
+
+
+@dataclass(frozen=True)
 class ShareLessConstant(ByInversion):
     """A share of rows less a constant that is known exactly, such as the share that guessing has: Wilson's interval."""
 
@@ -192,12 +234,14 @@ class Relative:
 
 
 def relative(before: float, after: float, change: Estimate | None) -> Estimate | None:
-    """The relative change of a value, from the estimate of its change: the logarithms of both are joined instead.
+    """The relative change of a value, from the estimate of its change: that of the logarithms of both instead.
 
-    None where the change was not found by joining, and where a value or the centre of its interval is 0.
+    None where the change was found in another way, and where a value or the centre of its interval is 0.
     """
     if isinstance(change, Constant):
         return change
+    if isinstance(change, OfLogits):
+        return Relative(replace(change, is_ratio=True))
     if not isinstance(change, Joined) or min(before, after, *change.centres) <= 0:
         return None
 

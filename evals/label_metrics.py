@@ -4,11 +4,12 @@ Statistics of rows are those of ``evals.metric.Metric``; a row without a known p
 Brier score, ECE, confidence and likelihood accuracy.
 """
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from evals.calibration import compare_ece, ece_of_rows
+from evals.calibration import compare_ece, ece_of_rows, equal_width
 from evals.metric import NOT_NEGATIVE, Metric, flags
 from evals.paired import ratio
 from evals.paired_auc import compare_auc, estimate_auc
@@ -164,7 +165,9 @@ LABEL_METRICS = (
     Metric(
         "ece_equal_width", ("labels",), lambda report: report.ece_equal_width,
         "The same in 15 bins of equal width between confidences of 0 and 1, as Guo et al. 2017 have it.",
-        False, label="ECE, equal width", rank=7, headline=True, study="record",
+        False, label="ECE, equal width", rank=7, headline=True, study="record", statistics=_probabilities,
+        compare=partial(compare_ece, binning=equal_width), level=partial(ece_of_rows, binning=equal_width),
+        of_sums=_not_of_sums,
     ),
     Metric("ece_if_calibrated", ("labels",), lambda report: report.ece_if_calibrated,
            "Mean ECE of a calibrated model with the same confidences.", tag=False),

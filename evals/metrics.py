@@ -204,6 +204,7 @@ METRICS: dict[str, Metric] = {
             "distinct_2", ("answers",), lambda data: text_metrics.distinct_2(data.answers),
             "Distinct word pairs over all word pairs of all answers (Li et al. 2016).",
             True, format=".2f", study="record",
+            statistics=lambda data: text_metrics.distinct_2_statistics(data.answers),
         ),
         Metric(
             "copy_rate", ("answers",), lambda data: _of_flags(_copies(data)),
@@ -219,6 +220,7 @@ METRICS: dict[str, Metric] = {
             "length_ratio", ("answers",), lambda data: text_metrics.length_ratio(data.references, data.answers),
             "Words of all answers over words of all references.",
             None, NOT_NEGATIVE, format=".2f",
+            statistics=lambda data: text_metrics.word_counts(data.references, data.answers),
         ),
         Metric(
             "misfit_rate", ("answers",), lambda data: _of_flags(_misfits(data)),

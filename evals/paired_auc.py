@@ -1,9 +1,10 @@
 """How much the AUC of two models differs on the same rows, with its 95 % interval.
 
-Each AUC's interval is Wald's on the logit scale, with DeLong's variance (DeLong, DeLong and Clarke-Pearson, Biometrics
-44, 1988). Both are joined by squaring and adding with the correlation of the two AUCs by DeLong (Zou and Yue, Using
-Confidence Intervals to Compare Several Correlated Areas under the Receiver Operating Characteristic Curves, Statistics
-in Medicine 32, 2013). Unlike DeLong's own interval of the difference it keeps its level where an AUC is near 1.
+Both AUCs have DeLong's covariance (DeLong, DeLong and Clarke-Pearson, Biometrics 44, 1988), taken to the logit scale,
+on which an AUC near 1 is nearer to normal (``evals.estimates.OfLogits``). Unlike DeLong's own interval of the
+difference this keeps its level there. An AUC of 0 or 1 has no logit: then each AUC's interval is joined with the
+other's (Zou and Yue, Using Confidence Intervals to Compare Several Correlated Areas under the Receiver Operating
+Characteristic Curves, Statistics in Medicine 32, 2013).
 """
 
 import math
@@ -13,7 +14,7 @@ from statistics import NormalDist
 import numpy as np
 
 from evals.bootstrap import LEAST_ROWS
-from evals.estimates import ByInversion, Constant, Estimate, Joined
+from evals.estimates import ByInversion, Constant, Estimate, Joined, OfLogits
 from evals.intervals import Interval
 
 
@@ -37,18 +38,26 @@ def compare_auc(before: np.ndarray, after: np.ndarray, seed: int = 0) -> tuple[f
         return first, second, None
     if (before == after).all():
         return first, second, Constant(0.0)
+    if found.min() > 0 and found.max() < 1:
+        slopes = 1 / (found * (1 - found))
+        of_logits = covariance * np.outer(slopes, slopes)
+        return first, second, OfLogits(found, of_logits, "DeLong's covariance, logit scale")
+    return first, second, _joined((first, second), covariance, positives, negatives)
+
+
+def _joined(values: tuple[float, float], covariance: np.ndarray, positives: int, negatives: int) -> Joined:
+    """The change where an AUC is 0 or 1."""
 
     def ends(tail: float) -> tuple[Interval, Interval]:
-        low, high = (
+        first, second = (
             _interval(value, float(variance), positives, negatives, tail)
-            for value, variance in zip((first, second), np.diag(covariance), strict=True)
+            for value, variance in zip(values, np.diag(covariance), strict=True)
         )
-        return low, high
+        return first, second
 
     spread = math.sqrt(covariance[0, 0] * covariance[1, 1])
     correlation = float(covariance[0, 1] / spread) if spread > 0 else 0.0
-    method = "DeLong's variances, logit scale, joined"
-    return first, second, Joined(second - first, (first, second), ends, correlation, method)
+    return Joined(values[1] - values[0], values, ends, correlation, "DeLong's variances, logit scale, joined")
 
 
 @dataclass(frozen=True)

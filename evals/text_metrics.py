@@ -7,6 +7,7 @@ answers between 0 and 1.
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from itertools import pairwise
 
 import numpy as np
 from rapidfuzz import process
@@ -128,8 +129,26 @@ def _contains_nearly(text: list[str], part: list[str]) -> bool:
 
 def distinct_2(answers: Sequence[str]) -> float:
     """Distinct word pairs over all word pairs of all answers (Li et al. 2016, arXiv:1510.03055); 0 without pairs."""
-    pairs = [pair for answer in answers for pair in zip(words(answer), words(answer)[1:], strict=False)]
+    pairs = [pair for answer in answers for pair in word_pairs(answer)]
     return len(set(pairs)) / len(pairs) if pairs else 0.0
+
+
+def distinct_2_statistics(answers: Sequence[str]) -> np.ndarray:
+    """Statistics ``[rows, 2]`` whose ratio of sums is ``distinct_2``: the second are the answers' word pairs.
+
+    The first are the pairs that no other answer has, which is how many distinct ones are lost without the answer, and
+    an equal part of the pairs that several have. So standard errors are those of the jackknife.
+    """
+    pairs = [word_pairs(answer) for answer in answers]
+    answers_with = Counter(pair for each in pairs for pair in set(each))
+    own = np.array([sum(answers_with[pair] == 1 for pair in set(each)) for each in pairs], dtype=float)
+    shared = (len(answers_with) - own.sum()) / max(1, len(own))
+    return np.stack([own + shared, [len(each) for each in pairs]], axis=-1)
+
+
+def word_pairs(text: str) -> list[tuple[str, str]]:
+    """The pairs of neighbouring words."""
+    return list(pairwise(words(text)))
 
 
 def copies(references: Sequence[str], answers: Sequence[str], trained: Collection[str]) -> list[bool]:
@@ -161,7 +180,13 @@ def _is_copy(reference: list[str], answer: list[str], known: Collection[tuple[st
 
 def length_ratio(references: Sequence[str], answers: Sequence[str]) -> float:
     """Words of all answers over words of all references."""
-    return sum(len(words(a)) for a in answers) / max(1, sum(len(words(r)) for r in references))
+    answered, wanted = word_counts(references, answers).sum(0)
+    return float(answered / max(1, wanted))
+
+
+def word_counts(references: Sequence[str], answers: Sequence[str]) -> np.ndarray:
+    """The words of each answer and of its reference, ``[rows, 2]``."""
+    return np.array([list(map(len, map(words, texts))) for texts in (answers, references)], dtype=float).T
 
 
 def is_misfit(reference: str, answer: str) -> bool:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from evals.calibration import ece, ece_interval, measure, reliability_bins
+from evals.calibration import compare_ece, ece, ece_interval, equal_width, measure, reliability_bins
 
 
 def drawn(n, shift, random):
@@ -31,6 +31,21 @@ def test_ece_by_hand():
     assert ece(confidence, right, 2) == pytest.approx((abs(0.65 - 0.5) + abs(0.85 - 1)) / 2)
     assert ece(confidence, right, 1) == pytest.approx(0)
     assert ece(np.array([0.9] * 10), np.array([1] * 5 + [0] * 5)) == pytest.approx(0.4)
+
+
+def test_the_ece_of_equal_widths_by_hand_and_its_change_with_an_interval():
+    confidence, right = np.array([0.61, 0.62, 0.81, 0.93, 1.0]), np.array([0, 1, 1, 1, 0])
+    assert ece(confidence, right, binning=equal_width) == pytest.approx((abs(1.23 - 1) + 0.19 + 0.07 + 1.0) / 5)
+
+
+def test_the_change_of_the_ece_of_equal_widths_has_an_interval():
+    random = np.random.default_rng(7)
+    p = 0.5 + 0.45 * random.random(200)
+    calibrated = np.stack([random.random(200) < p, p], axis=-1).astype(float)
+    too_sure = np.stack([calibrated[:, 0], np.full(200, 0.999)], axis=-1)
+    first, second, found = compare_ece(calibrated, too_sure, binning=equal_width)
+    low, high = found.interval(0.025)
+    assert first < second and 0 < low < second - first < high
 
 
 def test_a_sure_and_wrong_model_has_ece_one_and_a_sure_and_right_one_zero():

@@ -279,6 +279,16 @@ def test_pairs_do_not_reach_from_one_answer_into_the_next():
     assert distinct_2(["a b", "c d"]) == 1.0 and distinct_2(["a", "b"]) == 0.0
 
 
+def test_statistics_of_distinct_2_have_its_value_and_each_answer_the_weight_that_the_jackknife_gives_it():
+    texts = ["a b c", "b c d", "", "e f", "a b a b", "f e f e"]
+    rows = text_metrics.distinct_2_statistics(texts)
+    value, (common, _), pairs = distinct_2(texts), rows[2], rows[:, 1].sum()
+    assert rows[:, 0].sum() / pairs == pytest.approx(value)
+    for i, (own, its_pairs) in enumerate(rows):
+        without = distinct_2(texts[:i] + texts[i + 1 :])
+        assert value - without == pytest.approx((own - common - value * its_pairs) / (pairs - its_pairs))
+
+
 def test_a_copy_is_a_training_response_that_was_not_asked_for():
     trained = ["Arr, the sea!", "Aye.", "Ahoy there."]
     answers = ["arr the sea", "Aye!", "Something new", "Ahoy there, matey."]
