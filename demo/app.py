@@ -9,6 +9,7 @@ from gradio.components import Component
 
 from demo import api, classifier_box
 from demo.columns import resized_by, scales_of
+from demo.comparisons import Comparisons
 from demo.conversations_bar import ConversationsBar
 from demo.errors import guarded
 from demo.events import EventHandlers
@@ -90,9 +91,9 @@ class _Page:
         with gr.Tabs(elem_id="tabs") as self.tabs:
             with gr.Tab("Chat", id="chat"):
                 self._chat_tab()
-            with gr.Tab("Held-out", id="held-out"):
-                may_compute = not self.config.share
-                HeldOutTab(self.columns, self.notice, may_compute).lay_out(self._download)
+            with gr.Tab("Held-out", id="held-out") as tab:
+                comparisons = self.trainings and Comparisons(self.trainings.outputs)
+                HeldOutTab(self.columns, self.notice, comparisons).lay_out(tab, self._download)
             with gr.Tab("Votes", id="votes") as votes:
                 self._votes_tab(votes)
             with gr.Tab("Runs", id="runs") as tab:
@@ -147,7 +148,9 @@ class _Page:
         with gr.Row(elem_classes="parley-again"):
             gr.HTML('<span class="parley-soft">Which is better?</span>', padding=False, elem_classes="parley-better")
             self.votes = {
-                choice: gr.Button(label, elem_id=f"vote-{choice}", elem_classes="parley-vote", **small)
+                choice: gr.Button(
+                    label, interactive=False, elem_id=f"vote-{choice}", elem_classes="parley-vote", **small
+                )
                 for choice, label in VOTES.items()
             }
         self.divergences = gr.HTML(elem_id="divergences", padding=False)
@@ -246,17 +249,18 @@ class _Page:
             self.saved.connect_list(opened, [self.notice, *self.columns, *shown_outs], self._redraw)
 
     def _connect_chat(self) -> None:
-        panes_outs = [self.notice, self.panes, self.divergences]
-        send_outs = [self.notice, self.prompt, self.panes, self.divergences]
+        votes = [*self.votes.values()]
+        panes_outs = [self.notice, self.panes, self.divergences, *votes]
+        send_outs = [self.notice, self.prompt, *panes_outs[1:]]
         once: dict[str, Any] = {**PRIVATE, **QUEUE, "trigger_mode": "once"}
-        send, sampled = guarded(self.do.send, 4), [self.samples, *self._controls]
+        send, sampled = guarded(self.do.send, len(send_outs)), [self.samples, *self._controls]
         again_outs = [*send_outs, self.settings[3]]
         events = [
             gr.on([self.send.click, self.prompt.submit], send, [self.prompt, *sampled], send_outs, **once),
-            self.again.click(guarded(self.do.regenerate, 5), sampled, again_outs, **once),
+            self.again.click(guarded(self.do.regenerate, len(again_outs)), sampled, again_outs, **once),
         ]
         self.stop.click(self.do.stop, None, None, queue=False, **PRIVATE)
-        self.edit.click(guarded(self.do.edit, 4), None, send_outs, **PRIVATE)
+        self.edit.click(guarded(self.do.edit, len(send_outs)), None, send_outs, **PRIVATE)
         events.append(self.clear.click(self.do.clear, None, self.notice, **PRIVATE).then(**self._show))
         self.tokens.connect(self.notice, self.panes, events)
         if self.saved:

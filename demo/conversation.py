@@ -62,6 +62,17 @@ class Conversation:
         return self.hidden and bool(self.exchanges)
 
     @property
+    def vote_problem(self) -> str:
+        """Why no vote can be cast on the last answers; empty where one can."""
+        if not self.exchanges or not self.exchange_id:
+            return "send a prompt first, then vote"
+        if len(self.models) != 2:
+            return "votes are between two sides; remove the other columns"
+        if any(reply.ended == "error" for reply in self.exchanges[-1].replies):
+            return "one side could not answer, so there is nothing to choose between"
+        return "your blind vote on this prompt is saved; send another prompt" if self.blind and self.revealed else ""
+
+    @property
     def last_seed(self) -> int:
         """The last seed that the last prompt was answered with, or the one that is set."""
         last = self.exchanges[-1].seed if self.exchanges else None

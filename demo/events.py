@@ -27,6 +27,7 @@ from demo.view.samples import summary
 from inference.transcript import Exchange, Sampling
 from registry.votes.votes import Choice as VoteChoice
 
+VOTE_BUTTONS = len(get_args(VoteChoice))
 SELF_CHECK_PROMPT = "Hello, how are you today?"
 
 
@@ -160,11 +161,15 @@ class EventHandlers:
         """The chosen models; their weights are loaded, so that the first answer does not wait for them."""
         controls, chat = _controls(values), self._chat(request)
         chosen = tuple(column for column in controls.columns if column)
-        votes = [gr.Button(interactive=len(chosen) == 2)] * len(get_args(VoteChoice))
-        if not chosen:
-            return [gr.skip(), "", "", *votes]
+        if self._only_label(chosen):
+            return [gr.skip(), render.only_labels(chosen), "", *_vote_buttons(False)]
         self.sessions.choose(chat, chosen, controls.sampling, controls.blind, controls.system)
-        return [gr.skip(), *_shown(chat), *votes]
+        return [gr.skip(), *_shown(chat)]
+
+    def _only_label(self, chosen: Sequence[str]) -> bool:
+        """Whether no version among ``chosen`` answers prompts."""
+        can_chat = {entry.version.reference: render.can_chat(entry) for entry in self.versions.entries}
+        return not any(can_chat.get(reference.removesuffix(":base"), True) for reference in chosen)
 
     def send(self, request: gr.Request, prompt: str, samples: str, *values: Any) -> Iterator[list[Any]]:
         """Generate the answers of all columns to ``prompt``, as many as ``samples`` names."""
@@ -237,7 +242,7 @@ class EventHandlers:
             self.sessions.vote(chat, choice)
             return [render.voted(chat), *_shown(chat), *chat.references]
 
-        return guarded(vote, 5)
+        return guarded(vote, 5 + VOTE_BUTTONS)
 
     def _chat(self, request: gr.Request) -> Conversation:
         return self.sessions.conversation(session_of(request))
@@ -273,19 +278,26 @@ class EventHandlers:
 
 
 def _streamed(chat: Conversation, exchanges: Iterator[Exchange], typed: str) -> Iterator[list[Any]]:
-    """Notice, prompt, panes and divergences while answers grow; ``typed`` returns to the field on an error."""
+    """Notice, prompt, panes, divergences and vote buttons while answers grow; ``typed`` returns on an error."""
+    kept = [gr.skip()] * VOTE_BUTTONS
     try:
-        for exchange in exchanges:
-            yield ["", "", render.panes(chat, exchange), "" if chat.hidden else summary(chat)]
+        for number, exchange in enumerate(exchanges):
+            votes = kept if number else _vote_buttons(False)  # no vote on the answers before
+            yield ["", "", render.panes(chat, exchange), "" if chat.hidden else summary(chat), *votes]
         done = render.panes(chat) if chat.exchanges else gr.skip()
-        yield ["", "", done, render.divergences(chat)]
+        yield ["", "", done, render.divergences(chat), *_vote_buttons(not chat.vote_problem)]
     except UserError as error:
         panes = render.panes(chat) if chat.order else ""
-        yield [render.error_notice(error), typed, panes, render.divergences(chat)]
+        votes = _vote_buttons(not chat.vote_problem)
+        yield [render.error_notice(error), typed, panes, render.divergences(chat), *votes]
     except Exception as error:
-        yield [internal_error(error), typed, gr.skip(), gr.skip()]
+        yield [internal_error(error), typed, gr.skip(), gr.skip(), *kept]
 
 
-def _shown(chat: Conversation) -> list[str]:
-    """Panes and divergences."""
-    return [render.panes(chat), render.divergences(chat)]
+def _shown(chat: Conversation) -> list[Any]:
+    """Panes, divergences and vote buttons."""
+    return [render.panes(chat), render.divergences(chat), *_vote_buttons(not chat.vote_problem)]
+
+
+def _vote_buttons(can_vote: bool) -> list[gr.Button]:
+    return [gr.Button(interactive=can_vote)] * VOTE_BUTTONS

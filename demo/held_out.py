@@ -3,15 +3,13 @@
 import csv
 import io
 import json
-import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from data.errors import UserError
 from demo.lazy import import_lock
-from demo.step_process import command
 
 TIE = 1e-9
 OUTCOMES = ("improved", "unchanged", "worse")
@@ -105,11 +103,15 @@ def find(left: str, right: str) -> Comparison | None:
     """The comparison of ``right`` with ``left`` that a run keeps; None where it has yet to be computed.
 
     Raises:
-        UserError: the two can't be compared: one is a checkpoint, or there is no such version.
+        UserError: the two can't be compared: one is a checkpoint or scaled, both are one, or there is no such version.
     """
     for reference in (left, right):
-        if reference.rpartition(":")[2].isdigit() and ":" in reference:
-            raise UserError(f"{reference} is a checkpoint; held-out rows are compared for versions and bases")
+        part = reference.rpartition(":")[2] if ":" in reference else ""
+        if part.isdigit() or part.startswith("x"):
+            what = "checkpoint" if part.isdigit() else "scaled adapter"
+            raise UserError(f"{reference} is a {what}; held-out rows are compared for versions and bases")
+    if left and left == right:
+        raise UserError(f"both sides are {left}: there is nothing to compare")
     if right.endswith(":base") or not left or not right:
         raise UserError("choose a version on the right: the left side is its base, or another version")
     with import_lock:
@@ -140,20 +142,3 @@ def _kept(run_id: str, sides: tuple[str, str]) -> Comparison | None:
         from registry import report_files
     text = report_files.load_text(run_id, report_files.RECORD)
     return from_report(text, sides) if text else None
-
-
-def compute(left: str, right: str) -> Iterator[str]:
-    """Compare two versions by ``-e compare`` in a process of its own; yields the lines that it prints.
-
-    Raises:
-        UserError: it failed; the message is its last line.
-    """
-    last = ""
-    argv = command("compare", ["--versions", f"{left},{right}"])
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        assert process.stdout
-        for line in process.stdout:
-            last = line.strip() or last
-            yield last
-    if process.returncode:
-        raise UserError(last or "the comparison has ended without a result")

@@ -57,7 +57,7 @@ class KeptConversations:
 
     def _placed(self, session: str, chat: Conversation) -> Shared:
         if chat.revealed:  # its sides are known, so it goes on as one that is not blind
-            chat.blind = False
+            chat.blind, chat.exchange_id = False, ""  # its vote is cast: one more would take its place
         self.sessions.place(session, chat)
         sampling = replace(chat.sampling, seed=chat.last_seed)
         return Shared(chat.references, sampling, "", chat.blind, chat.system)

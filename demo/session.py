@@ -242,14 +242,10 @@ class ChatSessions:
         """Save a vote on the last exchange; ``left`` and ``right`` are the sides as the visitor saw them.
 
         Raises:
-            UserError: there is nothing to vote on, or no such choice.
+            UserError: there is nothing to vote on, a blind vote was cast already, or no such choice.
         """
-        if not chat.exchanges or not chat.exchange_id:
-            raise UserError("send a prompt first, then vote")
-        if len(chat.models) != 2:
-            raise UserError("votes are between two sides; remove the other columns")
-        if any(reply.ended == "error" for reply in chat.exchanges[-1].replies):
-            raise UserError("one side could not answer, so there is nothing to choose between")
+        if chat.vote_problem:
+            raise UserError(chat.vote_problem)
         panes = (chat.order[0], chat.order[1])
         vote = Vote.on(
             chat.transcript(),

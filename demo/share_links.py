@@ -16,8 +16,8 @@ PANES = ("left", "right", "third", "fourth", "fifth", "sixth")
 REFERENCE = re.compile(
     r"[^/:@\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,120}/[0-9]{1,9}(:(base|[0-9]{1,9}))?(:x-?[0-9](\.[0-9]{1,3})?)?"
 )
-_WHOLE = re.compile(r"[0-9]{1,12}")
-_NUMBER = re.compile(r"[0-9]{1,12}(\.[0-9]{1,20})?(e-?[0-9]{1,3})?")
+_WHOLE = re.compile(r"-?[0-9]{1,12}")
+_NUMBER = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,20})?(e-?[0-9]{1,3})?")
 _READERS = {
     "temperature": (_NUMBER, float),
     "top_p": (_NUMBER, float),

@@ -1,7 +1,7 @@
 """The model that a TF-IDF version is logged as: one file that needs numpy alone and loads without the project.
 
 MLflow runs this file to make the model (models-from-code), so nothing is pickled. Its artifact is a folder with
-``words.json`` (words in the order of their weights, the labels, the pattern that finds words) and
+``words.json`` (words in the order of their weights, the labels and their shares, the pattern that finds words) and
 ``weights.safetensors`` (``idf`` and ``weight``, one number a word, and ``bias``), read here without any library: eight
 bytes of length, a JSON header, then plain little-endian numbers.
 """
@@ -27,6 +27,7 @@ class TfidfModel(PythonModel):
         folder = Path(context.artifacts["weights"])
         found = json.loads((folder / "words.json").read_text(encoding="utf-8"))
         self.labels = found["labels"]
+        self.shares = found["shares"]
         self.columns = {word: i for i, word in enumerate(found["words"])}
         self.pattern = re.compile(found["pattern"])
         tensors = _read_safetensors(folder / "weights.safetensors")

@@ -29,13 +29,23 @@ SIGNATURE = ModelSignature(
 
 
 def write(
-    folder: Path, words: Sequence[str], labels: Sequence[str], pattern: str, idf: Any, weight: Any, bias: float
+    folder: Path,
+    words: Sequence[str],
+    labels: Sequence[str],
+    pattern: str,
+    idf: Any,
+    weight: Any,
+    bias: float,
+    shares: Sequence[float],
 ) -> None:
-    """Write what ``registry/tfidf_model.py`` reads: ``words.json`` and ``weights.safetensors``."""
+    """Write what ``registry/tfidf_model.py`` reads: ``words.json`` and ``weights.safetensors``.
+
+    ``shares``: of each label among those that were trained on, which is what the base predicts.
+    """
     from safetensors.numpy import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
-    about = {"labels": list(labels), "pattern": pattern, "words": list(words)}
+    about = {"labels": list(labels), "shares": list(shares), "pattern": pattern, "words": list(words)}
     (folder / "words.json").write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
     tensors = {"idf": np.asarray(idf), "weight": np.asarray(weight), "bias": np.array([bias])}
     save_file({name: np.ascontiguousarray(t, dtype=np.float64) for name, t in tensors.items()},
@@ -83,13 +93,33 @@ def probabilities(version: Version, text: str) -> list[tuple[str, float]]:
     Raises:
         UserError: its files are missing or broken.
     """
+    model = _loaded(version)
+    positive = model.p_positive(text)
+    return _likeliest_first(model.labels, (1 - positive, positive))
+
+
+def label_shares(version: Version) -> list[tuple[str, float]]:
+    """What the base of a TF-IDF version predicts for every text: the shares of the labels that it was trained on.
+
+    Raises:
+        UserError: its files are missing or broken, or older than these shares.
+    """
+    model = _loaded(version)
+    shares = getattr(model, "shares", ())  # the version's own code reads it, which may be older
+    if not shares:
+        raise UserError(f"{version.reference} keeps no shares of its labels, which its base predicts; train it again")
+    return _likeliest_first(model.labels, shares)
+
+
+def _loaded(version: Version) -> Any:
     try:
-        model = _classifier(version.source)
-        positive = model.p_positive(text)
-        pairs = list(zip(model.labels, (1 - positive, positive), strict=True))
-    except (MlflowException, OSError, AttributeError, ValueError) as error:
+        return _classifier(version.source)
+    except (MlflowException, OSError, AttributeError, KeyError, ValueError) as error:
         raise UserError(f"{version.reference} can't be loaded: {first_line(error)}") from error
-    return sorted(pairs, key=lambda pair: -pair[1])
+
+
+def _likeliest_first(labels: Sequence[str], p: Sequence[float]) -> list[tuple[str, float]]:
+    return sorted(zip(labels, p, strict=True), key=lambda pair: -pair[1])
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ TFIDF_SETTINGS = ("learner", "seed")
 TAKEN = {"lr": "learning_rate", "epochs": "num_train_epochs"}
 RESULTS, CARD = "eval_results.json", "model_card.md"
 WANTED = {RESULTS: "held-out prompts", checkpoints.FOLDER: "checkpoints"}
+FITTED_AT_ONCE = "TF-IDF is fitted in one step: it has neither a loss curve nor checkpoints"
 MOST_PROMPTS = 12
 NO_LABELS: Labels = {}
 WEB = ("http://", "https://")
@@ -116,13 +117,16 @@ def details_of(version: Version, ui_address: str = "", labels: Labels = NO_LABEL
         train_loss = _curve(client, run, TRAIN_LOSS, notes)
         eval_loss = _curve(client, run, EVAL_LOSS, notes)
         best, restored = _steps(client, run, version, eval_loss, notes)
-        kept = _artifacts(client, run, notes)
+        is_fitted_at_once = tags.get("kind") == "tfidf"
+        kept = _artifacts(client, run, is_fitted_at_once, notes)
         card = getattr(registered, "description", None) or _text(client, run, CARD, kept, notes)
         prompts = _prompts(client, run, kept, notes)
         steps = _checkpoints(client, run, kept, notes)
     scores = scores_of(version.tags, labels) or scores_of(run.data.metrics if run else {}, labels)
-    missing = {"no scores": scores, "no card": card, "no loss curve": train_loss or eval_loss or run is None}
+    has_curve = train_loss or eval_loss or run is None or is_fitted_at_once
+    missing = {"no scores": scores, "no card": card, "no loss curve": has_curve}
     notes += [f"it has {what}" for what, value in missing.items() if not value]
+    notes += [FITTED_AT_ONCE] * is_fitted_at_once
     return VersionDetails(
         version=version,
         kind=tags.get("kind", ""),
@@ -201,13 +205,14 @@ def _steps(
     return best, None if restored is None else int(restored)
 
 
-def _artifacts(client: MlflowClient, run: Run | None, notes: list[str]) -> set[str]:
+def _artifacts(client: MlflowClient, run: Run | None, is_fitted_at_once: bool, notes: list[str]) -> set[str]:
     """Names of the run's top-level artifacts."""
     if run is None:
         return set()
     entries = _artifact(lambda: client.list_artifacts(run.info.run_id), None, "its artifacts are unavailable", notes)
     names = {entry.path for entry in entries or ()}
-    absent = [f"{what} ({name})" for name, what in WANTED.items() if name not in names and entries is not None]
+    wanted = {name: what for name, what in WANTED.items() if name == RESULTS or not is_fitted_at_once}
+    absent = [what for name, what in wanted.items() if name not in names and entries is not None]
     if absent:
         notes.append(f"its run keeps no {' and no '.join(absent)}")
     return names

@@ -2,10 +2,19 @@
 
 from collections.abc import Sequence
 
+from demo import comparisons
 from demo.held_out import Comparison, HeldOutRow
+from demo.step_process import StepProcess
 from demo.view.details import number, signed
 from demo.view.diff import marked
 from demo.view.html import Markup, fragment
+from demo.view.training import duration
+
+
+def waiting(sides: tuple[str, str], process: StepProcess) -> Markup:
+    """How far the comparison of ``sides`` is."""
+    now, time = comparisons.phase(process.text), duration(process.seconds)
+    return fragment("held_out_waiting.html", sides=sides, phase=now, time=time)
 
 
 def summary(found: Comparison) -> Markup:

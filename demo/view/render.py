@@ -36,6 +36,15 @@ def panes(chat: Conversation, live: Exchange | None = None) -> Markup:
     return row([_column(chat, place, number, exchanges, marks, rendered) for place, number in enumerate(chat.order)])
 
 
+def only_labels(references: Sequence[str]) -> Markup:
+    """What stands in place of the panes of versions that answer no prompts; nothing where none is chosen."""
+    if not references:
+        return Markup("")
+    names = " and ".join(dict.fromkeys(reference.partition(":")[0] for reference in references))
+    line = "{}: TF-IDF gives a text a label and answers no prompts. The box below takes a text."
+    return Markup(f'<p class="parley-hint">{line}</p>').format(names)
+
+
 def _marks(chat: Conversation, exchanges: Sequence[Exchange]) -> tuple[Markup, ...]:
     """The word diff of the last answers, by pane; nothing while one is unfinished or the sides are hidden."""
     if chat.hidden or not exchanges:
@@ -169,8 +178,6 @@ def defaults(entries: "Sequence[CatalogEntry]", name: str) -> tuple[str, str]:
         return "", ""
     right = next((version for version in own if "champion" in version.aliases), own[0])
     reference = right.reference
-    if not any(map(can_chat, of_name)):
-        return (f"{right.name}/{own[1].number}" if len(own) > 1 else ""), reference
     known = right.tags.get("base_model") or right.tags.get("base_digest")
     return (f"{reference}:base" if known else reference), reference
 

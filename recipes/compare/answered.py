@@ -1,6 +1,6 @@
 """Two language models compared: both are loaded and answer the same held-out rows with the same settings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -29,8 +29,10 @@ from train.base_model import context_length
 DEFAULTS = TuneConfig()
 
 
-def measure(config: CompareConfig, first: Side, second: Side, folder: Path) -> Measured:
+def measure(config: CompareConfig, first: Side, second: Side, folder: Path) -> Generator[str, None, Measured]:
     """Let both versions answer the rows and the suites, one after the other, and compare every metric in pairs.
+
+    Yields a line before each of them answers; returns what was measured.
 
     Args:
         folder: where a judge's replies are kept.
@@ -54,10 +56,12 @@ def measure(config: CompareConfig, first: Side, second: Side, folder: Path) -> M
         for each in trained
     ]
     suites.choose(known[0], config.suites)  # whatever is wrong with them shows before a model is loaded
-    before, after = (
-        _answers(location, rows, trained, Decoding(new_tokens), length, held, config.suites)
-        for location, trained, held in zip(locations, trained, known, strict=True)
-    )
+    found: list[Scores] = []
+    for number, side in enumerate((first, second)):
+        yield f"Answers {side.name}, {number + 1} of 2 versions, {len(rows):,} rows"
+        given = rows, trained[number], Decoding(new_tokens), length, known[number], config.suites
+        found.append(_answers(locations[number], *given))
+    before, after = found
     notes = ["both versions have the same weights"] if locations[0].info == locations[1].info else []
     return Measured(
         before.values,

@@ -1,7 +1,7 @@
 """Two registered versions on the same rows: measure, compare in pairs, keep a page, print a line a metric."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from data.errors import require
@@ -30,7 +30,7 @@ def compare(config: CompareConfig, run: Run) -> Iterator[str]:
     run.params(dataclasses.asdict(config))
     run.tags({"compared_first": first.name, "compared_second": second.name, **lineage.code_state()})
     yield f"Compare {first.name} with {second.name}"
-    measured = measure(config, first, second, run.folder)
+    measured = yield from measure(config, first, second, run.folder)
     yield f"Rows    {measured.rows:,}: {measured.source}"
     facts = facts_of(config, first, second, measured, run.run_id)
     record(run, facts, measured)
@@ -49,8 +49,8 @@ def sides(config: CompareConfig) -> tuple[Side, Side]:
     return first, second
 
 
-def measure(config: CompareConfig, first: Side, second: Side, folder: Path) -> Measured:
-    """Both versions on the same rows.
+def measure(config: CompareConfig, first: Side, second: Side, folder: Path) -> Generator[str, None, Measured]:
+    """Both versions on the same rows; yields lines on what is done.
 
     Raises:
         UserError: they can't be compared.
@@ -60,7 +60,9 @@ def measure(config: CompareConfig, first: Side, second: Side, folder: Path) -> M
         kinds[0] == kinds[1],
         f"versions: of {first.name} and {second.name} one was made by -e noisy, so they have no rows in common",
     )
-    return recorded.measure(config, first, second) if kinds[0] else answered.measure(config, first, second, folder)
+    if kinds[0]:
+        return recorded.measure(config, first, second)
+    return (yield from answered.measure(config, first, second, folder))
 
 
 def facts_of(config: CompareConfig, first: Side, second: Side, measured: Measured, run_id: str) -> ReportFacts:

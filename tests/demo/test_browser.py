@@ -218,6 +218,7 @@ def test_a_first_visitor_sees_the_models_and_their_scores_and_gets_two_answers(v
     shows(tab, "#quality", "lexicon")
     tab.wait_for_selector("#curve svg")
     assert tab.locator("#curve svg").count() == 1
+    assert tab.is_disabled("#vote-left"), "there is nothing to vote on yet"
     tab.locator("#examples button", has_text=ASKED).or_(tab.locator("#examples .gallery-item").first).first.click()
     tab.wait_for_function("document.querySelector('#prompt textarea').value.length > 0")
     tab.click("#send button, button#send")
@@ -225,6 +226,7 @@ def test_a_first_visitor_sees_the_models_and_their_scores_and_gets_two_answers(v
     assert all(answers(tab)) and answers(tab)[0] != answers(tab)[1]
     assert all(words in compared(tab) for words in ("first difference at token", "one batch, 1 adapter"))
     assert "tokens/s" in tab.locator("#panes .parley-status").first.inner_text()
+    tab.wait_for_selector("#vote-left:enabled")
     holds(tab, "#prompt textarea", "")
     picture(tab, "chat")
 
@@ -297,6 +299,7 @@ def test_a_blind_vote_hides_the_sides_and_lands_in_mlflow(visit, sessions):
     shown = tab.locator("#panes .parley-name").all_inner_texts()
     columns = [tab.input_value(f"#column-{place} input") for place in (0, 1)]
     assert shown[0].startswith("pirate/1") == columns[0].startswith("pirate/1"), "selectors name what the panes show"
+    tab.wait_for_selector("#vote-left:disabled")  # a second vote, with the sides known, would replace the blind one
     assert "first difference at token" in compared(tab)
     sessions.flush_votes(60)
     vote = vote_store.load("pirate")[-1]
@@ -562,8 +565,8 @@ def test_the_held_out_tab_shows_every_row_filters_and_opens_one_in_the_chat(visi
     tab = visit()
     tab.wait_for_selector("#origin .parley-lineage")
     tab.click("button[role=tab]:has-text('Held-out')")
+    tab.wait_for_selector("#held-out-rows .parley-held")  # those beside the base are there without a click
     tab.click("#held-out-show")
-    tab.wait_for_selector("#held-out-rows .parley-held")
     shows(tab, "#held-out-summary", "improved", "interval")
     picture(tab, "held-out", most=1000)
     tab.locator("#held-out-outcome label", has_text="worse").click()
@@ -614,6 +617,15 @@ def test_32_answers_are_counted_and_what_was_sent_is_shown_by_keyboard(visit):
     tab.wait_for_selector("#divergences .parley-groups")
     shown = tab.inner_text("#divergences")
     assert "32 answers a side" in shown and shown.count("pirate lexicon") == 2 and "seeds 7 to 38" in shown
+    for width in (1440, 1024):
+        tab.set_viewport_size({"width": width, "height": 1000})
+        rates = tab.evaluate(
+            """[...document.querySelectorAll('.parley-rates > div')].map(row => {
+                const [name, text, bar] = [...row.children].map(part => part.getBoundingClientRect());
+                return name.top < text.bottom && bar.top >= text.bottom - 1 && bar.left === name.left;
+            })"""
+        )
+        assert rates == [True] * 4, f"{width}: name and rate in one line, the bar below"
     tab.locator(".parley-sent summary").first.focus()
     tab.keyboard.press("Enter")
     assert "<|user|>" in tab.locator("#panes .parley-prompt").first.inner_text()

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from data.errors import UserError
 from demo import held_out
 from demo.view import held_out as view
 
@@ -71,3 +72,13 @@ def test_a_card_marks_the_words_that_differ_and_escapes_what_models_wrote(found)
     )
     shown = view.rows(harmful, harmful.rows, 0, 20)
     assert "<ins" in shown and "&lt;" in shown and "<b>x" not in shown
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "words"),
+    [("pirate/1:32", "pirate/1", "pirate/1:32 is a checkpoint"), ("pirate/1", "pirate/1:x2", "is a scaled adapter"),
+     ("pirate/1", "pirate/1", "both sides are pirate/1"), ("pirate/1", "pirate/1:base", "choose a version on the")],
+)  # fmt: skip
+def test_what_has_no_rows_of_its_own_is_refused_at_once(left, right, words):
+    with pytest.raises(UserError, match=words):
+        held_out.find(left, right)

@@ -49,6 +49,13 @@ def test_a_bad_setting_falls_to_its_default_with_a_note_and_leaves_the_others(va
     assert len(shared.notes) == 1 and "temperature" in shared.notes[0] and len(shared.notes[0]) < 200
 
 
+def test_a_setting_beyond_its_fields_limits_is_left_with_a_note_that_names_them():
+    shared = from_query({"temperature": "4", "seed": "-3"})
+    assert shared.sampling == Sampling()
+    assert "temperature must be a number from 0 to 2, not 4.0" in shared.notes[0]
+    assert "seed must be a whole number from 0 to 2147483647, not -3" in shared.notes[1]
+
+
 @pytest.mark.parametrize("value", ["0", "201", "1.5", "-3", "9" * 5000])
 def test_whole_numbers_are_held_to_their_caps(value):
     shared = from_query({"max_new_tokens": value})

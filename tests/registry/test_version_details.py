@@ -165,7 +165,7 @@ def test_the_names_that_other_trainers_log_by_are_understood(add, client, run):
     assert (details.best_step, details.restored_step) == (20, None)
     assert details.scores == (Score("accuracy", None, 0.75, "accuracy"),)
     assert details.notes == (
-        "its run keeps no held-out prompts (eval_results.json) and no checkpoints (checkpoints)",
+        "its run keeps no held-out prompts and no checkpoints",
         "it has no card",
     )
 
@@ -212,12 +212,12 @@ def remove(path: Path) -> None:
 
 
 DAMAGE = {
-    "all artifacts": (lambda at: remove(at), "no held-out prompts (eval_results.json) and no checkpoints"),
-    "results": (lambda at: remove(at / "eval_results.json"), "its run keeps no held-out prompts (eval_results.json)"),
+    "all artifacts": (lambda at: remove(at), "no held-out prompts and no checkpoints"),
+    "results": (lambda at: remove(at / "eval_results.json"), "its run keeps no held-out prompts"),
     "half of the results": (lambda at: (at / "eval_results.json").write_text('{"rows": [{"pro'), "is malformed: "),
     "other results": (lambda at: (at / "eval_results.json").write_text("[1, 2]"), "eval_results.json is malformed: "),
     "binary results": (lambda at: (at / "eval_results.json").write_bytes(b"\xff\xfe\x00"), "can't be read: "),
-    "checkpoints": (lambda at: remove(at / "checkpoints"), "its run keeps no checkpoints (checkpoints)"),
+    "checkpoints": (lambda at: remove(at / "checkpoints"), "its run keeps no checkpoints"),
 }
 
 

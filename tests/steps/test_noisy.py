@@ -24,7 +24,7 @@ from data.formats import reviews
 from data.prompts import qa_chat_template
 from evals import metrics
 from recipes.noisy_labels.config import NoisyConfig
-from registry import evaluation_run, references, tfidf_versions, version_metrics, versions
+from registry import evaluation_run, references, tfidf_versions, version_details, version_metrics, versions
 from registry.versions import Version
 from steps.cli import OUTPUTS
 from steps.noisy import noisy
@@ -97,6 +97,21 @@ def test_one_finished_run_and_one_version_are_all_there_is(tfidf):
     assert [version.number for version in versions.versions("noisy")] == [1]
     assert tfidf.version.run_id == tfidf.run.info.run_id
     assert not (OUTPUTS / tfidf.run.info.run_id).exists()
+
+
+def test_the_box_shows_the_label_shares_that_a_tfidf_version_starts_from_beside_its_own_probabilities(tfidf):
+    from demo.classifier_box import label
+    from demo.view.classifier import labels
+
+    base, tuned = label("I loved this wonderful film", ("noisy/1:base", "noisy/1"))
+    trained = [json.loads(line) for line in tfidf.artifact("data/train.jsonl").read_text().splitlines()]
+    share = sum(row["messages"][-1]["content"] == "positive" for row in trained) / len(trained)
+    assert dict(base.labels)["positive"] == pytest.approx(share) and sum(p for _, p in base.labels) == pytest.approx(1)
+    assert {*dict(tuned.labels)} == {"positive", "negative"} and tuned.labels != base.labels
+    shown = str(labels([base, tuned]))
+    assert "base: label shares" in shown and "noisy/1 starts from no model" in shown
+    notes = version_details.details_of(tfidf.version).notes
+    assert [note for note in notes if "curve" in note or "checkpoint" in note] == [version_details.FITTED_AT_ONCE]
 
 
 def test_every_setting_is_a_param(tfidf, lora):

@@ -89,6 +89,7 @@ class TfidfLearner(LocalLearner):
             vectorizer.idf_,
             regression.coef_[0],
             float(regression.intercept_[0]),
+            (1 - self.share, self.share),
         )
         rows = self.data.test[:PROBED]
         texts, p_positive = [row.text for row in rows], self.classifier.p_positive(rows).tolist()
