@@ -43,12 +43,9 @@ class RunRow:
 
     @property
     def base(self) -> str:
-        """The base model, by its own name."""
-        return (
-            self.record.tags.get("base")
-            or self.record.tags.get("base_name")
-            or self.record.params.get("base_model", "")
-        )
+        """The base model, by its own name; empty where ``auto`` has not chosen one, and for a study's TF-IDF."""
+        asked = self.record.params.get("base_model", "auto")
+        return self.record.tags.get("base") or self.record.tags.get("base_name") or ("" if asked == "auto" else asked)
 
     @property
     def data(self) -> str:

@@ -29,7 +29,8 @@ Curve = tuple[tuple[int, float], ...]
 #: names of a curve's metric: this project's own, then those of other trainers
 TRAIN_LOSS = ("train/loss", "loss", "train_loss")
 EVAL_LOSS = ("eval/loss", "eval_loss")
-BEST = "eval/best_step"
+#: in no folder, since a single point would be shown before the curves of its folder; then the earlier name
+BEST = ("best_step", "eval/best_step")
 SETTINGS = ("method", "learner", "labels", "rank", "alpha", "epochs", "batch_size", "lr", "restore", "seed")
 LORA_SETTINGS = ("rank", "alpha")
 #: Settings that TF-IDF with logistic regression has; ``-e noisy`` logs those of language models with every learner.
@@ -196,8 +197,9 @@ def _steps(
     """The best step and the registered one. Older runs logged the metric of the first at the step of the second."""
     best = min(eval_loss, key=lambda point: (point[1], point[0]))[0] if eval_loss else None
     restored = number(version.tags.get("step"))
-    if run and BEST in run.data.metrics:
-        points = _part(lambda: client.get_metric_history(run.info.run_id, BEST), [], f"{BEST} is unavailable", notes)
+    key = next((name for name in BEST if run and name in run.data.metrics), "")
+    if run and key:
+        points = _part(lambda: client.get_metric_history(run.info.run_id, key), [], f"{key} is unavailable", notes)
         for point in points[-1:]:
             logged = number(point.value)
             best = best if logged is None else int(logged)

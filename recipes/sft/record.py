@@ -50,7 +50,7 @@ def record_results(job: Job, run: Run, outcome: Outcome) -> None:
     """Curves and the evaluation in every form but its metrics, which are of the model that is logged later."""
     before, after, progress = outcome.before.values, outcome.after.values, outcome.tuned.fitted.progress
     step = outcome.tuned.fitted.restored_step
-    run.log(step, {"eval/best_step": progress.best_step})
+    run.log(step, {"best_step": progress.best_step})
     run.flush()
     run.tags({"verdict": outcome.verdict.name, "verdict_reasons": "; ".join(outcome.verdict.reasons)})
     run.tags({"side_effects": reports.side_effects_line(outcome)})

@@ -141,7 +141,7 @@ def record(found: ByStep | None, title: str, run: Run) -> None:
         run.file(path)
     run.tags({"stop_on": "; ".join(found.sentences)})
     if found.least_spread is not None:
-        run.log(found.chosen, {"eval/least_spread_step": found.least_spread})
+        run.log(found.chosen, {"least_spread_step": found.least_spread})
         run.tags({"least_spread_checkpoint": f"checkpoints/step-{found.least_spread}"})
 
 

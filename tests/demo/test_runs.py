@@ -35,7 +35,7 @@ def trainings(settle, tmp_path_factory):
         whole.text(json.dumps(REPORT), "report.json")
         whole.finish()
         half = store.start("<i>terse</i> dpo", folder / "outputs", {"entry": "dpo"})
-        half.params({"epochs": 4, "dataset": "terse", "lr": 0.003})
+        half.params({"base_model": "auto", "epochs": 4, "dataset": "terse", "lr": 0.003})
         half.log(1, {"train/loss": 0.7, "epoch": 0.5, "train/trained_tokens": 100})
         half.flush()
         (folder / "outputs" / half.run_id).mkdir(parents=True)
@@ -52,7 +52,8 @@ def test_runs_are_listed_the_newest_first_with_state_curve_and_the_primary_metri
         ("clean lora e8 s7", "finished"),
     ]
     assert (found.fitting, found.cells) == (2, 1)
-    whole = found.rows[1]
+    half, whole = found.rows
+    assert half.base == "", "auto has not chosen one"
     assert (whole.line, whole.rows, whole.base, whole.data) == (LINE, 45, "bundled", "clean")
     assert [point.value for point in whole.eval_loss] == [4.5, 3.5, 2.5, 1.5, 0.5]
 
@@ -75,6 +76,7 @@ def test_two_runs_are_compared_by_what_differs(trainings):
     one, other = (row.record for row in runs.find("", trainings).rows)
     first, second = runs.pair(f"{one.run_id} {other.run_id}", trainings)
     assert runs.different_settings(first.record, second.record) == [
+        ("base_model", "auto", "–"),
         ("dataset", "terse", "clean"),
         ("epochs", "4", "8"),
     ]

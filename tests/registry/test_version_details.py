@@ -45,7 +45,7 @@ def run(store, tmp_path) -> runs.Run:
     run.datasets([("clean train", "d" * 8, "clean", 250, "training"), ("test", "e" * 8, "clean", 30, "testing")])
     for step, loss in ((0, 4.0), (4, 2.0), (8, 1.0), (12, 1.5)):
         run.log(step, {"train/loss": loss / 2, "eval/loss": loss})
-    run.log(8, {"eval/best_step": 8})
+    run.log(8, {"best_step": 8})
     run.text(json.dumps({"rows": ROWS}), "eval_results.json")
     run.text("# The run's card", "model_card.md")
     for step in (4, 8, 12):
@@ -170,10 +170,17 @@ def test_the_names_that_other_trainers_log_by_are_understood(add, client, run):
     )
 
 
+def test_the_best_step_of_an_older_run_is_found_by_its_earlier_name(add, client, run):
+    older = client.create_run(client.get_run(run.run_id).info.experiment_id).info.run_id
+    client.log_metric(older, "eval/best_step", 10, step=20)
+    details = version_details.details_of(add(older))
+    assert (details.best_step, details.restored_step) == (10, 20)
+
+
 def test_values_that_are_no_number_are_in_no_curve_and_no_score(add, client, run):
     for step, value in ((16, float("nan")), (20, float("inf"))):
         client.log_metric(run.run_id, "eval/loss", value, step=step)
-    client.log_metric(run.run_id, "eval/best_step", float("nan"), step=8)
+    client.log_metric(run.run_id, "best_step", float("nan"), step=8)
     details = version_details.details_of(
         add(run.run_id, {"test/chrf": "nan", "base/chrf": "much", "test/auc": "inf", "step": "?"})
     )

@@ -131,7 +131,7 @@ def test_settings_and_environment_are_kept(done):
 
 def test_checkpoints_are_kept_all_of_an_adapter_and_the_ends_of_a_full_model(done):
     names = sorted(entry.path for entry in done.client.list_artifacts(done.run.info.run_id, "checkpoints"))
-    best = int(done.run.data.metrics["eval/best_step"])
+    best = int(done.run.data.metrics["best_step"])
     steps = {3, 6} if done.method == "lora" else {best, 6}
     assert names == [f"checkpoints/step-{step}" for step in sorted(steps)]
     tags = done.run.data.tags
@@ -148,7 +148,7 @@ def test_a_version_has_all_its_details(done):
     assert (details.kind, details.verdict) == (done.method, done.run.data.tags["verdict"]) and details.reasons
     assert [step for step, _ in details.train_loss] == [1, 2, 3, 4, 5, 6]
     assert [step for step, _ in details.eval_loss] == [0, 3, 6]
-    assert (details.best_step, details.restored_step) == (metrics["eval/best_step"],) * 2
+    assert (details.best_step, details.restored_step) == (metrics["best_step"],) * 2
     scores = {score.name: (score.base, score.tuned) for score in details.scores}
     assert scores["chrf"] == pytest.approx((metrics["base/chrf"], metrics["test/chrf"]), abs=1e-4)
     assert details.card.startswith("# pirate") and len(details.prompts) == version_details.MOST_PROMPTS
@@ -203,6 +203,13 @@ def test_the_report_ends_with_the_version_and_the_next_commands(done):
     assert last[1].startswith("Report    ") and last[1].endswith("report.html")
     assert "make ui" in last[2] and "make demo" in last[3]
     assert "trained tokens" in done.printed and "prompt  " in done.printed and "tuned   " in done.printed
+
+
+def test_all_charts_that_mlflow_shows_first_are_curves(done):
+    found = done.run.data.metrics
+    first = [name for name in found if name.startswith(("eval/", "train/"))]
+    assert {"eval/loss", "train/loss"} <= set(first)
+    assert all(len(done.client.get_metric_history(done.run.info.run_id, name)) > 1 for name in first)
 
 
 def test_an_unhealthy_version_is_registered_but_no_champion(done):

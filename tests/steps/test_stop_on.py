@@ -75,7 +75,7 @@ def killed(write: Callable[..., None], at: int) -> Callable[..., None]:
 
 def test_a_broken_keep_ends_training_and_the_run_is_the_same_where_it_was_killed(train, capsys):
     calm, cut = train(capsys), train(capsys, killed_at=3)
-    assert calm.run.data.metrics["eval/best_step"] == FINE
+    assert calm.run.data.metrics["best_step"] == FINE
     assert {path.path for path in calm.client.list_artifacts(calm.run.info.run_id, "checkpoints")} >= {
         f"checkpoints/step-{step}" for step in (FINE, BROKEN)
     }
