@@ -22,8 +22,8 @@ LogProbs = Sequence[Sequence[float | None]]
 class Tolerance:
     """What an export may differ by.
 
-    ``texts``: how many answers may be other ones. ``largest`` and ``mean``: of the differences of log-probabilities, by
-    token, in nats; None where there is no limit.
+    ``texts``: how many answers may be other ones. ``largest`` and ``mean``: of the absolute differences of
+    log-probabilities, by token, in nats; None where there is no limit.
     ``tie``: an answer that parts at a token which the version prefers to all others by no more nats than this is not
     counted as another one, since rounding alone decides there.
     """
@@ -51,7 +51,7 @@ class Proof:
     """The comparison of an export with its version on ``n`` conversations.
 
     ``same_prompts``, ``same_texts``: how many are equal. ``ties``: how many other texts part at a tie. ``largest`` and
-    ``mean``: differences of log-probabilities of the version's tokens, in nats. ``unknown``: how many of these
+    ``mean``: absolute differences of log-probabilities of the version's tokens, in nats. ``unknown``: how many of these
     ``tokens`` the consumer gave no log-probability for. ``cause``: why it failed, empty where it did not.
     """
 
@@ -105,7 +105,7 @@ def compare(reference: Reference, found: Mapping[str, Any], tolerance: Tolerance
 
 
 def _gaps(left: LogProbs, right: LogProbs) -> list[float]:
-    """The differences of two models' log-probabilities of the same tokens, in nats, where both are known."""
+    """The absolute differences of two models' log-probabilities of the same tokens, in nats, where both are known."""
     pairs = [pair for rows in zip(left, right, strict=True) for pair in zip(*rows, strict=True)]
     return [
         abs(a - b) if math.isfinite(a) and math.isfinite(b) else math.inf

@@ -66,6 +66,11 @@ def test_one_text_may_differ_at_sixteen_bits_and_log_probabilities_on_average_at
     assert compare(REFERENCE, changed, HALF, BOS).cause == ""
 
 
+def test_differences_of_both_signs_do_not_cancel():
+    proof = compare(REFERENCE, {**SOUND, "log_probs": [[0.0, -0.2, -0.4]]}, EIGHT_BITS, BOS)
+    assert (proof.cause, proof.mean) == ("the weights differ", pytest.approx(0.2 / 3))
+
+
 @pytest.mark.parametrize(
     ("refused", "passes", "cause"),
     [
