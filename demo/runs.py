@@ -44,8 +44,8 @@ class RunRow:
     @property
     def base(self) -> str:
         """The base model, by its own name; empty where ``auto`` has not chosen one, and for a study's TF-IDF."""
-        asked = self.record.params.get("base_model", "auto")
-        return self.record.tags.get("base") or self.record.tags.get("base_name") or ("" if asked == "auto" else asked)
+        wanted = self.record.params.get("base_model", "auto")
+        return self.record.tags.get("base") or self.record.tags.get("base_name") or ("" if wanted == "auto" else wanted)
 
     @property
     def data(self) -> str:
