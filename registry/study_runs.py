@@ -20,6 +20,7 @@ from registry.runs import Run
 
 CELL = "study_cell"
 _CLAIM = "cell."
+PREVIEW_PX = 640  # MLflow shows a picture in a description as wide as it is
 _PAGE = 1000
 OLDEST_FIRST = ["attributes.start_time ASC"]
 
@@ -121,3 +122,13 @@ def _child(run: Any) -> ChildRun:
     tags = dict(run.data.tags)
     name = run.info.run_name or ""
     return ChildRun(run.info.run_id, name, tags.get(CELL, ""), run.info.status, dict(run.data.metrics), tags)
+
+
+def preview(run_id: str, picture: Path) -> str:
+    """Keep a copy of the picture as wide as a description; returns Markdown that shows it there in MLflow's UI."""
+    from PIL import Image
+
+    with Image.open(picture) as image:
+        image.thumbnail((PREVIEW_PX, image.height))
+        MlflowClient().log_image(run_id, image, artifact_file=f"previews/{picture.name}")
+    return f"![{picture.stem}](get-artifact?path=previews/{picture.name}&run_uuid={run_id})"

@@ -44,9 +44,10 @@ def record(config: StudyConfig, grid: Sequence[Cell], run: Run) -> str:
         _log_curves(records, run)
     page = PAGES[config.grid](config, records, missing)
     page += _claims(grid, records)
-    _store_plots(config, records, run)
+    pictures = _store_plots(config, records, run)
     run.text(page, "study.md")
-    run.describe(page, "study.md")
+    title, _, rest = page.partition("\n\n")
+    run.describe("\n\n".join([title, *pictures, ""]) + rest, "study.md")
     run.flush()
     return f"{plain(page)}\n\nNext    make ui   the study's plots, its page study.md with all tables, and its runs"
 
@@ -101,14 +102,17 @@ def with_controls(records: Records) -> list[Record]:
     return [{**each, "kind": kind} for each in records for kind in (kinds if each["kind"] == CLEAN else [each["kind"]])]
 
 
-def _store_plots(config: StudyConfig, records: Records, run: Run) -> None:
+def _store_plots(config: StudyConfig, records: Records, run: Run) -> list[str]:
+    """Store the plots; returns Markdown for each, which shows it in the run's description."""
     folder = run.folder / "plots"
     folder.mkdir(parents=True, exist_ok=True)
     for learner, own in by_value(records, "learner").items():
         _plot(config, learner, own, folder)
     run.folder_of_files(folder, "plots")
-    for path in sorted(folder.glob("*.png")):
+    pictures = sorted(folder.glob("*.png"))
+    for path in pictures:  # a chart's caption in MLflow's UI, all params of the run, covers most of it
         run.chart(path, PLOTS)
+    return [study_runs.preview(run.run_id, path) for path in pictures]
 
 
 def _plot(config: StudyConfig, learner: str, records: Records, folder: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from mlflow.tracking import MlflowClient
+from PIL import Image
 
 from data.errors import ConfigError, UserError
 from registry import evaluation_run, runs
@@ -76,7 +77,11 @@ def test_a_killed_study_goes_on_and_ends_each_cell_once_but_the_one_that_fails(l
     lost = [run for run in after if run.info.status == "FAILED" and "trigger" not in run.info.run_name]
     assert all(run.data.tags["error"] == "the process that ran this cell died" for run in lost)
     page = artifact(client, parent, "study.md")
-    assert parent.data.tags["mlflow.note.content"].startswith("# What wrong labels do")
+    described = parent.data.tags["mlflow.note.content"].split("\n\n")
+    preview = f"get-artifact?path=previews/rates_tfidf.png&run_uuid={parent.info.run_id}"
+    assert described[0].startswith("# What wrong labels do") and described[1] == f"![rates_tfidf]({preview})"
+    with Image.open(client.download_artifacts(parent.info.run_id, "previews/rates_tfidf.png")) as image:
+        assert image.width == 640
     charts = {item.path.partition("+")[0] for item in client.list_artifacts(parent.info.run_id, "images")}
     assert charts == {"images/Plots~rates_tfidf"}, "MLflow's page of charts sorts capitals first"
     assert "How does random corruption hurt?" in again.stdout and "| kind |" not in again.stdout
