@@ -35,11 +35,11 @@ class Comparisons:
         found = self.processes.find(_process(left, right))
         return found if found and found.is_running else None
 
-    def problem(self, left: str, right: str) -> str:
-        """Why a comparison that has ended left no result."""
+    def outcome(self, left: str, right: str) -> tuple[str, str]:
+        """How a comparison that left no result has ended: ``stopped`` or ``failed``, and a line that says why."""
         found = self.processes.find(_process(left, right))
         state, why = found.outcome if found else ("failed", "")
-        return why or f"the comparison of {right} with {left} was {state}"
+        return state, why or f"the comparison of {right} with {left} was {state}"
 
 
 def phase(text: str) -> str:

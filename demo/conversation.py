@@ -73,10 +73,15 @@ class Conversation:
         return "your blind vote on this prompt is saved; send another prompt" if self.blind and self.revealed else ""
 
     @property
+    def first_seed(self) -> int:
+        """The first seed that the last prompt was answered with, or the one that is set."""
+        last = self.exchanges[-1].seed if self.exchanges else None
+        return self.sampling.seed if last is None else last
+
+    @property
     def last_seed(self) -> int:
         """The last seed that the last prompt was answered with, or the one that is set."""
-        last = self.exchanges[-1].seed if self.exchanges else None
-        return (self.sampling.seed if last is None else last) + (len(self.samples.replies) - 1 if self.samples else 0)
+        return self.first_seed + (len(self.samples.replies) - 1 if self.samples else 0)
 
     def transcript(self) -> Transcript:
         """The conversation so far, as it can be saved and replayed."""

@@ -99,8 +99,9 @@ class HeldOutTab:
         found = held_out.find(*pair)
         if found:
             return self._found(found, *filters)
-        why = self.comparisons.problem(*pair) if self.comparisons else ""
-        return [line("error", without_folders(why)), EMPTY, "", *_ended(("", ""))]
+        state, why = self.comparisons.outcome(*pair) if self.comparisons else ("failed", "")
+        kind = "info" if state == "stopped" else "error"
+        return [line(kind, without_folders(why)), EMPTY, "", *_ended(("", ""))]
 
     def request_stop(self, pair: tuple[str, str]) -> list[str]:
         """Stop the comparison; it shows as stopped once it has."""

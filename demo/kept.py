@@ -8,6 +8,7 @@ import gradio as gr
 from data.errors import UserError
 from demo import transcript_html
 from demo.conversation import Conversation, from_transcript
+from demo.limits import sampling_problems
 from demo.session import ChatSessions, check_references
 from demo.share_links import Shared
 
@@ -34,7 +35,7 @@ class KeptConversations:
         """Make the saved conversation ``name`` that of ``session``; what its controls show, None without a name.
 
         Raises:
-            UserError: there is none, or this page keeps none.
+            UserError: there is none, this page keeps none, or its settings are beyond this page's limits.
         """
         if not name:
             return None
@@ -46,7 +47,7 @@ class KeptConversations:
         """Make the transcript in ``text`` (HTML or JSON) the conversation of ``session``.
 
         Raises:
-            UserError: it is none, or has more columns or longer answers than this page takes.
+            UserError: it is none, or has more columns or other settings than this page takes.
         """
         chat = from_transcript(transcript_html.read(text))
         limits = self.sessions.config
@@ -56,10 +57,12 @@ class KeptConversations:
         return self._placed(session, chat)
 
     def _placed(self, session: str, chat: Conversation) -> Shared:
+        sampling = replace(chat.sampling, seed=chat.last_seed)
+        for problem in sampling_problems(sampling, self.sessions.config).values():
+            raise UserError(f"this conversation can't go on here: {problem}")
         if chat.revealed:  # its sides are known, so it goes on as one that is not blind
             chat.blind, chat.exchange_id = False, ""  # its vote is cast: one more would take its place
         self.sessions.place(session, chat)
-        sampling = replace(chat.sampling, seed=chat.last_seed)
         return Shared(chat.references, sampling, "", chat.blind, chat.system)
 
     def open_id(self, session: str) -> str:

@@ -214,7 +214,9 @@ class ChatSessions:
 
     def next_seed(self, chat: Conversation, seed: int) -> int:
         """The seed with which the last prompt is answered once more: the one that is set, or the next after its own."""
-        return (seed + 1) % (HIGHEST_SEED + 1) if chat.exchanges and seed == chat.last_seed else seed
+        if not chat.exchanges or not chat.first_seed <= seed <= chat.last_seed:
+            return seed
+        return (chat.last_seed + 1) % (HIGHEST_SEED + 1)
 
     def regenerate(
         self,

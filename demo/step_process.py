@@ -21,7 +21,7 @@ from data.progress import is_progress
 
 #: Of an environment in which the page itself runs: what would be taken for the process's own.
 NOT_INHERITED = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME")
-FOLDER, LOG = "page_processes", "log"
+FOLDER, LOG, STOPPED = "page_processes", "log", "Stopped"
 _RUN = re.compile(r"^Run ([0-9a-f]{32})\b", re.MULTILINE)
 
 
@@ -58,7 +58,7 @@ class StepProcess:
     def outcome(self) -> tuple[str, str]:
         """How one ended that left no result: ``stopped`` or ``failed``, and why it failed."""
         last = last_line(self.text)
-        return ("stopped", "") if last.startswith("Stopped") else ("failed", last or "it has ended without a word")
+        return ("stopped", "") if last.startswith(STOPPED) else ("failed", last or "it has ended without a word")
 
     @property
     def run_id(self) -> str:
@@ -116,7 +116,8 @@ class StepProcesses:
         with (folder / run_process.LOCK).open("a+") as held:
             if not run_process.lock(held):
                 raise UserError(f"{name} is under way already")
-            with (folder / LOG).open("wb") as log:  # the process inherits the lock, and has it until its end
+            (folder / LOG).write_bytes(b"")
+            with (folder / LOG).open("ab") as log:  # the process inherits the lock, and has it until its end
                 process = self._children.start(step, flags(settings), self.outputs, log, [held.fileno()])
             run_process.note(held, process.pid)
 
@@ -142,8 +143,11 @@ class StepProcesses:
         """
         from registry import run_process
 
-        if not run_process.stop(self._folder(name)):
+        folder = self._folder(name)
+        if not run_process.stop(folder):
             raise UserError(f"{name} is not under way")
+        with (folder / LOG).open("a") as log:  # one that still starts ends without a line of its own
+            log.write(f"\n{STOPPED} on the page.\n")
 
     def _folder(self, name: str) -> Path:
         return self.outputs / FOLDER / quote(name, safe=" ")

@@ -1,7 +1,6 @@
 """Comparisons that the page starts: real processes, which go on without it and are found again."""
 
-from demo import comparisons
-from demo.comparisons import Comparisons
+from demo.comparisons import Comparisons, phase
 from demo.held_out_tab import EMPTY, HeldOutTab
 from tests.processes import wait_until
 from tests.small_version import register_adapter
@@ -25,6 +24,14 @@ def test_a_comparison_goes_on_without_its_page_and_says_why_it_failed(store, tin
     assert (rest, pair, timer.active) == (EMPTY, ("", ""), False)
 
 
+def test_a_comparison_that_is_stopped_before_it_has_printed_shows_as_stopped(tmp_path):
+    comparisons = Comparisons(tmp_path)
+    comparisons.start(*PAIR)
+    comparisons.stop(*PAIR)
+    wait_until(lambda: not comparisons.running(*PAIR), "the end of the comparison")
+    assert comparisons.outcome(*PAIR) == ("stopped", "the comparison of pirate/2 with pirate/1 was stopped")
+
+
 def test_what_a_comparison_does_now_is_read_from_what_it_printed():
     printed = [
         "Run 12",
@@ -32,6 +39,6 @@ def test_what_a_comparison_does_now_is_read_from_what_it_printed():
         "Answers pirate/2, 2 of 2 versions, 45 rows",
         "Rows    45: x",
     ]
-    said = [comparisons.phase("\n".join(printed[:count])) for count in range(5)]
+    said = [phase("\n".join(printed[:count])) for count in range(5)]
     assert said[:3] == ["starting", "starting", "reading the versions"]
     assert said[3:] == ["answers of pirate/2, 2 of 2 versions, 45 rows", "comparing them row by row"]

@@ -7,6 +7,7 @@ import pytest
 from data.errors import UserError
 from demo.conversation import Conversation, from_record, to_record
 from demo.conversations import ConversationStore
+from demo.kept import KeptConversations
 from inference.transcript import Divergence, Exchange, ModelInfo, Reply, Sampling
 
 MODELS = tuple(ModelInfo(name, "lora", "aa", "bundled", "bb", 9) for name in ("pirate/1:base", "pirate/1"))
@@ -70,3 +71,11 @@ def test_another_seed_continues_a_conversation_and_another_setting_does_not():
     assert not chat.begins_anew(chat.references, Sampling(seed=3), False, "Be brief.")
     assert chat.begins_anew(chat.references, Sampling(temperature=0.1), False, "Be brief.")
     assert chat.begins_anew(chat.references, Sampling(), False, "")
+
+
+def test_a_transcript_with_settings_beyond_the_pages_limits_is_refused_by_name_and_leaves_what_is_open(served):
+    hot = replace(talked().transcript(), sampling=Sampling(temperature=4.0))
+    before = served.sessions.conversation("hot")
+    with pytest.raises(UserError, match="can't go on here: temperature must be a number from 0 to 2, not 4.0"):
+        KeptConversations(served.sessions).from_file("hot", hot.to_json())
+    assert served.sessions.conversation("hot") is before

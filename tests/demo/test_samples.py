@@ -44,7 +44,9 @@ def test_each_sample_is_the_answer_with_its_seed(served, sampled):
 
 
 def test_the_next_seed_comes_after_all_of_them(served, sampled):
-    assert served.sessions.next_seed(sampled[0], 22) == 23
+    chat, _ = sampled
+    seeds = [served.sessions.next_seed(chat, seed) for seed in (chat.first_seed, 22, 23)]
+    assert chat.first_seed < 22 and seeds == [23, 23, 23], "also where the field still holds the first of them"
 
 
 def test_first_tokens_are_texts_of_the_answers_beginnings(sampled):
