@@ -5,6 +5,7 @@ that process, the page lives on and starts another.
 """
 
 import queue
+import signal
 import sys
 import threading
 import traceback
@@ -16,7 +17,7 @@ from multiprocessing import current_process, get_context
 from multiprocessing.connection import Client, Connection, Listener
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from data.child_process import end_with_parent
+from data.child_process import end, end_with_parent
 from data.errors import UserError, explain
 from inference.locations import ModelLocation, UnavailableModel
 from inference.observations import RenderedPrompt, TokenScore
@@ -83,7 +84,7 @@ class ModelProcess:
     def close(self) -> None:
         """End the process."""
         self._process.terminate()
-        self._process.join()
+        end(self._process, by_itself=True)
 
 
 class ModelProcessClient:
@@ -211,6 +212,7 @@ def in_thread(items: Iterator[T], stop: threading.Event) -> Iterator[T]:
 def _serve(addresses: Connection, settings: PoolSettings) -> None:
     """Send the address of a listener to ``addresses``, then serve its connections until the page ends."""
     end_with_parent()
+    signal.signal(signal.SIGTERM, _exit)
     pool = _make_pool(settings)
     with Listener(backlog=BACKLOG, authkey=current_process().authkey) as listener:
         addresses.send(listener.address)
@@ -220,6 +222,11 @@ def _serve(addresses: Connection, settings: PoolSettings) -> None:
             except (EOFError, OSError):  # the page has closed it again
                 continue
             threading.Thread(target=_serve_connection, args=(connection, pool), daemon=True).start()
+
+
+def _exit(number: int, frame: object) -> None:
+    """Exit so that multiprocessing removes its semaphores, which Python else calls leaked."""
+    sys.exit()
 
 
 def _make_pool(settings: PoolSettings) -> "ModelPool":

@@ -134,6 +134,22 @@ def test_the_process_ends_with_the_page_however_that_ends(tmp_path):
     wait_until(lambda: not _runs(child), "the end of the models' process")
 
 
+def test_a_closed_process_removes_its_semaphores(tmp_path):
+    page = (
+        "from multiprocessing import RLock\nfrom demo.model_process import ModelProcess, PoolSettings\n"
+        "from inference.locations import UnavailableModel\nmade = []\n"
+        "def unavailable():\n    made.append(RLock())  # as a progress bar of Transformers makes one\n"
+        "    return UnavailableModel('x/1', 'not there')\n"
+        "class Location:\n    def __reduce__(self):\n        return unavailable, ()\n"
+        "if __name__ == '__main__':\n    models = ModelProcess(PoolSettings(1, 1), lambda names: [Location()])\n"
+        "    print(models.open(['x/1']).errors)\n    models.close()\n"
+    )
+    (tmp_path / "page.py").write_text(page)
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, tmp_path / "page.py"], env=env, capture_output=True, text=True)
+    assert "not there" in done.stdout and done.stderr == ""
+
+
 def _runs(pid: int) -> bool:
     with suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
