@@ -123,9 +123,8 @@ def compare_ece(
             return first.interval(tail), second.interval(tail)
 
         centres = first.centre, second.centre
-        found = Joined(
-            second.value - first.value, centres, ends, _joint(before, after, binning), "intervals of both ECEs, joined"
-        )
+        joint = _joint(first.influence, second.influence)
+        found = Joined(second.value - first.value, centres, ends, joint, "intervals of both ECEs, joined")
     return first.value, second.value, found
 
 
@@ -145,11 +144,13 @@ class EceEstimate(ByInversion):
     ECE once more with each resample, and covers the truth of a calibrated model hardly ever.
 
     ``families``: for either kind of gap the true ECE of each degree, rising, and the ECEs that it gives,
-    ``[degrees, resamples]``. ``if_calibrated`` is the mean of those of degree 0.
+    ``[degrees, resamples]``. ``if_calibrated`` is the mean of those of degree 0. ``influence``, ``[rows]``: how much
+    each row moves the ECE, to first order and without moving the bins, less the mean.
     """
 
     value: float
     families: tuple[tuple[np.ndarray, np.ndarray], ...]
+    influence: np.ndarray
     method: str = "simulated degrees of miscalibration"
 
     @property
@@ -182,7 +183,8 @@ def estimate_ece(
     """The ECE of at least one row, with what its intervals are computed from."""
     n, members = len(confidence), binning(confidence, BINS)
     draws = np.random.default_rng(seed).random((resamples, n), dtype=np.float32)
-    of_bins = members @ (confidence - right)
+    of_rows = confidence - right
+    of_bins = members @ of_rows
     seen = of_bins / members.sum(1) @ members
     families = []
     for gaps in (seen * MOST_TIMES, np.ones(n)):
@@ -190,7 +192,8 @@ def estimate_ece(
         true = [np.abs(members @ (confidence - accuracy)).sum() / n for accuracy in levels]
         given = [_simulated(confidence, accuracy, members, draws) for accuracy in levels]
         families.append((np.maximum.accumulate(true), np.stack(given)))
-    return EceEstimate(float(np.abs(of_bins).sum() / n), tuple(families))
+    moved = of_rows * (np.sign(of_bins) @ members)
+    return EceEstimate(float(np.abs(of_bins).sum() / n), tuple(families), moved - moved.mean())
 
 
 def _simulated(confidence: np.ndarray, accuracy: np.ndarray, members: np.ndarray, draws: np.ndarray) -> np.ndarray:
@@ -199,20 +202,13 @@ def _simulated(confidence: np.ndarray, accuracy: np.ndarray, members: np.ndarray
     return np.abs(gaps @ members.T.astype(np.float32)).sum(1) / len(confidence)
 
 
-def _joint(before: np.ndarray, after: np.ndarray, binning: Binning) -> float:
-    """The correlation of both ECEs by the same rows' influences, one standard error lower on Fisher's scale.
+def _joint(first: np.ndarray, second: np.ndarray) -> float:
+    """The correlation of two ECEs by the same rows' influences, one standard error lower on Fisher's scale.
 
     As it is estimated it makes the interval of ten or twenty rows too narrow (``benchmarks/false_alarms.py``).
     """
-    found = correlation(*(_influences(*_confidence(*rows.T), binning) for rows in (before, after)))
-    return float(np.tanh(np.arctanh(np.clip(found, -0.999, 0.999)) - 1 / np.sqrt(len(before) - 3)))
-
-
-def _influences(confidence: np.ndarray, right: np.ndarray, binning: Binning) -> np.ndarray:
-    """How much each row moves the ECE, to first order and without moving the bins, less the mean: ``[rows]``."""
-    members, gaps = binning(confidence, BINS), confidence - right
-    moved = gaps * (np.sign(members @ gaps) @ members)
-    return moved - moved.mean()
+    found = np.clip(correlation(first, second), -0.999, 0.999)
+    return float(np.tanh(np.arctanh(found) - 1 / np.sqrt(len(first) - 3)))
 
 
 def reliability_bins(truth: Any, p_positive: Any) -> list[Bin]:

@@ -123,11 +123,7 @@ def test_the_process_ends_with_the_page_however_that_ends(tmp_path):
         "    models = ModelProcess(PoolSettings(1), list)\n    print(models._process.pid, flush=True)\n"
         "    time.sleep(600)\n"
     )
-    (tmp_path / "page.py").write_text(page)
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(
-        [sys.executable, tmp_path / "page.py"], env=env, stdout=subprocess.PIPE, text=True
-    ) as process:
+    with started(tmp_path, page) as process:
         assert process.stdout
         child = int(process.stdout.readline())
         process.kill()
@@ -144,10 +140,16 @@ def test_a_closed_process_removes_its_semaphores(tmp_path):
         "if __name__ == '__main__':\n    models = ModelProcess(PoolSettings(1, 1), lambda names: [Location()])\n"
         "    print(models.open(['x/1']).errors)\n    models.close()\n"
     )
-    (tmp_path / "page.py").write_text(page)
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, tmp_path / "page.py"], env=env, capture_output=True, text=True)
-    assert "not there" in done.stdout and done.stderr == ""
+    with started(tmp_path, page) as process:
+        out, err = process.communicate()
+    assert "not there" in out and err == ""
+
+
+def started(folder: Path, page: str) -> "subprocess.Popen[str]":
+    """A process that runs ``page``, a program."""
+    (folder / "page.py").write_text(page)
+    env, pipe = {**os.environ, "PYTHONPATH": str(ROOT)}, subprocess.PIPE
+    return subprocess.Popen([sys.executable, folder / "page.py"], env=env, stdout=pipe, stderr=pipe, text=True)
 
 
 def _runs(pid: int) -> bool:

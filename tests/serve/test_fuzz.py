@@ -28,7 +28,7 @@ def test_a_key_of_another_project_is_told_of_no_object_at_any_route(served, know
 
 
 def test_no_request_at_any_route_ends_in_an_error_of_the_servers(served, known):
-    tally = fuzz_routes(served, known, requests=3, seed=1)
+    tally = fuzz_routes(served, known, requests=5, seed=1)
     fuzz_pages(served, tally)
     assert tally.problems == []
     assert tally.broken == 0
