@@ -251,6 +251,11 @@ def entry_of(tags: Mapping[str, str]) -> str:
 def _client_of_run(run_id: str, tags: Mapping[str, str], folder: Path, outputs: Path) -> JobClient:
     address = tags.get(ADDRESS_TAG, "")
     endpoint = local_server.endpoint_of(outputs / run_id) if address == LOCAL else from_environment()
+    if endpoint is None and "registered_version" in tags:
+        raise UserError(
+            f"run_id={run_id}: its job has ended and there is nothing to follow: the run registered "
+            f"{tags['registered_version']}; make ui shows its curves"
+        )
     if endpoint is None:
         raise UserError(
             f"run_id={run_id}: its job is on a local server that lives only while the run does, and none is there for "

@@ -58,12 +58,12 @@ def load(path: str, held_out: HeldOut) -> Suite[Any, Any]:
         DataError: everything that is wrong with it, one line each, with the file and the line.
         UserError: there is no such judge.
     """
-    file = own_files.read(path, (*SCORERS, JUDGE, *LIKELIHOOD))
+    file = own_files.read(path, (*SCORERS, JUDGE, *LIKELIHOOD), held_out.setting)
     if file.is_likelihood:
         return _of_likelihood(file.name, file.items)
     names = dict.fromkeys(item["judge"] for item in file.items if item["scorer"] == JUDGE)
     if names and held_out.judge is None:
-        raise ConfigError(f"suites={path}: there is no judge here, so the scorer must be another one")
+        raise ConfigError(f"{held_out.setting}={path}: there is no judge here, so the scorer must be another one")
     judge = cache(held_out.judge) if held_out.judge else None
     for name in names:
         assert judge

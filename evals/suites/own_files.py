@@ -35,8 +35,8 @@ class SuiteFile:
     max_new_tokens: int = 0
 
 
-def read(path: str, scorers: Sequence[str]) -> SuiteFile:
-    """The suite in a file.
+def read(path: str, scorers: Sequence[str], setting: str = "suites") -> SuiteFile:
+    """The suite in a file, which ``setting`` names.
 
     Raises:
         DataError: everything that is wrong with it, one line each, with the file and the line.
@@ -45,9 +45,9 @@ def read(path: str, scorers: Sequence[str]) -> SuiteFile:
     try:
         text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DataError([f"suites={path}: it is no UTF-8 text"]) from error
+        raise DataError([f"{setting}={path}: it is no UTF-8 text"]) from error
     except OSError as error:
-        raise DataError([f"suites={path}: it can't be read ({error.strerror})"]) from error
+        raise DataError([f"{setting}={path}: it can't be read ({error.strerror})"]) from error
     settings, items = (_json_lines if file.suffix.lower() == ".jsonl" else _yaml)(file.name, text)
     name = str(settings.get("name") or file.stem.lower())
     problems = [f"{where}: {problem}" for where, item in items if (problem := _problem(item, scorers))]

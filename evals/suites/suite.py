@@ -75,7 +75,7 @@ class HeldOut:
 
     ``has_style``: whether a text has the style of the training responses; None where no such test is known.
     ``training_responses``: those of the training rows. ``judge``: from the name of a model to the judge that it is in
-    own suites; None where no such suite can be evaluated.
+    own suites; None where no such suite can be evaluated. ``setting``: what errors call the setting that names suites.
     """
 
     rows: Sequence[Row] | Sequence[AnyRow]
@@ -84,6 +84,7 @@ class HeldOut:
     has_style: Callable[[str], bool] | None = None
     training_responses: Sequence[str] = ()
     judge: Callable[[str], Judge] | None = None
+    setting: str = "suites"
 
 
 @dataclass(frozen=True)

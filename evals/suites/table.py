@@ -47,26 +47,28 @@ def choose(held_out: HeldOut, setting: str = "auto", parameters: float = 0) -> l
         return own + [suite for suite in others.values() if suite.least_parameters <= parameters]
     if setting == "none":
         return own
-    chosen = [_made(name, others, held_out) for name in names_in(setting)]
+    chosen = [_made(name, others, held_out) for name in names_in(setting, held_out.setting)]
     if taken := {suite.name for suite in chosen if suite.name in made and suite is not made[suite.name]}:
         raise ConfigError(
-            f"suites: the name {', '.join(sorted(taken))} is that of a bundled suite; give the file another"
+            f"{held_out.setting}: the name {', '.join(sorted(taken))} is that of a bundled suite; give the file another"
         )
     names = [suite.name for suite in chosen]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ConfigError(f"suites: there are two suites with the name {', '.join(twice)}; give one another name")
+        raise ConfigError(
+            f"{held_out.setting}: there are two suites with the name {', '.join(twice)}; give one another name"
+        )
     return own + chosen
 
 
-def names_in(setting: str) -> list[str]:
-    """The names of a list that is separated by commas, each once.
+def names_in(names: str, setting: str = "suites") -> list[str]:
+    """The ``names`` of a list that is separated by commas, each once.
 
     Raises:
         ConfigError: it has none.
     """
-    found = list(dict.fromkeys(filter(None, map(str.strip, setting.split(",")))))
+    found = list(dict.fromkeys(filter(None, map(str.strip, names.split(",")))))
     if not found:
-        raise ConfigError("suites must be auto, none, or names of suites separated by commas")
+        raise ConfigError(f"{setting} must be auto, none, or names of suites separated by commas")
     return found
 
 
@@ -77,8 +79,8 @@ def _made(name: str, suites: Mapping[str, Suite[Any, Any]], held_out: HeldOut) -
         return files.load(name, held_out)
     if name not in suites:
         raise ConfigError(
-            f"suites={name}: there is no such suite; the bundled ones are {', '.join(suites)}; beside them are "
-            f"truthfulqa:FILE and files that end in {', '.join(files.SUFFIXES)}"
+            f"{held_out.setting}={name}: there is no such suite; the bundled ones are {', '.join(suites)}; beside "
+            f"them are truthfulqa:FILE and files that end in {', '.join(files.SUFFIXES)}"
         )
     return suites[name]
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from data import preferences, splits
+from data import pirate, preferences, splits
 from data.conversation import Row, digest
 from data.errors import DataError
 from data.formats import preferences as formats
@@ -127,6 +127,13 @@ def _read(config: DpoConfig, notes: list[str]) -> list[Any]:
 
 
 def _file(place: str, config: DpoConfig, notes: list[str]) -> list[Any]:
+    if pirate.is_named(place):
+        raise DataError(
+            [
+                f"{place}: the set has one response a prompt, which -e pirate trains on; -e dpo takes dataset={TERSE}, "
+                f"dataset={VOTES}, or a file of preferences"
+            ]
+        )
     rows, found = formats.load(place)
     notes += found
     return _usable(rows, config, notes)

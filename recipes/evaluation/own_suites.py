@@ -26,7 +26,7 @@ def choose(setting: str, sides: Sides, seed: int, folder: Path) -> list[Suite[An
     """
     style = pirate.has_pirate_words if has_style(sides.version.tags) else None
     judge = partial(judges.make, folder=folder, seed=seed)
-    return table.choose(HeldOut((), seed=seed, has_style=style, judge=judge), setting)
+    return table.choose(HeldOut((), seed=seed, has_style=style, judge=judge, setting="suite"), setting)
 
 
 def measure(suites: list[Suite[Any, Any]], model: Any, tokenizer: Any) -> Measured:

@@ -174,6 +174,10 @@ def test_what_is_no_file_or_no_text_is_one_line(tmp_path):
     for name in ("gone.yaml", "latin.yaml", "folder.yaml"):
         with pytest.raises(UserError, match=f"suites=.*{name}: it (can't be read|is no UTF-8 text)"):
             table.choose(HeldOut(()), str(tmp_path / name))
+    with pytest.raises(UserError, match="^suite=.*gone.yaml: it can't be read"):
+        table.choose(HeldOut((), setting="suite"), str(tmp_path / "gone.yaml"))
+    with pytest.raises(UserError, match="^suite must be auto, none"):
+        table.choose(HeldOut((), setting="suite"), ",")
 
 
 def test_two_files_of_one_name_are_refused(tmp_path):

@@ -98,6 +98,9 @@ def test_what_is_not_there_is_named(job, fake_openai, monkeypatch):
     run.tags({ADDRESS_TAG: "private"})
     with pytest.raises(UserError, match=f"lives only while the run does.*-P resume={run.run_id}"):
         follow(run)
+    run.tags({"registered_version": "noisy/4"})
+    with pytest.raises(UserError, match="nothing to follow: the run registered noisy/4; make ui shows its curves"):
+        follow(run)
     monkeypatch.delenv("OPENAI_API_KEY")
     run.tags({ADDRESS_TAG: ""})
     with pytest.raises(ConfigError, match="set OPENAI_API_KEY"):

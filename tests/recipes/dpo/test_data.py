@@ -30,6 +30,11 @@ def cast(number, choice="right", blind=True, ended="end", versions=("pirate/1", 
     return vote_store.record(vote)
 
 
+def test_a_set_of_single_responses_is_refused_by_name():
+    with pytest.raises(DataError, match="^clean: the set has one response a prompt, which -e pirate trains on"):
+        load(DpoConfig(dataset="clean"))
+
+
 def test_votes_are_pairs_and_those_left_out_are_counted(store):
     traces = [cast(number, choice) for number, choice in enumerate(["right", "left", "tie", "both_bad"])]
     cast(9, said=1, choice="left")

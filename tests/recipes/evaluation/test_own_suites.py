@@ -51,7 +51,7 @@ def test_a_judge_that_is_not_there_is_one_line(version, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("flags", "reason"),
     [
-        (["--version=pirate/1", "--suite=no_such"], "there is no such suite"),
+        (["--version=pirate/1", "--suite=no_such"], "suite=no_such: there is no such suite"),
         (["--version=pirate/1", "--suite=facts", "--limit=3"], "limit is for lm_eval and inspect"),
         (["--suite=facts"], "version names what is evaluated"),
         (["--version=pirate/1"], "name a suite, such as suite=facts"),
