@@ -184,7 +184,7 @@ class _Page:
             wide: dict[str, Any] = {"min_width": 110}
             self.settings = [
                 gr.Slider(0, 2, 0.7, step=0.05, label="temperature", elem_id="temperature", **wide),
-                gr.Slider(0.05, 1, 1.0, step=0.05, label="top p", elem_id="top-p", **wide),
+                gr.Slider(0, 1, 1.0, step=0.05, label="top p", elem_id="top-p", **wide),
                 gr.Slider(1, self.config.new_tokens, min(60, self.config.new_tokens), step=1, label="length",
                           elem_id="length", **wide),
                 gr.Number(7, label="seed", precision=0, minimum=0, maximum=HIGHEST_SEED, elem_id="seed",

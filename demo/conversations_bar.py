@@ -28,14 +28,12 @@ class ConversationsBar:
         """Fill the list when the page is ``opened``; a choice opens that conversation in the components ``shown``."""
         chosen = self.names.input(guarded(self.do.open_saved, len(shown)), self.names, list(shown), **PRIVATE)
         redraw(chosen)
-        self.connect_changes([opened, chosen])
 
-        def delete(name: str) -> Any:
+        def delete(request: gr.Request, name: str) -> None:
             if name:
-                self.do.kept.delete(name)
-            return gr.Radio(choices=self.do.kept.choices(), value=None)
+                self.do.kept.delete(session_of(request), name)
 
-        self.delete.click(delete, self.names, self.names, **PRIVATE)
+        self.connect_changes([opened, chosen, self.delete.click(delete, self.names, None, **PRIVATE)])
 
     def connect_changes(self, events: Sequence[Any]) -> None:
         """After each of ``events``, list the conversations anew and put the open one's id into the address."""

@@ -74,7 +74,9 @@ class KeptConversations:
         """(name, id) of the saved conversations, those that changed last first."""
         return [(each.name, each.id) for each in self.sessions.saved.listed()] if self.sessions.saved else []
 
-    def delete(self, name: str) -> None:
-        """Delete a saved conversation."""
+    def delete(self, session: str, name: str) -> None:
+        """Delete a saved conversation; that of ``session`` stays open there, and is no longer a saved one."""
         if self.sessions.saved:
             self.sessions.saved.delete(name)
+            chat = self.sessions.conversation(session)
+            chat.saved_id = "" if chat.saved_id == name else chat.saved_id

@@ -526,9 +526,19 @@ def test_conversations_are_listed_opened_and_deleted(visit, sessions):
     other.locator("#saved label", has_text="A prompt of its own").click()
     answered(other)
     assert answers(other) == answers(tab)
+    assert "conversation=" in urlsplit(other.url).query
     other.click("#delete-saved")
     other.wait_for_selector("#saved label:has-text('A prompt of its own')", state="detached")
     assert "A prompt of its own for the list." not in [each.name for each in sessions.saved.listed()]
+    other.wait_for_function("!location.search.includes('conversation=')")
+    assert answers(other) == answers(tab), "what is open stays on the page"
+
+
+def test_a_link_s_top_p_between_the_steps_of_its_slider_is_taken(visit):
+    tab = visit("?top_p=0.01&max_new_tokens=2")
+    holds(tab, "#top-p input[type=number]", "0.01")
+    send(tab, ASKED)
+    answered(tab)
 
 
 def test_a_transcript_file_is_opened_on_the_page(visit):
