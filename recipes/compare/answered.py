@@ -42,7 +42,7 @@ def measure(config: CompareConfig, first: Side, second: Side, folder: Path) -> G
     """
     rows, source = held_out(config, first, second)
     style = has_style(rows)
-    primary = choose(primary_of(config, first), "answers", () if style else ("lexicon_rate",))
+    primary = choose(primary_of(config, first), "answers", without=() if style else ("lexicon_rate",))
     locations = [locate(side.name) for side in (first, second)]
     for side, location in zip((first, second), locations, strict=True):
         if location.remote:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from evals.paired import Difference
-from evals.primary import AUTO
+from evals.primary import AUTO, of_answers
 from recipes.compare.config import CompareConfig
 from recipes.html_report.facts import Item
 from registry.versions import Version
@@ -24,8 +24,11 @@ class Side:
 
 
 def primary_of(config: CompareConfig, first: Side) -> str:
-    """The metric that decides: the one that is named, or the first version's own; ``auto`` where neither says."""
-    return first.version.tags.get("primary", AUTO) if config.primary == AUTO else config.primary
+    """The metric that decides: the one that is named, or the first version's own; ``auto`` where neither says.
+
+    Of versions that were trained on preferences it is a metric of their answers, as no pairs are compared.
+    """
+    return of_answers(first.version.tags.get("primary", AUTO)) if config.primary == AUTO else config.primary
 
 
 @dataclass(frozen=True)

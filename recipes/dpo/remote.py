@@ -76,7 +76,7 @@ def tune(config: DpoConfig, run: Run) -> Iterator[str]:
     """
     rows = load(config)
     without = () if has_style(rows.test) else ("lexicon_rate",)
-    primary = choose(config.primary, "answers", without).name
+    primary = choose(config.primary, "answers", without=without).name
     shown = chosen_metrics.choose(config.metrics, ("answers", "preferences"), primary, without)
     claimed = claims.read(config.claims, own_claims.DEFAULTS, _measured(rows))
     with closing(ApiJob(config)) as api:

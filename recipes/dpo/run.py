@@ -49,7 +49,7 @@ def prepare(config: DpoConfig, day: date | None = None, folder: Path | None = No
     distributed.uses_fsdp(config.distributed, config.method)
     rows = load(config)
     without = () if sft.has_style(rows.test) else ("lexicon_rate",)
-    primary = choose(config.primary, "answers", without).name
+    primary = choose(config.primary, "preferences", "answers", without=without).name
     shown = chosen_metrics.choose(config.metrics, ("answers", "preferences"), primary, without)
     start = distributed.first_alone(lambda: _start(config))
     base = load_base(config, thoughts=any(row.has_thoughts for row in rows.train), start=start)

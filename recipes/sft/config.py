@@ -32,7 +32,7 @@ class TuneConfig(ClaimsConfig, FinetuneConfig):
     test_dataset: str = ""
     """Held-out rows; empty takes the set's own, or a fifth of the rows, chosen by their content."""
     primary: str = "auto"
-    """Metric that must beat the base, the copied prompts and the champion; auto takes chrf, as rows have references."""
+    """Metric that must beat base, copied prompts and champion; auto takes chrf, or reward_accuracy of preferences."""
     metrics: str = "auto"
     """Metrics of held-out answers that are kept and shown: auto takes all that fit the rows; or names, as chrf,loss."""
     suites: str = "auto"

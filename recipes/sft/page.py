@@ -6,6 +6,7 @@ from pathlib import Path
 from data.conversation import Row
 from evals.generation import Scores
 from evals.metrics import METRICS
+from evals.primary import of_answers
 from recipes.html_report import page, record
 from recipes.html_report.commands import commands
 from recipes.html_report.facts import Figure, Item, ReportFacts, flags, make_items, metric_lines, row_values
@@ -36,7 +37,8 @@ def facts_of(job: Job, outcome: Outcome, version: str, run_id: str, figures: tup
     """
     config, rows = job.config, job.rows
     lines = metric_lines(outcome.before.values, outcome.after.values, outcome.changes, job.metrics)
-    items = items_of(rows.test, outcome.before, outcome.after, job.primary)
+    ranked_by = of_answers(job.primary)
+    items = items_of(rows.test, outcome.before, outcome.after, ranked_by)
     method = "LoRA" if config.method == "lora" else "all weights"
     step = outcome.tuned.fitted.restored_step
     suites = tuple(dict.fromkeys(line.name.partition("/")[0] for line in lines if "/" in line.name))
@@ -52,8 +54,8 @@ def facts_of(job: Job, outcome: Outcome, version: str, run_id: str, figures: tup
         metrics=lines,
         rows=len(rows.test),
         items=items,
-        order=METRICS[job.primary].shown_as,
-        lowest_is_best=METRICS[job.primary].higher_is_better is False,
+        order=METRICS[ranked_by].shown_as,
+        lowest_is_best=METRICS[ranked_by].higher_is_better is False,
         figures=figures,
         lineage=_lineage(job, run_id),
         commands=commands(job.entry, config, lineage.code_state()),

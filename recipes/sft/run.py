@@ -104,7 +104,7 @@ def prepare(config: TuneConfig, day: date | None = None, folder: Path | None = N
     distributed.uses_fsdp(config.distributed, config.method)  # a wrong setting shows before the base is loaded
     rows = load(config)
     without = () if has_style(rows.test) else ("lexicon_rate",)
-    primary = choose(config.primary, "answers", without).name
+    primary = choose(config.primary, "answers", without=without).name
     shown = chosen_metrics.choose(config.metrics, ("answers",), primary, without)
     base = load_base(config, thoughts=any(row.has_thoughts for row in rows.all))
     train, validation, test = (with_thoughts_apart(base.tokenizer, r) for r in (rows.train, rows.validation, rows.test))

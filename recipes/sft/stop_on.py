@@ -21,6 +21,7 @@ from evals.claims import Measured
 from evals.claims_file import Claims, Line
 from evals.generation import Decoding, score
 from evals.paired import Difference, ratio
+from evals.primary import of_answers
 from evals.side_effects_by_step import ByStep, Checkpoint, spread_metric, write_picture
 from evals.suites import table as suites
 from evals.suites.language_model import LanguageModel
@@ -98,7 +99,7 @@ class KeepTest:
         language_model = LanguageModel(model, job.base.tokenizer, Decoding(job.config.max_new_tokens))
         of_suites = suites.statistics(suites.evaluate(language_model, measured_suites(job.suites, job.stop_on)))
         found = {**scores.statistics, **of_suites}
-        shown = {job.primary, spread_metric(found), *(line.metric for line in job.stop_on)}
+        shown = {of_answers(job.primary), spread_metric(found), *(line.metric for line in job.stop_on)}
         return {name: rows for name, rows in found.items() if name in shown}
 
     def _compare(self, step: int, found: Mapping[str, np.ndarray]) -> Checkpoint:
@@ -128,7 +129,7 @@ def load(job: Job, run: Run, fitted: Fitted) -> ByStep | None:
     found = tuple(checkpoints[step] for step in sorted(evaluated_steps & checkpoints.keys()))
     spread, kept = spread_metric(base), frozenset(fitted.kept_steps)
     rows = f"{len(job.rows.validation)} validation rows"
-    return ByStep(found, job.stop_on, job.primary, spread, rows, fitted.restored_step, kept)
+    return ByStep(found, job.stop_on, of_answers(job.primary), spread, rows, fitted.restored_step, kept)
 
 
 def record(found: ByStep | None, title: str, run: Run) -> None:

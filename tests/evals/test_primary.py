@@ -12,10 +12,18 @@ from evals.paired import Difference
 from recipes.promotion import _decide
 
 
-@pytest.mark.parametrize(("data", "name"), [("answers", "chrf"), ("labels", "accuracy"), ("choices", "mc1")])
+@pytest.mark.parametrize(("data", "name"), [("answers", "chrf"), ("labels", "accuracy"), ("choices", "mc1"),
+                                              ("preferences", "reward_accuracy")])  # fmt: skip
 def test_auto_goes_by_what_the_rows_are(data, name):
     assert primary.choose("auto", data).name == primary.choose(name, data).name == name
     assert primary.choose("auc", "labels").name == "auc"
+
+
+def test_metrics_of_answers_can_be_primary_of_preferences_and_rank_their_answers():
+    assert primary.choose("auto", "preferences", "answers").name == "reward_accuracy"
+    assert primary.choose("chrf", "preferences", "answers").name == "chrf"
+    ranked = {name: primary.of_answers(name) for name in ("reward_accuracy", "lexicon_rate", "accuracy", "auto")}
+    assert ranked == {"reward_accuracy": "chrf", "lexicon_rate": "lexicon_rate", "accuracy": "accuracy", "auto": "auto"}
 
 
 @pytest.mark.parametrize("name", ["chr", "accuracy", "train_loss", "length_ratio", ""])

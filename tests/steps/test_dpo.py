@@ -99,6 +99,9 @@ def test_curves_metrics_and_files_are_kept(done):
     assert {"preference_curves.png", "reference_log_probs.npy", "flipped.json", "report.html"} <= files
     page = Path(client.download_artifacts(run.info.run_id, "report.html")).read_text()
     assert '<th scope="col">start</th>' in page and '<th scope="col">base</th>' not in page
+    assert versions.resolve("dpo/1").tags["primary"] == "reward_accuracy"
+    record = json.loads(Path(client.download_artifacts(run.info.run_id, "report.json")).read_text())
+    assert (record["primary"], record["order"]) == ("reward_accuracy", "chrF")  # pairs don't rank single answers
     flipped = json.loads(Path(client.download_artifacts(run.info.run_id, "flipped.json")).read_text())
     assert sum(each["flipped"] for each in flipped) == round(len(flipped) / 4)
     assert run.data.tags["verdict"] == versions.resolve("dpo/1").tags["verdict"]
