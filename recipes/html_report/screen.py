@@ -11,11 +11,12 @@ INDENT = " " * 10
 def metrics_table(lines: Sequence[MetricLine], sides: tuple[str, str], title: str, of_suites: bool = False) -> str:
     """The headline metrics of the held-out rows, a line each: both values, the change and its interval.
 
-    ``of_suites``: those of retention suites instead.
+    ``of_suites``: those of retention suites instead, each with the number of its items.
     """
-    cells = [(title, *sides, "change (95 % interval)")]
+    cells = [(title, *(["n"] if of_suites else []), *sides, "change (95 % interval)")]
     for line in lines:
         if line.headline and ("/" in line.name) is of_suites:
             before, after = ("" if value is None else f"{value:{line.format}}" for value in (line.before, line.after))
-            cells.append((line.label, before, after, line.change.text(line.format) if line.change else ""))
-    return f"\n{INDENT}".join(aligned(cells, right=(1, 2)))
+            n = [f"{line.change.n:,}" if line.change else ""] if of_suites else []
+            cells.append((line.label, *n, before, after, line.change.text(line.format) if line.change else ""))
+    return f"\n{INDENT}".join(aligned(cells, right=range(1, len(cells[0]) - 1)))

@@ -163,6 +163,7 @@ def card_facts(job: Job, run: Run, outcome: Outcome) -> CardFacts:
         verdict=outcome.verdict.name,
         reasons=outcome.verdict.reasons,
         changes={name: reports.change_text(outcome, name) for name in outcome.changes},
+        counts={name: change.n for name, change in outcome.changes.items()},
         claims=claims_report.markdown(outcome.claims),
         side_effects=reports.side_effects_line(outcome),
         examples=reports.examples_table(rows.test, outcome.before, outcome.after),

@@ -12,6 +12,7 @@ from data.conversation import Row
 from data.html import render
 from evals import claims_report
 from evals.generation import Scores
+from evals.metrics import format_of
 from recipes.html_report.facts import metric_lines
 from recipes.html_report.screen import metrics_table as table_of
 from recipes.sft.stop_on import PICTURE
@@ -128,8 +129,12 @@ def results_markdown(outcome: Outcome, table: Sequence[Mapping[str, str]]) -> st
         f"Changes have 95 % intervals over the same {len(table)} held-out rows (suites: over their items), in pairs.",
         "",
     ]
-    scores = [(key, f"{base[key]:.4g}", f"{tuned[key]:.4g}", change_text(outcome, key)) for key in tuned]
-    lines += markdown.table(["metric", *outcome.sides, "change"], scores)
+    scores = [
+        (key, each.n if (each := outcome.changes.get(key)) else "", f"{base[key]:.4g}", f"{tuned[key]:.4g}",
+         change_text(outcome, key))
+        for key in tuned
+    ]  # fmt: skip
+    lines += markdown.table(["metric", "n", *outcome.sides, "change"], scores)
     lines += ["", "## Claims", "", *claims_report.markdown(outcome.claims), ""] if outcome.claims else [""]
     rows = [[record[key] for key in ("prompt", "reference", "base", "tuned")] for record in table]
     lines += markdown.table(["prompt", "reference", *outcome.sides], rows, left=range(4))
@@ -139,7 +144,7 @@ def results_markdown(outcome: Outcome, table: Sequence[Mapping[str, str]]) -> st
 def change_text(outcome: Outcome, name: str) -> str:
     """The change of a metric with its interval; empty where it has none."""
     change = outcome.changes.get(name)
-    return change.text(".3g") if change else ""
+    return change.text(format_of(name)) if change else ""
 
 
 def screen_table(table: Sequence[Mapping[str, str]], shown: int = 5, width: int = 100, before: str = "base") -> str:

@@ -186,7 +186,7 @@ TWO_SEEDS = (
 
 
 def _header(sides: tuple[str, str]) -> tuple[str, ...]:
-    return ("metric", *sides, "change (95 % interval)", "sd over seeds", "se over rows")
+    return ("metric", "n", *sides, "change (95 % interval)", "sd over seeds", "se over rows")
 
 
 def _cells(lines: Sequence[Line]) -> list[tuple[str, ...]]:
@@ -197,14 +197,17 @@ def _cells(lines: Sequence[Line]) -> list[tuple[str, ...]]:
             continue
         form, change = known.format, line.change
         values = (f"{change.before:{form}}", f"{change.after:{form}}", change.text(form))
-        found.append((known.shown_as, *values, f"{line.over_seeds:{form}}", f"{line.over_items:{form}}"))
+        found.append(
+            (known.shown_as, f"{change.n:,}", *values, f"{line.over_seeds:{form}}", f"{line.over_items:{form}}")
+        )
     return found
 
 
 def _report(job: Job, lines: Sequence[Line], found: Sequence[Result], trained: Trained, promotion: Promotion) -> str:
     """The last lines on screen."""
     rows = aligned(
-        [_header(job.sides), *_cells([line for line in lines if chosen_metrics.is_shown(line.metric, job.metrics)])]
+        [_header(job.sides), *_cells([line for line in lines if chosen_metrics.is_shown(line.metric, job.metrics)])],
+        right=(1, 2, 3),
     )
     names = ", ".join(each.reference for each in trained.versions)
     under = "\n          "

@@ -21,6 +21,7 @@ def facts() -> CardFacts:
         base_scores={"chrf": 12.0, "echo_rate": 0.5},
         scores={"chrf": 47.25, "echo_rate": 0.0, "only_tuned": 1.0},
         changes={"chrf": "+35.2 (+30.1 to +40.2)"},
+        counts={"chrf": 45},
         verdict="healthy",
         reasons=("held-out loss 4.10 -> 1.20", "nothing above its limit"),
         examples=[{"prompt": f"Prompt {i}", "base": "a|b", "tuned": "Aye,\nmatey."} for i in range(7)],
@@ -42,8 +43,16 @@ def test_the_card_holds_every_fact(facts):
 
 def test_scores_stand_side_by_side_where_both_models_have_them(facts):
     card = write_card(facts)
-    assert "| chrf | 12.000 | 47.250 |" in card and "| echo_rate | 0.500 | 0.000 |" in card
+    assert "| chrf | 45 | 12.000 | 47.250 |" in card and "| echo_rate |  | 0.500 | 0.000 |" in card
     assert "only_tuned" not in card
+
+
+def test_what_is_not_known_leaves_out_the_suites_that_were_measured(facts):
+    assert "on rows of the same kind. Nothing is known" in write_card(facts)
+    sides = {"facts/accuracy": 0.5, "everyday/perplexity": 20.0, "everyday/text_perplexity": 21.0}
+    card = write_card(dataclasses.replace(facts, base_scores=sides, scores=sides, counts={"facts/accuracy": 200}))
+    assert "on rows of the same kind and on the suites facts, everyday. Nothing is known" in card
+    assert "| facts/accuracy | 200 | 0.500 |" in card
 
 
 def test_a_few_examples_are_shown_one_line_each(facts):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,7 @@ def test_seeds_are_runs_under_one_parent_that_reports_them_together(quick, settl
     chrf = [found[f"seed-{n}"].data.metrics["test/chrf"] for n in (1, 2)]
     assert parent.data.metrics["test/chrf"] == pytest.approx(sum(chrf) / 2)
     assert parent.data.metrics["sd_over_seeds/chrf"] > 0 and "Seeds     1,2 together" in printed
+    assert re.search(r"\n +chrF +5 ", printed)  # five test rows
     assert "Note      two seeds say little of how much seeds differ" in printed
 
 

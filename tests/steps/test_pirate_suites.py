@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import re
 
 import pytest
 from mlflow.tracking import MlflowClient
@@ -28,7 +29,8 @@ def test_named_suites_are_measured_on_base_and_tuned_model_and_reach_screen_card
         keys = {f"base/{name}", f"test/{name}", f"change/{name}", f"change/{name}_low", f"change/{name}_high"}
         assert keys <= run.data.metrics.keys()
     assert run.data.params["suites"] == "everyday,spread"
-    assert "retention suites" in printed and "trained style in answers to unrelated prompts" in printed
+    assert "retention suites" in printed and re.search(r"\n +perplexity of plain texts +120 ", printed)
+    assert re.search(r"\n +trained style in answers to unrelated prompts +60 ", printed)
     effects = run.data.tags["side_effects"]
     assert f"Effects   {effects}" in printed and versions.resolve("pirate/1").tags["side_effects"] == effects
     with open(f"{folder}/model_card.md") as card, open(f"{folder}/eval_results.json") as results:

@@ -122,8 +122,8 @@ def test_pipes_and_line_breaks_do_not_break_the_markdown_table():
 
 def test_the_markdown_page_has_every_metric_of_both_sides():
     page = results_markdown(outcome(BASE, TUNED), [])
-    assert "| loss | 1 | 1 |  |" in page and "| chrf | 50 | 50 |  |" in page
-    assert "| loop_rate | 0.5 | 0 | -0.5 (-0.9 to +0.1) |" in page
+    assert "| loss |  | 1 | 1 |  |" in page and "| chrf |  | 50 | 50 |  |" in page
+    assert "| loop_rate | 45 | 0.5 | 0 | -0.50 (-0.90 to +0.10) |" in page
 
 
 def test_the_screen_shows_base_tuned_and_change_of_what_both_have():
