@@ -125,6 +125,7 @@ class _Reader:
     def __init__(self, name: str, known: Mapping[str, tuple[float, float]]) -> None:
         self.name, self.known = name, known
         self.problems: list[str] = []
+        self.seen: set[Line] = set()
         self.alpha = ALPHA
 
     def lines(self, root: Any) -> Iterator[Line]:
@@ -152,14 +153,23 @@ class _Reader:
         for item in node.value:
             try:
                 for key, bounds in _pairs(item, form):
-                    yield self._line(section, key, bounds)
+                    line = self._line(section, key, bounds)
+                    if line in self.seen:
+                        raise _Problem(key, f"{line.text} stands twice")
+                    self.seen.add(line)
+                    yield line
             except _Problem as problem:
                 self._note(problem)
 
     def _line(self, section: str, key: Any, node: Any) -> Line:
         metric = key.value
         if metric not in self.known:
-            raise _Problem(key, f"no metric {metric!r} is measured in pairs here; there is {', '.join(self.known)}")
+            suite = metric.partition("/")[0]
+            missing = f"no metric {metric!r} is measured in pairs here"
+            if suite != metric and not any(name.startswith(f"{suite}/") for name in self.known):
+                where = "which suites=NAMES chooses in -e pirate and -e dpo"
+                raise _Problem(key, f"{missing}: {suite} is none of this run's suites, {where}")
+            raise _Problem(key, f"{missing}; there is {', '.join(self.known)}")
         words = WORDS[section]
         given = _pairs(node, f"{metric}: {{{words[0]}: NUMBER}}")
         of = next((value for word, value in given if word.value == OF), None)

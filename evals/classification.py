@@ -15,6 +15,7 @@ import numpy as np
 from data.labelled import SENTIMENTS, Labels
 from evals import calibration, metrics
 from evals.intervals import Interval, wilson
+from evals.label_metrics import rate_names, score_names
 
 #: 0 and 1 are indices into the names of the labels.
 Outcome = Literal[0, 1, "invalid", "error"]
@@ -117,16 +118,14 @@ class ClassificationReport:
     @property
     def label_rates(self) -> dict[str, float | None]:
         """Share of rows that were answered with each label, as ``LABEL_rate``."""
-        return {f"{key}_rate": self.rates[key] for key in keys(self.labels)}
+        known = keys(self.labels)
+        return {name: self.rates[key] for name, key in zip(rate_names(known), known, strict=True)}
 
     @property
     def label_scores(self) -> dict[str, float | None]:
         """Precision, recall and F1 of each label, as ``precision_LABEL`` and so on."""
-        return {
-            f"{kind}_{key}": getattr(scores, kind)
-            for key, scores in zip(keys(self.labels), self.classes, strict=True)
-            for kind in ("precision", "recall", "f1")
-        }
+        values = [value for scores in self.classes for value in (scores.precision, scores.recall, scores.f1)]
+        return dict(zip(score_names(keys(self.labels)), values, strict=True))
 
     def record(self) -> dict[str, float | None]:
         """Every metric of labels by its name; None is undefined."""

@@ -41,6 +41,16 @@ def _likelihood_hit(truth: np.ndarray, p_positive: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(p_positive), np.nan, (p_positive > 0.5) == (truth == 1))
 
 
+def rate_names(labels: tuple[str, str]) -> tuple[str, ...]:
+    """The names of the shares of rows that were answered with each label, from the labels' names in metrics."""
+    return tuple(f"{label}_rate" for label in labels)
+
+
+def score_names(labels: tuple[str, str]) -> tuple[str, ...]:
+    """The names of precision, recall and F1 of each label, from the labels' names in metrics."""
+    return tuple(f"{kind}_{label}" for label in labels for kind in ("precision", "recall", "f1"))
+
+
 def _rates(report: Any) -> dict[str, np.ndarray]:
     return {
         name: flags(each.outcome == label for each in report.predictions)
@@ -118,7 +128,7 @@ LABEL_METRICS = (
     Metric(
         "label_rates", ("labels",), lambda report: report.label_rates,
         "LABEL_rate: share of rows that were answered with the label.",
-        tag=False, statistics=_rates,
+        tag=False, statistics=_rates, names=rate_names,
     ),
     Metric(
         "invalid_rate", ("labels",), lambda report: report.rates["invalid"],
@@ -135,7 +145,7 @@ LABEL_METRICS = (
     Metric(
         "label_scores", ("labels",), lambda report: report.label_scores,
         "precision_LABEL, recall_LABEL and f1_LABEL of each label.",
-        True, tag=False, statistics=_class_scores,
+        True, tag=False, statistics=_class_scores, names=score_names,
     ),
     Metric("precision_macro", ("labels",), lambda report: report.macro.precision,
            "Mean of both labels' precision.", True, tag=False,

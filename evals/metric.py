@@ -97,6 +97,8 @@ class Metric:
     """Whether registered versions have it as a tag."""
     study: Literal["", "record", "table", "plot"] = ""
     """How far a study uses it: not at all, in its records, also in its table, also in its plot."""
+    names: Callable[[tuple[str, str]], tuple[str, ...]] | None = None
+    """From the names of both labels to those of its metrics, where it is one or more a label; None: it is ``name``."""
     keys: tuple[str, ...] = ()
     """The metrics of a run that hold it, the first that is there; empty is ``test/NAME``."""
     axis: tuple[float, float] | None = None

@@ -28,7 +28,7 @@ def choose(name: str, *data: Data, without: Collection[str] = ()) -> Metric:
     usable = [
         metric.name
         for metric in in_order(*data)
-        if metric.statistics and metric.higher_is_better is not None and metric.name not in without
+        if metric.statistics and metric.higher_is_better is not None and not metric.names and metric.name not in without
     ]
     chosen = DEFAULTS[data[0]] if name == AUTO else name
     if chosen not in usable:

@@ -28,11 +28,9 @@ def _python(answer: str, item: Mapping[str, Any]) -> float:
     try:
         found = float(function(name)(item["prompt"], answer))
     except Exception as error:  # the function is the user's
-        raise UserError(
-            f"suites: the scorer {name} fails on the prompt {item['prompt'][:60]!r} ({explain(error)})"
-        ) from error
+        raise UserError(f"the scorer {name} fails on the prompt {item['prompt'][:60]!r} ({explain(error)})") from error
     if not 0 <= found <= 1:
-        raise UserError(f"suites: the scorer {name} returns {found:g} for {item['prompt'][:60]!r}; it must be 0 to 1")
+        raise UserError(f"the scorer {name} returns {found:g} for {item['prompt'][:60]!r}; it must be 0 to 1")
     return found
 
 

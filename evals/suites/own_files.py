@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -165,8 +166,12 @@ def _value_problem(scorer: str, value: str) -> str:
     try:
         if scorer == "regex":
             re.compile(value)
-        if scorer == "python" and not callable(function(value)):
-            return f"its value {value!r} is no function"
+        if scorer == "python":
+            if not callable(found := function(value)):
+                return f"its value {value!r} is no function"
+            signature(found).bind("prompt", "answer")
+    except TypeError as error:
+        return f"its value {value!r} can't be called with prompt and answer ({first_line(error)})"
     except Exception as error:  # a module of the user's can raise anything
         return f"its value {value!r} can't be used ({first_line(error)})"
     return ""

@@ -1,6 +1,8 @@
 """What can be claimed of a classifier, and what is claimed where the user names no file."""
 
+from data.labelled import SENTIMENTS, Labels
 from evals import metrics
+from evals.classification import keys
 from recipes import claims
 from recipes.noisy_labels.config import NoisyConfig
 
@@ -11,11 +13,17 @@ DEFAULTS: claims.Defaults = {
 }
 
 
-def read(config: NoisyConfig, is_questions: bool) -> claims.Claims:
-    """The claims of the run; ``is_questions``: its rows are questions, not texts with labels.
+def read(config: NoisyConfig, labels: Labels | None) -> claims.Claims:
+    """The claims of the run; ``labels``: those of its rows, None where these are questions.
 
     Raises:
         UserError: the file can't be used.
     """
-    measured = [metric for metric in metrics.in_order("choices" if is_questions else "labels") if metric.statistics]
-    return claims.read(config.claims, DEFAULTS, {metric.name: metric.range for metric in measured})
+    names = keys(labels or SENTIMENTS)
+    known = {
+        name: metric.range
+        for metric in metrics.in_order("labels" if labels else "choices")
+        if metric.statistics
+        for name in (metric.names(names) if metric.names else (metric.name,))
+    }
+    return claims.read(config.claims, DEFAULTS, known)

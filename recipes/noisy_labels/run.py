@@ -41,7 +41,7 @@ def noisy(config: NoisyConfig, run: Run) -> Iterator[str]:
         raise UserError("noisy runs in one process; start it without torchrun or accelerate launch")
     dataset = read(config)  # before a base is loaded, which takes longer than finding a fault in the data
     primary = choose(config.primary, "choices" if dataset.is_questions else "labels").name
-    claimed = own_claims.read(config, dataset.is_questions)
+    claimed = own_claims.read(config, None if dataset.is_questions else dataset.labels)
     if not config.is_remote:
         set_threads(config.threads)
     with closing(make(config)) as learner:

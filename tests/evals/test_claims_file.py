@@ -61,6 +61,11 @@ def test_a_sign_makes_a_change_and_its_absence_a_level_unless_words_say_otherwis
     ("text", "said"),
     [
         ("claims:\n  - chrff: {above: +1}\n", "line 2: no metric 'chrff' is measured in pairs here; there is lexicon"),
+        (
+            "keeps:\n  - facts/accuracy: {not_below: -0.1}\n",
+            "line 2: no metric 'facts/accuracy' is measured in pairs here: facts is none of this run's suites, which",
+        ),
+        ("claims:\n  - chrf: {above: +1}\n  - chrf: {above: +1}\n", "line 3: chrf above +1 stands twice"),
         ("claims:\n  - chrf: {above: much}\n", "line 2: a bound is a number such as +0.50"),
         ("claims:\n  - chrf: {within: 5%}\n", "line 2: claims take at_least, at_most, above, below, not 'within'"),
         ("keeps:\n  - chrf: {above: +1}\n", "line 2: keeps take within, not_below, not_above, not 'above'"),

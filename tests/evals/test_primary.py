@@ -26,6 +26,11 @@ def test_metrics_of_answers_can_be_primary_of_preferences_and_rank_their_answers
     assert ranked == {"reward_accuracy": "chrf", "lexicon_rate": "lexicon_rate", "accuracy": "accuracy", "auto": "auto"}
 
 
+def test_several_metrics_of_one_entry_are_no_primary_metric():
+    with pytest.raises(ConfigError, match="^primary=label_scores: "):
+        primary.choose("label_scores", "labels")
+
+
 @pytest.mark.parametrize("name", ["chr", "accuracy", "train_loss", "length_ratio", ""])
 def test_another_name_is_refused_with_those_that_there_are(name):
     with pytest.raises(ConfigError, match=rf"^primary={name}: it must be auto or a metric of these rows: .*chrf"):

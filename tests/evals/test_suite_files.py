@@ -151,6 +151,7 @@ def is_text(prompt, answer):
         ("a.yaml", "name: No way\nscorer: exact\nvalue: a\nprompts: [b]\n", "its name 'No way' must be small letters"),
         ("a.yaml", "scorer: judge\nvalue: Is it?\nprompts: [b]\n", "a.yaml line 3: judge needs a judge"),
         ("a.yaml", "scorer: python\nvalue: 'json:decoder'\nprompts: [b]\n", "its value 'json:decoder' is no function"),
+        ("a.yaml", "scorer: python\nvalue: 'json:loads'\nprompts: [b]\n", "can't be called with prompt and answer"),
         ("a.yaml", "day: 2024-13-45\n", "a.yaml: it is not YAML"),
         ("a.yaml", "", "a.yaml: it must be a mapping"),
         ("a.yaml", "scorer: exact\ntimes: 3\nprompts: [b]\n", "a.yaml: times is no setting of a suite"),
