@@ -77,6 +77,31 @@ def run_cell(task: Task) -> CellResult:
         run.discard()
 
 
+def check_claims(cell: Cell) -> None:
+    """Read the rows and the claims of a cell as its run will, which has no retention suites.
+
+    Raises:
+        UserError: they can't be used.
+    """
+    config: Any = cell.config
+    if cell.entry == "noisy":
+        from recipes.noisy_labels import claims as of_labels
+        from recipes.noisy_labels import data as labelled
+
+        dataset = labelled.read(config)
+        of_labels.read(config, None if dataset.is_questions else dataset.labels)
+    elif cell.entry == "dpo":
+        from recipes.dpo import claims as of_preferences
+        from recipes.dpo import data as preferences
+
+        of_preferences.read(config, preferences.load(config), [])
+    else:
+        from recipes.sft import claims as of_answers
+        from recipes.sft import data as pairs
+
+        of_answers.read(config, pairs.load(config), [])
+
+
 def _prepare_process(task: Task) -> None:
     os.environ.update(task.environment)
     for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"):

@@ -9,7 +9,7 @@ from pathlib import Path
 from data.errors import UserError
 from recipes.claims import record_file
 from recipes.studies import executors, results
-from recipes.studies.cell import DIED, CellResult, Task
+from recipes.studies.cell import DIED, CellResult, Task, check_claims
 from recipes.studies.config import EXECUTION, StudyConfig
 from recipes.studies.grid import Cell, cells
 from registry import lineage, study_runs
@@ -24,11 +24,15 @@ def study(config: StudyConfig, run: Run) -> Iterator[str]:
     """Run the cells that have not ended yet, then report on all cells; yields the lines that the user sees.
 
     Raises:
-        UserError: some cell failed. The others have ended, and the report is written without it.
+        UserError: the claims can't be used, or some cell failed; then the others have ended, and the report is written
+            without it.
     """
     grid = cells(config)
     if config.engine == "ray":
         executors.require_ray()
+    if config.claims:  # a fault shows before the first cell, not in each
+        for cell in {(each.entry, vars(each.config)["dataset"]): each for each in grid}.values():
+            check_claims(cell)
     _record_start(config, grid, run)
     study_runs.mark_failed(run.run_id, DIED)
     done = study_runs.ended(run.run_id)

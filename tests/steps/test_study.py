@@ -142,3 +142,13 @@ def test_a_study_that_is_unknown_or_was_started_otherwise_is_not_resumed(store, 
     (tmp_path / "abc" / SETTINGS).write_text('{"seeds": "4"}')
     with pytest.raises(ConfigError, match="the run has seeds=4, not 5"):
         study(flags(resume="abc", seeds="5"))
+
+
+@pytest.mark.parametrize("grid", [{"learners": "tfidf"}, {"grid": "pirate", "sets": "tiny"}, {"grid": "preference"}])
+def test_a_claim_that_no_cell_can_be_held_against_is_refused_before_the_first_cell(store, tmp_path, monkeypatch, grid):
+    monkeypatch.setattr("steps.tracked_run.OUTPUTS", tmp_path)
+    (tmp_path / "claims.yaml").write_text("claims:\n  - mc3: {above: +0}\n")
+    with pytest.raises(UserError, match="^claims.yaml line 2: no metric 'mc3' is measured in pairs here"):
+        study(flags(**grid, claims=tmp_path / "claims.yaml"))
+    client = MlflowClient(store)
+    assert not client.search_runs([each.experiment_id for each in client.search_experiments()])
