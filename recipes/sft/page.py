@@ -57,7 +57,7 @@ def facts_of(job: Job, outcome: Outcome, version: str, run_id: str, figures: tup
         order=METRICS[ranked_by].shown_as,
         lowest_is_best=METRICS[ranked_by].higher_is_better is False,
         figures=figures,
-        lineage=_lineage(job, run_id),
+        lineage=origin(job, run_id),
         commands=commands(job.entry, config, lineage.code_state()),
         notes=(*rows.notes, f"side effects: {side_effects_line(outcome)}"),
         limits=limits(primary, len(rows.test), items, seeds, rows.test_name, suites),
@@ -84,7 +84,8 @@ def items_of(rows: list[Row], before: Scores, after: Scores, primary: str) -> tu
     return make_items(texts, (scores[0], scores[1]), (found[0], found[1]))
 
 
-def _lineage(job: Job, run_id: str) -> tuple[tuple[str, str], ...]:
+def origin(job: Job, run_id: str) -> tuple[tuple[str, str], ...]:
+    """Rows, base, run, code and environment as (label, value)."""
     rows, source, digests = job.rows, job.base.source, job.rows.digests()
     return (
         ("training rows", f"{len(rows.train):,} of {job.config.dataset}, digest {digests['dataset_digest']}"),

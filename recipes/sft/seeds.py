@@ -18,9 +18,10 @@ from evals.paired import Difference
 from recipes import claims
 from recipes.promotion import promote
 from recipes.resume import require_same
-from recipes.sft import record
+from recipes.sft import record, seeds_page
 from recipes.sft.config import TuneConfig
 from recipes.sft.run import SFT, Recipe, describe, tune
+from recipes.sft.seeds_page import Line
 from recipes.sft.types import Job
 from registry import lineage, row_statistics, runs, study_runs, versions
 from registry.champion import Promotion
@@ -29,20 +30,6 @@ from train import distributed
 
 #: Name of the artifacts that say what the seeds show together.
 RESULTS, PAGE = "seeds.json", "seeds.md"
-
-
-@dataclass(frozen=True)
-class Line:
-    """A metric over seeds: its change with its interval, and how much of the uncertainty is the seeds'.
-
-    ``over_seeds``: standard deviation of the change over seeds; ``over_items``: standard error of the mean change that
-    comes from the test rows alone.
-    """
-
-    metric: str
-    change: Difference
-    over_seeds: float
-    over_items: float
 
 
 @dataclass(frozen=True)
@@ -71,7 +58,9 @@ def tune_seeds(config: TuneConfig, run: Run, recipe: Recipe[Any] = SFT) -> Itera
     lines = _lines(trained, config.seed, job.metrics)
     run.require_server()
     _record(config, run, lines, found, job.sides)
-    yield _report(job, lines, found, trained, _promote(config, job.primary, trained, found))
+    promotion = _promote(config, job.primary, trained, found)
+    place = seeds_page.record_page(job, run, lines, found, trained.versions, promotion)
+    yield _report(job, lines, found, trained, promotion, place)
 
 
 def _start(config: TuneConfig, run: Run, recipe: Recipe[Any]) -> Generator[str, None, Job]:
@@ -203,8 +192,10 @@ def _cells(lines: Sequence[Line]) -> list[tuple[str, ...]]:
     return found
 
 
-def _report(job: Job, lines: Sequence[Line], found: Sequence[Result], trained: Trained, promotion: Promotion) -> str:
-    """The last lines on screen."""
+def _report(
+    job: Job, lines: Sequence[Line], found: Sequence[Result], trained: Trained, promotion: Promotion, place: str
+) -> str:
+    """The last lines on screen; ``place``: where the report page is."""
     rows = aligned(
         [_header(job.sides), *_cells([line for line in lines if chosen_metrics.is_shown(line.metric, job.metrics)])],
         right=(1, 2, 3),
@@ -218,4 +209,5 @@ def _report(job: Job, lines: Sequence[Line], found: Sequence[Result], trained: T
         *([TWO_SEEDS] if len(trained.versions) == 2 else []),
         f"Claims    {under.join(claims_report.screen(found))}",
         f"Versions  {names}; {promotion.sentence}",
+        f"Report    {place}",
     ])  # fmt: skip

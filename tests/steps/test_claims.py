@@ -58,7 +58,10 @@ def test_seeds_are_runs_under_one_parent_that_reports_them_together(quick, settl
     chrf = [found[f"seed-{n}"].data.metrics["test/chrf"] for n in (1, 2)]
     assert parent.data.metrics["test/chrf"] == pytest.approx(sum(chrf) / 2)
     assert parent.data.metrics["sd_over_seeds/chrf"] > 0 and "Seeds     1,2 together" in printed
-    assert re.search(r"\n +chrF +5 ", printed)  # five test rows
+    assert re.search(r"\n +chrF +\d+ +\d+\.\d +\d+\.\d ", printed)  # n, base and tuned
+    [place] = re.findall(r"Versions .*\nReport +(\S+)", printed)
+    page = Path(client.download_artifacts(parent.info.run_id, Path(place).name)).read_text()
+    assert "Seeds 1,2 together" in page and "Before and after" not in page and "chrf above +0" in page
     assert "Note      two seeds say little of how much seeds differ" in printed
 
 
