@@ -17,6 +17,7 @@ import numpy as np
 from evals.bootstrap import LEAST_ROWS, OfSums, bootstrap
 from evals.claims_file import Claims, Line
 from evals.estimates import Constant, Estimate, Relative, Share, relative
+from evals.intervals import Interval
 from evals.metric import Metric
 from evals.metrics import entry
 from evals.paired import estimate, is_share, known_rows, ratio
@@ -122,9 +123,20 @@ def _result(
     shares = [p / q for p, q in zip(raw, adjusted, strict=True)]
     share = {"confirmed": shares[0], "refuted": shares[1], "undecided": min(shares)}[outcome]
     tail = alpha * share / (1 if line.is_range else 2)
-    low, high = found.interval(tail)
+    low, high = _possible(line, found.interval(tail))
     more = None if outcome != "undecided" else _more_rows(line, n, found, tail)
     return Result(line, outcome, n, found.value, low, high, 1 - 2 * tail, *adjusted, more, found.method)
+
+
+def _possible(line: Line, interval: Interval) -> Interval:
+    """The part of an interval that the quantity can lie in: the metric's range, or the changes that this allows."""
+    known = entry(line.metric)
+    if known is None or line.quantity == "relative":
+        return interval
+    low, high = known.range
+    if line.quantity == "change":
+        low, high = low - high, high - low
+    return max(interval[0], low), min(interval[1], high)
 
 
 def _missing(line: Line, n: int) -> str:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from textwrap import fill as fill_lines
 from typing import Any
 
 from data.columns import aligned
@@ -23,6 +24,8 @@ WIDTH, ROW, MARGIN = 9.6, 0.52, 1.35
 KEY_AT = -0.85
 #: Bounds that are nearer to each other than this share of a scale are written to the left and to the right of it.
 NARROW = 0.15
+#: Characters of a line of the words beside a plot.
+REASON = 50
 
 
 def screen(results: Sequence[Result]) -> list[str]:
@@ -73,7 +76,8 @@ def _strip(axes: Any, y: int, result: Result) -> None:
     axes.text(-1.0, y, plain(f"{_kind(result)}  {result.line.text}"), va="center", color=INK, fontsize=9)
     axes.plot([0, 1], [y, y], color=GRID, linewidth=1, zorder=1)
     axes.text(1.04, y + 0.14, plain(f"{_found(result)} {_interval(result)}"), va="center", color=INK, fontsize=8)
-    axes.text(1.04, y - 0.16, plain(result.reason), va="center", color=colour, fontsize=8)
+    reason = fill_lines(plain(result.reason), REASON)  # a longer line would take the place of the plot
+    axes.text(1.04, y - 0.03, reason, va="top", color=colour, fontsize=8)
     if result.value is None:
         return
     start, end = _scale(result)

@@ -54,6 +54,13 @@ def test_a_large_effect_is_confirmed_its_opposite_refuted_and_a_small_one_undeci
     assert claims.summary([first, second, third]) == "1 of 3 claims confirmed, 1 refuted, 1 undecided"
 
 
+def test_an_interval_ends_where_the_metric_does():
+    near_0 = np.stack([np.array([0.0] * 9 + [0.4]), np.full(10, 1.0)], axis=1)
+    text = "claims:\n  - lexicon_rate: {above: 0.85}\n  - lexicon_rate: {above: +0.85}\n"
+    level, change = outcomes(text, {"lexicon_rate": near_0}, {"lexicon_rate": near_0[::-1]})
+    assert (level.low, level.outcome) == (0.0, "refuted") and change.low >= -1 and change.high <= 1
+
+
 def test_verdict_and_adjusted_interval_never_disagree():
     rng, seen = np.random.default_rng(1), set()
     bounds = ["at_least: +0.1", "above: 0.6", "at_most: +0.3", "above: +10%", "at_least: +0.05, at_most: +0.5"]
@@ -74,7 +81,7 @@ def test_more_claims_make_each_harder_by_holms_method():
     before, after = means([1] * 15 + [0] * 30), means([1] * 25 + [0] * 20)
     alone = outcomes("claims:\n  - stop_rate: {above: +0.08}\n", {"stop_rate": before}, {"stop_rate": after})
     assert alone[0].outcome == "confirmed" and alone[0].level == pytest.approx(0.95)
-    many = "claims:\n" + "  - stop_rate: {above: +0.08}\n" * 8
+    many = "claims:\n" + "".join(f"  - stop_rate: {{above: +0.08{'0' * i}}}\n" for i in range(8))  # no two lines alike
     crowd = outcomes(many, {"stop_rate": before}, {"stop_rate": after})
     assert {each.outcome for each in crowd} == {"undecided"}
     assert crowd[0].p_value == pytest.approx(8 * alone[0].p_value, rel=1e-6)
