@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from data.child_process import end, end_with_parent
 from data.errors import UserError, explain
+from data.processes import collect_rarely
 from inference.locations import ModelLocation, UnavailableModel
 from inference.observations import RenderedPrompt, TokenScore
 from inference.threads import set_threads
@@ -212,6 +213,7 @@ def in_thread(items: Iterator[T], stop: threading.Event) -> Iterator[T]:
 def _serve(addresses: Connection, settings: PoolSettings) -> None:
     """Send the address of a listener to ``addresses``, then serve its connections until the page ends."""
     end_with_parent()
+    collect_rarely()
     signal.signal(signal.SIGTERM, _exit)
     pool = _make_pool(settings)
     with Listener(backlog=BACKLOG, authkey=current_process().authkey) as listener:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from data.processes import ROOT, child_environment
+from data.processes import ROOT, child_environment, collect_rarely
 
 TIMEOUT_S = 30.0
 #: action -> the statuses that show that ``mlflow run`` has set its own
@@ -37,6 +37,7 @@ def later(action: str, run_id: str, tracking_uri: str) -> None:
 
 def main(argv: Sequence[str]) -> None:
     """``action run_id pid``: wait for the process to end, then for the status to be set, and act."""
+    collect_rarely()
     action, run_id, pid = argv
     while _is_alive(int(pid)):
         time.sleep(0.2)

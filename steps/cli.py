@@ -47,6 +47,8 @@ def main(step: Callable[[list[str]], None]) -> None:
         _discard_unopened_run()
         sys.exit(1)
     except Stopped:
+        # The interpreter's own end takes the handlers away, after which another signal would decide the exit code.
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
         sys.exit(130)
     except ModuleNotFoundError as error:
         if _is_ours(error.name or ""):

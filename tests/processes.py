@@ -75,7 +75,7 @@ class Step:
             assert found or self.poll() is None, f"ended before {what}:\n{self.stdout}\n{self.stderr}"
             return found
 
-        return wait_until(seen, what)  # type: ignore[return-value]
+        return wait_until(seen, what, pause_s=0.03)  # type: ignore[return-value]
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal."""

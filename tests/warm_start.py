@@ -13,6 +13,9 @@ import runpy
 import signal
 import sys
 
+gc.disable()  # it would look at all modules again and again
+# ruff: noqa: E402
+
 import datasketch
 import fastapi
 import git
@@ -34,6 +37,7 @@ import torch
 import transformers.models.gpt2.modeling_gpt2
 import transformers.models.gpt2.tokenization_gpt2
 import uvicorn
+from mlflow.utils import requirements_utils
 
 #: What steps and servers would each import for themselves; no store is opened and no thread started here.
 WARM = (datasketch, fastapi, git, matplotlib, mlflow, openai, peft, prometheus_client, sacrebleu, scipy, sklearn, torch)
@@ -74,5 +78,7 @@ def serve() -> None:
 
 
 if __name__ == "__main__":
+    requirements_utils._init_modules_to_packages_map()  # MLflow reads all packages' files where it first logs a model
     gc.freeze()  # what is imported stays, so that the collector of a started process need not look at it
+    gc.enable()
     serve()

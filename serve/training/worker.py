@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from data.processes import ignore_signal
+from data.processes import collect_rarely, ignore_signal
 
 #: Exit codes: the job has ended or was taken away; stopped by a signal; the tracking server is away, start again later.
 DONE, STOPPED, LATER = 0, 130, 75
@@ -28,6 +28,7 @@ class Stopped(BaseException):
 
 def main(argv: list[str]) -> int:
     """Train the job ``argv[0]``; returns the exit code."""
+    collect_rarely()
     settings = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_server, daemon=True).start()
     signal.signal(signal.SIGTERM, _stop)

@@ -1,10 +1,13 @@
 """Weights are loaded whole, from safetensors, without anybody's code; whatever else is refused in one line."""
 
+import gc
 import json
 import shutil
+import weakref
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 
 from data.errors import UserError
@@ -26,6 +29,18 @@ def test_a_model_comes_in_float32_ready_to_answer(folder):
     model, tokenizer = load(folder)
     assert {p.dtype for p in model.parameters()} == {torch.float32} and not model.training
     assert tokenizer.eos_token_id == model.config.eos_token_id
+
+
+def test_models_are_freed_when_nothing_uses_them_and_not_at_some_garbage_collection(folder):
+    gc.disable()
+    try:
+        model = load_model(folder)
+        adapted = get_peft_model(load_model(folder), LoraConfig(task_type="CAUSAL_LM"))
+        weights = [weakref.ref(next(each.parameters())) for each in (model, adapted)]
+        del model, adapted
+        assert [each() for each in weights] == [None, None]
+    finally:
+        gc.enable()
 
 
 def test_pickled_weights_are_refused(folder):

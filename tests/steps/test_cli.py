@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
+from data.processes import OBJECTS_PER_COLLECTION
 from tests.processes import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -18,6 +19,10 @@ def run_step(body: str, **env: str) -> "subprocess.CompletedProcess[bytes]":
     return subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env={**os.environ, **env}, capture_output=True, timeout=300
     )
+
+
+def test_the_garbage_collector_starts_rarely_in_every_step():
+    assert int(run_step("print(__import__('gc').get_threshold()[0])").stdout) == OBJECTS_PER_COLLECTION
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])

@@ -252,7 +252,7 @@ def _mlflow_run(folder: Path, store: str, settings: dict[str, Any]) -> "subproce
 
 def test_mlflow_run_stopped_and_resumed_leaves_one_run_with_the_params_as_they_were_given(store, tmp_path, tiny_base):
     client, log = MlflowClient(store), tmp_path / "log"
-    given = {"dataset": "tiny", "epochs": "60", "lr": "3.0e-3", "max_new_tokens": "8", "threads": "1"}
+    given = {"dataset": "tiny", "epochs": "12", "lr": "3.0e-3", "max_new_tokens": "8", "threads": "1"}
     first = _mlflow_run(tmp_path, store, {**given, "base_model": tiny_base})
     wait_until(lambda: list(tmp_path.glob("outputs/*/latest.json")) or first.poll() is not None, "a resume point")
     os.killpg(first.pid, signal.SIGINT)  # as a terminal does: mlflow and the step both get it

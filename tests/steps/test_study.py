@@ -119,7 +119,9 @@ def test_cells_of_a_killed_ray_node_run_elsewhere_and_each_ends_once(store, tmp_
         run = runs.start("study", tmp_path / "outputs")
 
         def kill_one():
-            wait_until(lambda: sum(statuses(client).values(), []).count("RUNNING") == 2, "a cell on each node")
+            where = [each.experiment_id for each in client.search_experiments()]
+            running = "attributes.status = 'RUNNING'"
+            wait_until(lambda: len(client.search_runs(where, running)) == 3, "study, a cell on each node", pause_s=0.1)
             cluster.remove_node(node, allow_graceful=False)
 
         killer = threading.Thread(target=kill_one)
