@@ -1,4 +1,4 @@
-"""What processes of this project share: the environment of those that others start, signals, garbage collection."""
+"""What processes of this project share: the environment of those that others start, signals, ``gc``."""
 
 import gc
 import os
@@ -22,7 +22,7 @@ def child_environment(without: Collection[str] = (), **more: str) -> dict[str, s
 
 
 def collect_rarely() -> None:
-    """Let the garbage collector start once per ``OBJECTS_PER_COLLECTION`` new objects in this process.
+    """Let Python's collector of reference cycles start once per ``OBJECTS_PER_COLLECTION`` new objects here.
 
     Importing torch, Transformers and MLflow makes millions of objects that stay. By default the collector looks at them
     again and again, which takes a fifth of the time of the imports. Memory of models does not wait for it: they have no
