@@ -11,12 +11,20 @@ INDENT = " " * 10
 def metrics_table(lines: Sequence[MetricLine], sides: tuple[str, str], title: str, of_suites: bool = False) -> str:
     """The headline metrics of the held-out rows, a line each: both values, the change and its interval.
 
-    ``of_suites``: those of retention suites instead, each with the number of its items.
+    ``of_suites``: those of retention suites instead, each with the number of its items, and all of a suite that has no
+    headline metric, as ``spread`` where no style is known.
     """
     cells = [(title, *(["n"] if of_suites else []), *sides, "change (95 % interval)")]
-    for line in lines:
-        if line.headline and ("/" in line.name) is of_suites:
+    own = [line for line in lines if ("/" in line.name) is of_suites]
+    with_headline = {_suite(line) for line in own if line.headline}
+    for line in own:
+        if line.headline or _suite(line) not in with_headline:
             before, after = ("" if value is None else f"{value:{line.format}}" for value in (line.before, line.after))
             n = [f"{line.change.n:,}" if line.change else ""] if of_suites else []
             cells.append((line.label, *n, before, after, line.change.text(line.format) if line.change else ""))
     return f"\n{INDENT}".join(aligned(cells, right=range(1, len(cells[0]) - 1)))
+
+
+def _suite(line: MetricLine) -> str:
+    """The suite of a metric; empty of one of the held-out rows."""
+    return line.name.rpartition("/")[0]

@@ -99,10 +99,11 @@ def _metric_lines(outcome: NoisyOutcome) -> list[str]:
     before, after = outcome.before.metrics(), outcome.after.metrics()
     shown = [(name, key) for name, key in _headlines(after) if key in before or key in after]
     width = max(len("Metrics"), *(2 + len(name) for name, _ in shown)) if shown else len("Metrics")
-    lines = [f"{'Metrics':{width}}{'base':>25}{'tuned':>25}   change (95 % interval)"]
+    lines = [f"{'Metrics':{width}}{'n':>7}{'base':>25}{'tuned':>25}   change (95 % interval)"]
     for name, key in shown:
+        n = f"{change.n:,}" if (change := outcome.changes.get(key)) else ""
         values = f"{_with_interval(before, key):>25}{_with_interval(after, key):>25}"
-        lines.append(f"{'  ' + name:{width}}{values}   {_change(outcome, key)}".rstrip())
+        lines.append(f"{'  ' + name:{width}}{n:>7}{values}   {_change(outcome, key)}".rstrip())
     return [*lines, *(f"  McNemar {text}" for text in comparisons(outcome))]
 
 

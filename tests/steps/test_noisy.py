@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -156,6 +157,7 @@ def test_base_and_tuned_are_evaluated_by_the_same_metrics_on_the_same_rows(tfidf
 def test_the_base_of_tfidf_predicts_one_label_and_a_warning_names_it(tfidf):
     metrics = tfidf.run.data.metrics
     assert (metrics["base/accuracy"], metrics["base/auc"]) == (0.5, 0.5)
+    assert re.search(r"\n  accuracy +100 +0\.\d+ \(", tfidf.printed)  # n, and the base's value
     assert "base: predicts" in tfidf.printed and "for 100 % of rows" in tfidf.printed
 
 
