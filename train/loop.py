@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -29,7 +29,6 @@ from train.trainable import trained_weights
 
 #: Training metrics are logged at no more steps than this; longer runs log means over several steps.
 MOST_POINTS = 500
-T = TypeVar("T")
 #: Whether the weights that a model has after so many steps may be chosen as the best; where not, training ends.
 Accept = Callable[[nn.Module, int], bool]
 
@@ -308,9 +307,3 @@ def choose_autocast(precision: str, device: torch.device, held: bool = False) ->
     if precision == "bf16" or (precision == "auto" and fast):
         return lambda: torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext
-
-
-def timed(work: Callable[..., T], *args: Any) -> tuple[T, float]:
-    """The result of ``work(*args)``, and the seconds that it took."""
-    start = perf_counter()
-    return work(*args), perf_counter() - start

@@ -1,4 +1,4 @@
-"""The commands that start a run again with the same settings."""
+"""The commands that start a run again with the same settings, and that open the chat page."""
 
 import shlex
 from collections.abc import Collection
@@ -36,3 +36,8 @@ def commands(entry: str, config: Any, code: dict[str, str], left_out: Collection
 
 def _word(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def chat_command(name: str) -> str:
+    """The command that opens the chat page on the versions of the registered model ``name``."""
+    return f'make demo ARGS="--register_as {name}"'

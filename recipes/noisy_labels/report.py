@@ -11,9 +11,9 @@ from evals.claims_report import markdown, records, screen
 from evals.metric import format_value
 from evals.metrics import in_order
 from evals.significance import Comparison, format_p
+from recipes.html_report.commands import chat_command
 from recipes.noisy_labels.learners.base import Learner
 from recipes.noisy_labels.types import CurvePoint, Evaluation, NoisyJob, NoisyOutcome, TrainingEvaluation
-from recipes.sft.record import chat
 from registry import lineage
 
 
@@ -84,7 +84,7 @@ def summary(outcome: NoisyOutcome, version: str, champion: str, page: str) -> st
         f"Report    {page}",
         "",
         "Next      make ui     the run, its tables and pictures in MLflow",
-        f"          {chat(version.partition('/')[0])}   base and tuned model side by side",
+        f"          {chat_command(version.partition('/')[0])}   base and tuned model side by side",
     ]
     return "\n".join(lines)
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 
 from data.errors import UserError
+from data.timing import timed
 from evals.primary import choose
 from inference.threads import set_threads
 from recipes import claims
@@ -25,7 +26,6 @@ from recipes.noisy_labels.types import NoisyJob, NoisyOutcome
 from recipes.resume import NAMES, require_same
 from registry.runs import Run
 from train import distributed
-from train.loop import timed
 
 #: What digests of labelled rows are of.
 OF_LABELS = {**NAMES, "dataset_digest": "training labels", "clean_digest": "training rows"}

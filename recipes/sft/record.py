@@ -9,6 +9,7 @@ from data.chat_format import chat_format
 from evals import claims_report, metrics, text_metrics
 from evals.generation import probe
 from recipes import claims
+from recipes.html_report.commands import chat_command
 from recipes.promotion import promote
 from recipes.run_names import columns
 from recipes.sft import report as reports
@@ -173,11 +174,6 @@ def card_facts(job: Job, run: Run, outcome: Outcome) -> CardFacts:
     )
 
 
-def chat(name: str) -> str:
-    """The command that opens the chat page on the versions of the registered model ``name``."""
-    return f'make demo ARGS="--register_as {name}"'
-
-
 def report(job: Job, outcome: Outcome, version: versions.Version, promotion: champion.Promotion, page: str) -> str:
     """The last lines on screen; ``page``: where the report page is."""
     fitted, verdict, before = outcome.tuned.fitted, outcome.verdict, job.start or job.base.source.name
@@ -199,5 +195,5 @@ def report(job: Job, outcome: Outcome, version: versions.Version, promotion: cha
         f"Report    {page}",
         "",
         "Next      make ui     the run, its curves and tables in MLflow",
-        f"          {chat(version.name)}   chat with base and tuned model side by side",
+        f"          {chat_command(version.name)}   chat with base and tuned model side by side",
     ])  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from data.chat_format import chat_format, fix_date, template_name
 from data.chat_template import with_thoughts_apart
 from data.conversation import Row
+from data.timing import timed
 from evals import chosen_metrics, metrics, side_effects, verdict
 from evals.controls import controls, findings
 from evals.generation import Decoding, Scores, score, score_both
@@ -35,7 +36,6 @@ from train import defaults, distributed
 from train.base_model import context_length
 from train.encoding import encode
 from train.finetune import Finetuned, finetune, load_base
-from train.loop import timed
 from train.resume import StateFolder
 
 J = TypeVar("J", bound=Job)
