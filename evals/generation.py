@@ -23,7 +23,7 @@ from inference.transcript import Sampling
 from registry.versions import Probe
 from train.base_model import context_length
 from train.encoding import encode
-from train.losses import mean_loss, row_losses
+from train.losses import row_losses
 from train.packing import batches_by_length
 
 #: Rows of a batch for each model, and tokens of all of its rows.
@@ -56,12 +56,20 @@ class Scores:
     """A model on held-out rows: ``values`` by metric name, and the ``answers`` in row order.
 
     ``statistics``: those of the rows, by metric, see ``evals.metrics.statistics``. ``data``: what both come from.
+    ``of_training_rows``: the statistics of the metrics of training rows. Other versions may have other training rows,
+    so these are compared within a run, but are not claimed, promoted by, or kept for later versions.
     """
 
     values: dict[str, float]
     answers: list[Answer]
     statistics: Mapping[str, np.ndarray] = field(default_factory=dict)
     data: AnswerData | None = None
+    of_training_rows: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def of_all_rows(self) -> dict[str, np.ndarray]:
+        """The statistics of held-out and of training rows: a model with the same training rows is compared by both."""
+        return {**self.statistics, **self.of_training_rows}
 
 
 def answer(
@@ -219,6 +227,7 @@ def scored(
 ) -> Scores:
     """Every metric of ``model`` whose ``answers`` to ``rows`` are known; the rest as for ``score``."""
     losses = _row_losses(model, tokenizer, rows, max_length)
+    of_trained = _row_losses(model, tokenizer, trained[: len(rows)], max_length) if trained else None
     data = AnswerData(
         prompts=[r.prompt for r in rows],
         references=[r.response for r in rows],
@@ -227,16 +236,13 @@ def scored(
         prompt_cut=[a.prompt_cut for a in answers],
         training_responses=[r.response for r in trained],
         loss=float(ratio(losses.sum(0))),
-        train_loss=_train_loss(model, tokenizer, trained[: len(rows)], max_length),
+        train_loss=None if of_trained is None else float(ratio(of_trained.sum(0))),
         has_style=has_style,
         row_losses=losses,
     )
     values = metrics.defined(metrics.evaluate("answers", data))
-    return Scores(values, answers, metrics.statistics("answers", data), data)
-
-
-def _train_loss(model: Any, tokenizer: Any, trained: Sequence[Row], max_length: int) -> float | None:
-    return mean_loss(model, encode(trained, tokenizer, "response", max_length)) if trained else None
+    of_training_rows = {} if of_trained is None else {"train_loss": of_trained}
+    return Scores(values, answers, metrics.statistics("answers", data), data, of_training_rows)
 
 
 def _row_losses(model: Any, tokenizer: Any, rows: Sequence[Row], max_length: int) -> np.ndarray:

@@ -62,11 +62,13 @@ def measure(config: CompareConfig, first: Side, second: Side, folder: Path) -> G
         given = rows, trained[number], Decoding(new_tokens), length, known[number], config.suites
         found.append(_answers(locations[number], *given))
     before, after = found
+    same_training = trained[0] == trained[1]
+    paired = [each.of_all_rows if same_training else each.statistics for each in found]
     notes = ["both versions have the same weights"] if locations[0].info == locations[1].info else []
     return Measured(
         before.values,
         after.values,
-        metrics.changes(before.statistics, after.statistics, config.seed),
+        metrics.changes(paired[0], paired[1], config.seed),
         len(rows),
         items_of(rows, before, after, primary.name),
         primary.name,

@@ -126,7 +126,8 @@ def results_markdown(outcome: Outcome, table: Sequence[Mapping[str, str]]) -> st
     if outcome.by_step:
         lines += [f"![Side effects by step]({PICTURE})", "", *(f"- {each}" for each in outcome.by_step.sentences), ""]
     lines += [
-        f"Changes have 95 % intervals over the same {len(table)} held-out rows (suites: over their items), in pairs.",
+        f"Changes have 95 % intervals over the same {len(table)} held-out rows, in pairs (suites: over their items; "
+        "train_loss: over training rows).",
         "",
     ]
     scores = [

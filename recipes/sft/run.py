@@ -141,7 +141,7 @@ def train_and_evaluate(job: J, run: Run, recipe: Recipe[J]) -> Outcome:
     tuned, before, after, evaluate_s = _train_and_score(job, run)
     before, after = recipe.add_metrics(job, tuned, before, after)
     seed = job.config.seed
-    changes = metrics.changes(before.statistics, after.statistics, seed)
+    changes = metrics.changes(before.of_all_rows, after.of_all_rows, seed)
     effects = side_effects.find(changes, before.statistics, after.statistics)
     decided = recipe.decide(job, tuned, before, after, changes, effects.findings)
     found = claims.decide(job.claims, before.statistics, after.statistics, seed)

@@ -9,7 +9,7 @@ from data import pirate
 from data.chat_template import prompt_ids
 from data.conversation import Row
 from data.errors import ConfigError
-from evals import generation, text_metrics
+from evals import generation, metrics, text_metrics
 from evals.generation import Decoding, answer, score
 from evals.repetition import is_loop
 from recipes.sft.config import TuneConfig
@@ -108,7 +108,7 @@ def test_the_scores_are_the_metrics_of_the_answers(model, tokenizer):
         "loss": loss,
         "prompts_cut": 0.0,
         "perplexity": pytest.approx(2.718281828459045**loss.expected),
-        "train_loss": mean_loss(model, encode(trained[:n], tokenizer, "response", 128)),
+        "train_loss": pytest.approx(mean_loss(model, encode(trained[:n], tokenizer, "response", 128))),
         "chrf": text_metrics.chrf(references, texts),
         "echo_rate": sum(map(text_metrics.is_echo, prompts, references, texts)) / n,
         "loop_rate": sum(map(is_loop, texts)) / n,
@@ -120,6 +120,14 @@ def test_the_scores_are_the_metrics_of_the_answers(model, tokenizer):
         "content_rate": text_metrics.content_rate(prompts, references, texts),
         "lexicon_rate": sum(map(pirate.has_pirate_words, texts)) / n,
     }
+
+
+def test_statistics_of_training_rows_are_apart_from_those_of_held_out_rows(model, tokenizer):
+    found = scores(model, tokenizer)
+    assert "train_loss" not in found.statistics and found.of_training_rows.keys() == {"train_loss"}
+    assert found.of_all_rows.keys() == found.statistics.keys() | {"train_loss"}
+    change = metrics.changes(found.of_all_rows, found.of_all_rows)["train_loss"]
+    assert (change.before, change.low, change.high, change.n) == (found.values["train_loss"], 0, 0, len(ROWS))
 
 
 def test_what_is_not_defined_is_left_out(model, tokenizer):

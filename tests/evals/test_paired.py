@@ -66,3 +66,10 @@ def test_rows_that_all_change_by_the_same_have_an_interval_of_one_point():
 def test_perplexities_of_very_few_rows_are_compared_without_an_error(n):
     rows = np.stack([np.linspace(3.0, 5.0, n), np.ones(n)], axis=1)
     assert METRICS["perplexity"].difference(rows, rows * 0.9, 7) is not None
+
+
+def test_every_metric_of_base_and_tuned_model_is_paired_but_counts_and_a_reference():
+    both = {"answers", "labels", "choices", "preferences"}
+    without = {name for name, each in METRICS.items() if not each.statistics and both & set(each.data)}
+    of_training_rows = {"train_loss"}  # evals.generation.Scores
+    assert without == {"n", "n_probabilities", "prompts_cut", "ece_if_calibrated"} | of_training_rows

@@ -94,6 +94,7 @@ def test_curves_metrics_and_files_are_kept(done):
         "test/answer_words",
         "base/answer_words",
         "change/rouge1_recall",
+        "change/train_loss",
     } <= metrics.keys()
     files = {each.path for each in client.list_artifacts(run.info.run_id)}
     assert {"preference_curves.png", "reference_log_probs.npy", "flipped.json", "report.html"} <= files

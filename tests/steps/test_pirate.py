@@ -20,11 +20,12 @@ from mlflow.tracking import MlflowClient
 from safetensors.torch import load_file
 
 from recipes.sft.config import TuneConfig
-from registry import evaluation_run, version_details, versions
+from registry import evaluation_run, row_statistics, version_details, versions
 from registry.checkpoints import checkpoint_folder
 from registry.versions import Version
 from steps.cli import OUTPUTS
 from steps.pirate import pirate
+from tests.paired_metrics import without_interval
 from tests.processes import ROOT, wait_until
 
 RATES = {"echo_rate", "loop_rate", "stop_rate", "copy_rate", "lexicon_rate"}
@@ -92,6 +93,8 @@ def test_base_and_tuned_model_are_scored_by_the_same_metrics(done):
     assert sides[0] == sides[1] >= SCORES
     assert all(0 <= metrics[f"test/{rate}"] <= 1 for rate in RATES)
     assert metrics["test/loss"] < metrics["base/loss"]
+    assert without_interval(metrics) <= {"prompts_cut", "distinct_2"}, "a count; answers that have no pair of words"
+    assert "train_loss" not in row_statistics.load(done.run.info.run_id), "other versions have other training rows"
 
 
 def test_the_curve_is_kept_as_a_picture_and_as_a_table(done):
