@@ -8,7 +8,7 @@ lines. So the probability that any claim is confirmed falsely is at most alpha, 
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Literal
 
@@ -39,7 +39,8 @@ class Result:
     ``low`` to ``high`` at ``level``: the level at which Holm's method tests this line. It lies within the bounds where
     the claim is confirmed, outside where it is refuted. ``p_value`` is that of the claim, ``p_opposite`` that of its
     opposite, both adjusted. ``more_rows``: how many more rows or items would decide, if the value is as it seems;
-    None where it is decided, or where that can't be computed. All are None where the metric was not measured.
+    None where it is decided, or where that can't be computed. With several seeds so many rows decide only with
+    ``more_seeds`` more of these. All are None where the metric was not measured.
     """
 
     line: Line
@@ -52,6 +53,7 @@ class Result:
     p_value: float | None = None
     p_opposite: float | None = None
     more_rows: int | None = None
+    more_seeds: int | None = None
     method: str = ""
 
     @property
@@ -63,32 +65,32 @@ class Result:
             return f"undecided ({self.method})"
         units = self.line.units
         if self.more_rows is None:
-            return f"undecided (how many more {units} or seeds would decide is not known)"
+            return f"undecided (how many more {units} would decide is not known)"
         more = f"{self.more_rows:,}" if self.more_rows <= MOST_ROWS else f"over {MOST_ROWS:,}"
-        return f"undecided ({more} more {units} would decide)"
+        seeds = f" and {self.more_seeds:,} more seeds" if self.more_seeds else ""
+        return f"undecided ({more} more {units}{seeds} would decide)"
 
 
 def decide(
     claims: Claims,
     estimates: Callable[[Line], Estimate | None],
     n: Callable[[str], int],
-    by_rows: bool = True,
+    seeds: int = 1,
 ) -> list[Result]:
     """The outcome of every line, in order.
 
     Args:
         estimates: the quantity that a line is about; None where it was not measured or rows are too few.
         n: the number of test rows of a metric.
-        by_rows: whether intervals narrow with the rows alone; else ``more_rows`` is left out.
+        seeds: the number of trainings; with several, intervals narrow with seeds and rows together.
     """
     found = [estimates(line) for line in claims.lines]
     pairs = [_p_values(line, each) for line, each in zip(claims.lines, found, strict=True)]
     shown, opposite = (_adjusted([pair[side] for pair in pairs]) for side in (0, 1))
-    results = [
-        _result(line, each, n(line.metric), claims.alpha, pair, (p, q))
+    return [
+        _result(line, each, n(line.metric), seeds, claims.alpha, pair, (p, q))
         for line, each, pair, p, q in zip(claims.lines, found, pairs, shown, opposite, strict=True)
     ]
-    return results if by_rows else [replace(each, more_rows=None) for each in results]
 
 
 def _p_values(line: Line, found: Estimate | None) -> tuple[float, float]:
@@ -110,7 +112,13 @@ def _adjusted(p_values: Sequence[float]) -> list[float]:
 
 
 def _result(
-    line: Line, found: Estimate | None, n: int, alpha: float, raw: tuple[float, float], adjusted: tuple[float, float]
+    line: Line,
+    found: Estimate | None,
+    n: int,
+    seeds: int,
+    alpha: float,
+    raw: tuple[float, float],
+    adjusted: tuple[float, float],
 ) -> Result:
     if found is None:
         return Result(line, "undecided", n, method=_missing(line, n))
@@ -124,8 +132,10 @@ def _result(
     share = {"confirmed": shares[0], "refuted": shares[1], "undecided": min(shares)}[outcome]
     tail = alpha * share / (1 if line.is_range else 2)
     low, high = _possible(line, found.interval(tail))
-    more = None if outcome != "undecided" else _more_rows(line, n, found, tail)
-    return Result(line, outcome, n, found.value, low, high, 1 - 2 * tail, *adjusted, more, found.method)
+    times = None if outcome != "undecided" else _times(line, found, tail)
+    more, more_seeds = (None if times is None else max(1, math.ceil(of * (times - 1))) for of in (n, seeds))
+    decided = (outcome, n, found.value, low, high, 1 - 2 * tail, *adjusted)
+    return Result(line, *decided, more, more_seeds if seeds > 1 else None, found.method)
 
 
 def _possible(line: Line, interval: Interval) -> Interval:
@@ -152,8 +162,8 @@ def _missing(line: Line, n: int) -> str:
     return f"no interval: {why} on {n} {line.units}"
 
 
-def _more_rows(line: Line, n: int, found: Estimate, tail: float) -> int | None:
-    """How many more rows would decide: by how many standard errors a value is off a bound grows with their root."""
+def _times(line: Line, found: Estimate, tail: float) -> float | None:
+    """How many times the rows would decide: the distance to a bound grows with their root, in standard errors."""
     if line.low < found.value < line.high:
         tests = ((found.p_above, line.low), (found.p_below, line.high))
         p_values = [p_value(bound) for p_value, bound in tests if math.isfinite(bound)]
@@ -163,7 +173,7 @@ def _more_rows(line: Line, n: int, found: Estimate, tail: float) -> int | None:
         return None
     wanted, normal = NormalDist().inv_cdf(1 - tail), NormalDist()
     least = min(-normal.inv_cdf(p) for p in p_values)
-    return max(1, math.ceil(n * ((wanted / least) ** 2 - 1)))
+    return (wanted / least) ** 2
 
 
 @dataclass(frozen=True)

@@ -50,10 +50,14 @@ class Difference:
     @property
     def more_rows(self) -> int:
         """How many more rows like these would give an interval that ends at 0, were the change as large as it seems."""
+        return self.more(self.n)
+
+    def more(self, number: int) -> int:
+        """How many more of ``number`` rows, or of seeds with more rows in proportion, would do that."""
         if self.low is None or self.high is None or not self.low <= 0 <= self.high or self.change == 0:
             return 0
         half = self.change - self.low if self.change > 0 else self.high - self.change
-        return math.ceil(self.n * (half / self.change) ** 2) - self.n
+        return math.ceil(number * (half / self.change) ** 2) - number
 
     def text(self, form: str = ".3f") -> str:
         """``+1.2 (-0.3 to +2.7)``: the change and its interval, numbers by the format specification ``form``."""

@@ -20,6 +20,7 @@ def promote(
     least_gain: float = 0.0,
     broken: Sequence[str] = (),
     compare: Callable[[np.ndarray], Difference | None] | None = None,
+    seeds: int = 1,
 ) -> Promotion:
     """Make ``version`` the champion where ``metric`` is better than the champion's by more than chance.
 
@@ -30,6 +31,7 @@ def promote(
         least_gain: the least that the metric must be better by, in its own unit.
         broken: keeps that the version broke, in words; with any of them it does not become champion.
         compare: what compares with the champion's statistics; None compares ``statistics``.
+        seeds: the number of trainings that ``compare`` compares with it.
     """
     lower_is_better = METRICS[metric].higher_is_better is False
 
@@ -39,13 +41,13 @@ def promote(
         if mine is None or theirs is None or mine.shape != theirs.shape:
             return Promotion(False, f"{metric} can't be compared row by row") if lower_is_better else None
         change = compare(theirs) if compare else metrics.change(metric, theirs, mine)
-        return change and _decide(metric, change, champion.reference, least_gain)
+        return change and _decide(metric, change, champion.reference, least_gain, seeds)
 
     refused = f"it broke what had to be kept: {'; '.join(broken)}" if broken else ""
     return champion.promote(version, metric, value, version.tags["test_digest"], against, least_gain, refused)
 
 
-def _decide(metric: str, change: Difference, rival: str, least_gain: float = 0.0) -> Promotion:
+def _decide(metric: str, change: Difference, rival: str, least_gain: float = 0.0, seeds: int = 1) -> Promotion:
     entry = METRICS[metric]
     values = f"{entry.shown_as} {change.after:{entry.format}} against {rival}'s {change.before:{entry.format}}"
     if change.low is None or change.high is None:
@@ -64,7 +66,8 @@ def _decide(metric: str, change: Difference, rival: str, least_gain: float = 0.0
         return Promotion(True, interval)
     if is_worse:
         return Promotion(False, interval)
-    more = (
-        f"; {change.more_rows:,} more test rows would decide, if it is as large as it seems" if change.more_rows else ""
-    )
+    more = ""
+    if change.more_rows:
+        more_seeds = f" and {change.more(seeds):,} more seeds" if seeds > 1 else ""
+        more = f"; {change.more_rows:,} more test rows{more_seeds} would decide, if it is as large as it seems"
     return Promotion(False, f"undecided: {interval}{more}")

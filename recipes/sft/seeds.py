@@ -54,7 +54,7 @@ def tune_seeds(config: TuneConfig, run: Run, recipe: Recipe[Any] = SFT) -> Itera
         yield from _tune_seed(config, seed, run, recipe)
     trained = _trained(config, run)
     measured = seeds.MeasuredSeeds(trained.before, trained.after, config.seed)
-    found = evaluated.decide(job.claims, measured.estimate, measured.n, by_rows=False)
+    found = evaluated.decide(job.claims, measured.estimate, measured.n, len(trained.after))
     lines = _lines(trained, config.seed, job.metrics)
     run.require_server()
     _record(config, run, lines, found, job.sides)
@@ -148,6 +148,7 @@ def _promote(config: TuneConfig, primary: str, trained: Trained, found: Sequence
         config.least_gain,
         claims.broken(found),
         compare,
+        len(afters),
     )
 
 

@@ -1,5 +1,7 @@
 """Several seeds together: their spread and that of the items are told apart, and the interval holds both."""
 
+import math
+
 import numpy as np
 import pytest
 from scipy.stats import norm
@@ -61,15 +63,21 @@ def test_seeds_that_differ_alone_have_students_interval_and_what_items_add_is_ta
     assert np.median(widths) < 0.28
 
 
-def test_claims_over_seeds_are_decided_by_the_pooled_interval_and_promise_no_number_of_rows():
+def test_claims_over_seeds_are_decided_by_the_pooled_interval_and_need_more_seeds_with_more_rows():
     rng = np.random.default_rng(3)
     before, after = trainings(rng, [0.1, 1.0, 1.9], noise=0.05)
     known = {"loss": METRICS["loss"].range}
     found = claims_file.parse("claims:\n  - loss: {above: +0}\n  - loss: {of: change, above: -3}\n", "c.yaml", known)
     measured = seeds.MeasuredSeeds([{"loss": each} for each in before], [{"loss": each} for each in after])
-    first, second = claims.decide(found, measured.estimate, measured.n, by_rows=False)
+    first, second = claims.decide(found, measured.estimate, measured.n, seeds=3)
     assert (first.outcome, second.outcome) == ("undecided", "confirmed")
-    assert first.more_rows is None and "rows or seeds" in first.reason and first.n == 45
+    more, more_seeds = first.more_rows, first.more_seeds
+    assert first.reason == f"undecided ({more} more test rows and {more_seeds} more seeds would decide)"
+    times = math.ceil((3 + more_seeds) / 3)
+    assert first.n == 45 and times > 1 and more == pytest.approx(15 * more_seeds, abs=15)
+    wide = [[{"loss": np.tile(each, (times, 1))} for each in side * times] for side in (before, after)]
+    again, _ = claims.decide(found, seeds.MeasuredSeeds(*wide).estimate, measured.n, seeds=3 * times)
+    assert again.outcome == "confirmed"
 
 
 def test_equal_trainings_of_which_every_row_is_alike_have_the_interval_of_one():

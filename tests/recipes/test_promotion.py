@@ -26,6 +26,10 @@ def test_the_interval_decides_and_is_quoted(low, high, moved, said):
     assert found.moved == moved and said in found.reason
 
 
+def test_of_several_seeds_more_of_these_are_needed_too():
+    assert "24 more test rows and 2 more seeds would decide" in _decide("chrf", change(-1.1, 17.4), "p/1", 0, 3).reason
+
+
 def test_a_worse_version_and_the_same_answers_again_do_not_move_it():
     assert not _decide("chrf", change(-9.0, -1.0, value=-4.7), "pirate/1").moved
     same = _decide("chrf", change(0.0, 0.0, value=0.0), "pirate/1")
