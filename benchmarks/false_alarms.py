@@ -19,9 +19,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.stats import multinomial, multivariate_normal, norm
@@ -197,8 +198,12 @@ def true_change(name: str, n: int) -> float:
         random, sums = np.random.default_rng(99), metrics.METRICS[metric].of_sums
         samples = (draw(random, n) for _ in range(SAMPLES))
         return float(np.mean([sums(after.sum(0)) - sums(before.sum(0)) for before, after in samples]))
-    before, after = draw(np.random.default_rng(99), POPULATION)
-    entry = metrics.METRICS[metric]
+    return population_change(metric, draw)
+
+
+def population_change(metric: str, draw: Draw, rows: int = POPULATION) -> float:
+    """The change of a metric of so many rows of both models, taken for the true one."""
+    before, after = draw(np.random.default_rng(99), rows)
     if metric in ("auc", "ece", "ece_equal_width"):
         from evals import calibration
         from evals.classification import auc
@@ -211,7 +216,8 @@ def true_change(name: str, n: int) -> float:
             return calibration.ece(np.maximum(p, 1 - p), (p > 0.5) == (truth == 1), binning=binning)
 
         return value(after) - value(before)
-    return float(entry.of_sums(after.sum(0)) - entry.of_sums(before.sum(0)))
+    of_sums = metrics.METRICS[metric].of_sums
+    return float(of_sums(after.sum(0)) - of_sums(before.sum(0)))
 
 
 def coverage(name: str, n: int) -> dict[str, float | str | int]:
@@ -359,11 +365,7 @@ def between(wins: np.ndarray) -> tuple[float, float]:
 def show(out: Path, folder: Path | None) -> None:
     """Tables of what was found."""
     lines = read(out)
-    print("| shape | " + " | ".join(f"n = {n}" for n in ROWS) + " |\n| --- |" + " ---: |" * len(ROWS))
-    for name in (*SHARES, *SHAPES):
-        cells = {line["n"]: line for line in lines if line["shape"] == name}
-        shown = [_covered(cells.get(n)) for n in ROWS]
-        print(f"| {name} | {' | '.join(shown)} |")
+    show_coverage(lines, (*SHARES, *SHAPES))
     for line in lines:
         if line.get("few_discordant", 0) > 0.01:
             print(f"{line['shape']}, n = {line['n']}: fewer than 4 discordant rows in {line['few_discordant']:.3f}")
@@ -382,7 +384,16 @@ def show(out: Path, folder: Path | None) -> None:
               f"at most {MOST_MOVED}")  # fmt: skip
 
 
-def _covered(line: dict | None) -> str:
+def show_coverage(lines: Sequence[Mapping[str, Any]], shapes: Sequence[str]) -> None:
+    """A table of the coverage of each shape by the number of rows."""
+    print("| shape | " + " | ".join(f"n = {n}" for n in ROWS) + " |\n| --- |" + " ---: |" * len(ROWS))
+    for name in shapes:
+        cells = {line["n"]: line for line in lines if line["shape"] == name}
+        shown = [_covered(cells.get(n)) for n in ROWS]
+        print(f"| {name} | {' | '.join(shown)} |")
+
+
+def _covered(line: Mapping[str, Any] | None) -> str:
     if line is None:
         return ""
     missing = "" if line["intervals"] == line["trials"] else f" ({line['intervals']} of {line['trials']} have one)"

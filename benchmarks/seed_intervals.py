@@ -13,7 +13,7 @@ from scipy.stats import norm
 from evals.seeds import difference
 
 ITEMS, NOISE, EFFECT = 45, 0.5, 1.0
-#: Of shares: before and after, and how far models agree on what is hard (correlation of the normal values behind hits).
+#: Of shares: before and after, and how far models agree on what is hard.
 PAIRS, SHARED = ((0.02, 0.98), (0.02, 0.9), (0.9, 0.97), (0.95, 0.98), (0.5, 0.8), (0.05, 0.05)), 0.6
 
 
@@ -35,20 +35,31 @@ def coverage(seeds: int, spread: float, trials: int) -> tuple[float, float]:
     return hits / trials, float(np.median(widths))
 
 
+def shares(
+    random: np.random.Generator, first: float, second: float, spread: float, seeds: int, shared: float = SHARED
+) -> tuple[list[np.ndarray], list[np.ndarray], float]:
+    """Hits of ``seeds`` trainings before and after, whose shares are ``first`` and ``second``; the true change.
+
+    ``second`` is that of a seed in the middle; the normal quantile of a seed's share has the deviation ``spread``.
+    ``shared``: how far models agree on what is hard, the correlation of the normal values behind their hits.
+    """
+    item = random.standard_normal(ITEMS)
+
+    def right(quantile: float) -> np.ndarray:
+        asked = np.sqrt(shared) * item + np.sqrt(1 - shared) * random.standard_normal(ITEMS)
+        return means((asked < quantile).astype(float))
+
+    base = right(float(norm.ppf(first)))
+    after = [right(float(norm.ppf(second)) + random.normal(0, spread)) for _ in range(seeds)]
+    return [base] * seeds, after, float(norm.cdf(norm.ppf(second) / np.sqrt(1 + spread**2))) - first
+
+
 def share_coverage(first: float, second: float, seeds: int, spread: float, trials: int) -> tuple[float, float]:
     """The same of a share that was ``first`` and is ``second`` in each seed, on average."""
     random, hits, widths = np.random.default_rng(1), 0, []
-    truth = float(norm.cdf(norm.ppf(second) / np.sqrt(1 + spread**2))) - first
     for trial in range(trials):
-        item = random.standard_normal(ITEMS)
-
-        def right(quantile: float, item: np.ndarray = item) -> np.ndarray:
-            asked = np.sqrt(SHARED) * item + np.sqrt(1 - SHARED) * random.standard_normal(ITEMS)
-            return means((asked < quantile).astype(float))
-
-        base = right(float(norm.ppf(first)))
-        after = [right(float(norm.ppf(second)) + random.normal(0, spread)) for _ in range(seeds)]
-        found = difference([base] * seeds, after, seed=trial)
+        before, after, truth = shares(random, first, second, spread, seeds)
+        found = difference(before, after, seed=trial)
         assert found and found.low is not None and found.high is not None
         hits += found.low <= truth <= found.high
         widths.append(found.high - found.low)

@@ -140,8 +140,8 @@ class EceEstimate(ByInversion):
     Models of several degrees of miscalibration are simulated with the confidences of these rows; a degree is in the
     interval where the ECE that was measured lies between the lowest and highest points of the ECEs that it gives. The
     degrees are multiples of the gaps between confidence and accuracy that the bins show, and a gap common to all rows
-    (which few rows may not show); the interval is that of both together. A bootstrap over rows, in contrast, lifts the
-    ECE once more with each resample, and covers the truth of a calibrated model hardly ever.
+    (which few rows may not show); an end is the mean of those of both kinds. A bootstrap over rows, in contrast, lifts
+    the ECE once more with each resample, and covers the truth of a calibrated model hardly ever.
 
     ``families``: for either kind of gap the true ECE of each degree, rising, and the ECEs that it gives,
     ``[degrees, resamples]``. ``if_calibrated`` is the mean of those of degree 0. ``influence``, ``[rows]``: how much
@@ -160,21 +160,19 @@ class EceEstimate(ByInversion):
 
     def interval(self, tail: float) -> Interval:
         """Both ends, each exceeded with the probability ``tail``; the value is always inside."""
-        low = min(self._inverted(1 - tail))
-        high = max(self._inverted(tail))
-        return min(low, self.value), max(high, self.value)
+        return min(self._inverted(1 - tail), self.value), max(self._inverted(tail), self.value)
 
     @property
     def centre(self) -> float:
         """The median-unbiased estimate; 0 where the rows don't exclude it."""
-        return float(np.mean(self._inverted(0.5))) if self.interval((1 - LEVEL) / 2)[0] > 0 else 0.0
+        return self._inverted(0.5) if self.interval((1 - LEVEL) / 2)[0] > 0 else 0.0
 
-    def _inverted(self, share: float) -> list[float]:
-        """For either kind of gap, the true ECE with whose ECEs the value has this rank."""
-        return [
-            float(np.interp(self.value, np.maximum.accumulate(np.quantile(given, share, axis=1)), true))
+    def _inverted(self, share: float) -> float:
+        """The true ECE with whose ECEs the value has this rank: the mean of both kinds of gaps."""
+        return float(np.mean([
+            np.interp(self.value, np.maximum.accumulate(np.quantile(given, share, axis=1)), true)
             for true, given in self.families
-        ]
+        ]))  # fmt: skip
 
 
 def estimate_ece(

@@ -6,7 +6,6 @@ A p-value here is the tail at which an end of the interval meets the bound, so t
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from statistics import NormalDist
 from typing import Protocol
 
 import numpy as np
@@ -150,16 +149,18 @@ def joined(centres: tuple[float, float], ends: tuple[Interval, Interval], correl
 class OfLogits(ByInversion):
     """The second less the first of two values between 0 and 1 whose logits are taken for jointly normal.
 
-    An end is the least or largest difference among all pairs of values whose logits are as far from these as the normal
+    An end is the least or largest difference among all pairs of values whose logits are as far from these as the
     quantile of the tail, in standard errors: a profile likelihood interval (Venzon and Moolgavkar, A Method for
     Computing Profile-Likelihood-Based Confidence Intervals, Applied Statistics 37, 1988) with a normal likelihood.
 
-    ``values`` exclude 0 and 1, ``covariance`` is that of their logits, ``[2, 2]``. ``is_ratio`` takes the logarithm of
-    the second over the first instead of the difference.
+    ``values`` exclude 0 and 1, ``covariance`` is that of their logits, ``[2, 2]``, and ``freedom`` are the degrees of
+    freedom with which it was estimated: the quantile is that of Student's t. ``is_ratio`` takes the logarithm of the
+    second over the first instead of the difference.
     """
 
     values: np.ndarray
     covariance: np.ndarray
+    freedom: float
     method: str
     is_ratio: bool = False
 
@@ -170,12 +171,14 @@ class OfLogits(ByInversion):
 
     def interval(self, tail: float) -> Interval:
         """Both ends."""
+        from scipy.stats import t
+
         if tail >= 0.5:
             return self.value, self.value
         angles = np.linspace(0, 2 * math.pi, POINTS)
         variances, axes = np.linalg.eigh(self.covariance)
         ellipse = axes * np.sqrt(np.maximum(variances, 0)) @ np.stack([np.cos(angles), np.sin(angles)])
-        logits = np.log(self.values / (1 - self.values))[:, None] + NormalDist().inv_cdf(1 - tail) * ellipse
+        logits = np.log(self.values / (1 - self.values))[:, None] + float(t.ppf(1 - tail, self.freedom)) * ellipse
         found = self._of(*(1 / (1 + np.exp(-logits))))
         return float(found.min()), float(found.max())
 

@@ -1,10 +1,10 @@
 """How much the AUC of two models differs on the same rows, with its 95 % interval.
 
 Both AUCs have DeLong's covariance (DeLong, DeLong and Clarke-Pearson, Biometrics 44, 1988), taken to the logit scale,
-on which an AUC near 1 is nearer to normal (``evals.estimates.OfLogits``). Unlike DeLong's own interval of the
-difference this keeps its level there. An AUC of 0 or 1 has no logit: then each AUC's interval is joined with the
-other's (Zou and Yue, Using Confidence Intervals to Compare Several Correlated Areas under the Receiver Operating
-Characteristic Curves, Statistics in Medicine 32, 2013).
+on which an AUC near 1 is nearer to normal (``evals.estimates.OfLogits``), with Student's t of two groups as large as
+the smaller class. Unlike DeLong's own interval of the difference this keeps its level there. An AUC of 0 or 1 has no
+logit: then each AUC's interval is joined with the other's (Zou and Yue, Using Confidence Intervals to Compare Several
+Correlated Areas under the Receiver Operating Characteristic Curves, Statistics in Medicine 32, 2013).
 """
 
 import math
@@ -41,7 +41,8 @@ def compare_auc(before: np.ndarray, after: np.ndarray, seed: int = 0) -> tuple[f
     if found.min() > 0 and found.max() < 1:
         slopes = 1 / (found * (1 - found))
         of_logits = covariance * np.outer(slopes, slopes)
-        return first, second, OfLogits(found, of_logits, "DeLong's covariance, logit scale")
+        freedom = 2 * min(positives, negatives) - 2
+        return first, second, OfLogits(found, of_logits, freedom, "DeLong's covariance, logit scale")
     return first, second, _joined((first, second), covariance, positives, negatives)
 
 

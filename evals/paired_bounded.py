@@ -53,13 +53,13 @@ class CompareBounded:
     """``evals.paired.Compare`` of a metric between 0 and 1 that is a function of sums over rows.
 
     ``is_continuous``: rows have values of any size, such as squared errors, and not counts of 0, 1 and 2. Then the
-    intervals are Clopper and Pearson's, with degrees of freedom by ``satterthwaite``. ``is_capped``: the effective size
-    is at most the number of rows, as of rows whose values are means over several models' hits.
+    intervals are Clopper and Pearson's, with degrees of freedom by ``satterthwaite``. ``most`` bounds the effective
+    size, as a multiple of the number of rows: few rows of means over several models' hits show too small a spread.
     """
 
     of_sums: OfSums
     is_continuous: bool = False
-    is_capped: bool = False
+    most: float = math.inf
 
     def __call__(
         self, before: np.ndarray, after: np.ndarray, seed: int = 0
@@ -95,7 +95,7 @@ class CompareBounded:
             return Bounded(value, math.inf if self.is_continuous else n, n - 1, self.is_continuous)
         error = variance * n * n / (n - 1)
         rows = value * (1 - value) / error if 0 < value < 1 else n
-        rows = min(rows, n) if self.is_capped else rows
+        rows = min(rows, self.most * n)
         freedom = satterthwaite(influence) if self.is_continuous else n - 1
         return Bounded(value, rows, freedom, self.is_continuous)
 

@@ -7,8 +7,8 @@ both is Behrens and Fisher's solution for a sum of two means whose variances are
 Means of Two Independent Samples, Applied Statistics 33, 1984).
 
 Shares are not resampled: with few items no resample shows the rare one that is missed. Each item counts with its mean
-over seeds, these have the interval of effective sample size (``evals.paired_bounded``), which is at most the number of
-items, and Student's t of the seeds is joined to it.
+over seeds, these have the interval of effective sample size (``evals.paired_bounded``), which is at most twice the
+number of items, and Student's t of the seeds is joined to it.
 """
 
 import math
@@ -29,6 +29,9 @@ from evals.paired_bounded import CompareBounded
 METHOD = "hierarchical bootstrap over seeds, then items"
 #: So many seeds say enough of their spread to take off what items add to it.
 LEAST_CORRECTED = 3
+#: The effective number of items of a share over seeds, over the number of items: so many at most. Without a bound the
+#: interval of shares near 0 or 1 is too narrow, with 1 most are too wide (``benchmarks/mean_coverage.py``).
+MOST_ROWS = 2.0
 #: The statistics of each item, ``[items, k]``, of every seed.
 OfSeeds = Sequence[np.ndarray]
 
@@ -118,7 +121,7 @@ def _share_over_items(before: OfSeeds, after: OfSeeds, of_sums: OfSums, quantity
     """The part of the items where each seed has a share: that of their means over seeds; None of other quantities."""
     if of_sums is not ratio or quantity == "relative" or not all(is_share(each) for each in after):
         return None
-    second, bounded = np.mean(after, axis=0), CompareBounded(ratio, is_capped=True)
+    second, bounded = np.mean(after, axis=0), CompareBounded(ratio, most=MOST_ROWS)
     if quantity == "level":
         return Share(int(second[:, 0].sum()), len(second)) if is_share(second) else bounded.level(second)
     first = np.mean(before, axis=0)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.optimize import minimize
+from scipy.stats import t
 
 from evals.estimates import OfLogits, relative
 from evals.paired_auc import compare_auc
@@ -20,21 +21,21 @@ def rows(random, n, first=0.0, second=0.0, correlation=0.8):
 
 @pytest.mark.parametrize("is_ratio", [False, True])
 def test_the_ends_are_the_extremes_over_the_ellipse_as_an_optimiser_finds_them(is_ratio):
-    found = OfLogits(VALUES, COVARIANCE, "by hand", is_ratio)
+    found = OfLogits(VALUES, COVARIANCE, 8, "by hand", is_ratio)
     logits, inverse = np.log(VALUES / (1 - VALUES)), np.linalg.inv(COVARIANCE)
 
     def of(x):
         first, second = 1 / (1 + np.exp(-x))
         return np.log(second / first) if is_ratio else second - first
 
-    inside = {"type": "ineq", "fun": lambda x: 1.959964**2 - (x - logits) @ inverse @ (x - logits)}
+    inside = {"type": "ineq", "fun": lambda x: t.ppf(0.975, 8) ** 2 - (x - logits) @ inverse @ (x - logits)}
     ends = [sign * minimize(lambda x, s=sign: s * of(x), logits, constraints=inside).fun for sign in (1, -1)]
     assert found.interval(0.025) == pytest.approx(ends, abs=1e-5)
     assert found.value == pytest.approx(of(logits))
 
 
 def test_p_values_agree_with_the_interval():
-    found = OfLogits(VALUES, COVARIANCE, "by hand")
+    found = OfLogits(VALUES, COVARIANCE, 8, "by hand")
     low, high = found.interval(0.01)
     assert found.p_above(low) == pytest.approx(0.01, abs=1e-4)
     assert found.p_below(high) == pytest.approx(0.01, abs=1e-4)
