@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -15,6 +16,7 @@ from recipes.html_report.facts import MOST_ITEMS, Figure, ReportFacts, flags, ma
 from recipes.html_report.limits import limits
 from recipes.sft.config import TuneConfig
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ROWS = 12
 SCORES = [50.0, 10.0, 90.0, 90.0, 30.0, 40.0, 60.0, None, 20.0, 70.0, 80.0, 5.0]
 FLAGGED = {1: ("loop", "cut"), 5: ("echo",), 11: ("copied",)}
@@ -145,6 +147,30 @@ def test_a_comparison_has_a_filter_for_each_winner_and_every_row_has_its_margin(
     html = page.html(replace(facts, is_comparison=True))
     assert re.findall(r'data-choice="(\w*)"', html) == ["", "tuned", "base", "tie"]
     assert len(re.findall(r'data-winner="tuned" data-margin="[\d.]+"', html)) == 8
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
+def test_a_filter_shows_the_rows_of_one_winner_by_its_own_margin(facts, tmp_path):
+    from playwright.sync_api import sync_playwright
+
+    place = tmp_path / "report.html"
+    place.write_text(page.html(replace(facts, is_comparison=True)))
+    shown = "[...document.querySelectorAll('[data-winner]')].filter(e => !e.hidden).map(e => Number(e.dataset.margin))"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        tab = browser.new_page()
+        tab.goto(place.as_uri())
+        every = tab.evaluate(shown)
+        tab.click("[data-choice=base]")
+        of_base = tab.evaluate(shown)
+        tab.fill("#least", str(of_base[1]))
+        large = tab.evaluate(shown)
+        tab.fill("#least", "0")
+        tab.click("[data-choice='']")
+        assert tab.evaluate(shown) == every
+        browser.close()
+    assert len(every) == ROWS and of_base == sorted(every[-3:], reverse=True) and len(set(of_base)) == 3
+    assert large == of_base[:2]
 
 
 def test_flags_come_from_the_statistics_of_rows():
