@@ -101,12 +101,8 @@ def losses(random: Random) -> tuple[Draw, None]:
 
 
 def classifiers(random: Random) -> tuple[Draw, None]:
-    sharpness, noise, base = (
-        np.exp(random.uniform(-0.7, 0.7)),
-        random.uniform(0.3, 2),
-        np.exp(random.uniform(-0.7, 0.7)),
-    )
-    return fixed.probabilities(sharpness, noise, base), None
+    sharpness, noise = np.exp(random.uniform(-0.7, 0.7)), random.uniform(0.3, 2)
+    return fixed.probabilities(sharpness, noise, np.exp(random.uniform(-0.7, 0.7))), None
 
 
 def of(wrap: Callable[[Draw], Draw]) -> Callable[[Random], tuple[Draw, None]]:
