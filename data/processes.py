@@ -6,8 +6,8 @@ from collections.abc import Collection
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-#: Python's default is 700.
-OBJECTS_PER_COLLECTION = 50_000
+#: Python's default of the first is 700.
+USUAL_THRESHOLDS, OBJECTS_PER_COLLECTION = gc.get_threshold(), 50_000
 
 
 def python_path() -> str:
@@ -26,9 +26,18 @@ def collect_rarely() -> None:
 
     Importing torch, Transformers and MLflow makes millions of objects that stay. By default the collector looks at them
     again and again, which takes a fifth of the time of the imports. Memory of models does not wait for it: they have no
-    reference cycles.
+    reference cycles. Processes that serve for hours call ``collect_as_usual`` once they have started.
     """
     gc.set_threshold(OBJECTS_PER_COLLECTION)
+
+
+def collect_as_usual() -> None:
+    """Undo ``collect_rarely``; what the start has made is not looked at again.
+
+    With that threshold the chat page's memory grows by 2 MB per 100 chats, without it by 1.
+    """
+    gc.freeze()
+    gc.set_threshold(*USUAL_THRESHOLDS)
 
 
 def ignore_signal(number: int, frame: object) -> None:

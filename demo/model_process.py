@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from data.child_process import end, end_with_parent
 from data.errors import UserError, explain
-from data.processes import collect_rarely
+from data.processes import collect_as_usual, collect_rarely
 from inference.locations import ModelLocation, UnavailableModel
 from inference.observations import RenderedPrompt, TokenScore
 from inference.threads import set_threads
@@ -216,6 +216,7 @@ def _serve(addresses: Connection, settings: PoolSettings) -> None:
     collect_rarely()
     signal.signal(signal.SIGTERM, _exit)
     pool = _make_pool(settings)
+    collect_as_usual()
     with Listener(backlog=BACKLOG, authkey=current_process().authkey) as listener:
         addresses.send(listener.address)
         while True:

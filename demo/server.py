@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from data.errors import UserError
 from data.formats.hub import probe
+from data.processes import collect_as_usual
 from demo.config import DemoConfig
 from demo.lazy import import_lock, once
 from demo.model_process import ModelProcess, PoolSettings
@@ -64,6 +65,7 @@ def open_page(config: DemoConfig, outputs: Path) -> None:
     seen.wait(VERSIONS_TIMEOUT_S)
     local, public = serve(blocks, config, password, trainings is not None, trainings and outputs)
     print("\n".join(announcement(config, local, public, password, problem)), flush=True)
+    collect_as_usual()
     try:
         blocks.block_thread()
     finally:

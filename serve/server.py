@@ -12,6 +12,7 @@ from pathlib import Path
 import uvicorn
 
 from data.errors import UserError
+from data.processes import collect_as_usual
 from inference.loading import positions
 from inference.threads import set_threads
 from registry import runs
@@ -164,6 +165,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started and sockets:
+            collect_as_usual()
             self._warm = asyncio.create_task(_warm_up(self.state))
             host, port = sockets[0].getsockname()[:2]
             shown = f"[{host}]" if ":" in host else host

@@ -21,8 +21,10 @@ def run_step(body: str, **env: str) -> "subprocess.CompletedProcess[bytes]":
     )
 
 
-def test_the_garbage_collector_starts_rarely_in_every_step():
+def test_the_garbage_collector_starts_rarely_in_every_step_until_it_has_started_to_serve():
     assert int(run_step("print(__import__('gc').get_threshold()[0])").stdout) == OBJECTS_PER_COLLECTION
+    start = "[p := __import__('data.processes').processes, p.collect_as_usual()]"
+    assert int(run_step(f"({start}, print(__import__('gc').get_threshold()[0]))").stdout) < 10_000
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
