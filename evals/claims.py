@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from evals.bootstrap import LEAST_ROWS, OfSums, bootstrap
-from evals.claims_file import Claims, Line
+from evals.claims_file import Claims, Line, possible
 from evals.estimates import Constant, Estimate, Relative, Share, relative
 from evals.intervals import Interval
 from evals.metric import Metric
@@ -139,13 +139,9 @@ def _result(
 
 
 def _possible(line: Line, interval: Interval) -> Interval:
-    """The part of an interval that the quantity can lie in: the metric's range, or the changes that this allows."""
+    """The part of an interval that the quantity can lie in."""
     known = entry(line.metric)
-    if known is None or line.quantity == "relative":
-        return interval
-    low, high = known.range
-    if line.quantity == "change":
-        low, high = low - high, high - low
+    low, high = possible(line.quantity, known.range if known else (-math.inf, math.inf))
     return max(interval[0], low), min(interval[1], high)
 
 

@@ -212,12 +212,14 @@ def _bounded(is_keep: bool, key: Any, bounds: list[tuple[Any, Any]], of: str, li
     return Line(key.value, is_keep, quantities.pop(), low, high, f"{key.value} {text}")
 
 
-def _require_reachable(node: Any, number: float, quantity: Quantity, limits: tuple[float, float]) -> None:
+def possible(quantity: Quantity, limits: tuple[float, float]) -> tuple[float, float]:
+    """The least and the largest value that a quantity can have, of a metric that lies within ``limits``."""
     low, high = limits
-    if quantity == "change":
-        low, high = low - high, high - low
-    if quantity == "relative":
-        low, high = -1.0, math.inf
+    return {"level": (low, high), "change": (low - high, high - low), "relative": (-1.0, math.inf)}[quantity]
+
+
+def _require_reachable(node: Any, number: float, quantity: Quantity, limits: tuple[float, float]) -> None:
+    low, high = possible(quantity, limits)
     if not low <= number <= high:
         what = {"change": "a change", "level": "a value", "relative": "a relative change"}[quantity]
         raise _Problem(node, f"{node.value} is no bound on {what} that lies between {low:g} and {high:g}")

@@ -12,7 +12,7 @@ from recipes.compare.config import CompareConfig
 from recipes.compare.types import Measured, Side
 from recipes.html_report import examples, screen
 from recipes.html_report.commands import commands
-from recipes.html_report.facts import ReportFacts, metric_lines
+from recipes.html_report.facts import ReportFacts, metric_lines, suites_of
 from recipes.html_report.limits import limits
 from recipes.html_report.record import record_page
 from registry import lineage, versions
@@ -74,7 +74,7 @@ def facts_of(config: CompareConfig, first: Side, second: Side, measured: Measure
     more = primary.change.more_rows if primary and primary.change else 0
     reasons = [f"{primary.label} {primary.change.text(primary.format)}"] if primary and primary.change else []
     reasons += [f"{more:,} more rows would decide, if the change is as large as it seems"] if more else []
-    suites = tuple(dict.fromkeys(line.name.partition("/")[0] for line in lines if "/" in line.name))
+    suites = suites_of(lines)
     seeds = "One training run of each version. Runs with other seeds differ too, and how much is unknown."
     return ReportFacts(
         title=f"{first.name} and {second.name} on the same rows",

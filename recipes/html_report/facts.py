@@ -53,6 +53,11 @@ class MetricLine:
     change: Difference | None
 
     @property
+    def suite(self) -> str:
+        """The suite that it is of; empty for the held-out rows."""
+        return self.name.rpartition("/")[0]
+
+    @property
     def outcome(self) -> str:
         """``better``, ``worse``, ``higher`` or ``lower`` where the interval is clear of 0, else ``undecided``."""
         if self.change is None or not (self.change.is_increase or self.change.is_decrease):
@@ -143,6 +148,11 @@ class ReportFacts:
         for line, kept in zip(self.metrics, found["metrics"], strict=True):
             kept["outcome"] = line.outcome
         return finite(found)
+
+
+def suites_of(lines: Sequence[MetricLine]) -> tuple[str, ...]:
+    """The suites that metrics are of, each once."""
+    return tuple(dict.fromkeys(line.suite for line in lines if line.suite))
 
 
 def metric_lines(

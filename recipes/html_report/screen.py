@@ -15,16 +15,11 @@ def metrics_table(lines: Sequence[MetricLine], sides: tuple[str, str], title: st
     headline metric, as ``spread`` where no style is known.
     """
     cells = [(title, *(["n"] if of_suites else []), *sides, "change (95 % interval)")]
-    own = [line for line in lines if ("/" in line.name) is of_suites]
-    with_headline = {_suite(line) for line in own if line.headline}
+    own = [line for line in lines if bool(line.suite) is of_suites]
+    with_headline = {line.suite for line in own if line.headline}
     for line in own:
-        if line.headline or _suite(line) not in with_headline:
+        if line.headline or line.suite not in with_headline:
             before, after = ("" if value is None else f"{value:{line.format}}" for value in (line.before, line.after))
             n = [f"{line.change.n:,}" if line.change else ""] if of_suites else []
             cells.append((line.label, *n, before, after, line.change.text(line.format) if line.change else ""))
     return f"\n{INDENT}".join(aligned(cells, right=range(1, len(cells[0]) - 1)))
-
-
-def _suite(line: MetricLine) -> str:
-    """The suite of a metric; empty of one of the held-out rows."""
-    return line.name.rpartition("/")[0]

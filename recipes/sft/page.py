@@ -9,7 +9,7 @@ from evals.metrics import METRICS
 from evals.primary import of_answers
 from recipes.html_report import page, record
 from recipes.html_report.commands import commands
-from recipes.html_report.facts import Figure, Item, ReportFacts, flags, make_items, metric_lines, row_values
+from recipes.html_report.facts import Figure, Item, ReportFacts, flags, make_items, metric_lines, row_values, suites_of
 from recipes.html_report.limits import limits
 from recipes.sft.report import side_effects_line
 from recipes.sft.stop_on import PICTURE
@@ -41,7 +41,7 @@ def facts_of(job: Job, outcome: Outcome, version: str, run_id: str, figures: tup
     items = items_of(rows.test, outcome.before, outcome.after, ranked_by)
     method = "LoRA" if config.method == "lora" else "all weights"
     step = outcome.tuned.fitted.restored_step
-    suites = tuple(dict.fromkeys(line.name.partition("/")[0] for line in lines if "/" in line.name))
+    suites = suites_of(lines)
     primary = next((line for line in lines if line.name == job.primary), None)
     seeds = f"One training run, with seed {config.seed}. Another seed gives another model; how different is unknown."
     return ReportFacts(

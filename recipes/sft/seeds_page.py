@@ -8,7 +8,7 @@ from evals.metrics import format_of
 from evals.paired import Difference
 from recipes.html_report import record
 from recipes.html_report.commands import commands
-from recipes.html_report.facts import ReportFacts, metric_lines
+from recipes.html_report.facts import ReportFacts, metric_lines, suites_of
 from recipes.html_report.limits import limits
 from recipes.sft.page import origin
 from recipes.sft.types import Job
@@ -54,7 +54,7 @@ def facts_of(
     before = {name: each.before for name, each in changes.items()}
     measured = metric_lines(before, {name: each.after for name, each in changes.items()}, changes, job.metrics)
     primary = next((line for line in measured if line.name == job.primary), None)
-    suites = tuple(dict.fromkeys(line.name.partition("/")[0] for line in measured if "/" in line.name))
+    suites = suites_of(measured)
     seeds = f"{n} trainings, with the seeds {config.seeds}; intervals hold for rows and seeds like these together."
     versions = ", ".join(f"{each.reference} ({each.tags['verdict']}, run {each.run_id})" for each in trained)
     return ReportFacts(
